@@ -1,0 +1,184 @@
+//! Frames: what a task's cell or its file holds. The only module that knows the serializer.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+/// The largest frame in bytes. A decoder never allocates more, whatever the bytes say.
+pub const MAX_FRAME: usize = 16 << 20;
+
+/// One attempt of a task, from the supervisor to a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFrame {
+    /// The task's number in the input, from 1.
+    pub seq: u64,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// What to do.
+    pub work: Work,
+}
+
+/// What a task asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Work {
+    /// Run this command.
+    Command(Command),
+    /// Give this value to the worker's own task function.
+    Value(ByteBuf),
+}
+
+/// A command, ready to be run but for the worker's slot number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Program and arguments.
+    pub argv: Vec<ByteBuf>,
+    /// Variables to add to its environment.
+    pub env: Vec<(ByteBuf, ByteBuf)>,
+    /// Where the slot number goes: argument and byte offset in it, ascending.
+    pub slot_marks: Vec<(u32, u32)>,
+}
+
+/// How an attempt ended, from a worker to the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeFrame {
+    /// The end itself.
+    pub verdict: Verdict,
+    /// Wall time of the attempt in nanoseconds.
+    pub wall_ns: u64,
+    /// Whether something the command left behind still held its output when it was taken.
+    pub leaked: bool,
+    /// What it wrote to standard output.
+    pub stdout: Stream,
+    /// What it wrote to standard error.
+    pub stderr: Stream,
+}
+
+/// The end of an attempt whose worker lived to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// The task function returned well.
+    Done,
+    /// The task function returned an error: its text.
+    Failed(String),
+    /// The task function panicked: its message. The worker leaves after this.
+    Panicked(String),
+    /// The command exited with this status.
+    Exited(u8),
+    /// The command was ended by this signal.
+    Signaled(u8),
+    /// The command could not be started: the system's error number.
+    CannotStart(i32),
+    /// The worker could not take up the task at all: why.
+    CannotRead(String),
+}
+
+/// What was written to one stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stream {
+    /// All of it.
+    Here(ByteBuf),
+    /// In a file of the run's folder, whose name both sides derive; how many bytes.
+    File(u64),
+}
+
+impl Stream {
+    /// Nothing was written.
+    #[must_use]
+    pub fn nothing() -> Stream {
+        Stream::Here(ByteBuf::new())
+    }
+}
+
+/// The bytes are no frame, or too many.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// It cannot be encoded within [`MAX_FRAME`].
+    #[error("a frame of {0} bytes is larger than {MAX_FRAME}")]
+    TooLarge(usize),
+    /// Not what an encoder writes.
+    #[error("malformed frame: {0}")]
+    Malformed(String),
+}
+
+/// Encodes a frame into `bytes`, which is emptied first.
+///
+/// # Errors
+/// [`CodecError::TooLarge`].
+pub fn encode<T: Serialize>(frame: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+    bytes.clear();
+    bincode::serde::encode_into_std_write(frame, bytes, bincode::config::standard())
+        .map_err(|why| CodecError::Malformed(why.to_string()))?;
+    if bytes.len() > MAX_FRAME { Err(CodecError::TooLarge(bytes.len())) } else { Ok(()) }
+}
+
+/// Decodes a frame that is exactly `bytes`.
+///
+/// # Errors
+/// [`CodecError::Malformed`], also for bytes left over.
+pub fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, CodecError> {
+    let config = bincode::config::standard().with_limit::<MAX_FRAME>();
+    match bincode::serde::decode_from_slice(bytes, config) {
+        Ok((frame, used)) if used == bytes.len() => Ok(frame),
+        Ok((_, used)) => {
+            Err(CodecError::Malformed(format!("{} bytes left over", bytes.len() - used)))
+        }
+        Err(why) => Err(CodecError::Malformed(why.to_string())),
+    }
+}
+
+/// The name, in the run's folder, of a task's frame that is too large for its slot.
+#[must_use]
+pub fn task_file(index: u16, publication: u64) -> String {
+    format!("{index}.{publication}.task")
+}
+
+/// The names, in the run's folder, of an attempt's standard output and standard error.
+#[must_use]
+pub fn stream_files(index: u16, publication: u64) -> [String; 2] {
+    [format!("{index}.{publication}.out"), format!("{index}.{publication}.err")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn frames_survive() {
+        let task = TaskFrame {
+            seq: 7,
+            attempt: 2,
+            work: Work::Command(Command {
+                argv: vec![ByteBuf::from(*b"cat"), ByteBuf::from(vec![0xff, b'\n', 0xfe])],
+                env: vec![(ByteBuf::from(*b"A"), ByteBuf::new())],
+                slot_marks: vec![(1, 2)],
+            }),
+        };
+        let mut bytes = Vec::new();
+        encode(&task, &mut bytes).expect("small");
+        assert_eq!(decode::<TaskFrame>(&bytes).expect("whole"), task);
+        bytes.push(0);
+        assert!(decode::<TaskFrame>(&bytes).is_err(), "a byte left over");
+    }
+
+    #[test]
+    fn a_lying_length_allocates_nothing() {
+        // A value of 2^63 bytes, says the frame.
+        let mut bytes = vec![1, 1, 1, 253];
+        bytes.extend((1u64 << 63).to_le_bytes());
+        assert!(decode::<TaskFrame>(&bytes).is_err());
+    }
+
+    #[test]
+    fn too_large_a_frame_is_refused() {
+        let huge = TaskFrame { seq: 1, attempt: 1, work: Work::Value(vec![0; MAX_FRAME].into()) };
+        assert!(matches!(encode(&huge, &mut Vec::new()), Err(CodecError::TooLarge(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_without_a_panic(bytes: Vec<u8>) {
+            let _ = decode::<TaskFrame>(&bytes);
+            let _ = decode::<OutcomeFrame>(&bytes);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The environment variables between supervisor, workers and commands: all names, in one list.
+
+/// For workers: the segment's descriptor.
+pub const SEGMENT_FD: &str = "MSUP_SEGMENT_FD";
+/// For workers: the doorbell's descriptor.
+pub const DOORBELL_FD: &str = "MSUP_DOORBELL_FD";
+/// For workers: their slot's number.
+pub const WORKER_SLOT: &str = "MSUP_WORKER_SLOT";
+/// For workers: the supervisor's process id, to notice that it died before they could ask to be told.
+pub const SUPERVISOR_PID: &str = "MSUP_SUPERVISOR_PID";
+/// For workers: the run's folder, where payloads too large for a task slot go.
+pub const RUN_FOLDER: &str = "MSUP_RUN_FOLDER";
+
+/// The variables that are for workers alone and that commands must not inherit.
+pub const FOR_WORKERS: [&str; 5] =
+    [SEGMENT_FD, DOORBELL_FD, WORKER_SLOT, SUPERVISOR_PID, RUN_FOLDER];
+
+/// For workers and commands: the run's id.
+pub const RUN: &str = "MSUP_RUN";
+/// For commands: the task's number in the input, from 1.
+pub const SEQ: &str = "MSUP_SEQ";
+/// For commands: the worker's slot, from 1; no two commands alive at once have the same.
+pub const SLOT: &str = "MSUP_SLOT";
+/// For commands: which attempt of the task this is, from 1.
+pub const ATTEMPT: &str = "MSUP_ATTEMPT";
+/// [`SEQ`] as GNU parallel calls it.
+pub const PARALLEL_SEQ: &str = "PARALLEL_SEQ";
+/// [`SLOT`] as GNU parallel calls it.
+pub const PARALLEL_JOBSLOT: &str = "PARALLEL_JOBSLOT";
+
+/// For users: another `msup-worker` than the one beside `msup`.
+pub const WORKER_PROGRAM: &str = "MSUP_WORKER";

@@ -1,0 +1,39 @@
+//! Exit statuses, documented once.
+
+/// All tasks succeeded.
+pub const SUCCESS: u8 = 0;
+/// From here down to 1: that many tasks failed.
+pub const MOST_COUNTED_FAILURES: u8 = 100;
+/// More tasks failed than can be counted.
+pub const MORE_FAILURES: u8 = 101;
+/// Wrong usage, or msup itself could not go on.
+pub const ERROR: u8 = 255;
+/// Added to a signal's number when msup ends because of it.
+pub const SIGNAL_BASE: u8 = 128;
+
+/// A worker's: the segment is of another version than the worker.
+pub const WORKER_MISMATCH: u8 = 76;
+/// A worker's: it could not attach for another reason.
+pub const WORKER_CANNOT_ATTACH: u8 = 77;
+/// A worker's: the supervisor is gone, or told it to leave at once.
+pub const WORKER_TOLD_TO_END: u8 = 78;
+
+/// The exit status for a run of which `failures` tasks did not succeed.
+#[must_use]
+pub fn for_failures(failures: u64) -> u8 {
+    match failures {
+        0..=100 => failures as u8,
+        _ => MORE_FAILURES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_up_to_a_hundred() {
+        let status = [0, 1, 100, 101, 100_000].map(for_failures);
+        assert_eq!(status, [SUCCESS, 1, MOST_COUNTED_FAILURES, MORE_FAILURES, MORE_FAILURES]);
+    }
+}

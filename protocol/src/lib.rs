@@ -1,0 +1,45 @@
+//! What msup's supervisor and its workers must agree on, and nothing else.
+//!
+//! The two sides share one segment of memory. In it stand `procs` **token** words (the right to use
+//! one CPU each), one **slot** per worker, and the **task** slots that are the queue. Every change of
+//! ownership is one compare-and-swap of one word that names the new owner, so that a process killed
+//! between any two instructions leaves words that say whose everything is.
+//!
+//! Reading order: [`packed`], [`token`], [`line`], [`seat`] (a worker's side), [`warden`] (the
+//! supervisor's side), [`task`], [`layout`], [`segment`], [`codec`].
+
+pub mod sync;
+
+pub mod packed;
+
+pub mod token;
+
+pub mod bits;
+
+pub mod park;
+
+pub mod slot;
+
+pub mod line;
+
+pub mod watch;
+
+pub mod bell;
+
+pub mod task;
+
+pub mod seat;
+
+pub mod warden;
+
+pub mod layout;
+
+pub mod segment;
+
+pub mod codec;
+
+pub mod env;
+
+pub mod exit;
+
+pub mod kin;

@@ -1,0 +1,35 @@
+//! Sleeping until a word changes, and waking who sleeps on it: shared futexes behind a trait.
+
+use std::time::Duration;
+
+use rustix::thread::futex;
+
+use crate::sync::AtomicU32;
+
+/// How a process sleeps on a shared word. Wakes are idempotent, may be spurious, and are only a hint:
+/// who wakes up looks at the words again.
+pub trait Park {
+    /// Sleeps while `word` is `expected`, at most `timeout`; may return at any time.
+    fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration);
+    /// Wakes everybody who sleeps on `word`.
+    fn wake(&self, word: &AtomicU32);
+}
+
+/// The kernel's futexes, shared between processes (never `FUTEX_PRIVATE`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Futex;
+
+impl Park for Futex {
+    fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) {
+        let timeout = futex::Timespec {
+            tv_sec: timeout.as_secs() as i64,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        // EAGAIN (it changed), EINTR and ETIMEDOUT all mean the same: look again.
+        let _ = futex::wait(word, futex::Flags::empty(), expected, Some(&timeout));
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
+    }
+}

@@ -1,0 +1,165 @@
+//! Creating a segment: reserved before it is touched, nameless before anybody is spawned.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::ptr::NonNull;
+
+use rustix::fs::{FallocateFlags, Mode};
+use rustix::shm::OFlags;
+use shared_memory::{ShmemConf, ShmemError};
+
+use super::{Keeper, Memory, Segment};
+use crate::kin;
+use crate::layout::{BadSizes, Header, Layout, Sizes};
+use crate::slot::Status;
+use crate::token::{State, TokenWord};
+
+/// Why a segment cannot be created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Numbers out of range.
+    #[error(transparent)]
+    Sizes(#[from] BadSizes),
+    /// There is no room for it.
+    #[error("shared memory is full: {bytes} bytes are needed in /dev/shm (make room there)")]
+    Full {
+        /// How many bytes were asked for.
+        bytes: usize,
+    },
+    /// The crate that maps it failed.
+    #[error("cannot create shared memory: {0}")]
+    Mapping(#[from] ShmemError),
+    /// The system refused.
+    #[error("cannot reserve shared memory: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Creates a segment with `procs` idle tokens (the other token words retired), all slots vacant and all
+/// task slots free. Returns it with the descriptor that workers inherit: it has no name any more, so
+/// nothing is left to clean up, however this process ends.
+///
+/// # Errors
+/// [`CreateError`]; nothing is left behind.
+pub fn create(
+    sizes: Sizes,
+    procs: u32,
+    release: &str,
+    nofile: u64,
+) -> Result<(Segment, OwnedFd), CreateError> {
+    let layout = Layout::of(sizes)?;
+    let name = fresh_name();
+    let mut mapping = ShmemConf::new().os_id(&name).size(layout.total).create()?;
+    // A second descriptor, because the crate keeps its own to itself. From here on every error path
+    // drops `mapping`, which removes the name.
+    let fd =
+        rustix::shm::open(name.as_str(), OFlags::RDWR, Mode::empty()).map_err(io::Error::from)?;
+    // Reserved before the first touch: on a full /dev/shm a touch would be a SIGBUS.
+    match rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, layout.total as u64) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::NOSPC) => return Err(CreateError::Full { bytes: layout.total }),
+        Err(errno) => return Err(io::Error::from(errno).into()),
+    }
+    // CRASH: segment_named. A name without a living owner is swept by the next start.
+    rustix::shm::unlink(name.as_str()).map_err(io::Error::from)?;
+    mapping.set_owner(false);
+    let base = NonNull::new(mapping.as_ptr()).ok_or_else(|| io::Error::other("mapped at null"))?;
+    let keeper = Keeper::Crate { _mapping: mapping };
+    let memory = Memory { base, len: layout.total, keeper };
+    let segment = Segment { memory, sizes, layout };
+    set_up(&segment, procs, release, nofile);
+    Ok((segment, fd))
+}
+
+fn set_up(segment: &Segment, procs: u32, release: &str, nofile: u64) {
+    let words: &[TokenWord] =
+        segment.memory.slice(segment.layout.tokens, segment.sizes.tokens as usize);
+    for (index, word) in words.iter().enumerate() {
+        word.set_up(if index < procs as usize { State::Idle } else { State::Retired });
+    }
+    let shared = segment.shared();
+    shared.tasks.set_up();
+    for slot in (0..shared.line.len()).filter_map(|worker| shared.line.slot(worker as u16)) {
+        slot.set_status(Status::Vacant);
+    }
+    let header: &Header = shared.header;
+    header.set_up(segment.sizes, release, nofile);
+}
+
+/// Removes segments whose creator died in the instant between naming and unnaming them. Returns how
+/// many.
+pub fn sweep() -> usize {
+    let Ok(entries) = std::fs::read_dir(Path::new("/dev/shm")) else { return 0 };
+    let mine = format!("msup-{}-", rustix::process::getuid().as_raw());
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.strip_prefix(&mine).is_some_and(is_orphaned))
+        .filter(|name| rustix::shm::unlink(format!("/{name}")).is_ok())
+        .count()
+}
+
+/// `PID-STARTTIME-...` of a process that is no more.
+fn is_orphaned(rest: &str) -> bool {
+    let mut parts = rest.split('-');
+    let pid = parts.next().and_then(|pid| pid.parse::<i32>().ok());
+    let start = parts.next().and_then(|start| start.parse::<u64>().ok());
+    match (pid, start) {
+        (Some(pid), Some(start)) => kin::start_time(pid) != Some(start),
+        _ => false,
+    }
+}
+
+fn fresh_name() -> String {
+    let pid = rustix::process::getpid().as_raw_pid();
+    let start = kin::start_time(pid).unwrap_or(0);
+    let uid = rustix::process::getuid().as_raw();
+    format!("/msup-{uid}-{pid}-{start}-{:x}", crate::sync::now_ns())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: Sizes = Sizes { tokens: 4, workers: 8, tasks: 16, cell_bytes: 128 };
+
+    #[test]
+    fn a_created_segment_can_be_mapped_and_has_no_name() {
+        let (segment, fd) = create(SIZES, 2, "1.2.3", 99).expect("created");
+        let own = format!("msup-{}-{}-", rustix::process::getuid().as_raw(), std::process::id());
+        let named = std::fs::read_dir("/dev/shm")
+            .expect("there is /dev/shm")
+            .filter_map(Result::ok)
+            .any(|entry| entry.file_name().to_string_lossy().starts_with(&own));
+        assert!(!named);
+        let mapped = Segment::attach(&fd, Some("1.2.3")).expect("mapped");
+        assert_eq!(mapped.sizes(), SIZES);
+        assert_eq!(mapped.shared().tokens.census().idle, 2);
+        assert_eq!(mapped.shared().tokens.census().live, 2);
+        assert_eq!(mapped.shared().header.nofile(), 99);
+        let held = mapped.shared().tokens.acquire(3).expect("idle");
+        assert_eq!(segment.shared().tokens.census().running, 1, "the same memory");
+        assert!(segment.shared().tokens.release(held).is_ok());
+        assert!(Segment::attach(&fd, Some("1.2.4")).is_err());
+    }
+
+    #[test]
+    fn something_else_is_not_a_segment() {
+        let file = std::fs::File::open("/proc/self/exe").expect("this test");
+        assert!(Segment::attach(&file, None).is_err());
+    }
+
+    #[test]
+    fn only_names_of_the_dead_are_swept() {
+        let uid = rustix::process::getuid().as_raw();
+        let me = std::process::id();
+        let start = kin::start_time(me as i32).expect("alive");
+        let living = format!("/dev/shm/msup-{uid}-{me}-{start}-test");
+        let dead = format!("/dev/shm/msup-{uid}-{me}-{}-test", start + 1);
+        for path in [&living, &dead] {
+            std::fs::write(path, b"").expect("writable");
+        }
+        sweep();
+        assert!(Path::new(&living).exists() && !Path::new(&dead).exists());
+        std::fs::remove_file(&living).expect("ours");
+    }
+}

@@ -1,0 +1,377 @@
+//! The tokens and their verbs: every one is a single compare-and-swap.
+//!
+//! Evidence types: who has a [`Held`] holds that token, who has an [`Away`] left it `Blocked`, who has
+//! a [`Charged`] has a command running on it. They cannot be copied, so a verb that consumes one
+//! cannot be used twice.
+
+mod word;
+
+pub use word::{Snapshot, State, TokenWord};
+
+use crate::packed::WorkerId;
+
+/// A token in the caller's hand: its word is `Running(me)`.
+#[must_use = "a token that is dropped without a verb stays Running for ever"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Held {
+    index: u16,
+    seen: Snapshot,
+}
+
+/// A token left behind for a blocking call: its word was `Blocked(me)`, and anyone may have taken it.
+#[must_use = "come back to the token with exit()"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Away {
+    index: u16,
+    seen: Snapshot,
+}
+
+/// A token that the caller's command runs on: its word was `Foreign(me)`.
+#[must_use = "take the token back with end_foreign()"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Charged {
+    index: u16,
+    seen: Snapshot,
+}
+
+/// The word is no longer what its owner left: the supervisor has declared this worker dead, or the
+/// segment is corrupt. The only right thing to do is to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("token {index} was taken from its owner")]
+pub struct Revoked {
+    /// Which token.
+    pub index: u16,
+}
+
+/// A word as somebody saw it, to be changed later if it is still the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Which token.
+    pub index: u16,
+    /// What it was.
+    pub seen: Snapshot,
+}
+
+/// How many words are in which state, from one scan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Words that are not `Retired`.
+    pub live: u32,
+    /// `Idle`.
+    pub idle: u32,
+    /// `Running`.
+    pub running: u32,
+    /// `Blocked`.
+    pub blocked: u32,
+    /// `Foreign`.
+    pub foreign: u32,
+    /// `Granted`.
+    pub granted: u32,
+    /// No state at all.
+    pub corrupt: u32,
+}
+
+impl Census {
+    /// Words that somebody uses: `Running` or `Foreign`.
+    #[must_use]
+    pub fn held(self) -> u32 {
+        self.running + self.foreign
+    }
+}
+
+/// All token words of a segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokens<'a> {
+    words: &'a [TokenWord],
+}
+
+impl<'a> Tokens<'a> {
+    /// The verbs over these words.
+    #[must_use]
+    pub fn new(words: &'a [TokenWord]) -> Tokens<'a> {
+        Tokens { words }
+    }
+
+    /// How many words there are, `Retired` ones included.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether there are no words at all.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Every word as it is now, one after the other.
+    pub fn sight(self) -> impl Iterator<Item = Sighting> + 'a {
+        self.words
+            .iter()
+            .enumerate()
+            .map(|(index, word)| Sighting { index: index as u16, seen: word.load() })
+    }
+
+    /// How many words are in which state.
+    #[must_use]
+    pub fn census(self) -> Census {
+        let mut census = Census::default();
+        for at in self.sight() {
+            match at.seen.state() {
+                Some(State::Idle) => census.idle += 1,
+                Some(State::Running) => census.running += 1,
+                Some(State::Blocked) => census.blocked += 1,
+                Some(State::Foreign) => census.foreign += 1,
+                Some(State::Granted) => census.granted += 1,
+                Some(State::Retired) => continue,
+                None => census.corrupt += 1,
+            }
+            census.live += 1;
+        }
+        census
+    }
+
+    /// `acquire`: Idle → Running(me), on the first idle word.
+    #[must_use]
+    pub fn acquire(self, me: WorkerId) -> Option<Held> {
+        self.sight()
+            .filter(|at| at.seen.state() == Some(State::Idle))
+            .find_map(|at| self.take(at, State::Running, me))
+            .map(|at| Held { index: at.index, seen: at.seen })
+    }
+
+    /// `enter`: Running(me) → Blocked(me).
+    ///
+    /// # Errors
+    /// [`Revoked`] when the word is no longer the caller's.
+    pub fn enter(self, me: WorkerId, held: Held) -> Result<Away, Revoked> {
+        self.own(held.index, held.seen, State::Blocked, me)
+            .map(|seen| Away { index: held.index, seen })
+    }
+
+    /// `exit`, fast path: Blocked(me) → Running(me). `None` when somebody took the token meanwhile.
+    #[must_use]
+    pub fn exit(self, me: WorkerId, away: Away) -> Option<Held> {
+        let at = Sighting { index: away.index, seen: away.seen };
+        self.take(at, State::Running, me).map(|at| Held { index: at.index, seen: at.seen })
+    }
+
+    /// `steal`: Blocked(other) → Running(me). The caller has seen this very sight long enough.
+    #[must_use]
+    pub fn steal(self, me: WorkerId, at: Sighting) -> Option<Held> {
+        if at.seen.state() != Some(State::Blocked) {
+            return None;
+        }
+        self.take(at, State::Running, me).map(|at| Held { index: at.index, seen: at.seen })
+    }
+
+    /// `hand_off`: Running(me) → Granted(to). The caller wakes `to` next.
+    ///
+    /// # Errors
+    /// [`Revoked`] when the word is no longer the caller's.
+    pub fn hand_off(self, held: Held, to: WorkerId) -> Result<(), Revoked> {
+        self.own(held.index, held.seen, State::Granted, to).map(drop)
+    }
+
+    /// `accept`: Granted(me) → Running(me), on the first word granted to the caller.
+    #[must_use]
+    pub fn accept(self, me: WorkerId) -> Option<Held> {
+        self.sight()
+            .filter(|at| at.seen.is(State::Granted, me))
+            .find_map(|at| self.take(at, State::Running, me))
+            .map(|at| Held { index: at.index, seen: at.seen })
+    }
+
+    /// `decline`: Granted(me) → Idle, on the first word granted to the caller. The caller passes the
+    /// idle word on.
+    #[must_use]
+    pub fn decline(self, me: WorkerId) -> Option<Sighting> {
+        self.sight()
+            .filter(|at| at.seen.is(State::Granted, me))
+            .find_map(|at| self.take(at, State::Idle, 0))
+    }
+
+    /// `release`: Running(me) → Idle. The caller passes the idle word on.
+    ///
+    /// # Errors
+    /// [`Revoked`] when the word is no longer the caller's.
+    pub fn release(self, held: Held) -> Result<Sighting, Revoked> {
+        self.own(held.index, held.seen, State::Idle, 0)
+            .map(|seen| Sighting { index: held.index, seen })
+    }
+
+    /// `grant`: Idle → Granted(to). The caller wakes `to` next. False when the word has changed.
+    #[must_use]
+    pub fn grant(self, at: Sighting, to: WorkerId) -> bool {
+        at.seen.state() == Some(State::Idle) && self.take(at, State::Granted, to).is_some()
+    }
+
+    /// `retake`: Blocked(other) → Granted(to). The caller wakes `to` next. False when it has changed.
+    #[must_use]
+    pub fn retake(self, at: Sighting, to: WorkerId) -> bool {
+        at.seen.state() == Some(State::Blocked) && self.take(at, State::Granted, to).is_some()
+    }
+
+    /// `begin_foreign`: Running(me) → Foreign(me): from now on the caller's command uses the CPU.
+    ///
+    /// # Errors
+    /// [`Revoked`] when the word is no longer the caller's.
+    pub fn begin_foreign(self, me: WorkerId, held: Held) -> Result<Charged, Revoked> {
+        self.own(held.index, held.seen, State::Foreign, me)
+            .map(|seen| Charged { index: held.index, seen })
+    }
+
+    /// `end_foreign`: Foreign(me) → Running(me). `None` when the supervisor took the token meanwhile.
+    #[must_use]
+    pub fn end_foreign(self, me: WorkerId, charged: Charged) -> Option<Held> {
+        let at = Sighting { index: charged.index, seen: charged.seen };
+        self.take(at, State::Running, me).map(|at| Held { index: at.index, seen: at.seen })
+    }
+
+    /// `charge`: Idle → Foreign(to): one more word for a command that uses more than one CPU.
+    #[must_use]
+    pub fn charge(self, at: Sighting, to: WorkerId) -> bool {
+        at.seen.state() == Some(State::Idle) && self.take(at, State::Foreign, to).is_some()
+    }
+
+    /// `discharge`: Foreign(w) → Idle. The caller passes the idle word on.
+    #[must_use]
+    pub fn discharge(self, at: Sighting) -> Option<Sighting> {
+        (at.seen.state() == Some(State::Foreign)).then(|| self.take(at, State::Idle, 0))?
+    }
+
+    /// `revoke`: Granted(w) → Idle. The supervisor's, when w is vacant or slow to take it up.
+    #[must_use]
+    pub fn revoke(self, at: Sighting) -> Option<Sighting> {
+        (at.seen.state() == Some(State::Granted)).then(|| self.take(at, State::Idle, 0))?
+    }
+
+    /// `reclaim`: any(dead) → Idle, on every word of a worker whose death is confirmed. Returns how
+    /// many. The caller passes the idle words on.
+    pub fn reclaim(self, dead: WorkerId) -> u32 {
+        let mut reclaimed = 0;
+        for index in 0..self.words.len() as u16 {
+            // A word of a dead owner changes only when somebody takes it (Blocked) or grants to the
+            // slot late (Granted): both end after a bounded number of rounds, since nobody new reads
+            // the slot's announcement any more.
+            while let Some(at) = self.sighted(index).filter(|at| at.seen.owner() == Some(dead)) {
+                reclaimed += u32::from(self.take(at, State::Idle, 0).is_some());
+            }
+        }
+        reclaimed
+    }
+
+    /// `retire`: Idle → Retired: one token fewer. False when the word is not idle any more.
+    #[must_use]
+    pub fn retire(self, at: Sighting) -> bool {
+        at.seen.state() == Some(State::Idle) && self.take(at, State::Retired, 0).is_some()
+    }
+
+    /// `restore`: Retired → Idle: one token more. The caller passes the idle word on.
+    #[must_use]
+    pub fn restore(self, at: Sighting) -> Option<Sighting> {
+        (at.seen.state() == Some(State::Retired)).then(|| self.take(at, State::Idle, 0))?
+    }
+
+    /// One word as it is now; `None` when there is no such index.
+    #[must_use]
+    pub fn sighted(self, index: u16) -> Option<Sighting> {
+        let seen = self.words.get(usize::from(index))?.load();
+        Some(Sighting { index, seen })
+    }
+
+    fn take(self, at: Sighting, state: State, owner: WorkerId) -> Option<Sighting> {
+        let seen = self.words.get(usize::from(at.index))?.change(at.seen, state, owner)?;
+        Some(Sighting { index: at.index, seen })
+    }
+
+    fn own(
+        self,
+        index: u16,
+        seen: Snapshot,
+        state: State,
+        owner: WorkerId,
+    ) -> Result<Snapshot, Revoked> {
+        self.words
+            .get(usize::from(index))
+            .and_then(|word| word.change(seen, state, owner))
+            .ok_or(Revoked { index })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(n: usize) -> Vec<TokenWord> {
+        (0..n).map(|_| TokenWord::new(State::Idle)).collect()
+    }
+
+    #[test]
+    fn one_token_has_one_holder() {
+        let words = words(1);
+        let tokens = Tokens::new(&words);
+        let held = tokens.acquire(1).expect("it is idle");
+        assert_eq!(tokens.acquire(2), None);
+        let at = tokens.release(held).expect("it is ours");
+        assert!(tokens.grant(at, 2));
+        assert_eq!(tokens.acquire(1), None, "granted is not idle");
+        assert!(tokens.accept(2).is_some());
+    }
+
+    #[test]
+    fn a_blocked_token_goes_back_or_on() {
+        let words = words(1);
+        let tokens = Tokens::new(&words);
+        let held = tokens.acquire(1).expect("idle");
+        let away = tokens.enter(1, held).expect("ours");
+        let held = tokens.exit(1, away).expect("nobody wanted it");
+        let away = tokens.enter(1, held).expect("ours");
+        let at = tokens.sighted(0).expect("one word");
+        assert!(tokens.retake(at, 2));
+        assert_eq!(tokens.exit(1, away), None);
+        assert!(!tokens.retake(at, 3), "an old sight");
+    }
+
+    #[test]
+    fn a_stolen_token_is_lost_to_its_owner() {
+        let words = words(1);
+        let tokens = Tokens::new(&words);
+        let held = tokens.acquire(1).expect("idle");
+        let away = tokens.enter(1, held).expect("ours");
+        let at = tokens.sighted(0).expect("one word");
+        let stolen = tokens.steal(2, at).expect("still blocked");
+        assert_eq!(tokens.exit(1, away), None);
+        assert!(tokens.release(stolen).is_ok());
+    }
+
+    #[test]
+    fn the_dead_give_everything_back() {
+        let words = words(4);
+        let tokens = Tokens::new(&words);
+        let running = tokens.acquire(7).expect("idle");
+        let blocked = tokens.acquire(7).expect("idle");
+        let blocked = tokens.enter(7, blocked).expect("ours");
+        let at = tokens.sighted(2).expect("a word");
+        assert!(tokens.grant(at, 7));
+        let at = tokens.sighted(3).expect("a word");
+        assert!(tokens.charge(at, 7));
+        assert_eq!(tokens.census().idle, 0);
+        assert_eq!(tokens.reclaim(7), 4);
+        assert_eq!(tokens.census().idle, 4);
+        assert_eq!(tokens.release(running), Err(Revoked { index: 0 }), "a late act of the dead");
+        assert_eq!(tokens.exit(7, blocked), None);
+    }
+
+    #[test]
+    fn fewer_and_more_tokens() {
+        let words = words(2);
+        let tokens = Tokens::new(&words);
+        let at = tokens.sighted(1).expect("a word");
+        assert!(tokens.retire(at));
+        assert_eq!((tokens.census().live, tokens.len()), (1, 2));
+        let at = tokens.sighted(1).expect("a word");
+        assert!(tokens.restore(at).is_some());
+        assert_eq!(tokens.census().idle, 2);
+    }
+}

@@ -1,0 +1,184 @@
+//! The supervisor's side: burying the dead, and what sysmon looks for.
+
+use std::time::Duration;
+
+use crate::layout::Shared;
+use crate::packed::WorkerId;
+use crate::park::Park;
+use crate::slot::Status;
+use crate::token::{Sighting, State};
+use crate::watch::Quiet;
+
+/// A grant that nobody took up for this long goes to somebody else.
+const REVOKE_AFTER: Duration = Duration::from_millis(10);
+
+/// A token that stood free this long beside somebody who wants it is a lost wake.
+const RESCUE_AFTER: Duration = Duration::from_millis(50);
+
+impl Shared<'_> {
+    /// Takes back everything of a worker whose death the kernel has confirmed, and wakes whoever its
+    /// death may have left asleep. The slot is vacant then. Every step may be repeated. Returns how
+    /// many tokens came back. Its tasks are the caller's to look after.
+    pub fn bury(&self, park: &impl Park, dead: WorkerId) -> u32 {
+        // First nobody new reads the dead one's announcement, then the words are scanned: a grant
+        // that was already on its way is revoked by sysmon, which sees the vacant slot.
+        if let Some(slot) = self.line.slot(dead) {
+            slot.set_status(Status::Vacant);
+        }
+        self.line.withdraw(dead);
+        self.line.unpark(dead);
+        let reclaimed = self.tokens.reclaim(dead);
+        // It may have died between a grant and the wake, or between a kick's two steps.
+        for at in self.tokens.sight().filter(|at| at.seen.state() == Some(State::Granted)) {
+            if let Some(owner) = at.seen.owner() {
+                self.line.wake(park, owner);
+            }
+        }
+        self.pass_on(park, None);
+        self.watch.rouse(park);
+        reclaimed
+    }
+}
+
+/// What sysmon remembers of one word between two looks.
+#[derive(Clone, Copy, Debug)]
+struct Memory {
+    at: Sighting,
+    since_ns: u64,
+    /// Somebody who wanted this free token, and since when.
+    starved: Option<(WorkerId, u64)>,
+}
+
+/// What one look of sysmon did and found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Blocked tokens handed to somebody who wants one.
+    pub retakes: u32,
+    /// Grants taken back.
+    pub revokes: u32,
+    /// Lost wakes repaired. Zero unless a process was killed or stopped.
+    pub rescues: u32,
+    /// A token is free or blocked, a task is ready, and no worker is there to bring them together.
+    pub wants_worker: bool,
+    /// There is nothing to wait for with a clock; what ends that quiet.
+    pub quiet: Option<Quiet>,
+}
+
+impl Look {
+    /// Whether it changed anything, so that the next look should come soon.
+    #[must_use]
+    pub fn was_useful(self) -> bool {
+        self.retakes + self.revokes + self.rescues > 0
+    }
+}
+
+/// sysmon's memory: it acts on a word only when it has seen it unchanged before.
+#[derive(Debug, Default)]
+pub struct Sysmon {
+    words: Vec<Memory>,
+}
+
+impl Sysmon {
+    /// A sysmon that has not looked yet.
+    #[must_use]
+    pub fn new() -> Sysmon {
+        Sysmon::default()
+    }
+
+    /// One look at everything.
+    pub fn look(&mut self, shared: &Shared<'_>, park: &impl Park, now_ns: u64) -> Look {
+        let mut look = Look::default();
+        let ready = shared.tasks.any_ready();
+        let wanted = ready || shared.line.somebody_waits();
+        let (mut granted, mut free) = (0, 0);
+        for at in shared.tokens.sight() {
+            let memory = self.remember(at, now_ns);
+            let unchanged_ns = now_ns.saturating_sub(memory.since_ns);
+            match at.seen.state() {
+                Some(State::Granted) => {
+                    granted += 1;
+                    let vacant = at.seen.owner().and_then(|owner| shared.line.slot(owner));
+                    let vacant = vacant.is_none_or(|slot| slot.status() == Status::Vacant);
+                    if (vacant || unchanged_ns >= REVOKE_AFTER.as_nanos() as u64)
+                        && shared.tokens.revoke(at).is_some()
+                    {
+                        look.revokes += 1;
+                        shared.pass_on(park, at.seen.owner());
+                    }
+                }
+                Some(State::Blocked) => {
+                    free += 1;
+                    match shared.taker(at.seen.owner()) {
+                        Some(to) if unchanged_ns > 0 => {
+                            look.retakes += retake(shared, park, at, to);
+                        }
+                        Some(_) => {}
+                        None => look.wants_worker |= ready && unchanged_ns > 0,
+                    }
+                }
+                Some(State::Idle) => {
+                    free += 1;
+                    match shared.taker(None) {
+                        Some(to) => look.rescues += self.starve(shared, park, at, to, now_ns),
+                        None => look.wants_worker |= ready,
+                    }
+                }
+                _ => {}
+            }
+        }
+        look.quiet = match (granted, wanted, free) {
+            (0, false, _) => Some(Quiet::NobodyWants),
+            (0, true, 0) => Some(Quiet::AllInUse),
+            _ => None,
+        };
+        look
+    }
+
+    fn remember(&mut self, at: Sighting, now_ns: u64) -> Memory {
+        let index = usize::from(at.index);
+        let fresh = Memory { at, since_ns: now_ns, starved: None };
+        if self.words.len() <= index {
+            self.words.resize(index + 1, fresh);
+        }
+        if self.words[index].at != at {
+            self.words[index] = fresh;
+        }
+        self.words[index]
+    }
+
+    /// A free token and somebody who wants it. Whoever freed it, or the event loop, is about to bring
+    /// them together; only when the same two stay apart was a wake lost.
+    fn starve(
+        &mut self,
+        shared: &Shared<'_>,
+        park: &impl Park,
+        at: Sighting,
+        taker: WorkerId,
+        now_ns: u64,
+    ) -> u32 {
+        let memory = &mut self.words[usize::from(at.index)];
+        match memory.starved {
+            Some((same, since_ns)) if same == taker => {
+                let apart_ns = now_ns.saturating_sub(since_ns);
+                if apart_ns < RESCUE_AFTER.as_nanos() as u64 || !shared.tokens.grant(at, taker) {
+                    return 0;
+                }
+                shared.line.wake(park, taker);
+                1
+            }
+            _ => {
+                memory.starved = Some((taker, now_ns));
+                0
+            }
+        }
+    }
+}
+
+fn retake(shared: &Shared<'_>, park: &impl Park, at: Sighting, to: WorkerId) -> u32 {
+    if !shared.tokens.retake(at, to) {
+        return 0;
+    }
+    // CRASH is no question here: if the supervisor dies, so does the run.
+    shared.line.wake(park, to);
+    1
+}
