@@ -67,8 +67,8 @@ pub enum Verdict {
     Signaled(u8),
     /// The command could not be started: the system's error number.
     CannotStart(i32),
-    /// The worker could not take up the task at all: why.
-    CannotRead(String),
+    /// The worker could not do its own part (read the task, keep the output): why.
+    Trouble(String),
 }
 
 /// What was written to one stream.

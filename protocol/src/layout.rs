@@ -62,7 +62,7 @@ impl Layout {
         let count = 1..=u32::from(u16::MAX);
         let cell = sizes.cell_bytes as usize;
         let fits = [sizes.tokens, sizes.workers, sizes.tasks].iter().all(|n| count.contains(n));
-        if !fits || cell < LINE || cell > 1 << 20 || !cell.is_multiple_of(LINE) {
+        if !fits || !(LINE..=1 << 20).contains(&cell) || !cell.is_multiple_of(LINE) {
             return Err(BadSizes(sizes));
         }
         let bitmap = |n: u32| Bits::words_for(n as usize) * 8;

@@ -100,7 +100,6 @@ impl<'a, P: Park> Seat<'a, P> {
     }
 
     /// Comes back from a blocking call: with the same token, or in line for another.
-    #[must_use]
     pub fn exit(&self, away: Option<Away>) -> Held {
         match away.and_then(|away| self.shared.tokens.exit(self.me, away)) {
             Some(held) => {
@@ -120,7 +119,6 @@ impl<'a, P: Park> Seat<'a, P> {
     }
 
     /// The command has ended: back to the token, or in line for another.
-    #[must_use]
     pub fn end_foreign(&self, charged: Charged) -> Held {
         self.shared.tokens.end_foreign(self.me, charged).unwrap_or_else(|| self.wait_for_token())
     }

@@ -133,7 +133,7 @@ impl<'a> Tasks<'a> {
     /// Whether any slot is ready, looking first where the last claim was.
     #[must_use]
     pub fn any_ready(self) -> bool {
-        self.from_head().any(|index| self.is_in(index, State::Ready))
+        self.starting_at_head().any(|index| self.is_in(index, State::Ready))
     }
 
     /// How many slots are ready, and how many claimed.
@@ -147,7 +147,7 @@ impl<'a> Tasks<'a> {
     /// Ready → Claimed(me), on the first ready slot from the shared head on.
     #[must_use]
     pub fn claim(self, me: WorkerId) -> Option<Claim> {
-        self.from_head().find_map(|index| {
+        self.starting_at_head().find_map(|index| {
             let seen = self.sighted(index).filter(|seen| seen.state() == Some(State::Ready))?;
             let claimed = self.change(index, seen, State::Claimed, me)?;
             // CRASH: claim_before_head. The head is only a hint of where to look first.
@@ -169,6 +169,12 @@ impl<'a> Tasks<'a> {
     pub fn publish(self, index: u16) -> Option<u64> {
         let seen = self.sighted(index).filter(|seen| seen.state() == Some(State::Free))?;
         self.change(index, seen, State::Ready, 0).map(|ready| ready.0.stamp())
+    }
+
+    /// The name that the slot's next publication will have, as long as it stays free.
+    #[must_use]
+    pub fn next_publication(self, index: u16) -> u64 {
+        self.sighted(index).map_or(0, |seen| seen.0.next(0, State::Ready as u8).stamp())
     }
 
     /// Ready → Free, the supervisor's: nobody shall start this task any more. False when a worker was
@@ -236,7 +242,7 @@ impl<'a> Tasks<'a> {
         self.cells.get(start..start + self.cell_words)?.split_first()
     }
 
-    fn from_head(self) -> impl Iterator<Item = u16> + 'a {
+    fn starting_at_head(self) -> impl Iterator<Item = u16> + 'a {
         let len = self.words.len();
         let head = self.head.load(Ordering::Relaxed) as usize;
         let start = if head < len { head } else { 0 };

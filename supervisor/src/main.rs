@@ -1,1 +1,45 @@
-fn main() {}
+//! `msup`: runs batches of file-processing work so that nobody has to choose `-j`.
+//!
+//! Reading order: `cli` (what was asked for), `engine` (what to do about everything that can happen),
+//! `event_loop` (where events meet effects), `sysmon`, then the adapters.
+
+use std::process::ExitCode;
+
+use msup_protocol::exit;
+
+mod cli;
+
+mod engine;
+
+mod event_loop;
+
+mod sysmon;
+
+mod input;
+
+mod output;
+
+mod report;
+
+mod os;
+
+fn main() -> ExitCode {
+    let plan = match cli::parse() {
+        Ok(plan) => plan,
+        Err(cli::Refusal::Shown(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(cli::Refusal::Wrong(why)) => {
+            eprintln!("msup: {why}");
+            return ExitCode::from(exit::ERROR);
+        }
+    };
+    match event_loop::run(plan) {
+        Ok(status) => ExitCode::from(status),
+        Err(why) => {
+            eprintln!("msup: {why}");
+            ExitCode::from(exit::ERROR)
+        }
+    }
+}

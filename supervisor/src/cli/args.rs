@@ -1,0 +1,117 @@
+//! The flags as typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use super::Refusal;
+
+/// Run COMMAND once per input value, with as many processes as the CPUs can really use.
+#[derive(Debug, Parser)]
+#[command(
+    name = "msup",
+    version,
+    override_usage = "msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]\n       \
+                      msup [OPTIONS] < commands.txt\n       \
+                      msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]",
+    after_help = "Replacement strings in COMMAND: {} value, {.} without extension, {/} base name, \
+                  {//} folder, {/.} base name without extension, {#} number of the task, {%} slot \
+                  of the worker. Without any, the value is appended.\n\n\
+                  Exit status: 0 all succeeded, 1-100 that many did not, 101 more, 255 usage or \
+                  internal error, 128+N ended by signal N."
+)]
+pub(super) struct Args {
+    /// Tokens: how many tasks may use a CPU at once (N, N%, +N or -N of the CPUs) [default: CPUs]
+    #[arg(short = 'P', long, value_name = "N", allow_hyphen_values = true)]
+    pub(super) procs: Option<String>,
+
+    /// Cap on worker processes [default: 25 per token, at least 200]
+    #[arg(long, value_name = "N")]
+    pub(super) max_workers: Option<u32>,
+
+    /// Exactly N tasks at once, as in other tools: N tokens and N workers
+    #[arg(short = 'j', long, value_name = "N", conflicts_with_all = ["procs", "max_workers"])]
+    pub(super) jobs: Option<u32>,
+
+    /// Workers with nothing to do leave after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub(super) idle_timeout: f64,
+
+    /// Values end with a NUL byte, not a newline
+    #[arg(short = '0', long)]
+    pub(super) null: bool,
+
+    /// Read values from FILE instead of standard input
+    #[arg(short = 'a', long, value_name = "FILE")]
+    pub(super) arg_file: Option<PathBuf>,
+
+    /// Show outputs in the order of the input
+    #[arg(short = 'k', long)]
+    pub(super) keep_order: bool,
+
+    /// Give the values to task loops of this program instead of running a command per value
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) worker: Option<PathBuf>,
+
+    /// Write the run's figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) summary: Option<PathBuf>,
+
+    /// Print a line about tokens and workers every MS milliseconds
+    #[arg(long, value_name = "MS")]
+    pub(super) schedtrace: Option<u64>,
+
+    /// Show a progress bar [default: when standard error is a terminal and standard output is not]
+    #[arg(long)]
+    pub(super) bar: bool,
+
+    /// No closing paragraph
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(super) words: Vec<OsString>,
+}
+
+impl Args {
+    /// Reads this process' arguments.
+    pub(super) fn read() -> Result<Args, Refusal> {
+        Args::try_parse().map_err(|why| match why.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(why.to_string()),
+            _ => Refusal::Wrong(one_line(&why.to_string())),
+        })
+    }
+}
+
+/// The first sentence of an error that would fill a screen.
+fn one_line(text: &str) -> String {
+    let sentence: Vec<&str> =
+        text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let sentence = sentence.join(" ");
+    format!("{} (see msup --help)", sentence.trim_start_matches("error: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_after_the_command_are_the_commands() {
+        let args = Args::try_parse_from(["msup", "-k", "ls", "-0", "--procs", "{}"]);
+        let args = args.expect("valid");
+        assert!(args.keep_order && !args.null && args.procs.is_none());
+        assert_eq!(args.words, ["ls", "-0", "--procs", "{}"]);
+        let args = Args::try_parse_from(["msup", "--", "-k", ":::", "a"]).expect("valid");
+        assert_eq!(args.words, ["-k", ":::", "a"]);
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        let why = Args::try_parse_from(["msup", "--nonsense"]).expect_err("unknown");
+        let line = one_line(&why.to_string());
+        assert!(line.starts_with("unexpected argument '--nonsense' found"), "{line}");
+        assert!(!line.contains('\n'));
+    }
+}

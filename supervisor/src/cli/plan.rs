@@ -1,0 +1,229 @@
+//! The validated plan of a run. Nothing after this looks at a flag again.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{IsTerminal, stderr, stdout};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use msup_protocol::env as names;
+
+use super::args::Args;
+use super::template::Template;
+use crate::input::{Format, Source};
+use crate::os::{limits, process};
+
+/// What is done with each value.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A command is run.
+    Commands(Box<Template>),
+    /// The worker program's own task function gets it.
+    Values,
+}
+
+/// Everything a run needs to know.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) procs: u32,
+    pub(crate) max_workers: u16,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) job: Job,
+    pub(crate) worker_program: PathBuf,
+    pub(crate) worker_arguments: Vec<OsString>,
+    pub(crate) source: Source,
+    pub(crate) format: Format,
+    pub(crate) keep_order: bool,
+    pub(crate) summary: Option<PathBuf>,
+    pub(crate) schedtrace: Option<Duration>,
+    pub(crate) bar: bool,
+    pub(crate) quiet: bool,
+    /// The soft limit on open files that commands get.
+    pub(crate) nofile: u64,
+}
+
+/// Workers per token, and the least cap, when none is given.
+const WORKERS_PER_TOKEN: u64 = 25;
+const LEAST_CAP: u64 = 200;
+
+/// Checks what was typed and makes a plan of it. Opens the input.
+///
+/// # Errors
+/// One line that says what is wrong, where, and what to do.
+pub(super) fn make(args: Args) -> Result<Plan, String> {
+    let nofile = limits::raise_open_files();
+    let (procs, max_workers) = concurrency(&args)?;
+    let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
+        .map_err(|_| format!("--idle-timeout {}: not a time in seconds", args.idle_timeout))?;
+    if args.schedtrace == Some(0) {
+        return Err("--schedtrace 0: must be at least 1 millisecond".into());
+    }
+    let (words, values) = split(args.words)?;
+    let commands = args.worker.is_none() && words.is_empty();
+    let (job, worker_program, worker_arguments) = job(args.worker.as_deref(), words)?;
+    let separator = if args.null { 0 } else { b'\n' };
+    let source = source(args.arg_file, values)?;
+    Ok(Plan {
+        procs,
+        max_workers,
+        idle_timeout,
+        job,
+        worker_program,
+        worker_arguments,
+        source,
+        format: Format { separator, commands },
+        keep_order: args.keep_order,
+        summary: args.summary,
+        schedtrace: args.schedtrace.map(Duration::from_millis),
+        bar: args.bar || (stderr().is_terminal() && !stdout().is_terminal()),
+        quiet: args.quiet,
+        nofile,
+    })
+}
+
+fn concurrency(args: &Args) -> Result<(u32, u16), String> {
+    let most = limits::most_workers();
+    if let Some(jobs) = args.jobs {
+        let jobs = in_range("--jobs", u64::from(jobs), most)?;
+        return Ok((u32::from(jobs), jobs));
+    }
+    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+    let procs = match &args.procs {
+        Some(text) => parse_procs(text, cpus).ok_or_else(|| {
+            format!("--procs {text}: must be a number of at least 1, N%, +N or -N")
+        })?,
+        None => cpus,
+    };
+    let procs = in_range("--procs", procs, most)?;
+    let max_workers = match args.max_workers {
+        Some(cap) if cap < u32::from(procs) => {
+            return Err(format!("--max-workers {cap}: must be at least --procs, which is {procs}"));
+        }
+        Some(cap) => in_range("--max-workers", u64::from(cap), most)?,
+        None => {
+            let wanted = (u64::from(procs) * WORKERS_PER_TOKEN).max(LEAST_CAP);
+            (wanted.min(most) as u16).max(procs)
+        }
+    };
+    Ok((u32::from(procs), max_workers))
+}
+
+fn in_range(flag: &str, number: u64, most: u64) -> Result<u16, String> {
+    match u16::try_from(number) {
+        Ok(0) => Err(format!("{flag} 0: must be at least 1")),
+        Ok(number) if u64::from(number) <= most => Ok(number),
+        _ => Err(format!(
+            "{flag} {number}: the limits on open files and processes allow {most} (see ulimit -n \
+             and ulimit -u)"
+        )),
+    }
+}
+
+/// `N`, `N%` of the CPUs, `+N` more or `-N` fewer than there are; at least 1 but for a plain 0.
+fn parse_procs(text: &str, cpus: u64) -> Option<u64> {
+    let number = |text: &str| -> Option<u64> {
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    };
+    if let Some(percent) = text.strip_suffix('%') {
+        let share = u128::from(number(percent)?) * u128::from(cpus) / 100;
+        return u64::try_from(share.max(1)).ok();
+    }
+    match text.as_bytes().first()? {
+        b'+' => cpus.checked_add(number(&text[1..])?),
+        b'-' => Some(cpus.saturating_sub(number(&text[1..])?).max(1)),
+        _ => number(text).filter(|number| *number > 0),
+    }
+}
+
+/// The words before `:::`, and the values after it if there is one.
+fn split(words: Vec<OsString>) -> Result<(Vec<OsString>, Option<Vec<OsString>>), String> {
+    let Some(at) = words.iter().position(|word| word == ":::") else { return Ok((words, None)) };
+    let mut command = words;
+    let values = command.split_off(at).split_off(1);
+    if values.iter().any(|value| value == ":::") {
+        return Err("a second ':::': only one list of values can be given".into());
+    }
+    Ok((command, Some(values)))
+}
+
+fn job(
+    worker: Option<&Path>,
+    words: Vec<OsString>,
+) -> Result<(Job, PathBuf, Vec<OsString>), String> {
+    if let Some(program) = worker {
+        let program = process::find_program(program).map_err(|why| format!("--worker: {why}"))?;
+        return Ok((Job::Values, program, words));
+    }
+    let template = if words.is_empty() {
+        Template::each_input()
+    } else {
+        let words = words.into_iter().map(OsString::into_vec).collect();
+        Template::from_words(words).map_err(|why| why.to_string())?
+    };
+    if let Some(program) = template.fixed_program() {
+        process::find_program(Path::new(std::ffi::OsStr::from_bytes(program)))?;
+    }
+    Ok((Job::Commands(Box::new(template)), worker_beside_us()?, Vec::new()))
+}
+
+/// `msup-worker`: where `MSUP_WORKER` says, else beside this program.
+fn worker_beside_us() -> Result<PathBuf, String> {
+    if let Some(program) = std::env::var_os(names::WORKER_PROGRAM) {
+        let found = process::find_program(Path::new(&program));
+        return found.map_err(|why| format!("{}: {why}", names::WORKER_PROGRAM));
+    }
+    let own = std::env::current_exe().map_err(|why| format!("cannot find this program: {why}"))?;
+    let program = own.with_file_name("msup-worker");
+    process::find_program(&program).map_err(|why| {
+        let name = names::WORKER_PROGRAM;
+        format!("{why}; it belongs beside msup (install both, or set {name})")
+    })
+}
+
+fn source(file: Option<PathBuf>, values: Option<Vec<OsString>>) -> Result<Source, String> {
+    match (file, values) {
+        (Some(_), Some(_)) => Err("-a and ':::' both give values: use one of them".into()),
+        (Some(path), None) => match File::open(&path) {
+            Ok(file) => Ok(Source::File(file, path)),
+            Err(why) => Err(format!("-a {}: {why}", path.display())),
+        },
+        (None, Some(values)) => {
+            Ok(Source::Arguments(values.into_iter().map(OsString::into_vec).collect()))
+        }
+        (None, None) => {
+            if std::io::stdin().is_terminal() {
+                eprintln!("msup: reading values from the terminal, one a line, until Ctrl-D");
+            }
+            Ok(Source::Stdin)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_tokens() {
+        let parse = |text| parse_procs(text, 8);
+        assert_eq!(parse("3"), Some(3));
+        assert_eq!(parse("50%"), Some(4));
+        assert_eq!(parse("1%"), Some(1));
+        assert_eq!(parse("+2"), Some(10));
+        assert_eq!(parse("-2"), Some(6));
+        assert_eq!(parse("-20"), Some(1));
+        for bad in ["0", "", "x", "--2", "+", "1.5", "3 ", "%"] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn values_after_the_separator() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(split(words("a b")), Ok((words("a b"), None)));
+        assert_eq!(split(words("a ::: b c")), Ok((words("a"), Some(words("b c")))));
+        assert_eq!(split(words(":::")), Ok((vec![], Some(vec![]))));
+        assert!(split(words("a ::: b ::: c")).is_err());
+    }
+}

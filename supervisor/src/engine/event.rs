@@ -1,0 +1,84 @@
+//! Everything that can happen to a run.
+
+use msup_protocol::codec::OutcomeFrame;
+use msup_protocol::packed::WorkerId;
+
+/// One thing that happened. The adapters observe, the engine decides.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// More input values were read, in order.
+    Inputs(Vec<Vec<u8>>),
+    /// All input was read.
+    InputsEnded,
+    /// The input cannot be read on: why. What was read before counts.
+    InputFailed(String),
+    /// An attempt ended and its worker told how.
+    Collected {
+        /// The task's slot, free again.
+        slot: u16,
+        /// What the worker reported.
+        outcome: OutcomeFrame,
+    },
+    /// A task's slot was free again before anybody claimed it.
+    Withdrawn {
+        /// The slot.
+        slot: u16,
+    },
+    /// A task could not be put into its slot: why.
+    CannotPublish {
+        /// The slot.
+        slot: u16,
+        /// Why.
+        why: String,
+    },
+    /// A worker has parked or claimed a task for the first time.
+    WorkerSettled(WorkerId),
+    /// A worker's process has ended, its tokens are reclaimed and its outcomes collected.
+    WorkerEnded {
+        /// Which.
+        worker: WorkerId,
+        /// How.
+        end: WorkerEnd,
+        /// The slots of the tasks it had claimed, free again.
+        claimed: Vec<u16>,
+    },
+    /// No process could be made for a worker: why.
+    SpawnFailed {
+        /// Which.
+        worker: WorkerId,
+        /// Why.
+        why: String,
+    },
+    /// How tokens and workers stand now.
+    Looked(View),
+    /// Output is waiting to be written faster than it is taken, or no longer so.
+    OutputPressure(bool),
+    /// Nobody reads our standard output any more.
+    OutputClosed,
+    /// A signal asks to stop: its number.
+    StopSignal(u8),
+}
+
+/// How a worker's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerEnd {
+    /// With this exit status.
+    Exited(u8),
+    /// By this signal.
+    Signaled(u8),
+}
+
+/// One look at the segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Idle tokens.
+    pub(crate) idle: u32,
+    /// Tokens whose workers are in blocking calls.
+    pub(crate) blocked: u32,
+    /// Tasks that nobody has claimed.
+    pub(crate) ready: u32,
+    /// Workers in the middle of a task that wait for a token.
+    pub(crate) waiting: u32,
+    /// Parked workers, each with the number of tasks it has claimed so far.
+    pub(crate) parked: Vec<(WorkerId, u64)>,
+}

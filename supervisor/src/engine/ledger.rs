@@ -1,0 +1,116 @@
+//! The private ledger of tasks: what is pending, what is in which slot, and how often it was tried.
+
+use std::collections::VecDeque;
+
+/// A task that has no outcome yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskRecord {
+    /// Its number in the input, from 1.
+    pub(crate) seq: u64,
+    /// Its input value.
+    pub(crate) value: Vec<u8>,
+    /// Which attempt is the next or the running one, from 1.
+    pub(crate) attempt: u32,
+    /// How many attempts brought their process down.
+    pub(crate) crashes: u32,
+    /// How many attempts were ended from outside.
+    pub(crate) outside: u32,
+}
+
+/// All tasks without an outcome.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pending: VecDeque<TaskRecord>,
+    slots: Vec<Option<TaskRecord>>,
+    in_slots: usize,
+    cursor: usize,
+    accepted: u64,
+}
+
+impl Ledger {
+    /// An empty ledger over this many task slots.
+    pub(crate) fn new(slots: usize) -> Ledger {
+        Ledger {
+            pending: VecDeque::new(),
+            slots: (0..slots).map(|_| None).collect(),
+            in_slots: 0,
+            cursor: 0,
+            accepted: 0,
+        }
+    }
+
+    /// Takes one more value in. Returns its task's number.
+    pub(crate) fn accept(&mut self, value: Vec<u8>) -> u64 {
+        self.accepted += 1;
+        let seq = self.accepted;
+        self.pending.push_back(TaskRecord { seq, value, attempt: 1, crashes: 0, outside: 0 });
+        seq
+    }
+
+    /// Moves the next pending task into the next free slot, in order. `None` when there is no task or
+    /// no slot.
+    pub(crate) fn place(&mut self) -> Option<u16> {
+        if self.pending.is_empty() || self.in_slots == self.slots.len() {
+            return None;
+        }
+        while self.slots[self.cursor].is_some() {
+            self.cursor = (self.cursor + 1) % self.slots.len();
+        }
+        let slot = self.cursor;
+        self.cursor = (self.cursor + 1) % self.slots.len();
+        self.slots[slot] = self.pending.pop_front();
+        self.in_slots += 1;
+        Some(slot as u16)
+    }
+
+    /// The task in a slot.
+    pub(crate) fn at(&self, slot: u16) -> Option<&TaskRecord> {
+        self.slots.get(usize::from(slot))?.as_ref()
+    }
+
+    /// Takes the task out of a slot.
+    pub(crate) fn remove(&mut self, slot: u16) -> Option<TaskRecord> {
+        let record = self.slots.get_mut(usize::from(slot))?.take()?;
+        self.in_slots -= 1;
+        Some(record)
+    }
+
+    /// A task that must run again, before those that never ran.
+    pub(crate) fn put_back(&mut self, record: TaskRecord) {
+        self.pending.push_front(record);
+    }
+
+    /// Gives up all pending tasks; returns how many.
+    pub(crate) fn drop_pending(&mut self) -> u64 {
+        let dropped = self.pending.len() as u64;
+        self.pending.clear();
+        dropped
+    }
+
+    /// The slots that hold a task.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = u16> + '_ {
+        (0..self.slots.len() as u16).filter(|slot| self.at(*slot).is_some())
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(crate) fn in_slots(&self) -> usize {
+        self.in_slots
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many tasks were taken in.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Whether every task that was taken in has its outcome.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.in_slots == 0
+    }
+}

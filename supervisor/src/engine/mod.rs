@@ -1,0 +1,385 @@
+//! The pure core: `step(event, now)` changes the state and says what to do. No clock, no I/O.
+//!
+//! The adapters tell it everything that happens as an [`Event`] and carry out every [`Effect`] it
+//! asks for; the same events at the same times give the same effects. A task goes
+//! `pending → in a slot → succeeded | failed | quarantined | cancelled`, back to pending when its
+//! attempt was ended from outside or crashed and may be tried again.
+
+mod effect;
+mod event;
+mod ledger;
+mod pool;
+mod tally;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use msup_protocol::codec::OutcomeFrame;
+use msup_protocol::exit;
+use msup_protocol::packed::WorkerId;
+
+pub(crate) use effect::Effect;
+pub(crate) use event::{Event, View, WorkerEnd};
+pub(crate) use ledger::TaskRecord;
+pub(crate) use tally::{Tally, label};
+
+use ledger::Ledger;
+use pool::Pool;
+use tally::Failure;
+use verdict::{Cause, Ruling, judge, judge_loss};
+
+/// Time since the run began.
+pub(crate) type Now = Duration;
+
+/// A task that crashes its process this often is quarantined.
+const CRASH_LIMIT: u32 = 3;
+/// A task that is ended from outside this often has failed.
+const OUTSIDE_LIMIT: u32 = 10;
+/// So many workers in a row that end before they take up work end the run.
+const STARTUP_LIMIT: u32 = 3;
+
+/// What the engine needs to know of the plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_workers: u16,
+    pub(crate) task_slots: usize,
+    pub(crate) idle_timeout: Duration,
+}
+
+/// How urgently the run shall end. It only ever goes up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    /// It shall not.
+    No,
+    /// Nothing new is started; what runs may end.
+    Drain(u8),
+    /// What runs is ended.
+    Kill(u8),
+}
+
+/// The state of a run.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    ledger: Ledger,
+    pool: Pool,
+    tally: Tally,
+    stop: Stop,
+    inputs_ended: bool,
+    output_pressure: bool,
+    startup_failures: u32,
+    closing: bool,
+    finished: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(limits: Limits) -> Engine {
+        Engine {
+            ledger: Ledger::new(limits.task_slots),
+            pool: Pool::new(limits.max_workers, limits.idle_timeout),
+            tally: Tally::default(),
+            stop: Stop::No,
+            inputs_ended: false,
+            output_pressure: false,
+            startup_failures: 0,
+            closing: false,
+            finished: false,
+        }
+    }
+
+    /// Takes in one event and appends what to do about it.
+    pub(crate) fn step(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Inputs(values) => self.on_inputs(values),
+            Event::InputsEnded => self.inputs_ended = true,
+            Event::InputFailed(why) => self.on_input_failed(why, effects),
+            Event::Collected { slot, outcome } => self.on_collected(slot, outcome, effects),
+            Event::Withdrawn { slot } => self.on_withdrawn(slot),
+            Event::CannotPublish { slot, why } => self.on_cannot_publish(slot, why, effects),
+            Event::WorkerSettled(worker) => {
+                self.startup_failures = 0;
+                self.pool.settled(worker);
+            }
+            Event::WorkerEnded { worker, end, claimed } => {
+                self.on_worker_ended(worker, end, claimed, effects);
+            }
+            Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, why, now, effects),
+            Event::Looked(view) => self.on_looked(&view, now, effects),
+            Event::OutputPressure(pressure) => self.output_pressure = pressure,
+            Event::OutputClosed => self.on_output_closed(effects),
+            Event::StopSignal(signal) => self.on_stop_signal(signal, effects),
+        }
+        self.publish(effects);
+        self.close_when_done(effects);
+    }
+
+    /// Whether more input should be read now.
+    pub(crate) fn wants_input(&self) -> bool {
+        !self.inputs_ended
+            && self.stop == Stop::No
+            && !self.output_pressure
+            && self.ledger.pending() < self.ledger.slots()
+    }
+
+    /// The task in a slot.
+    pub(crate) fn task(&self, slot: u16) -> Option<&TaskRecord> {
+        self.ledger.at(slot)
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    pub(crate) fn accepted(&self) -> u64 {
+        self.ledger.accepted()
+    }
+
+    /// All tasks' number, once it is known.
+    pub(crate) fn total(&self) -> Option<u64> {
+        self.inputs_ended.then(|| self.ledger.accepted())
+    }
+
+    pub(crate) fn workers_alive(&self) -> usize {
+        self.pool.alive()
+    }
+
+    pub(crate) fn workers_peak(&self) -> u32 {
+        self.pool.peak
+    }
+
+    pub(crate) fn workers_spawned(&self) -> u64 {
+        self.pool.spawned
+    }
+
+    pub(crate) fn workers_reaped_idle(&self) -> u64 {
+        self.pool.reaped_idle
+    }
+
+    /// The exit status of the run as it stands.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self.stop {
+            Stop::No => exit::for_failures(self.tally.unsuccessful()),
+            Stop::Drain(status) | Stop::Kill(status) => status,
+        }
+    }
+
+    fn on_inputs(&mut self, values: Vec<Vec<u8>>) {
+        for value in values {
+            self.ledger.accept(value);
+        }
+        if self.stop != Stop::No {
+            self.tally.cancelled += self.ledger.drop_pending();
+        }
+    }
+
+    fn on_input_failed(&mut self, why: String, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Say(why));
+        self.raise(Stop::Drain(exit::ERROR), effects);
+    }
+
+    fn on_collected(&mut self, slot: u16, outcome: OutcomeFrame, effects: &mut Vec<Effect>) {
+        let Some(record) = self.ledger.remove(slot) else { return };
+        self.tally.attempts += 1;
+        self.tally.leaked += u64::from(outcome.leaked);
+        let wall = Duration::from_nanos(outcome.wall_ns);
+        self.tally.busy += wall;
+        match judge(outcome.verdict.clone()) {
+            Ruling::Succeeded => {
+                self.tally.note_success(wall, &record.value);
+                effects.push(Effect::Deliver { seq: record.seq, slot, outcome: Some(outcome) });
+            }
+            ruling => self.on_failure(record, slot, ruling, Some(outcome), effects),
+        }
+    }
+
+    fn on_failure(
+        &mut self,
+        mut record: TaskRecord,
+        slot: u16,
+        ruling: Ruling,
+        outcome: Option<OutcomeFrame>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (cause, again, quarantined) = match ruling {
+            Ruling::Succeeded => return,
+            Ruling::Failed(cause) => (cause, false, false),
+            Ruling::Crashed(cause) => {
+                record.crashes += 1;
+                (cause, record.crashes < CRASH_LIMIT, true)
+            }
+            Ruling::Outside(cause) => {
+                record.outside += 1;
+                (cause, record.outside < OUTSIDE_LIMIT, false)
+            }
+        };
+        if again && self.stop == Stop::No {
+            record.attempt += 1;
+            effects.push(Effect::Discard { slot });
+            self.ledger.put_back(record);
+            return;
+        }
+        let TaskRecord { seq, value, attempt, .. } = record;
+        if again {
+            // It would have been tried again, had the run not been stopped.
+            self.tally.cancelled += 1;
+        } else {
+            let attempts = attempt;
+            self.tally.note_failure(Failure { seq, value, cause, attempts, quarantined });
+        }
+        effects.push(Effect::Deliver { seq, slot, outcome });
+    }
+
+    fn on_withdrawn(&mut self, slot: u16) {
+        if self.ledger.remove(slot).is_some() {
+            self.tally.cancelled += 1;
+        }
+    }
+
+    fn on_cannot_publish(&mut self, slot: u16, why: String, effects: &mut Vec<Effect>) {
+        if let Some(record) = self.ledger.remove(slot) {
+            self.on_failure(record, slot, Ruling::Failed(Cause::Trouble(why)), None, effects);
+        }
+    }
+
+    fn on_worker_ended(
+        &mut self,
+        worker: WorkerId,
+        end: WorkerEnd,
+        claimed: Vec<u16>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (starting, leaving) = self.pool.gone(worker);
+        if !leaving {
+            self.tally.lost_workers += 1;
+        }
+        for slot in claimed {
+            let Some(record) = self.ledger.remove(slot) else { continue };
+            self.tally.attempts += 1;
+            self.on_failure(record, slot, judge_loss(end), None, effects);
+        }
+        if starting && !leaving {
+            self.on_startup_failure(end, effects);
+        }
+    }
+
+    fn on_startup_failure(&mut self, end: WorkerEnd, effects: &mut Vec<Effect>) {
+        self.startup_failures += 1;
+        if end == WorkerEnd::Exited(exit::WORKER_MISMATCH) {
+            let why = "is of another version than this msup: install both from the same release";
+            self.fail(format!("the worker program {why}"), effects);
+        } else if self.startup_failures >= STARTUP_LIMIT {
+            let how = match end {
+                WorkerEnd::Exited(status) => format!("exit status {status}"),
+                WorkerEnd::Signaled(signal) => format!("signal {signal}"),
+            };
+            let n = self.startup_failures;
+            let why = format!("the worker program ended {n} times before it took up work ({how})");
+            self.fail(why, effects);
+        }
+    }
+
+    fn on_spawn_failed(
+        &mut self,
+        worker: WorkerId,
+        why: String,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.pool.spawn_failed(worker, now);
+        if self.pool.alive() > 0 {
+            // Fewer workers than wanted: that is a cap, not an end.
+            return;
+        }
+        self.startup_failures += 1;
+        if self.startup_failures >= STARTUP_LIMIT {
+            self.fail(format!("cannot start the worker program: {why}"), effects);
+        }
+    }
+
+    fn on_looked(&mut self, view: &View, now: Now, effects: &mut Vec<Effect>) {
+        if self.closing || self.stop != Stop::No {
+            return;
+        }
+        effects.extend(self.pool.to_spawn(view, now).into_iter().map(Effect::Spawn));
+        for worker in self.pool.to_dismiss(view, now) {
+            self.dismiss(worker, effects);
+        }
+    }
+
+    fn on_output_closed(&mut self, effects: &mut Vec<Effect>) {
+        const SIGPIPE: u8 = 13;
+        if self.stop == Stop::No {
+            effects.push(Effect::Say("standard output was closed: stopping".into()));
+        }
+        self.raise(Stop::Drain(exit::SIGNAL_BASE + SIGPIPE), effects);
+    }
+
+    fn on_stop_signal(&mut self, signal: u8, effects: &mut Vec<Effect>) {
+        let status = exit::SIGNAL_BASE.saturating_add(signal);
+        if self.stop == Stop::No {
+            let running = self.ledger.in_slots();
+            self.raise(Stop::Drain(status), effects);
+            if running > 0 {
+                let text = "stopping when the running tasks have ended; a second signal kills them";
+                effects.push(Effect::Say(text.into()));
+            }
+        } else {
+            self.raise(Stop::Kill(status), effects);
+        }
+    }
+
+    /// The run cannot go on: says why and ends everything.
+    fn fail(&mut self, why: String, effects: &mut Vec<Effect>) {
+        if self.stop < Stop::Kill(0) {
+            effects.push(Effect::Say(why));
+        }
+        self.raise(Stop::Kill(exit::ERROR), effects);
+    }
+
+    fn raise(&mut self, stop: Stop, effects: &mut Vec<Effect>) {
+        if stop <= self.stop {
+            return;
+        }
+        self.stop = stop;
+        self.inputs_ended = true;
+        self.tally.cancelled += self.ledger.drop_pending();
+        effects.extend(self.ledger.occupied().map(|slot| Effect::Withdraw { slot }));
+        if matches!(self.stop, Stop::Kill(_)) {
+            for worker in self.pool.everybody() {
+                self.pool.set_leaving(worker);
+                effects.push(Effect::End(worker));
+            }
+        }
+    }
+
+    fn publish(&mut self, effects: &mut Vec<Effect>) {
+        if self.stop != Stop::No || self.output_pressure {
+            return;
+        }
+        while let Some(slot) = self.ledger.place() {
+            effects.push(Effect::Publish { slot });
+        }
+    }
+
+    fn dismiss(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) {
+        if self.pool.set_leaving(worker) {
+            effects.push(Effect::Dismiss(worker));
+        }
+    }
+
+    fn close_when_done(&mut self, effects: &mut Vec<Effect>) {
+        if !self.inputs_ended || !self.ledger.is_empty() {
+            return;
+        }
+        self.closing = true;
+        for worker in self.pool.everybody() {
+            self.dismiss(worker, effects);
+        }
+        if self.pool.alive() == 0 && !self.finished {
+            self.finished = true;
+            effects.push(Effect::Finish);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The private ledger of workers: who lives, who is starting, who has been idle for how long.
+
+use std::time::Duration;
+
+use msup_protocol::packed::WorkerId;
+
+use super::Now;
+use super::event::View;
+
+/// Parked workers that are kept beside the ones that work, once tasks turned out to block.
+const SPARES: u32 = 1;
+
+/// A failing spawn is tried again after this, doubled each time up to the last.
+const SPAWN_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Worker {
+    /// It has not yet parked or claimed a task.
+    starting: bool,
+    /// It was told to leave or is being ended.
+    leaving: bool,
+    /// Since when it has been parked, and how many tasks it had claimed then.
+    parked: Option<(Now, u64)>,
+}
+
+/// All workers of a run.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    workers: Vec<Option<Worker>>,
+    idle_timeout: Duration,
+    /// Tasks block: keep spares.
+    blocking_seen: bool,
+    spawn_backoff: Option<(Now, Duration)>,
+    pub(crate) peak: u32,
+    pub(crate) spawned: u64,
+    pub(crate) reaped_idle: u64,
+}
+
+impl Pool {
+    /// Nobody yet, at most `max_workers`.
+    pub(crate) fn new(max_workers: u16, idle_timeout: Duration) -> Pool {
+        Pool {
+            workers: vec![None; usize::from(max_workers)],
+            idle_timeout,
+            blocking_seen: false,
+            spawn_backoff: None,
+            peak: 0,
+            spawned: 0,
+            reaped_idle: 0,
+        }
+    }
+
+    /// Which workers to start: as many as there are ready tasks with a free or blocked token and
+    /// neither a parked nor a starting worker for it.
+    pub(crate) fn to_spawn(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
+        self.blocking_seen |= view.blocked > 0;
+        if self.spawn_backoff.is_some_and(|(until, _)| now < until) {
+            return Vec::new();
+        }
+        let usable = (view.idle + view.blocked).saturating_sub(view.waiting);
+        let needed = view.ready.min(usable);
+        let spare = if self.blocking_seen && needed > 0 { SPARES } else { 0 };
+        let there = view.parked.len() as u32 + self.starting();
+        let missing = (needed + spare).saturating_sub(there);
+        let vacant = self.workers.iter().enumerate().filter(|(_, worker)| worker.is_none());
+        let chosen: Vec<WorkerId> =
+            vacant.take(missing as usize).map(|(slot, _)| slot as WorkerId).collect();
+        for worker in &chosen {
+            let fresh = Worker { starting: true, leaving: false, parked: None };
+            self.workers[usize::from(*worker)] = Some(fresh);
+            self.spawned += 1;
+        }
+        self.peak = self.peak.max(self.alive() as u32);
+        chosen
+    }
+
+    /// Which parked workers have had nothing to do for too long.
+    pub(crate) fn to_dismiss(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
+        for (slot, worker) in self.workers.iter_mut().enumerate() {
+            let Some(worker) = worker else { continue };
+            let seen = view.parked.iter().find(|(parked, _)| usize::from(*parked) == slot);
+            worker.parked = match (seen, worker.parked) {
+                (Some((_, tasks)), Some((since, before))) if *tasks == before => {
+                    Some((since, before))
+                }
+                (Some((_, tasks)), _) => Some((now, *tasks)),
+                (None, _) => None,
+            };
+        }
+        let is_idle = |worker: &Worker| {
+            let since = worker.parked.filter(|_| !worker.leaving);
+            since.is_some_and(|(since, _)| now.saturating_sub(since) >= self.idle_timeout)
+        };
+        let idle = self.workers.iter().enumerate().rev();
+        let idle = idle.filter(|(_, worker)| worker.as_ref().is_some_and(is_idle));
+        let dismissed: Vec<WorkerId> =
+            idle.map(|(slot, _)| slot as WorkerId).skip(SPARES as usize).collect();
+        self.reaped_idle += dismissed.len() as u64;
+        dismissed
+    }
+
+    pub(crate) fn settled(&mut self, worker: WorkerId) {
+        if let Some(Some(worker)) = self.workers.get_mut(usize::from(worker)) {
+            worker.starting = false;
+        }
+        self.spawn_backoff = None;
+    }
+
+    /// Marks a worker as leaving; whether it was not before.
+    pub(crate) fn set_leaving(&mut self, worker: WorkerId) -> bool {
+        match self.workers.get_mut(usize::from(worker)) {
+            Some(Some(worker)) => !std::mem::replace(&mut worker.leaving, true),
+            _ => false,
+        }
+    }
+
+    /// A worker is gone. Whether it had been starting, and whether it was leaving.
+    pub(crate) fn gone(&mut self, worker: WorkerId) -> (bool, bool) {
+        let slot = self.workers.get_mut(usize::from(worker));
+        slot.and_then(Option::take)
+            .map_or((false, false), |worker| (worker.starting, worker.leaving))
+    }
+
+    /// No process could be made: counts as the cap for a while.
+    pub(crate) fn spawn_failed(&mut self, worker: WorkerId, now: Now) {
+        self.gone(worker);
+        self.spawned -= 1;
+        let [first, last] = SPAWN_BACKOFF;
+        let pause = self.spawn_backoff.map_or(first, |(_, pause)| (pause * 2).min(last));
+        self.spawn_backoff = Some((now + pause, pause));
+    }
+
+    pub(crate) fn everybody(&self) -> Vec<WorkerId> {
+        let alive = self.workers.iter().enumerate().filter(|(_, worker)| worker.is_some());
+        alive.map(|(slot, _)| slot as WorkerId).collect()
+    }
+
+    pub(crate) fn alive(&self) -> usize {
+        self.workers.iter().flatten().count()
+    }
+
+    fn starting(&self) -> u32 {
+        self.workers.iter().flatten().filter(|worker| worker.starting).count() as u32
+    }
+}

@@ -1,0 +1,79 @@
+//! What is counted of tasks, for the report.
+
+use std::time::Duration;
+
+use super::verdict::Cause;
+
+const FAILURES_NAMED: usize = 10;
+const SLOWEST_NAMED: usize = 3;
+const LABEL_AT_MOST: usize = 120;
+
+/// A task that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) seq: u64,
+    /// Its input value.
+    pub(crate) value: Vec<u8>,
+    pub(crate) cause: Cause,
+    pub(crate) attempts: u32,
+    pub(crate) quarantined: bool,
+}
+
+/// Counts of a run's tasks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) attempts: u64,
+    /// Attempts whose command left something running that held its output.
+    pub(crate) leaked: u64,
+    /// Workers that ended without being told to.
+    pub(crate) lost_workers: u64,
+    /// Wall time of all attempts together.
+    pub(crate) busy: Duration,
+    /// The first few that did not succeed.
+    pub(crate) failures: Vec<Failure>,
+    /// The longest attempts that succeeded, longest first.
+    pub(crate) slowest: Vec<(Duration, String)>,
+}
+
+impl Tally {
+    /// How many tasks have no success.
+    pub(crate) fn unsuccessful(&self) -> u64 {
+        self.failed + self.quarantined + self.cancelled
+    }
+
+    /// How many tasks have reached their end.
+    pub(crate) fn ended(&self) -> u64 {
+        self.succeeded + self.unsuccessful()
+    }
+
+    pub(crate) fn note_failure(&mut self, failure: Failure) {
+        if failure.quarantined {
+            self.quarantined += 1;
+        } else {
+            self.failed += 1;
+        }
+        if self.failures.len() < FAILURES_NAMED {
+            self.failures.push(failure);
+        }
+    }
+
+    pub(crate) fn note_success(&mut self, wall: Duration, value: &[u8]) {
+        self.succeeded += 1;
+        let at = self.slowest.partition_point(|(known, _)| *known >= wall);
+        if at < SLOWEST_NAMED {
+            self.slowest.insert(at, (wall, label(value)));
+            self.slowest.truncate(SLOWEST_NAMED);
+        }
+    }
+}
+
+/// A value as a person may read it: one line, not too long.
+pub(crate) fn label(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&value[..value.len().min(LABEL_AT_MOST)]);
+    let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    if value.len() > LABEL_AT_MOST { text + "…" } else { text }
+}

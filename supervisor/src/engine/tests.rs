@@ -1,0 +1,162 @@
+//! The engine driven by hand: no processes, no time but what the test says.
+
+use super::*;
+use msup_protocol::codec::{Stream, Verdict};
+
+const LIMITS: Limits =
+    Limits { max_workers: 4, task_slots: 2, idle_timeout: Duration::from_secs(10) };
+
+struct Driver {
+    engine: Engine,
+    now: Now,
+}
+
+impl Driver {
+    fn new() -> Driver {
+        Driver { engine: Engine::new(LIMITS), now: Duration::ZERO }
+    }
+
+    /// Feeds one event; the effects in their debug form, outcomes left out.
+    fn step(&mut self, event: Event) -> Vec<String> {
+        let mut effects = Vec::new();
+        self.engine.step(event, self.now, &mut effects);
+        effects
+            .into_iter()
+            .map(|effect| match effect {
+                Effect::Deliver { seq, slot, .. } => format!("Deliver {seq} from {slot}"),
+                Effect::Say(_) => "Say".into(),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn with_inputs(n: usize) -> Driver {
+        let mut driver = Driver::new();
+        driver.step(Event::Inputs((0..n).map(|i| format!("v{i}").into_bytes()).collect()));
+        driver
+    }
+
+    fn outcome(&mut self, slot: u16, verdict: Verdict) -> Vec<String> {
+        let outcome = OutcomeFrame {
+            verdict,
+            wall_ns: 1,
+            leaked: false,
+            stdout: Stream::nothing(),
+            stderr: Stream::nothing(),
+        };
+        self.step(Event::Collected { slot, outcome })
+    }
+}
+
+fn view(idle: u32, ready: u32) -> View {
+    View { idle, ready, ..View::default() }
+}
+
+#[test]
+fn a_run_from_beginning_to_end() {
+    let mut driver = Driver::new();
+    let values = vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()];
+    let published = driver.step(Event::Inputs(values));
+    assert_eq!(published, ["Publish { slot: 0 }", "Publish { slot: 1 }"]);
+    assert_eq!(driver.step(Event::Looked(view(2, 2))), ["Spawn(0)", "Spawn(1)"]);
+    assert_eq!(driver.step(Event::Looked(view(2, 2))), [""; 0], "they are starting");
+    driver.step(Event::WorkerSettled(0));
+    driver.step(Event::WorkerSettled(1));
+    assert_eq!(driver.step(Event::InputsEnded), [""; 0]);
+    assert_eq!(driver.outcome(1, Verdict::Done), ["Deliver 2 from 1", "Publish { slot: 1 }"]);
+    assert_eq!(driver.outcome(0, Verdict::Exited(0)), ["Deliver 1 from 0"]);
+    let last = driver.outcome(1, Verdict::Exited(7));
+    assert_eq!(last, ["Deliver 3 from 1", "Dismiss(0)", "Dismiss(1)"]);
+    let end = |worker| Event::WorkerEnded { worker, end: WorkerEnd::Exited(0), claimed: vec![] };
+    assert_eq!(driver.step(end(0)), [""; 0]);
+    assert_eq!(driver.step(end(1)), ["Finish"]);
+    assert_eq!(driver.engine.exit_status(), 1);
+    let tally = driver.engine.tally();
+    assert_eq!((tally.succeeded, tally.failed, tally.lost_workers), (2, 1, 0));
+}
+
+#[test]
+fn no_input_is_no_work_and_success() {
+    let mut driver = Driver::new();
+    assert_eq!(driver.step(Event::InputsEnded), ["Finish"]);
+    assert_eq!(driver.engine.exit_status(), 0);
+}
+
+#[test]
+fn a_task_whose_worker_was_killed_runs_again() {
+    let mut driver = Driver::with_inputs(1);
+    driver.step(Event::Looked(view(1, 1)));
+    driver.step(Event::WorkerSettled(0));
+    let killed = Event::WorkerEnded { worker: 0, end: WorkerEnd::Signaled(9), claimed: vec![0] };
+    let effects = driver.step(killed);
+    assert_eq!(effects, ["Discard { slot: 0 }", "Publish { slot: 1 }"]);
+    assert_eq!(driver.engine.task(1).map(|task| (task.seq, task.attempt)), Some((1, 2)));
+    driver.outcome(1, Verdict::Done);
+    assert_eq!(driver.engine.tally().succeeded, 1);
+    assert_eq!(driver.engine.tally().lost_workers, 1);
+}
+
+#[test]
+fn a_task_that_crashes_again_and_again_is_quarantined() {
+    let mut driver = Driver::with_inputs(1);
+    for (slot, attempt) in [(0, 1), (1, 2)] {
+        assert_eq!(driver.engine.task(slot).map(|task| task.attempt), Some(attempt));
+        driver.outcome(slot, Verdict::Signaled(11));
+    }
+    let last = driver.outcome(0, Verdict::Signaled(11));
+    assert_eq!(last, ["Deliver 1 from 0"]);
+    let tally = driver.engine.tally();
+    assert_eq!((tally.quarantined, tally.failed, tally.attempts), (1, 0, 3));
+    assert_eq!(driver.engine.exit_status(), 1);
+}
+
+#[test]
+fn a_signal_drains_and_a_second_one_kills() {
+    let mut driver = Driver::with_inputs(5);
+    driver.step(Event::Looked(view(2, 2)));
+    assert_eq!(
+        driver.step(Event::StopSignal(2)),
+        ["Withdraw { slot: 0 }", "Withdraw { slot: 1 }", "Say"]
+    );
+    assert!(!driver.engine.wants_input());
+    driver.step(Event::Withdrawn { slot: 1 });
+    assert_eq!(driver.engine.tally().cancelled, 4);
+    assert_eq!(driver.step(Event::StopSignal(2)), ["Withdraw { slot: 0 }", "End(0)", "End(1)"]);
+    assert_eq!(driver.step(Event::StopSignal(2)), [""; 0], "there is nothing beyond");
+    assert_eq!(driver.engine.exit_status(), 130);
+}
+
+#[test]
+fn workers_that_cannot_start_end_the_run() {
+    let mut driver = Driver::with_inputs(1);
+    let mut said = Vec::new();
+    for _ in 0..3 {
+        driver.step(Event::Looked(view(1, 1)));
+        let end = WorkerEnd::Exited(1);
+        said = driver.step(Event::WorkerEnded { worker: 0, end, claimed: vec![] });
+    }
+    assert_eq!(said, ["Say", "Withdraw { slot: 0 }"]);
+    assert_eq!(driver.step(Event::Withdrawn { slot: 0 }), ["Finish"]);
+    assert_eq!(driver.engine.exit_status(), exit::ERROR);
+}
+
+#[test]
+fn idle_workers_are_let_go_but_for_a_spare() {
+    let mut driver = Driver::with_inputs(2);
+    driver.step(Event::Looked(view(2, 2)));
+    driver.step(Event::WorkerSettled(0));
+    driver.step(Event::WorkerSettled(1));
+    let idle = || View { parked: vec![(0, 3), (1, 4)], ..View::default() };
+    driver.step(Event::Looked(idle()));
+    driver.now = Duration::from_secs(11);
+    assert_eq!(driver.step(Event::Looked(idle())), ["Dismiss(0)"]);
+    assert_eq!(driver.step(Event::Looked(idle())), [""; 0]);
+}
+
+#[test]
+fn output_pressure_stops_new_tasks_only() {
+    let mut driver = Driver::with_inputs(3);
+    driver.step(Event::OutputPressure(true));
+    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
+    assert_eq!(driver.step(Event::OutputPressure(false)), ["Publish { slot: 0 }"]);
+}

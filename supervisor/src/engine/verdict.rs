@@ -1,0 +1,113 @@
+//! What an attempt's end means for its task.
+
+use std::fmt;
+use std::io;
+
+use msup_protocol::codec::Verdict;
+use msup_protocol::exit;
+
+use super::event::WorkerEnd;
+
+const SIGKILL: u8 = 9;
+const SIGTERM: u8 = 15;
+/// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: a program's own doing.
+const CRASHES: [u8; 7] = [4, 5, 6, 7, 8, 11, 31];
+/// EAGAIN, ENOMEM, ENFILE, EMFILE: the machine is short of something for a while.
+const PASSING: [i32; 4] = [11, 12, 23, 24];
+
+/// Why an attempt did not succeed: the recorded cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Exit(u8),
+    Signal(u8),
+    CannotStart(i32),
+    /// The task function's error.
+    Error(String),
+    Panic(String),
+    /// The worker could not do its part.
+    Trouble(String),
+    /// The worker that ran it ended.
+    LostWorker(WorkerEnd),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Exit(status) => write!(f, "exit {status}"),
+            Cause::Signal(signal) => write!(f, "signal {signal}"),
+            Cause::CannotStart(errno) => {
+                write!(f, "cannot start: {}", io::Error::from_raw_os_error(*errno))
+            }
+            Cause::Error(text) => write!(f, "error: {text}"),
+            Cause::Panic(text) => write!(f, "panic: {text}"),
+            Cause::Trouble(text) => f.write_str(text),
+            Cause::LostWorker(WorkerEnd::Exited(status)) => {
+                write!(f, "lost worker (it exited with {status} in the middle of the task)")
+            }
+            Cause::LostWorker(WorkerEnd::Signaled(signal)) => {
+                write!(f, "lost worker (signal {signal})")
+            }
+        }
+    }
+}
+
+/// Whose doing an attempt's end was, and so what happens to the task next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ruling {
+    Succeeded,
+    /// The task has failed.
+    Failed(Cause),
+    /// The task brought its process down: tried again a few times, then quarantined.
+    Crashed(Cause),
+    /// Somebody outside ended it: tried again many times.
+    Outside(Cause),
+}
+
+/// Judges what a worker reported.
+pub(crate) fn judge(verdict: Verdict) -> Ruling {
+    match verdict {
+        Verdict::Done | Verdict::Exited(0) => Ruling::Succeeded,
+        Verdict::Exited(status) => Ruling::Failed(Cause::Exit(status)),
+        Verdict::Signaled(SIGKILL) => Ruling::Outside(Cause::Signal(SIGKILL)),
+        Verdict::Signaled(signal) if CRASHES.contains(&signal) => {
+            Ruling::Crashed(Cause::Signal(signal))
+        }
+        Verdict::Signaled(signal) => Ruling::Failed(Cause::Signal(signal)),
+        Verdict::Failed(text) => Ruling::Failed(Cause::Error(text)),
+        Verdict::Panicked(text) => Ruling::Crashed(Cause::Panic(text)),
+        Verdict::CannotStart(errno) if PASSING.contains(&errno) => {
+            Ruling::Outside(Cause::CannotStart(errno))
+        }
+        Verdict::CannotStart(errno) => Ruling::Failed(Cause::CannotStart(errno)),
+        Verdict::Trouble(text) => Ruling::Failed(Cause::Trouble(text)),
+    }
+}
+
+/// Judges the end of a worker in the middle of a task.
+pub(crate) fn judge_loss(end: WorkerEnd) -> Ruling {
+    let cause = Cause::LostWorker(end);
+    match end {
+        WorkerEnd::Signaled(SIGKILL | SIGTERM) | WorkerEnd::Exited(exit::WORKER_TOLD_TO_END) => {
+            Ruling::Outside(cause)
+        }
+        _ => Ruling::Crashed(cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_doing_it_was() {
+        assert_eq!(judge(Verdict::Exited(0)), Ruling::Succeeded);
+        assert_eq!(judge(Verdict::Exited(3)), Ruling::Failed(Cause::Exit(3)));
+        assert_eq!(judge(Verdict::Signaled(11)), Ruling::Crashed(Cause::Signal(11)));
+        assert_eq!(judge(Verdict::Signaled(9)), Ruling::Outside(Cause::Signal(9)));
+        assert_eq!(judge(Verdict::Signaled(1)), Ruling::Failed(Cause::Signal(1)));
+        let killed = WorkerEnd::Signaled(9);
+        assert_eq!(judge_loss(killed), Ruling::Outside(Cause::LostWorker(killed)));
+        let quit = WorkerEnd::Exited(0);
+        assert_eq!(judge_loss(quit), Ruling::Crashed(Cause::LostWorker(quit)));
+    }
+}

@@ -1,0 +1,366 @@
+//! The event loop: gathers events, lets the engine decide, carries out its effects. The one place
+//! where the pure core and the adapters meet.
+
+mod crew;
+mod figures;
+mod queue;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use msup_protocol::bell::Bell;
+use msup_protocol::layout::Sizes;
+use msup_protocol::segment::{self, Segment};
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::cli::Plan;
+use crate::engine::{Effect, Engine, Event, Limits, View};
+use crate::input::{self, Group};
+use crate::os::orphans;
+use crate::os::poller::Poller;
+use crate::os::process::Recipe;
+use crate::os::run_folder::RunFolder;
+use crate::os::signals::Signals;
+use crate::output::{Output, Style};
+use crate::report::{bar, human, trace};
+use crate::sysmon;
+
+use crew::Crew;
+use figures::Figures;
+use queue::Queue;
+
+/// The loop looks around this often even if nothing happens.
+const LOOK_AT_LEAST: Duration = Duration::from_millis(100);
+
+/// How long what is left of a run may take to die at its end.
+const LAST_SWEEP: Duration = Duration::from_secs(2);
+
+/// Bytes of a task slot, and how many slots there are: enough to keep every worker busy while the
+/// supervisor sleeps, within 8 MiB unless more workers are asked for.
+const CELL_BYTES: u32 = 4096;
+const TASK_SLOTS: std::ops::RangeInclusive<u32> = 256..=2000;
+
+/// Token words beyond `--procs`: a few to lend.
+const LENDABLE: u32 = 4;
+
+/// Keys of the poller; workers have their slot's number.
+const KEY_BELL: u64 = 1 << 32;
+const KEY_SIGNAL: u64 = 2 << 32;
+
+/// Runs a plan to its end. Returns the exit status.
+///
+/// # Errors
+/// One line that says why the run could not start or go on.
+pub(crate) fn run(plan: Plan) -> Result<u8, String> {
+    let mut run = Run::start(plan)?;
+    run.turn_until_finished().map_err(|why| format!("the event loop: {why}"))?;
+    run.finish()
+}
+
+struct Run {
+    engine: Engine,
+    queue: Queue,
+    crew: Crew,
+    figures: Figures,
+    segment: Arc<Segment>,
+    doorbell: OwnedFd,
+    poller: Poller,
+    signals: Signals,
+    input: Receiver<Group>,
+    output: Output,
+    sysmon: sysmon::Handle,
+    bar: Option<ProgressBar>,
+    schedtrace: Option<(Duration, Duration)>,
+    summary: Option<std::path::PathBuf>,
+    quiet: bool,
+    began: Instant,
+    under_pressure: bool,
+    finished: bool,
+    /// Last, so that it is removed after everything that writes to it.
+    _folder: RunFolder,
+}
+
+impl Run {
+    fn start(plan: Plan) -> Result<Run, String> {
+        let line = |what: &'static str| move |why: io::Error| format!("{what}: {why}");
+        segment::sweep();
+        let began = Instant::now();
+        let run_id = format!("{:x}-{}", msup_protocol::sync::now_ns(), std::process::id());
+        let folder = RunFolder::create(&run_id).map_err(|why| why.to_string())?;
+        let max_workers = u32::from(plan.max_workers);
+        let sizes = Sizes {
+            tokens: plan.procs + LENDABLE,
+            workers: max_workers,
+            tasks: (2 * max_workers)
+                .clamp(*TASK_SLOTS.start(), *TASK_SLOTS.end().max(&max_workers)),
+            cell_bytes: CELL_BYTES,
+        };
+        let release = env!("CARGO_PKG_VERSION");
+        let (segment, segment_fd) = segment::create(sizes, plan.procs, release, plan.nofile)
+            .map_err(|why| why.to_string())?;
+        let segment = Arc::new(segment);
+        // Not CLOEXEC, like the segment's: this process executes nothing but workers.
+        let doorbell = eventfd(0, EventfdFlags::NONBLOCK).map_err(io::Error::from);
+        let doorbell = doorbell.map_err(line("eventfd"))?;
+        rustix::io::fcntl_setfd(&segment_fd, rustix::io::FdFlags::empty())
+            .map_err(|errno| format!("the segment: {errno}"))?;
+        let private = || doorbell.try_clone().map_err(line("eventfd"));
+        orphans::adopt().map_err(|errno| format!("subreaper: {errno}"))?;
+        let signals = Signals::install().map_err(line("signals"))?;
+        let poller = Poller::new().map_err(line("epoll"))?;
+        poller.watch(&doorbell, KEY_BELL).map_err(line("epoll"))?;
+        for pipe in signals.pipes() {
+            poller.watch(pipe, KEY_SIGNAL).map_err(line("epoll"))?;
+        }
+        let recipe = Recipe {
+            program: plan.worker_program,
+            arguments: plan.worker_arguments,
+            segment: segment_fd,
+            doorbell: doorbell.try_clone().map_err(line("eventfd"))?,
+            folder: folder.path().to_owned(),
+            run_id: run_id.clone(),
+        };
+        // A clone of a descriptor is CLOEXEC; this one is for the workers.
+        rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
+            .map_err(|errno| format!("eventfd: {errno}"))?;
+        let bar = plan.bar.then(bar::new);
+        let style = Style {
+            keep_order: plan.keep_order,
+            folder: folder.path().to_owned(),
+            bar: bar.clone(),
+        };
+        let limits = Limits {
+            max_workers: plan.max_workers,
+            task_slots: sizes.tasks as usize,
+            idle_timeout: plan.idle_timeout,
+        };
+        Ok(Run {
+            engine: Engine::new(limits),
+            queue: Queue::new(Arc::clone(&segment), folder.path().to_owned(), plan.job),
+            crew: Crew::new(Arc::clone(&segment), recipe, plan.max_workers),
+            figures: Figures::new(run_id, plan.procs, max_workers),
+            input: input::start(plan.source, plan.format, private()?),
+            output: Output::start(style),
+            sysmon: sysmon::start(&segment, private()?),
+            segment,
+            doorbell,
+            poller,
+            signals,
+            bar,
+            schedtrace: plan.schedtrace.map(|every| (every, every)),
+            summary: plan.summary,
+            quiet: plan.quiet,
+            began,
+            under_pressure: false,
+            finished: false,
+            _folder: folder,
+        })
+    }
+
+    fn turn_until_finished(&mut self) -> io::Result<()> {
+        let (mut events, mut effects) = (Vec::new(), Vec::new());
+        while !self.finished {
+            self.gather(&mut events);
+            for event in events.drain(..) {
+                self.engine.step(event, self.began.elapsed(), &mut effects);
+            }
+            self.perform(&mut effects, &mut events);
+            let view = self.look();
+            self.engine.step(Event::Looked(view), self.began.elapsed(), &mut effects);
+            self.perform(&mut effects, &mut events);
+            self.tell();
+            if events.is_empty() && !self.finished {
+                self.sleep()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Collects what has happened since the last time.
+    fn gather(&mut self, events: &mut Vec<Event>) {
+        events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
+        while self.engine.wants_input() {
+            match self.input.try_recv() {
+                Ok(Group::Values(values)) => {
+                    events.push(Event::Inputs(values));
+                    // The engine must see them before it can say whether it wants more.
+                    break;
+                }
+                Ok(Group::End) => events.push(Event::InputsEnded),
+                Ok(Group::Failed(why)) => events.push(Event::InputFailed(why)),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+            }
+            break;
+        }
+        self.queue.collect(events);
+        self.crew.settle(events);
+        for ended in self.crew.ended() {
+            let (worker, end) = self.crew.bury(ended);
+            let claimed = self.queue.collect_from(worker, events);
+            events.push(Event::WorkerEnded { worker, end, claimed });
+        }
+        if self.output.is_closed() {
+            events.push(Event::OutputClosed);
+        }
+        let pressure = self.output.is_under_pressure();
+        if std::mem::replace(&mut self.under_pressure, pressure) != pressure {
+            events.push(Event::OutputPressure(pressure));
+        }
+    }
+
+    fn perform(&mut self, effects: &mut Vec<Effect>, events: &mut Vec<Event>) {
+        let mut published = false;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Publish { slot } => {
+                    let task = self.engine.task(slot);
+                    match task.map_or(Ok(()), |task| self.queue.publish(slot, task)) {
+                        Ok(()) => published = true,
+                        Err(why) => events.push(Event::CannotPublish { slot, why }),
+                    }
+                }
+                Effect::Withdraw { slot } => {
+                    if self.queue.withdraw(slot) {
+                        events.push(Event::Withdrawn { slot });
+                    }
+                }
+                Effect::Spawn(worker) => {
+                    if let Err(why) = self.crew.spawn(worker, &self.poller) {
+                        events.push(Event::SpawnFailed { worker, why });
+                    }
+                }
+                Effect::Dismiss(worker) => self.crew.dismiss(worker),
+                Effect::End(worker) => self.crew.end(worker),
+                Effect::Deliver { seq, slot, outcome } => {
+                    self.output.deliver(self.queue.delivery(seq, slot, outcome));
+                }
+                Effect::Discard { slot } => self.queue.discard(slot),
+                Effect::Say(text) => self.say(&text),
+                Effect::Finish => self.finished = true,
+            }
+        }
+        if published {
+            self.queue.announce();
+        }
+    }
+
+    fn look(&mut self) -> View {
+        self.sysmon.findings.wants_worker.store(false, Ordering::SeqCst);
+        let shared = self.segment.shared();
+        let census = shared.tokens.census();
+        let (ready, in_flight) = shared.tasks.load();
+        self.figures.look(census, in_flight);
+        let parked = shared.line.parked().map(|worker| {
+            let slot = shared.line.slot(worker);
+            (worker, slot.map_or(0, |slot| slot.counters.tasks.load(Ordering::Relaxed)))
+        });
+        View {
+            idle: census.idle,
+            blocked: census.blocked,
+            ready,
+            waiting: shared.line.waiting(),
+            parked: parked.collect(),
+        }
+    }
+
+    fn sleep(&mut self) -> io::Result<()> {
+        let now = self.began.elapsed();
+        let trace = self.schedtrace.map_or(LOOK_AT_LEAST, |(_, next)| next.saturating_sub(now));
+        let shared = self.segment.shared();
+        let bell = Bell::new(shared.header.armed(), self.doorbell.as_fd());
+        bell.arm();
+        // Once more, now that everybody can see that it is about to sleep.
+        let news = shared.done.any() || self.sysmon.findings.wants_worker.load(Ordering::SeqCst);
+        let timeout = if news { Duration::ZERO } else { trace.min(LOOK_AT_LEAST) };
+        let keys = self.poller.wait(timeout)?;
+        bell.disarm();
+        self.crew.note(keys.into_iter().filter(|key| *key < KEY_BELL).map(|key| key as u16));
+        self.crew.escalate();
+        Ok(())
+    }
+
+    /// The bar and the trace line.
+    fn tell(&mut self) {
+        let now = self.began.elapsed();
+        if let Some(bar) = &self.bar {
+            let tally = self.engine.tally();
+            if bar.length() != self.engine.total().or(Some(0)) {
+                bar::set_total(bar, self.engine.total());
+            }
+            bar.set_position(tally.ended());
+            let workers = self.engine.workers_alive();
+            bar.set_message(format!("{} failed, {workers} workers", tally.unsuccessful()));
+        }
+        if let Some((every, next)) = self.schedtrace
+            && now >= next
+        {
+            self.say_plain(&self.trace_line(now).to_string());
+            self.schedtrace = Some((every, (next + every).max(now)));
+        }
+    }
+
+    fn trace_line(&self, at: Duration) -> trace::Line {
+        let shared = self.segment.shared();
+        let (ready, in_flight) = shared.tasks.load();
+        trace::Line {
+            at,
+            tokens: shared.tokens.census(),
+            workers: self.engine.workers_alive(),
+            parked: shared.line.parked_count(),
+            waiting: shared.line.waiting(),
+            ready,
+            in_flight,
+            retakes: self.sysmon.findings.retakes.load(Ordering::Relaxed),
+            steals: self.crew.counted().steals,
+            rescues: self.sysmon.findings.rescues.load(Ordering::Relaxed),
+            lost: self.engine.tally().lost_workers,
+        }
+    }
+
+    fn say(&self, text: &str) {
+        self.say_plain(&format!("msup: {text}"));
+    }
+
+    fn say_plain(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    /// Everything after the last worker has gone.
+    fn finish(self) -> Result<u8, String> {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let survivors = orphans::sweep(&[], LAST_SWEEP);
+        if survivors > 0 {
+            self.say(&format!("{survivors} processes cannot be ended (uninterruptible sleep?)"));
+        }
+        let findings = self.sysmon.stop();
+        let all_written = self.output.finish();
+        let mut status = self.engine.exit_status();
+        if !all_written && status == 0 {
+            eprintln!("msup: standard output could not be written to its end");
+            status = msup_protocol::exit::ERROR;
+        }
+        let census = self.segment.shared().tokens.census();
+        let figures = self.figures;
+        let counted = self.crew.counted();
+        let mut summary = figures.summary(&self.engine, counted, census, &findings, self.began);
+        summary.exit_status = status;
+        if !self.quiet {
+            let describe = |value: &[u8], seq| self.queue.describe(value, seq);
+            eprint!("{}", human::paragraph(&summary, self.engine.tally(), describe));
+        }
+        if let Some(path) = &self.summary {
+            summary.write(path).map_err(|why| format!("--summary {}: {why}", path.display()))?;
+        }
+        Ok(status)
+    }
+}

@@ -1,0 +1,194 @@
+//! The workers' processes: starting them, letting them go, burying them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use msup_protocol::packed::WorkerId;
+use msup_protocol::park::Futex;
+use msup_protocol::segment::Segment;
+use msup_protocol::slot::{Counters, Status};
+
+use super::Poller;
+use crate::engine::{Event, WorkerEnd};
+use crate::os::orphans;
+use crate::os::process::{Process, Recipe};
+
+/// After this a worker that was told to end is killed.
+const END_WITHIN: Duration = Duration::from_millis(500);
+
+/// After this a worker that was let go at the end of the run is killed: it has no task.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the descendants of a dead worker may take to die before its tokens are given out again.
+const ORPHANS_DIE_WITHIN: Duration = Duration::from_millis(50);
+
+struct Member {
+    process: Process,
+    settled: bool,
+    /// When it is killed, if it is still there then.
+    deadline: Option<Instant>,
+}
+
+/// What workers have counted, the dead included.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counted {
+    pub(super) fast_exits: u64,
+    pub(super) slow_exits: u64,
+    pub(super) handoffs: u64,
+    pub(super) steals: u64,
+    pub(super) wait_ns: u64,
+    pub(super) reclaims: u64,
+}
+
+/// All workers' processes.
+pub(super) struct Crew {
+    segment: Arc<Segment>,
+    recipe: Recipe,
+    members: Vec<Option<Member>>,
+    /// Members whose pidfd became readable.
+    noted: Vec<WorkerId>,
+    of_the_dead: Counted,
+}
+
+impl Crew {
+    pub(super) fn new(segment: Arc<Segment>, recipe: Recipe, max_workers: u16) -> Crew {
+        let members = (0..max_workers).map(|_| None).collect();
+        Crew { segment, recipe, members, noted: Vec::new(), of_the_dead: Counted::default() }
+    }
+
+    /// Starts a worker in a vacant slot.
+    ///
+    /// # Errors
+    /// One line that says why there is no process; the slot is vacant again.
+    pub(super) fn spawn(&mut self, worker: WorkerId, poller: &Poller) -> Result<(), String> {
+        let shared = self.segment.shared();
+        let slot = shared.line.slot(worker).ok_or("no such slot")?;
+        slot.prepare();
+        let started = self.recipe.start(worker);
+        let process = started.inspect_err(|_| slot.set_status(Status::Vacant));
+        let program = self.recipe.program.display();
+        let process = process.map_err(|why| format!("{program}: {why}"))?;
+        if let Err(why) = poller.watch(process.pidfd(), u64::from(worker)) {
+            process.kill();
+            self.noted.push(worker);
+            eprintln!("msup: cannot watch a worker: {why}");
+        }
+        self.members[usize::from(worker)] =
+            Some(Member { process, settled: false, deadline: None });
+        Ok(())
+    }
+
+    /// Lets a worker leave when it has no task.
+    pub(super) fn dismiss(&mut self, worker: WorkerId) {
+        let shared = self.segment.shared();
+        if let Some(slot) = shared.line.slot(worker) {
+            slot.tell_to_leave();
+            shared.line.wake(&Futex, worker);
+        }
+        self.set_deadline(worker, LEAVE_WITHIN);
+    }
+
+    /// Ends a worker and its command.
+    pub(super) fn end(&mut self, worker: WorkerId) {
+        if let Some(Some(member)) = self.members.get(usize::from(worker)) {
+            member.process.terminate();
+        }
+        self.set_deadline(worker, END_WITHIN);
+    }
+
+    /// Kills those whose time is up.
+    pub(super) fn escalate(&mut self) {
+        let now = Instant::now();
+        for member in self.members.iter_mut().flatten() {
+            if member.deadline.is_some_and(|deadline| deadline <= now) {
+                member.deadline = None;
+                member.process.kill();
+            }
+        }
+    }
+
+    /// These pidfds are readable.
+    pub(super) fn note(&mut self, workers: impl Iterator<Item = WorkerId>) {
+        self.noted.extend(workers);
+    }
+
+    /// Who has parked or claimed a task for the first time.
+    pub(super) fn settle(&mut self, events: &mut Vec<Event>) {
+        let shared = self.segment.shared();
+        for (worker, member) in self.members.iter_mut().enumerate() {
+            let Some(member) = member.as_mut().filter(|member| !member.settled) else { continue };
+            let worker = worker as WorkerId;
+            let works = shared.line.slot(worker).is_some_and(|slot| {
+                slot.status() == Status::Attached && slot.counters.tasks.load(Ordering::Relaxed) > 0
+            });
+            if works || shared.line.parked().any(|parked| parked == worker) {
+                member.settled = true;
+                events.push(Event::WorkerSettled(worker));
+            }
+        }
+    }
+
+    /// The noted ones that have really ended.
+    pub(super) fn ended(&mut self) -> Vec<(WorkerId, WorkerEnd)> {
+        let noted = std::mem::take(&mut self.noted);
+        let ended = noted.into_iter().filter_map(|worker| {
+            let member = self.members.get(usize::from(worker))?.as_ref()?;
+            Some((worker, member.process.ended()?))
+        });
+        ended.collect()
+    }
+
+    /// Takes a dead worker's tokens back and lets its process go, after what it left behind has been
+    /// ended: a command of its must not run beside the next owner of its token.
+    pub(super) fn bury(&mut self, ended: (WorkerId, WorkerEnd)) -> (WorkerId, WorkerEnd) {
+        let (worker, end) = ended;
+        let Some(member) = self.members[usize::from(worker)].take() else { return ended };
+        if end != WorkerEnd::Exited(0) {
+            let living = self.members.iter().flatten().map(|member| member.process.pid());
+            let mut workers: Vec<i32> = living.collect();
+            workers.push(member.process.pid());
+            orphans::sweep(&workers, ORPHANS_DIE_WITHIN);
+        }
+        let shared = self.segment.shared();
+        self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
+        if let Some(slot) = shared.line.slot(worker) {
+            self.of_the_dead.add(&slot.counters);
+        }
+        member.process.reap();
+        (worker, end)
+    }
+
+    /// What all workers have counted so far.
+    pub(super) fn counted(&self) -> Counted {
+        let shared = self.segment.shared();
+        let mut counted = self.of_the_dead;
+        for (worker, _) in self.members.iter().enumerate().filter(|(_, member)| member.is_some()) {
+            if let Some(slot) = shared.line.slot(worker as WorkerId) {
+                counted.add(&slot.counters);
+            }
+        }
+        counted
+    }
+
+    fn set_deadline(&mut self, worker: WorkerId, within: Duration) {
+        if let Some(Some(member)) = self.members.get_mut(usize::from(worker)) {
+            let deadline = Instant::now() + within;
+            member.deadline = Some(member.deadline.map_or(deadline, |old| old.min(deadline)));
+        }
+    }
+}
+
+impl Counted {
+    fn add(&mut self, counters: &Counters) {
+        for (sum, counter) in [
+            (&mut self.fast_exits, &counters.fast_exits),
+            (&mut self.slow_exits, &counters.slow_exits),
+            (&mut self.handoffs, &counters.handoffs),
+            (&mut self.steals, &counters.steals),
+            (&mut self.wait_ns, &counters.wait_ns),
+        ] {
+            *sum += counter.load(Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Tasks on their way to workers and outcomes on their way back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Verdict, Work};
+use msup_protocol::packed::WorkerId;
+use msup_protocol::park::Futex;
+use msup_protocol::segment::Segment;
+use msup_protocol::task::State;
+use serde_bytes::ByteBuf;
+
+use crate::cli::{Job, Template};
+use crate::engine::{Event, TaskRecord};
+use crate::output::{Delivery, Piece};
+
+/// The supervisor's side of the task slots.
+pub(super) struct Queue {
+    segment: Arc<Segment>,
+    folder: PathBuf,
+    job: Job,
+    /// The name of each slot's last publication, and whether its frame is in a file.
+    publications: Vec<(u64, bool)>,
+    frame: Vec<u8>,
+}
+
+impl Queue {
+    pub(super) fn new(segment: Arc<Segment>, folder: PathBuf, job: Job) -> Queue {
+        let publications = vec![(0, false); segment.sizes().tasks as usize];
+        Queue { segment, folder, job, publications, frame: Vec::new() }
+    }
+
+    /// Puts a task into its slot.
+    ///
+    /// # Errors
+    /// One line that says why it cannot be.
+    pub(super) fn publish(&mut self, slot: u16, task: &TaskRecord) -> Result<(), String> {
+        let frame = TaskFrame { seq: task.seq, attempt: task.attempt, work: work(&self.job, task) };
+        codec::encode(&frame, &mut self.frame).map_err(|why| why.to_string())?;
+        let tasks = self.segment.shared().tasks;
+        let in_file = tasks.write(slot, &self.frame).is_err();
+        if in_file {
+            let name = codec::task_file(slot, tasks.next_publication(slot));
+            std::fs::write(self.folder.join(&name), &self.frame)
+                .map_err(|why| format!("cannot keep a large task in {name}: {why}"))?;
+            // An empty frame says: look into the file.
+            tasks.write(slot, &[]).map_err(|why| why.to_string())?;
+        }
+        let publication = tasks.publish(slot).ok_or("its slot is in use")?;
+        self.publications[usize::from(slot)] = (publication, in_file);
+        Ok(())
+    }
+
+    /// Tells workers that tasks were published.
+    pub(super) fn announce(&self) {
+        let shared = self.segment.shared();
+        shared.pass_on(&Futex, None);
+        shared.watch.token_wanted(&Futex);
+    }
+
+    /// Whether the slot's task could be taken back.
+    pub(super) fn withdraw(&mut self, slot: u16) -> bool {
+        let withdrawn = self.segment.shared().tasks.withdraw(slot);
+        if withdrawn {
+            self.forget_task_file(slot);
+        }
+        withdrawn
+    }
+
+    /// Collects what workers say is done.
+    pub(super) fn collect(&mut self, events: &mut Vec<Event>) {
+        let segment = Arc::clone(&self.segment);
+        for slot in segment.shared().done.drain() {
+            self.collect_one(slot, events);
+        }
+    }
+
+    /// Collects everything of a dead worker: what it completed, and the slots of what it did not.
+    pub(super) fn collect_from(&mut self, dead: WorkerId, events: &mut Vec<Event>) -> Vec<u16> {
+        let segment = Arc::clone(&self.segment);
+        let tasks = segment.shared().tasks;
+        let mut claimed = Vec::new();
+        for slot in 0..tasks.len() as u16 {
+            let Some(seen) = tasks.sighted(slot).filter(|seen| seen.owner() == Some(dead)) else {
+                continue;
+            };
+            if seen.state() == Some(State::Done) {
+                self.collect_one(slot, events);
+            } else if tasks.vacate(slot, seen) {
+                self.forget_task_file(slot);
+                claimed.push(slot);
+            }
+        }
+        claimed
+    }
+
+    fn collect_one(&mut self, slot: u16, events: &mut Vec<Event>) {
+        let tasks = self.segment.shared().tasks;
+        // The bit is a hint; the word decides.
+        let Some(seen) = tasks.sighted(slot).filter(|seen| seen.state() == Some(State::Done))
+        else {
+            return;
+        };
+        let read = tasks.read(slot, &mut self.frame).map_err(|why| why.to_string());
+        let outcome = read.and_then(|()| {
+            codec::decode::<OutcomeFrame>(&self.frame).map_err(|why| why.to_string())
+        });
+        if !tasks.vacate(slot, seen) {
+            return;
+        }
+        self.forget_task_file(slot);
+        let outcome = outcome.unwrap_or_else(|why| OutcomeFrame {
+            verdict: Verdict::Trouble(format!("protocol violation: {why}")),
+            wall_ns: 0,
+            leaked: false,
+            stdout: Stream::nothing(),
+            stderr: Stream::nothing(),
+        });
+        events.push(Event::Collected { slot, outcome });
+    }
+
+    /// What a task wrote, for the writer.
+    pub(super) fn delivery(&self, seq: u64, slot: u16, outcome: Option<OutcomeFrame>) -> Delivery {
+        let Some(outcome) = outcome else {
+            self.discard(slot);
+            let nothing = || Piece::Bytes(Vec::new());
+            return Delivery { seq, stdout: nothing(), stderr: nothing() };
+        };
+        let [out, err] = codec::stream_files(slot, self.publications[usize::from(slot)].0);
+        let piece = |stream, name| match stream {
+            Stream::Here(bytes) => Piece::Bytes(ByteBuf::into_vec(bytes)),
+            // The name is ours; what the worker said of the length is of no use.
+            Stream::File(_) => Piece::File(self.folder.join(name)),
+        };
+        Delivery { seq, stdout: piece(outcome.stdout, out), stderr: piece(outcome.stderr, err) }
+    }
+
+    /// A task as a person could run it again: its command, or its value for task loops.
+    pub(super) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
+        match &self.job {
+            Job::Commands(template) => template.display(value, seq),
+            Job::Values => value.to_vec(),
+        }
+    }
+
+    /// Removes what the slot's last attempt wrote to files.
+    pub(super) fn discard(&self, slot: u16) {
+        for name in codec::stream_files(slot, self.publications[usize::from(slot)].0) {
+            // Mostly there is none.
+            let _ = std::fs::remove_file(self.folder.join(name));
+        }
+    }
+
+    fn forget_task_file(&self, slot: u16) {
+        let (publication, in_file) = self.publications[usize::from(slot)];
+        if in_file {
+            let _ = std::fs::remove_file(self.folder.join(codec::task_file(slot, publication)));
+        }
+    }
+}
+
+fn work(job: &Job, task: &TaskRecord) -> Work {
+    match job {
+        Job::Values => Work::Value(task.value.clone().into()),
+        Job::Commands(template) => Work::Command(command(template, task)),
+    }
+}
+
+fn command(template: &Template, task: &TaskRecord) -> codec::Command {
+    let rendered = template.render(&task.value, task.seq);
+    codec::Command {
+        argv: rendered.argv.into_iter().map(ByteBuf::from).collect(),
+        env: rendered.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        slot_marks: rendered.slot_marks,
+    }
+}

@@ -1,0 +1,190 @@
+//! Reading input values in a thread of their own: a stuck pipe stops nothing else.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// Values are handed over in groups of about this many, or this many bytes.
+const GROUP: usize = 256;
+const GROUP_BYTES: usize = 256 << 10;
+
+/// How many groups wait to be taken: reading ahead is bounded.
+const GROUPS_AHEAD: usize = 4;
+
+/// No value may be longer: it must fit a frame.
+const VALUE_AT_MOST: usize = 15 << 20;
+
+/// Where values come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// From the command line, after `:::`.
+    Arguments(Vec<Vec<u8>>),
+    /// From standard input.
+    Stdin,
+    /// From a file that was already opened.
+    File(File, PathBuf),
+}
+
+/// How values are separated and which are passed over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Format {
+    /// The byte that ends a value.
+    pub(crate) separator: u8,
+    /// Values are commands: empty ones are passed over.
+    pub(crate) commands: bool,
+}
+
+/// What the reader hands over.
+#[derive(Debug)]
+pub(crate) enum Group {
+    /// The next values, in order.
+    Values(Vec<Vec<u8>>),
+    /// There are no more.
+    End,
+    /// It cannot go on: one line that says why and where.
+    Failed(String),
+}
+
+/// Starts reading. The eventfd is written whenever a group can be taken.
+pub(crate) fn start(source: Source, format: Format, doorbell: OwnedFd) -> Receiver<Group> {
+    let (sender, receiver) = sync_channel(GROUPS_AHEAD);
+    let out = Out { sender, doorbell };
+    thread::spawn(move || match source {
+        Source::Arguments(values) => {
+            for group in values.chunks(GROUP) {
+                if !out.send(Group::Values(group.to_vec())) {
+                    return;
+                }
+            }
+            out.send(Group::End);
+        }
+        Source::Stdin => read(io::stdin().lock(), "standard input", format, &out),
+        Source::File(file, path) => read(file, &path.display().to_string(), format, &out),
+    });
+    receiver
+}
+
+struct Out {
+    sender: SyncSender<Group>,
+    doorbell: OwnedFd,
+}
+
+impl Out {
+    /// False when nobody takes groups any more.
+    fn send(&self, group: Group) -> bool {
+        let taken = self.sender.send(group).is_ok();
+        let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
+        taken
+    }
+}
+
+fn read(input: impl Read, name: &str, format: Format, out: &Out) {
+    let mut input = BufReader::with_capacity(64 << 10, input);
+    let mut values = Vec::new();
+    let mut bytes = 0;
+    for number in 1u64.. {
+        let value = match next(&mut input, format.separator) {
+            Ok(Some(value)) => value,
+            Ok(None) => break,
+            Err(why) => {
+                out.send(Group::Values(values));
+                out.send(Group::Failed(format!("{name}: {why}")));
+                return;
+            }
+        };
+        if let Some(why) = refuse(&value, format) {
+            out.send(Group::Values(values));
+            out.send(Group::Failed(format!("{name}, value {number}: {why}")));
+            return;
+        }
+        if format.commands && value.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        bytes += value.len();
+        values.push(value);
+        // A slow producer's values are handed over as soon as they are there.
+        let more_at_hand = input.buffer().contains(&format.separator);
+        if values.len() >= GROUP || bytes >= GROUP_BYTES || !more_at_hand {
+            bytes = 0;
+            if !out.send(Group::Values(std::mem::take(&mut values))) {
+                return;
+            }
+        }
+    }
+    if !values.is_empty() {
+        out.send(Group::Values(values));
+    }
+    out.send(Group::End);
+}
+
+fn refuse(value: &[u8], format: Format) -> Option<String> {
+    if value.len() > VALUE_AT_MOST {
+        return Some(format!("longer than {} MiB (is the separator right?)", VALUE_AT_MOST >> 20));
+    }
+    (format.separator != 0 && value.contains(&0))
+        .then(|| "it holds a NUL byte (use -0 for NUL-separated values)".into())
+}
+
+/// The next value without its separator; `None` at the end. Reads at most a little more than a value
+/// may have.
+fn next(input: &mut impl BufRead, separator: u8) -> io::Result<Option<Vec<u8>>> {
+    let mut value = Vec::new();
+    let limit = VALUE_AT_MOST as u64 + 2;
+    if input.by_ref().take(limit).read_until(separator, &mut value)? == 0 {
+        return Ok(None);
+    }
+    if value.last() == Some(&separator) {
+        value.pop();
+    }
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(bytes: &[u8], format: Format) -> (Vec<Vec<u8>>, Option<String>) {
+        let (sender, receiver) = sync_channel(1000);
+        let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty());
+        let out = Out { sender, doorbell: doorbell.expect("an eventfd") };
+        read(bytes, "test", format, &out);
+        drop(out);
+        let (mut values, mut failed) = (Vec::new(), None);
+        for group in receiver {
+            match group {
+                Group::Values(more) => values.extend(more),
+                Group::Failed(why) => failed = Some(why),
+                Group::End => {}
+            }
+        }
+        (values, failed)
+    }
+
+    const LINES: Format = Format { separator: b'\n', commands: false };
+
+    #[test]
+    fn values_are_split_and_kept_byte_for_byte() {
+        let (values, failed) = read_all(b"a b\n\n-x\xff\nlast", LINES);
+        assert_eq!(values, [&b"a b"[..], b"", b"-x\xff", b"last"]);
+        assert_eq!(failed, None);
+        let nul = Format { separator: 0, commands: false };
+        assert_eq!(read_all(b"a\nb\0c\0", nul).0, [&b"a\nb"[..], b"c"]);
+        assert_eq!(read_all(b"", LINES).0, Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn blank_command_lines_are_passed_over() {
+        let commands = Format { separator: b'\n', commands: true };
+        assert_eq!(read_all(b"a\n  \n\nb\n", commands).0, [b"a", b"b"]);
+    }
+
+    #[test]
+    fn a_nul_in_a_line_names_the_line() {
+        let (values, failed) = read_all(b"a\nb\0c\nd\n", LINES);
+        assert_eq!(values, [b"a"]);
+        assert!(failed.expect("refused").starts_with("test, value 2: it holds a NUL byte"));
+    }
+}

@@ -1,0 +1,8 @@
+//! The adapters: one family of system calls per file, no decisions.
+
+pub(crate) mod limits;
+pub(crate) mod orphans;
+pub(crate) mod poller;
+pub(crate) mod process;
+pub(crate) mod run_folder;
+pub(crate) mod signals;

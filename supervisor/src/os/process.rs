@@ -1,0 +1,152 @@
+//! Worker processes: starting, signalling, and learning how they ended.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use msup_protocol::env as names;
+use msup_protocol::packed::WorkerId;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
+
+use crate::engine::WorkerEnd;
+
+/// How every worker of a run is started.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    /// The worker program.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    pub(crate) arguments: Vec<OsString>,
+    /// The segment's descriptor, which must survive exec.
+    pub(crate) segment: OwnedFd,
+    /// The doorbell's descriptor, which must survive exec.
+    pub(crate) doorbell: OwnedFd,
+    /// The run's folder.
+    pub(crate) folder: PathBuf,
+    /// The run's id.
+    pub(crate) run_id: String,
+}
+
+/// A worker's process, until it is reaped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Recipe {
+    /// Starts a worker. Call it from the thread that lives as long as the run: workers ask the kernel
+    /// to be told when the thread that started them is gone.
+    ///
+    /// # Errors
+    /// No process can be made, or the program cannot be executed.
+    pub(crate) fn start(&self, worker: WorkerId) -> io::Result<Process> {
+        use std::os::fd::AsRawFd;
+        // What a worker prints by itself must not get between the tasks' outputs.
+        let stdout = io::stderr().as_fd().try_clone_to_owned()?;
+        // No `pre_exec`: std then starts it without copying this process' page tables.
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env(names::SEGMENT_FD, self.segment.as_raw_fd().to_string())
+            .env(names::DOORBELL_FD, self.doorbell.as_raw_fd().to_string())
+            .env(names::WORKER_SLOT, worker.to_string())
+            .env(names::SUPERVISOR_PID, std::process::id().to_string())
+            .env(names::RUN_FOLDER, &self.folder)
+            .env(names::RUN, &self.run_id)
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .process_group(0)
+            .spawn()?;
+        let pid = Pid::from_child(&child);
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Process { pid, pidfd }),
+            Err(errno) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(errno.into())
+            }
+        }
+    }
+}
+
+impl Process {
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Asks it to kill its command and end.
+    pub(crate) fn terminate(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
+    }
+
+    /// Ends it. What it had started becomes ours, see [`crate::os::orphans`].
+    pub(crate) fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// How it ended, if it has; it keeps its number until [`Process::reap`].
+    pub(crate) fn ended(&self) -> Option<WorkerEnd> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), options).ok()??;
+        let end = match (status.exit_status(), status.terminating_signal()) {
+            (Some(exit), _) => WorkerEnd::Exited(exit as u8),
+            (None, Some(signal)) => WorkerEnd::Signaled(signal as u8),
+            (None, None) => return None,
+        };
+        Some(end)
+    }
+
+    /// Lets go of its number. Only after [`Process::ended`] has answered.
+    pub(crate) fn reap(self) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+    }
+}
+
+/// Finds a program as a shell would: by its path when there is a `/` in it, else along `PATH`.
+///
+/// # Errors
+/// One line that says what is wrong with it.
+pub(crate) fn find_program(program: &Path) -> Result<PathBuf, String> {
+    use std::os::unix::ffi::OsStrExt;
+    let name = program.display();
+    if program.as_os_str().as_bytes().contains(&b'/') {
+        return check_program(program).map(|()| program.to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let mut refused = None;
+    for folder in std::env::split_paths(&path) {
+        let candidate = folder.join(program);
+        match check_program(&candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(why) if candidate.is_file() => refused = Some(why),
+            Err(_) => {}
+        }
+    }
+    Err(refused.unwrap_or_else(|| format!("{name}: command not found in PATH")))
+}
+
+fn check_program(path: &Path) -> Result<(), String> {
+    use rustix::fs::{Access, access};
+    let name = path.display();
+    match std::fs::metadata(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            Err(format!("{name}: no such program"))
+        }
+        Err(why) => Err(format!("{name}: {why}")),
+        Ok(meta) if meta.is_dir() => Err(format!("{name}: is a directory, not a program")),
+        Ok(_) if access(path, Access::EXEC_OK).is_err() => {
+            Err(format!("{name}: is not executable (chmod +x it)"))
+        }
+        Ok(_) => Ok(()),
+    }
+}

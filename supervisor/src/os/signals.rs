@@ -1,0 +1,57 @@
+//! The signals that stop a run, as descriptors for the event loop.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+/// One pipe per signal, readable when it has arrived.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    pipes: Vec<(u8, UnixStream)>,
+}
+
+impl Signals {
+    /// Handlers for SIGINT, SIGTERM and SIGHUP; one that was ignored when msup started (`nohup`, a
+    /// background job of a script) stays ignored.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub(crate) fn install() -> io::Result<Signals> {
+        let mut pipes = Vec::new();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if is_ignored(signal) {
+                continue;
+            }
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
+            pipe::register(signal, writer)?;
+            pipes.push((signal as u8, reader));
+        }
+        Ok(Signals { pipes })
+    }
+
+    pub(crate) fn pipes(&self) -> impl Iterator<Item = &UnixStream> {
+        self.pipes.iter().map(|(_, pipe)| pipe)
+    }
+
+    /// The signals that have arrived since the last call, each as often as it did.
+    pub(crate) fn arrived(&mut self) -> Vec<u8> {
+        let mut arrived = Vec::new();
+        for (signal, pipe) in &mut self.pipes {
+            let mut bytes = [0; 16];
+            while let Ok(count @ 1..) = pipe.read(&mut bytes) {
+                arrived.extend(std::iter::repeat_n(*signal, count));
+            }
+        }
+        arrived
+    }
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}

@@ -1,0 +1,120 @@
+//! The figures of a run, and `--summary FILE`.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Goes up whenever a field changes its meaning or goes away.
+const SCHEMA: u32 = 1;
+
+/// A finished run in figures. Field names are the JSON's.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) schema: u32,
+    pub(crate) run_id: String,
+    pub(crate) procs: u32,
+    pub(crate) max_workers: u32,
+    pub(crate) exit_status: u8,
+    pub(crate) tasks: Tasks,
+    pub(crate) wall_seconds: f64,
+    /// CPU time of all workers and commands.
+    pub(crate) cpu_seconds: f64,
+    /// Time in which tasks were under way without using a CPU.
+    pub(crate) blocked_seconds: f64,
+    pub(crate) workers: Workers,
+    pub(crate) in_flight: InFlight,
+    pub(crate) debt_seconds: f64,
+    pub(crate) tokens: Tokens,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Tasks {
+    pub(crate) total: u64,
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) skipped: u64,
+    pub(crate) attempts: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Workers {
+    pub(crate) peak: u32,
+    pub(crate) spawned: u64,
+    /// Ended without being told to.
+    pub(crate) lost: u64,
+    pub(crate) reaped_idle: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct InFlight {
+    pub(crate) peak: u32,
+    pub(crate) mean: f64,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Tokens {
+    pub(crate) held_peak: u32,
+    pub(crate) idle_at_end: u32,
+    pub(crate) fast_exits: u64,
+    pub(crate) slow_exits: u64,
+    pub(crate) handoffs: u64,
+    pub(crate) retakes: u64,
+    pub(crate) steals: u64,
+    pub(crate) reclaims: u64,
+    pub(crate) lent: u64,
+    pub(crate) rescues: u64,
+    pub(crate) wait_seconds: f64,
+}
+
+impl Summary {
+    /// The figures of a run that has these names; the rest is zero.
+    pub(crate) fn new(run_id: String, procs: u32, max_workers: u32) -> Summary {
+        Summary {
+            schema: SCHEMA,
+            run_id,
+            procs,
+            max_workers,
+            exit_status: 0,
+            tasks: Tasks::default(),
+            wall_seconds: 0.0,
+            cpu_seconds: 0.0,
+            blocked_seconds: 0.0,
+            workers: Workers::default(),
+            in_flight: InFlight::default(),
+            debt_seconds: 0.0,
+            tokens: Tokens::default(),
+        }
+    }
+
+    /// Writes it as JSON. The file is either the old one or whole.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        if !path.is_file() && path.exists() {
+            // A pipe or a terminal has no old content to protect.
+            return self.write_to(File::options().write(true).open(path)?);
+        }
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.tmp", self.run_id));
+        let temporary = path.with_file_name(name);
+        let written = File::create(&temporary)
+            .and_then(|file| self.write_to(file))
+            .and_then(|()| std::fs::rename(&temporary, path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    fn write_to(&self, file: File) -> io::Result<()> {
+        let mut out = BufWriter::new(file);
+        serde_json::to_writer_pretty(&mut out, self)?;
+        writeln!(out)?;
+        out.flush()
+    }
+}

@@ -1,0 +1,60 @@
+//! The line of `--schedtrace`, in the manner of Go's `GODEBUG=schedtrace`.
+
+use std::time::Duration;
+
+use msup_protocol::token::Census;
+
+/// What one line shows; see docs for the legend: all are counts, `retakes` and later since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) at: Duration,
+    pub(crate) tokens: Census,
+    pub(crate) workers: usize,
+    pub(crate) parked: u32,
+    pub(crate) waiting: u32,
+    pub(crate) ready: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) retakes: u64,
+    pub(crate) steals: u64,
+    pub(crate) rescues: u64,
+    pub(crate) lost: u64,
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Line { at, tokens, workers, parked, waiting, ready, in_flight, .. } = self;
+        write!(
+            f,
+            "MSUP {}ms: tokens={} idle={} running={} blocked={} granted={} workers={workers} \
+             parked={parked} waiting={waiting} ready={ready} in_flight={in_flight} retakes={} \
+             steals={} rescues={} lost={}",
+            at.as_millis(),
+            tokens.live,
+            tokens.idle,
+            tokens.held(),
+            tokens.blocked,
+            tokens.granted,
+            self.retakes,
+            self.steals,
+            self.rescues,
+            self.lost,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_reads_as_documented() {
+        let tokens = Census { live: 8, running: 5, foreign: 1, blocked: 2, ..Census::default() };
+        let at = Duration::from_millis(104);
+        let line = Line { at, tokens, workers: 14, parked: 1, ready: 812, ..Line::default() };
+        assert_eq!(
+            line.to_string(),
+            "MSUP 104ms: tokens=8 idle=0 running=6 blocked=2 granted=0 workers=14 parked=1 \
+             waiting=0 ready=812 in_flight=0 retakes=0 steals=0 rescues=0 lost=0"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! Finding the supervisor: the inherited descriptors, and a seat in the segment.
+
+use std::env;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+use msup_protocol::bell::Bell;
+use msup_protocol::env as names;
+use msup_protocol::exit;
+use msup_protocol::packed::WorkerId;
+use msup_protocol::park::Futex;
+use msup_protocol::seat::Seat;
+use msup_protocol::segment::{AttachError, Segment};
+use rustix::io::FdFlags;
+
+use crate::guardian::{self, Manner};
+
+/// Why a process that was started as a worker cannot be one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CannotAttach {
+    #[error("{name} is missing or wrong: this program is started by msup")]
+    Environment { name: &'static str },
+    #[error(transparent)]
+    Segment(#[from] AttachError),
+    #[error("the segment has no slot {0}")]
+    Slot(WorkerId),
+    #[error("cannot prepare the process: {0}")]
+    System(#[from] nix::Error),
+}
+
+impl CannotAttach {
+    /// What the supervisor understands.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            CannotAttach::Segment(AttachError::Mismatch(_)) => exit::WORKER_MISMATCH,
+            _ => exit::WORKER_CANNOT_ATTACH,
+        }
+    }
+}
+
+/// A worker's post: its seat, the bell, and the run's folder.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) seat: Seat<'static, Futex>,
+    pub(crate) bell: Bell<'static>,
+    pub(crate) folder: PathBuf,
+}
+
+/// Takes up the post this process was started for. `None` when there is no supervisor around.
+/// `release` asks for a supervisor of exactly that release.
+pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Post>, CannotAttach> {
+    if env::var_os(names::SEGMENT_FD).is_none() {
+        return Ok(None);
+    }
+    guardian::stand_guard(number(names::SUPERVISOR_PID)?, manner)?;
+    let segment_fd = inherited(names::SEGMENT_FD)?;
+    let bell_fd = inherited(names::DOORBELL_FD)?;
+    let me = number(names::WORKER_SLOT)?;
+    let folder = env::var_os(names::RUN_FOLDER)
+        .ok_or(CannotAttach::Environment { name: names::RUN_FOLDER })?;
+    for name in names::FOR_WORKERS {
+        // SAFETY: the process has only this thread so far.
+        unsafe { env::remove_var(name) };
+    }
+    // A worker keeps its post until it exits: the segment and the bell live as long as the process.
+    let segment: &'static Segment = Box::leak(Box::new(Segment::attach(&segment_fd, release)?));
+    let bell_fd: &'static OwnedFd = Box::leak(Box::new(bell_fd));
+    let shared = segment.shared();
+    let seat = Seat::new(shared, me, Futex).ok_or(CannotAttach::Slot(me))?;
+    let bell = Bell::new(shared.header.armed(), bell_fd.as_fd());
+    seat.attach();
+    bell.ring();
+    Ok(Some(Post { seat, bell, folder: folder.into() }))
+}
+
+fn number<T: std::str::FromStr>(name: &'static str) -> Result<T, CannotAttach> {
+    env::var(name).ok().and_then(|text| text.parse().ok()).ok_or(CannotAttach::Environment { name })
+}
+
+/// An inherited descriptor, closed in whatever this process executes.
+fn inherited(name: &'static str) -> Result<OwnedFd, CannotAttach> {
+    let raw: RawFd = number(name)?;
+    // SAFETY: only asks about the number; a closed one is an error, not a fault.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
+    rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC)
+        .map_err(|_| CannotAttach::Environment { name })?;
+    // SAFETY: it is open, and was inherited for this process to own; nobody else here knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}

@@ -1,0 +1,109 @@
+//! The loop of `msup-worker`: each task is a command.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use msup_protocol::codec::{Command, TaskFrame, Verdict, Work};
+use msup_protocol::exit;
+use msup_protocol::token::Held;
+
+use crate::attach::{Post, attach};
+use crate::ctx::leave;
+use crate::guardian::{self, Manner};
+use crate::sink::Sink;
+use crate::task_loop::{Ended, serve};
+
+mod capture;
+mod environment;
+mod spawn;
+
+use environment::Environment;
+use spawn::Spawner;
+
+/// How long a worker that leaves waits for the end of what its commands left behind.
+const SWEEP_AT_MOST: Duration = Duration::from_millis(400);
+
+/// The whole of `msup-worker`. `release` is the release of msup it belongs to: another one's segment
+/// is refused.
+#[must_use]
+pub fn main(release: &str) -> ExitCode {
+    let mut post = match attach(Some(release), Manner::Sweeping) {
+        Ok(Some(post)) => post,
+        Ok(None) => {
+            eprintln!(
+                "msup-worker {release}: it is started by msup, which passes it what it needs"
+            );
+            return ExitCode::from(exit::ERROR);
+        }
+        // Which program and what to do about it is the supervisor's to say, once for all workers.
+        Err(why) => return ExitCode::from(why.exit_status()),
+    };
+    let mut runner = match Runner::new(&post) {
+        Ok(runner) => runner,
+        Err(why) => {
+            eprintln!("msup-worker: cannot prepare: {why}");
+            return ExitCode::from(exit::WORKER_CANNOT_ATTACH);
+        }
+    };
+    serve(&mut post, |post, frame, token, output| runner.attempt(post, frame, token, output));
+    guardian::sweep(SWEEP_AT_MOST);
+    if guardian::told_to_end() {
+        return ExitCode::from(exit::WORKER_TOLD_TO_END);
+    }
+    ExitCode::SUCCESS
+}
+
+/// What stays the same from command to command.
+struct Runner {
+    environment: Environment,
+    spawner: Spawner,
+    buffer: Vec<u8>,
+}
+
+impl Runner {
+    fn new(post: &Post) -> std::io::Result<Runner> {
+        let nofile = post.seat.shared().header.nofile();
+        Ok(Runner {
+            environment: Environment::of_this_process(post.seat.me()),
+            spawner: Spawner::new(nofile)?,
+            buffer: vec![0; capture::CHUNK],
+        })
+    }
+
+    fn attempt(
+        &mut self,
+        post: &Post,
+        frame: TaskFrame,
+        token: Held,
+        mut output: [Sink; 2],
+    ) -> Ended {
+        let TaskFrame { seq, attempt, work } = frame;
+        let Work::Command(command) = work else {
+            let verdict = Verdict::Trouble("msup-worker runs commands only".into());
+            return Ended { token, verdict, output, leaked: false };
+        };
+        let charged = post.seat.begin_foreign(token).unwrap_or_else(leave);
+        // CRASH: foreign_before_spawn. Foreign(dead): reclaimed on the reap.
+        let (verdict, leaked) = self.run(command, seq, attempt, &mut output);
+        let token = post.seat.end_foreign(charged);
+        Ended { token, verdict, output, leaked }
+    }
+
+    fn run(
+        &mut self,
+        command: Command,
+        seq: u64,
+        attempt: u32,
+        output: &mut [Sink; 2],
+    ) -> (Verdict, bool) {
+        let envp = self.environment.for_task(seq, attempt, &command.env);
+        let argv = self.environment.arguments(command);
+        let (Ok(envp), Ok(argv)) = (envp, argv) else {
+            return (Verdict::Trouble("a NUL byte in an argument".into()), false);
+        };
+        match self.spawner.spawn(&argv, &envp) {
+            Ok(child) => capture::until_end(child, output, &mut self.buffer),
+            Err(why) => (Verdict::CannotStart(why.raw_os_error().unwrap_or(0)), false),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Reading what a command writes until it has ended, then its end.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use msup_protocol::codec::Verdict;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use super::spawn::Child;
+use crate::guardian;
+use crate::sink::Sink;
+
+/// How much is read at a time.
+pub(super) const CHUNK: usize = 64 << 10;
+
+/// How long something that a command left running may hold the command's output open after its end.
+const LEAK_AFTER: Duration = Duration::from_millis(200);
+
+/// Collects a command's output until its end. Returns the end, and whether something it left behind
+/// still held its output then.
+pub(super) fn until_end(
+    child: Child,
+    output: &mut [Sink; 2],
+    buffer: &mut [u8],
+) -> (Verdict, bool) {
+    let Child { pid, pidfd, stdout, stderr } = child;
+    let mut open = [Some(stdout), Some(stderr)];
+    let read = read_all(&pidfd, &mut open, output, buffer);
+    // Not reaped yet: while the zombie keeps its number, the guardian may kill its group.
+    let id = WaitId::PidFd(pidfd.as_fd());
+    while let Err(rustix::io::Errno::INTR) =
+        waitid(id.clone(), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    {}
+    guardian::release();
+    let end = reap(pid);
+    match read {
+        Ok(leaked) => (end, leaked),
+        Err(why) => (Verdict::Trouble(format!("cannot keep its output: {why}")), false),
+    }
+}
+
+fn read_all(
+    pidfd: &OwnedFd,
+    open: &mut [Option<OwnedFd>; 2],
+    output: &mut [Sink; 2],
+    buffer: &mut [u8],
+) -> io::Result<bool> {
+    let mut ended: Option<Instant> = None;
+    let mut kept = Ok(());
+    while open.iter().any(Option::is_some) {
+        let patience = ended.map(|at| LEAK_AFTER.saturating_sub(at.elapsed()));
+        if patience == Some(Duration::ZERO) {
+            return kept.map(|()| true);
+        }
+        let (ready, has_ended) = wait(pidfd, open, patience, ended.is_some())?;
+        for ((stream, sink), _) in
+            open.iter_mut().zip(output.iter_mut()).zip(ready).filter(|(_, ready)| *ready)
+        {
+            let Some(fd) = stream else { continue };
+            match rustix::io::read(&*fd, &mut *buffer) {
+                Ok(0) => *stream = None,
+                // When the disk is full the rest is still read, so that the command can end.
+                Ok(len) => kept = kept.and_then(|()| sink.write_all(&buffer[..len])),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        if has_ended && ended.is_none() {
+            ended = Some(Instant::now());
+        }
+    }
+    kept.map(|()| false)
+}
+
+/// Waits until a stream has something to read or is closed by all, or the command has ended.
+fn wait(
+    pidfd: &OwnedFd,
+    open: &[Option<OwnedFd>; 2],
+    patience: Option<Duration>,
+    has_ended: bool,
+) -> io::Result<([bool; 2], bool)> {
+    let mut polled = Vec::with_capacity(3);
+    polled.extend(open.iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)));
+    if !has_ended {
+        polled.push(PollFd::new(pidfd, PollFlags::IN));
+    }
+    let timeout =
+        patience.map(|left| Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) });
+    match poll(&mut polled, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let mut answers = polled.iter().map(|fd| !fd.revents().is_empty());
+    let ready = [0, 1].map(|at: usize| open[at].is_some() && answers.next().unwrap_or(false));
+    Ok((ready, !has_ended && answers.next().unwrap_or(false)))
+}
+
+fn reap(pid: i32) -> Verdict {
+    let mut status = 0;
+    loop {
+        // SAFETY: our own child, a valid place for its status.
+        let reaped = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        if reaped == pid {
+            break;
+        }
+        let why = io::Error::last_os_error();
+        if why.kind() != io::ErrorKind::Interrupted {
+            return Verdict::Trouble(format!("cannot wait for the command: {why}"));
+        }
+    }
+    if libc::WIFSIGNALED(status) {
+        Verdict::Signaled(libc::WTERMSIG(status) as u8)
+    } else {
+        Verdict::Exited(libc::WEXITSTATUS(status) as u8)
+    }
+}

@@ -1,0 +1,96 @@
+//! A command's arguments and environment, as C strings.
+
+use std::env;
+use std::ffi::{CString, NulError};
+use std::os::unix::ffi::OsStringExt;
+
+use msup_protocol::codec::Command;
+use msup_protocol::env as names;
+use msup_protocol::packed::WorkerId;
+use serde_bytes::ByteBuf;
+
+/// The worker's own environment, which commands inherit, and its slot number.
+pub(super) struct Environment {
+    inherited: Vec<CString>,
+    slot: String,
+}
+
+impl Environment {
+    /// What this process was started with. Slots are counted from 1 for users, as in GNU parallel.
+    pub(super) fn of_this_process(me: WorkerId) -> Environment {
+        let ours =
+            [names::SEQ, names::SLOT, names::ATTEMPT, names::PARALLEL_SEQ, names::PARALLEL_JOBSLOT];
+        let inherited = env::vars_os()
+            .filter(|(name, _)| !ours.iter().any(|ours| name == ours))
+            .filter_map(|(name, value)| {
+                let mut entry = name.into_vec();
+                entry.push(b'=');
+                entry.extend(value.into_vec());
+                CString::new(entry).ok()
+            })
+            .collect();
+        Environment { inherited, slot: (u32::from(me) + 1).to_string() }
+    }
+
+    /// The environment of one attempt: inherited, then msup's own, then the command's.
+    pub(super) fn for_task(
+        &self,
+        seq: u64,
+        attempt: u32,
+        extra: &[(ByteBuf, ByteBuf)],
+    ) -> Result<Vec<CString>, NulError> {
+        let seq = seq.to_string();
+        let own = [
+            (names::SEQ, seq.as_str()),
+            (names::SLOT, self.slot.as_str()),
+            (names::ATTEMPT, &attempt.to_string()),
+            (names::PARALLEL_SEQ, seq.as_str()),
+            (names::PARALLEL_JOBSLOT, self.slot.as_str()),
+        ]
+        .map(|(name, value)| format!("{name}={value}").into_bytes());
+        let extra = extra.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat());
+        let mut all = self.inherited.clone();
+        for entry in own.into_iter().chain(extra) {
+            all.push(CString::new(entry)?);
+        }
+        Ok(all)
+    }
+
+    /// The arguments, with the slot number put in where it belongs.
+    pub(super) fn arguments(&self, command: Command) -> Result<Vec<CString>, NulError> {
+        let Command { mut argv, slot_marks, .. } = command;
+        // From the last to the first, so that the offsets still ahead stay valid.
+        for (argument, at) in slot_marks.into_iter().rev() {
+            if let Some(bytes) = argv.get_mut(argument as usize) {
+                let at = (at as usize).min(bytes.len());
+                bytes.splice(at..at, self.slot.bytes());
+            }
+        }
+        argv.into_iter().map(|argument| CString::new(argument.into_vec())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slot_number_goes_where_it_is_marked() {
+        let environment = Environment::of_this_process(11);
+        let argv = [&b"echo"[..], b"", b"a--b"].map(|word| ByteBuf::from(word.to_vec())).to_vec();
+        let command = Command { argv, env: vec![], slot_marks: vec![(1, 0), (2, 1), (2, 2)] };
+        let argv = environment.arguments(command).expect("no NUL");
+        assert_eq!(argv, [c"echo", c"12", c"a12-12-b"].map(CString::from));
+    }
+
+    #[test]
+    fn a_task_sees_its_numbers() {
+        let environment = Environment::of_this_process(0);
+        let extra = [(ByteBuf::from(*b"MSUP_V"), ByteBuf::from(vec![0xff]))];
+        let all = environment.for_task(7, 2, &extra).expect("no NUL");
+        for entry in [c"MSUP_SEQ=7", c"PARALLEL_SEQ=7", c"MSUP_SLOT=1", c"MSUP_ATTEMPT=2"] {
+            assert!(all.iter().any(|found| found.as_c_str() == entry), "{entry:?}");
+        }
+        assert_eq!(all.last().map(|entry| entry.as_bytes()), Some(&b"MSUP_V=\xff"[..]));
+    }
+}

@@ -1,0 +1,303 @@
+//! Starting a command: `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)`, the cheapest way that can also
+//! set a death signal before the command runs.
+//!
+//! The child borrows this process' memory until it has executed the command, and this thread sleeps
+//! until then. So it may read everything prepared here, but must only make system calls.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
+use std::time::Duration;
+
+use libc::{c_char, c_int, c_void};
+use rustix::pipe::PipeFlags;
+
+use crate::guardian;
+
+const STACK_BYTES: usize = 64 << 10;
+
+/// How often a start is tried again when the system is short of processes or memory, or the program
+/// file is just being written by somebody's child.
+const TRIES: u32 = 6;
+
+/// A command that runs.
+pub(super) struct Child {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+/// What every start needs.
+pub(super) struct Spawner {
+    stack: Vec<u64>,
+    null: File,
+    nofile: u64,
+    search: Vec<Vec<u8>>,
+    /// The last bare program name and where it was found.
+    found: Option<(CString, CString)>,
+}
+
+impl Spawner {
+    /// `nofile` is the soft limit on open files that commands get.
+    pub(super) fn new(nofile: u64) -> io::Result<Spawner> {
+        let path =
+            std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        reset_ignored_signals();
+        Ok(Spawner {
+            stack: vec![0; STACK_BYTES / 8],
+            null: File::options().read(true).open("/dev/null")?,
+            nofile,
+            search: path.as_bytes().split(|byte| *byte == b':').map(<[u8]>::to_vec).collect(),
+            found: None,
+        })
+    }
+
+    /// Starts `argv` in a process group of its own, with an empty standard input and its two outputs
+    /// in fresh pipes. It dies with this process.
+    ///
+    /// # Errors
+    /// Why the program cannot be executed, or no process made.
+    pub(super) fn spawn(&mut self, argv: &[CString], envp: &[CString]) -> io::Result<Child> {
+        let program = argv.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let candidates = self.candidates(program);
+        let (stdout, stdout_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, stderr_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let argv = pointers(argv);
+        let mut script_argv = vec![c"sh".as_ptr(), ptr::null()];
+        script_argv.extend(&argv[1..]);
+        let mut order = Order {
+            candidates: pointers(&candidates),
+            argv,
+            script_argv,
+            envp: pointers(envp),
+            fds: [self.null.as_raw_fd(), stdout_end.as_raw_fd(), stderr_end.as_raw_fd()],
+            // SAFETY: no arguments, cannot fail.
+            parent: unsafe { libc::getpid() },
+            nofile: self.nofile,
+            tried: 0,
+            errno: 0,
+        };
+        let mut pause = Duration::from_millis(1);
+        for tries_left in (0..TRIES).rev() {
+            match self.start(&mut order) {
+                Ok((pid, pidfd)) => {
+                    self.remember(program, &candidates[order.tried]);
+                    return Ok(Child { pid, pidfd, stdout, stderr });
+                }
+                Err(why) if tries_left > 0 && is_passing(&why) => {
+                    std::thread::sleep(pause);
+                    pause *= 4;
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn candidates(&self, program: &CStr) -> Vec<CString> {
+        if program.to_bytes().contains(&b'/') {
+            return vec![program.to_owned()];
+        }
+        let known = self.found.iter().filter(|(name, _)| name.as_c_str() == program);
+        let known = known.map(|(_, path)| path.clone());
+        let searched = self.search.iter().filter_map(|folder| {
+            let folder = if folder.is_empty() { b"." } else { folder.as_slice() };
+            CString::new([folder, b"/", program.to_bytes()].concat()).ok()
+        });
+        known.chain(searched).collect()
+    }
+
+    fn remember(&mut self, program: &CStr, path: &CStr) {
+        if self
+            .found
+            .as_ref()
+            .is_none_or(|(name, known)| name.as_c_str() != program || known.as_c_str() != path)
+        {
+            self.found = Some((program.to_owned(), path.to_owned()));
+        }
+    }
+
+    fn start(&mut self, order: &mut Order) -> io::Result<(i32, OwnedFd)> {
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        let mut pidfd: c_int = -1;
+        order.errno = 0;
+        let blocked = BlockedSignals::new();
+        // SAFETY: one past the end of the stack's allocation, which is aligned to 16 by `& !15`.
+        let top = unsafe { self.stack.as_mut_ptr().add(self.stack.len()) };
+        let top = (top as usize & !15) as *mut c_void;
+        let argument = ptr::from_mut(order).cast::<c_void>();
+        // SAFETY: the child runs `child` on its own stack while this thread sleeps (CLONE_VFORK), so
+        // `order` and the stack outlive its use of them; it makes system calls only.
+        let pid = unsafe { libc::clone(child, top, flags, argument, &raw mut pidfd) };
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: clone succeeded and stored a descriptor that is ours alone.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        if order.errno != 0 {
+            // SAFETY: our own child, which has exited or is about to; a null status is allowed.
+            unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+            return Err(io::Error::from_raw_os_error(order.errno));
+        }
+        guardian::guard(pid);
+        drop(blocked);
+        Ok((pid, pidfd))
+    }
+}
+
+fn is_passing(why: &io::Error) -> bool {
+    matches!(why.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::ETXTBSY))
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// What the child needs, prepared so that it allocates nothing.
+struct Order {
+    candidates: Vec<*const c_char>,
+    argv: Vec<*const c_char>,
+    /// `sh`, the candidate, the arguments: for a script without a `#!` line.
+    script_argv: Vec<*const c_char>,
+    envp: Vec<*const c_char>,
+    fds: [RawFd; 3],
+    parent: c_int,
+    nofile: u64,
+    /// The child's answers: the last candidate it tried, and why it could execute none.
+    tried: usize,
+    errno: c_int,
+}
+
+extern "C" fn child(order: *mut c_void) -> c_int {
+    // SAFETY: `start()` passes a valid `Order` that nobody else touches while its thread sleeps.
+    let order = unsafe { &mut *order.cast::<Order>() };
+    match prepare(order) {
+        Ok(()) => execute(order),
+        Err(errno) => order.errno = errno,
+    }
+    // SAFETY: ends this process only, without running anything of the memory's owner.
+    unsafe { libc::_exit(127) }
+}
+
+fn prepare(order: &Order) -> Result<(), c_int> {
+    // SAFETY: changes this process only.
+    check(unsafe { libc::setpgid(0, 0) })?;
+    // SAFETY: as above; SIGKILL is a valid death signal.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
+    // The parent may have died before the kernel was asked.
+    // SAFETY: no arguments, cannot fail.
+    if unsafe { libc::getppid() } != order.parent {
+        return Err(libc::ESRCH);
+    }
+    for (target, fd) in order.fds.into_iter().enumerate() {
+        // SAFETY: three open descriptors, all above 2, onto this process' own 0, 1 and 2.
+        check(unsafe { libc::dup2(fd, target as c_int) })?;
+    }
+    restore_nofile(order.nofile);
+    for signal in [libc::SIGPIPE, libc::SIGTERM] {
+        // SAFETY: the handlers' table is this process' own (no CLONE_SIGHAND). It must be reset while
+        // signals are blocked: a handler would run in the parent's memory.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: an all-zero mask is the empty set; a null old mask is allowed.
+    unsafe {
+        let none: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+    Ok(())
+}
+
+fn restore_nofile(soft: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a valid place for the answer.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0;
+    if known && limit.rlim_cur != soft {
+        limit.rlim_cur = soft.min(limit.rlim_max);
+        // SAFETY: a valid limit of this process. On failure the command has more files than usual.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    }
+}
+
+/// Tries the candidates in turn; comes back only when none can be executed.
+fn execute(order: &mut Order) {
+    let mut errno = libc::ENOENT;
+    for index in 0..order.candidates.len() - 1 {
+        let path = order.candidates[index];
+        order.tried = index;
+        // SAFETY: null-terminated arrays of null-terminated strings, owned by the sleeping parent.
+        unsafe { libc::execve(path, order.argv.as_ptr(), order.envp.as_ptr()) };
+        match last_errno() {
+            libc::ENOENT | libc::ENOTDIR => {}
+            // What execvp(3) does, and so what xargs users expect of a script without `#!`.
+            libc::ENOEXEC => {
+                order.script_argv[1] = path;
+                let shell = c"/bin/sh".as_ptr();
+                // SAFETY: as above.
+                unsafe { libc::execve(shell, order.script_argv.as_ptr(), order.envp.as_ptr()) };
+                errno = libc::ENOEXEC;
+            }
+            other => errno = other,
+        }
+        if !matches!(errno, libc::ENOENT | libc::EACCES) {
+            break;
+        }
+    }
+    order.errno = errno;
+}
+
+fn check(result: c_int) -> Result<(), c_int> {
+    if result < 0 { Err(last_errno()) } else { Ok(()) }
+}
+
+fn last_errno() -> c_int {
+    // SAFETY: always a valid place.
+    unsafe { *libc::__errno_location() }
+}
+
+/// Commands start with default dispositions: what whoever started msup had ignored would stay ignored
+/// through exec. SIGHUP stays as it is, for `nohup`.
+fn reset_ignored_signals() {
+    for signal in 1..=31 {
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGHUP | libc::SIGPIPE) {
+            continue;
+        }
+        // SAFETY: only looks, into a valid place.
+        let action = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, ptr::null(), &raw mut action);
+            action
+        };
+        if action.sa_sigaction == libc::SIG_IGN {
+            // SAFETY: default dispositions run no code of ours.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+}
+
+/// All signals blocked until dropped: between clone and exec none may run a handler, and the command
+/// must be under guard before the death signal can arrive.
+struct BlockedSignals(libc::sigset_t);
+
+impl BlockedSignals {
+    fn new() -> BlockedSignals {
+        // SAFETY: valid places for both masks.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            BlockedSignals(before)
+        }
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        // SAFETY: the mask that was there before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}

@@ -1,0 +1,99 @@
+//! Nothing of a run survives it: a worker ends what it started when its supervisor is gone.
+//!
+//! The worker asks the kernel for SIGTERM when its parent dies. Its handler kills the running
+//! command's process group at once; what left that group is found afterwards, because the worker is a
+//! subreaper: whatever loses its parent below it becomes its child.
+
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use msup_protocol::{exit, kin};
+use nix::sys::prctl;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid, getppid};
+
+/// The process group of the running command; 0 when there is none.
+static COMMAND_GROUP: AtomicI32 = AtomicI32::new(0);
+static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
+static DIES_AT_ONCE: AtomicBool = AtomicBool::new(false);
+
+/// How a worker ends when its supervisor is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Its task function may compute for hours: the handler itself ends the whole process group.
+    AtOnce,
+    /// Its loop looks up often: the handler kills the command, the loop sweeps and leaves.
+    Sweeping,
+}
+
+/// Makes this process a guardian. Ends it when the supervisor died before the kernel could be asked.
+pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
+    DIES_AT_ONCE.store(manner == Manner::AtOnce, Ordering::Relaxed);
+    // No SA_RESTART: a futex wait or a poll must come back to look at `told_to_end()`.
+    let action = SigAction::new(SigHandler::Handler(on_term), SaFlags::empty(), SigSet::empty());
+    // SAFETY: `on_term` calls only kill(2) and touches only atomics.
+    unsafe { sigaction(Signal::SIGTERM, &action) }?;
+    prctl::set_child_subreaper(true)?;
+    prctl::set_pdeathsig(Signal::SIGTERM)?;
+    if getppid().as_raw() != supervisor {
+        process::exit(i32::from(exit::WORKER_TOLD_TO_END));
+    }
+    Ok(())
+}
+
+extern "C" fn on_term(_signal: nix::libc::c_int) {
+    let group = COMMAND_GROUP.load(Ordering::SeqCst);
+    if group > 0 {
+        let _ = kill(Pid::from_raw(-group), Signal::SIGKILL);
+    }
+    TOLD_TO_END.store(true, Ordering::SeqCst);
+    if DIES_AT_ONCE.load(Ordering::Relaxed) {
+        // Its own group, itself included: children of the task function are in it.
+        let _ = kill(Pid::from_raw(0), Signal::SIGKILL);
+    }
+}
+
+/// Whether this worker shall end at once.
+pub(crate) fn told_to_end() -> bool {
+    TOLD_TO_END.load(Ordering::SeqCst)
+}
+
+/// From now on `group` dies with the supervisor. Call it while signals are blocked.
+pub(crate) fn guard(group: i32) {
+    COMMAND_GROUP.store(group, Ordering::SeqCst);
+}
+
+/// The group's leader is about to be reaped, after which its number may become somebody else's.
+pub(crate) fn release() {
+    COMMAND_GROUP.store(0, Ordering::SeqCst);
+}
+
+/// Ends every process below this one, for at most `patience`.
+pub(crate) fn sweep(patience: Duration) {
+    let started = Instant::now();
+    let me = getpid().as_raw();
+    while has_children() && started.elapsed() < patience {
+        for child in kin::children_of(me).into_iter().filter(|child| !child.ended) {
+            if child.group == child.pid {
+                let _ = kill(Pid::from_raw(-child.group), Signal::SIGKILL);
+            }
+            let _ = kill(Pid::from_raw(child.pid), Signal::SIGKILL);
+        }
+        // Killed children need an instant to end; then theirs become ours.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Reaps what has ended; whether any child is left.
+fn has_children() -> bool {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => return true,
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return false,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The task loop: claim, run, report, again. Shared by SDK workers and the command runner.
+
+use std::any::Any;
+use std::io::BufRead;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Verdict, Work};
+use msup_protocol::exit;
+use msup_protocol::seat::Next;
+use msup_protocol::task::Claim;
+use msup_protocol::token::Held;
+
+use crate::attach::{Post, attach};
+use crate::ctx::{Ctx, leave};
+use crate::guardian::{self, Manner};
+use crate::sink::Sink;
+use crate::task::{Outcome, Task, TaskError};
+
+/// An error's text is cut after this many bytes: an outcome must fit its slot.
+const MESSAGE_AT_MOST: usize = 1000;
+
+/// Runs `function` once per task until the supervisor has no more; the body of a worker's `main`.
+/// Without a supervisor around, the tasks are the lines of standard input.
+pub fn run<F>(mut function: F) -> ExitCode
+where
+    F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
+{
+    match attach(None, Manner::AtOnce) {
+        Ok(None) => run_absent(function),
+        Ok(Some(mut post)) => {
+            serve(&mut post, |post, frame, token, output| {
+                attempt(post, frame, token, output, &mut function)
+            });
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("msup worker: {why}");
+            ExitCode::from(why.exit_status())
+        }
+    }
+}
+
+/// What is left of an attempt for the loop to report.
+pub(crate) struct Ended {
+    pub(crate) token: Held,
+    pub(crate) verdict: Verdict,
+    pub(crate) output: [Sink; 2],
+    pub(crate) leaked: bool,
+}
+
+/// The loop itself, until the supervisor lets this worker go or ends it.
+pub(crate) fn serve(
+    post: &mut Post,
+    mut attempt: impl FnMut(&Post, TaskFrame, Held, [Sink; 2]) -> Ended,
+) {
+    let mut token = None;
+    let mut frame = Vec::new();
+    loop {
+        let next = post.seat.next_task(token.take(), &guardian::told_to_end);
+        let (held, claim) = match next.unwrap_or_else(leave) {
+            Next::Run(held, claim) => (held, claim),
+            Next::Leave => return,
+        };
+        let began = Instant::now();
+        let output = codec::stream_files(claim.index(), claim.publication())
+            .map(|name| Sink::new(post.folder.join(name)));
+        let ended = match read_task(post, &claim, &mut frame) {
+            Ok(task) => attempt(post, task, held, output),
+            Err(why) => {
+                Ended { token: held, verdict: Verdict::Trouble(why), output, leaked: false }
+            }
+        };
+        if guardian::told_to_end() {
+            // The command was killed by us: that is no outcome. The supervisor takes it from here.
+            return;
+        }
+        let panicked = matches!(ended.verdict, Verdict::Panicked(_));
+        let wall_ns = began.elapsed().as_nanos() as u64;
+        token = Some(report(post, claim, ended, wall_ns, &mut frame));
+        if panicked {
+            // Whatever the panic left half-done dies with this process.
+            let _ = token.take().map(|held| post.seat.release(held));
+            return;
+        }
+    }
+}
+
+fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> Result<TaskFrame, String> {
+    let tasks = post.seat.shared().tasks;
+    tasks.read(claim.index(), frame).map_err(|why| why.to_string())?;
+    if frame.is_empty() {
+        // An empty frame says that it was too large for the slot.
+        let path = post.folder.join(codec::task_file(claim.index(), claim.publication()));
+        *frame = std::fs::read(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+    }
+    codec::decode(frame).map_err(|why| why.to_string())
+}
+
+fn report(post: &Post, claim: Claim, ended: Ended, wall_ns: u64, frame: &mut Vec<u8>) -> Held {
+    let shared = post.seat.shared();
+    let Ended { token, verdict, mut output, leaked } = ended;
+    let capacity = shared.tasks.capacity();
+    let mut outcome = outcome_of(verdict, wall_ns, leaked, &output);
+    while codec::encode(&outcome, frame).is_err() || frame.len() > capacity {
+        let [stdout, stderr] = &mut output;
+        let larger = if stdout.in_memory() >= stderr.in_memory() { stdout } else { stderr };
+        if let Err(why) = larger.spill() {
+            outcome = trouble(format!("cannot keep its output: {why}"), wall_ns);
+            continue;
+        }
+        outcome = outcome_of(outcome.verdict, wall_ns, leaked, &output);
+    }
+    let index = claim.index();
+    let written = shared.tasks.write(index, frame).is_ok();
+    // CRASH: outcome_before_done. Claimed(dead): the task is run again.
+    if written && shared.tasks.complete(post.seat.me(), claim) {
+        // CRASH: done_before_bit. Done(dead): collected on the reap.
+        shared.done.set(index);
+        post.bell.ring();
+    }
+    token
+}
+
+fn outcome_of(
+    verdict: Verdict,
+    wall_ns: u64,
+    leaked: bool,
+    [stdout, stderr]: &[Sink; 2],
+) -> OutcomeFrame {
+    let (stdout, stderr) = (stdout.stream(), stderr.stream());
+    OutcomeFrame { verdict, wall_ns, leaked, stdout, stderr }
+}
+
+fn trouble(why: String, wall_ns: u64) -> OutcomeFrame {
+    OutcomeFrame {
+        verdict: Verdict::Trouble(why),
+        wall_ns,
+        leaked: false,
+        stdout: Stream::nothing(),
+        stderr: Stream::nothing(),
+    }
+}
+
+/// One attempt of an SDK task.
+fn attempt<F>(post: &Post, frame: TaskFrame, token: Held, output: [Sink; 2], f: &mut F) -> Ended
+where
+    F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
+{
+    let TaskFrame { seq, attempt, work } = frame;
+    let Work::Value(value) = work else {
+        let verdict = Verdict::Trouble("this worker does not run commands".into());
+        return Ended { token, verdict, output, leaked: false };
+    };
+    let task = Task { seq, attempt, value: value.into_vec() };
+    let mut ctx = Ctx::new(&post.seat, token, output);
+    let result = catch_unwind(AssertUnwindSafe(|| f(&task, &mut ctx)));
+    let verdict = match result {
+        Ok(Ok(_done)) => Verdict::Done,
+        Ok(Err(why)) => Verdict::Failed(cut(why.to_string())),
+        Err(panic) => Verdict::Panicked(cut(panic_message(&*panic))),
+    };
+    match ctx.into_parts() {
+        (Some(token), Some(output)) => Ended { token, verdict, output, leaked: false },
+        _ => unreachable!("a supervised context has a token between calls, and its output"),
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MESSAGE_AT_MOST {
+        text.truncate(text.floor_char_boundary(MESSAGE_AT_MOST));
+    }
+    text
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
+}
+
+fn run_absent<F>(mut function: F) -> ExitCode
+where
+    F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
+{
+    let mut failures = 0;
+    for (line, seq) in std::io::stdin().lock().split(b'\n').zip(1..) {
+        let result = line
+            .map_err(TaskError::from)
+            .and_then(|value| function(&Task { seq, attempt: 1, value }, &mut Ctx::absent()));
+        if let Err(why) = result {
+            eprintln!("task {seq}: {why}");
+            failures += 1;
+        }
+    }
+    ExitCode::from(exit::for_failures(failures))
+}
