@@ -169,6 +169,7 @@ impl Run {
             for event in events.drain(..) {
                 self.engine.step(event, self.began.elapsed(), &mut effects);
             }
+            self.take_input(&mut effects);
             self.perform(&mut effects, &mut events);
             let view = self.look();
             self.engine.step(Event::Looked(view), self.began.elapsed(), &mut effects);
@@ -184,19 +185,6 @@ impl Run {
     /// Collects what has happened since the last time.
     fn gather(&mut self, events: &mut Vec<Event>) {
         events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
-        while self.engine.wants_input() {
-            match self.input.try_recv() {
-                Ok(Group::Values(values)) => {
-                    events.push(Event::Inputs(values));
-                    // The engine must see them before it can say whether it wants more.
-                    break;
-                }
-                Ok(Group::End) => events.push(Event::InputsEnded),
-                Ok(Group::Failed(why)) => events.push(Event::InputFailed(why)),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
-            }
-            break;
-        }
         self.queue.collect(events);
         self.crew.settle(events);
         for ended in self.crew.ended() {
@@ -210,6 +198,23 @@ impl Run {
         let pressure = self.output.is_under_pressure();
         if std::mem::replace(&mut self.under_pressure, pressure) != pressure {
             events.push(Event::OutputPressure(pressure));
+        }
+    }
+
+    /// Takes groups of values for as long as the engine wants them: nobody rings for one that was
+    /// left lying.
+    fn take_input(&mut self, effects: &mut Vec<Effect>) {
+        while self.engine.wants_input() {
+            let event = match self.input.try_recv() {
+                Ok(Group::Values(values)) => Event::Inputs(values),
+                Ok(Group::End) => Event::InputsEnded,
+                Ok(Group::Failed(why)) => Event::InputFailed(why),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    Event::InputFailed("the input reader is gone".into())
+                }
+            };
+            self.engine.step(event, self.began.elapsed(), effects);
         }
     }
 

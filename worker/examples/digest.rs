@@ -26,7 +26,8 @@ fn main() -> ExitCode {
 fn digest(task: &Task, ctx: &mut Ctx<'_>, folder: &Path) -> Result<Outcome, TaskError> {
     let bytes = ctx.blocking(|| std::fs::read(task.path()))?;
     let digest = Sha256::digest(&bytes);
-    let mut line: Vec<u8> = digest.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
+    let mut line: Vec<u8> =
+        digest.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
     line.extend_from_slice(b"  ");
     line.extend_from_slice(task.value());
     line.push(b'\n');

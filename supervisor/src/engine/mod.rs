@@ -302,8 +302,8 @@ impl Engine {
         if self.closing || self.stop != Stop::No {
             return;
         }
-        effects.extend(self.pool.to_spawn(view, now).into_iter().map(Effect::Spawn));
-        for worker in self.pool.to_dismiss(view, now) {
+        effects.extend(self.pool.choose_to_spawn(view, now).into_iter().map(Effect::Spawn));
+        for worker in self.pool.choose_to_dismiss(view, now) {
             self.dismiss(worker, effects);
         }
     }

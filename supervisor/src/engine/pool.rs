@@ -52,7 +52,7 @@ impl Pool {
 
     /// Which workers to start: as many as there are ready tasks with a free or blocked token and
     /// neither a parked nor a starting worker for it.
-    pub(crate) fn to_spawn(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
+    pub(crate) fn choose_to_spawn(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
         self.blocking_seen |= view.blocked > 0;
         if self.spawn_backoff.is_some_and(|(until, _)| now < until) {
             return Vec::new();
@@ -75,7 +75,7 @@ impl Pool {
     }
 
     /// Which parked workers have had nothing to do for too long.
-    pub(crate) fn to_dismiss(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
+    pub(crate) fn choose_to_dismiss(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
         for (slot, worker) in self.workers.iter_mut().enumerate() {
             let Some(worker) = worker else { continue };
             let seen = view.parked.iter().find(|(parked, _)| usize::from(*parked) == slot);
