@@ -1,1 +1,232 @@
+//! The harness: a sandbox per test, the built programs, waiting without sleeping blindly, and a
+//! watchdog for everything that can hang.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+/// The variable by which every process of a sandbox is recognised.
+const MARK: &str = "MSUP_TEST_SANDBOX";
+
+/// After this a test is considered to hang. Not a limit on speed: nothing here takes a tenth of it.
+const HANGS_AFTER: Duration = Duration::from_secs(300);
+
+/// A program of the workspace, as built by `cargo test --workspace`.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().expect("this test has a path");
+    let folder = exe.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
+    let found = [folder.join(name), folder.join("examples").join(name)]
+        .into_iter()
+        .find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not built: run cargo test --workspace"))
+}
+
+/// A folder of a test's own, and the mark its processes carry. Everything it started is gone and
+/// nothing is left behind when it is dropped, or the test fails.
+#[derive(Debug)]
+pub struct Sandbox {
+    folder: tempfile::TempDir,
+    mark: String,
+    _watchdog: Watchdog,
+}
+
+impl Default for Sandbox {
+    fn default() -> Sandbox {
+        Sandbox::new()
+    }
+}
+
+impl Sandbox {
+    /// A fresh sandbox, watched over until it is dropped.
+    #[must_use]
+    pub fn new() -> Sandbox {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}-{number}", std::process::id());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(folder.path().join("tmp")).expect("a folder for temporary files");
+        let _watchdog = Watchdog::new(mark.clone());
+        Sandbox { folder, mark, _watchdog }
+    }
+
+    /// The test's folder: the working directory of what it runs.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into the test's folder.
+    pub fn file(&self, name: impl AsRef<OsStr>, content: &[u8]) -> PathBuf {
+        let path = self.path().join(name.as_ref());
+        fs::write(&path, content).expect("the sandbox is writable");
+        path
+    }
+
+    /// `msup` with these arguments, in the sandbox.
+    pub fn msup<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.command(program("msup"));
+        command.args(arguments);
+        command
+    }
+
+    /// Any program, in the sandbox.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.path())
+            .env("TMPDIR", self.path().join("tmp"))
+            .env(MARK, &self.mark)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The living processes of this sandbox.
+    #[must_use]
+    pub fn processes(&self) -> BTreeSet<i32> {
+        marked(&self.mark)
+    }
+
+    /// What runs have left in the folder for temporary files.
+    #[must_use]
+    pub fn residue(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path().join("tmp")).expect("the sandbox is readable");
+        entries.map(|entry| entry.expect("readable").path()).collect()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let left = self.processes();
+        for pid in &left {
+            kill(*pid, nix::sys::signal::Signal::SIGKILL);
+        }
+        if !thread::panicking() {
+            assert_eq!(left, BTreeSet::new(), "processes survived their run");
+            assert_eq!(self.residue(), Vec::<PathBuf>::new(), "files were left behind");
+        }
+    }
+}
+
+/// Runs a command with this standard input to its end.
+pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = spawn_piped(command);
+    let mut stdin = child.stdin.take().expect("it was piped");
+    let input = input.to_vec();
+    // A program that refuses its input early closes it: that is no failure of the test.
+    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().expect("it was spawned");
+    writer.join().expect("the writer does not panic");
+    output
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Output {
+    run_with_input(command, b"")
+}
+
+/// Starts a command with all three streams piped.
+pub fn spawn_piped(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built")
+}
+
+/// A run's `--summary` as JSON.
+///
+/// # Panics
+/// When the file is not there or no JSON.
+#[must_use]
+pub fn summary(path: &Path) -> serde_json::Value {
+    let text = fs::read_to_string(path).expect("the summary was written");
+    serde_json::from_str(&text).expect("the summary is JSON")
+}
+
+/// Sends a signal to a process that may be gone.
+pub fn kill(pid: i32, signal: nix::sys::signal::Signal) {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+}
+
+/// Looks again and again until `condition` holds; the watchdog ends a wait that never does.
+pub fn wait_until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The parent of a process; `None` when there is none.
+#[must_use]
+pub fn parent_of(pid: i32) -> Option<i32> {
+    status_field(pid, "PPid:")?.parse().ok()
+}
+
+/// The program name of a process; `None` when there is none.
+#[must_use]
+pub fn name_of(pid: i32) -> Option<String> {
+    status_field(pid, "Name:")
+}
+
+/// Whether a process runs or sleeps, that is, has not ended.
+#[must_use]
+pub fn is_alive(pid: i32) -> bool {
+    status_field(pid, "State:").is_some_and(|state| !state.starts_with(['Z', 'X']))
+}
+
+fn status_field(pid: i32, field: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(value.trim().to_owned())
+}
+
+fn marked(mark: &str) -> BTreeSet<i32> {
+    let entry = format!("{MARK}={mark}");
+    let pids = fs::read_dir("/proc")
+        .expect("there is /proc")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())
+    })
+    .filter(|pid| is_alive(*pid))
+    .collect()
+}
+
+/// Ends the whole test process when a test hangs, after showing what its processes are doing.
+#[derive(Debug)]
+struct Watchdog {
+    _alive: Sender<()>,
+}
+
+impl Watchdog {
+    fn new(mark: String) -> Watchdog {
+        let (alive, died) = channel::<()>();
+        thread::spawn(move || {
+            if died.recv_timeout(HANGS_AFTER) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                for pid in marked(&mark) {
+                    let read = |file: &str| {
+                        fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
+                    };
+                    let command = read("cmdline").replace('\0', " ");
+                    eprintln!("{pid}: {command}\n{}{}", read("wchan"), read("status"));
+                    kill(pid, nix::sys::signal::Signal::SIGKILL);
+                }
+                eprintln!("a test hung");
+                std::process::abort();
+            }
+        });
+        Watchdog { _alive: alive }
+    }
+}
