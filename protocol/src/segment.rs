@@ -142,10 +142,14 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Keeper::Own = self.keeper {
-            // SAFETY: mapped by `map()` with this length; every reference borrowed from `self`.
-            let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len) };
-            debug_assert!(unmapped.is_ok());
+        match self.keeper {
+            #[cfg(feature = "create")]
+            Keeper::Crate { .. } => {}
+            Keeper::Own => {
+                // SAFETY: mapped by `map()` with this length; every reference borrowed from `self`.
+                let unmapped = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len) };
+                debug_assert!(unmapped.is_ok());
+            }
         }
     }
 }

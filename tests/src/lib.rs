@@ -16,7 +16,7 @@ use std::time::Duration;
 const MARK: &str = "MSUP_TEST_SANDBOX";
 
 /// After this a test is considered to hang. Not a limit on speed: nothing here takes a tenth of it.
-const HANGS_AFTER: Duration = Duration::from_secs(300);
+const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// A program of the workspace, as built by `cargo test --workspace`.
 ///

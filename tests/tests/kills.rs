@@ -1,0 +1,194 @@
+//! Nothing is lost, whatever is killed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Child, Stdio};
+
+use msup_tests::{
+    Sandbox, is_alive, kill, name_of, parent_of, program, spawn_piped, summary, wait_until,
+};
+use nix::sys::signal::Signal;
+
+fn workers(sandbox: &Sandbox, msup: &Child) -> Vec<i32> {
+    let msup = msup.id() as i32;
+    sandbox.processes().into_iter().filter(|pid| parent_of(*pid) == Some(msup)).collect()
+}
+
+fn shared_memory() -> BTreeSet<String> {
+    let entries = fs::read_dir("/dev/shm").expect("there is /dev/shm").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("msup-")).collect()
+}
+
+/// Sixty kills while two thousand tasks run. G1, G2, G7.
+fn kill_storm(sandbox: &Sandbox, mut msup: std::process::Command) {
+    let out = fs::File::create(sandbox.path().join("out")).expect("writable");
+    let mut child = msup.stdout(out).stderr(Stdio::null()).spawn().expect("msup is built");
+    let mut kills = 0;
+    let mut chosen = std::process::id() as usize;
+    while kills < 60 {
+        assert_eq!(child.try_wait().expect("ours"), None, "too few tasks for 60 kills: {kills}");
+        let alive = workers(sandbox, &child);
+        if alive.is_empty() {
+            continue;
+        }
+        // A small linear congruence: which worker, and how long until the next.
+        chosen = chosen.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        kill(alive[(chosen >> 33) % alive.len()], Signal::SIGKILL);
+        kills += 1;
+        std::thread::sleep(std::time::Duration::from_micros((chosen >> 40) as u64 % 20_000));
+    }
+    assert!(child.wait().expect("ours").success(), "some task did not succeed");
+    let summary = summary(&sandbox.path().join("s.json"));
+    assert_eq!(summary["tasks"]["succeeded"], 2000);
+    assert_eq!(summary["tasks"]["total"], 2000);
+    assert_eq!(summary["tokens"]["idle_at_end"], 2);
+    assert!(summary["tokens"]["held_peak"].as_u64() <= Some(2));
+    let lost = summary["workers"]["lost"].as_u64().expect("a number");
+    assert!((1..=60).contains(&lost), "{lost} workers lost");
+    let out = fs::read_to_string(sandbox.path().join("out")).expect("text");
+    let mut lines: Vec<u32> = out
+        .lines()
+        .map(|line| line.strip_prefix("done ").and_then(|n| n.parse().ok()).expect(line))
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(lines, (1..=2000).collect::<Vec<u32>>(), "each line once and whole");
+}
+
+#[test]
+fn sixty_killed_workers_of_commands_cost_nothing() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "-a", "list"]);
+    sandbox.file("list", (1..=2000).map(|n| format!("{n}\n")).collect::<String>().as_bytes());
+    msup.args(["--", "sh", "-c", "sleep 0.002; echo done $1", "sh", "{}"]);
+    kill_storm(&sandbox, msup);
+}
+
+#[test]
+fn sixty_killed_task_loops_cost_nothing() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--max-workers", "4", "--summary", "s.json"]);
+    sandbox.file("list", (1..=2000).map(|n| format!("{n}\n")).collect::<String>().as_bytes());
+    msup.args(["-a", "list", "--worker"]).arg(program("says_done"));
+    kill_storm(&sandbox, msup);
+}
+
+/// The supervisor is killed while commands with children run. G4, G5.
+#[test]
+fn nothing_survives_the_supervisor() {
+    let sandbox = Sandbox::new();
+    let before = shared_memory();
+    let script = "sleep 100 & setsid sleep 100 & sleep 100; wait";
+    let mut msup = sandbox.msup(["--procs", "3", "--", "sh", "-c", script, "sh", "{}", ":::"]);
+    let mut child = spawn_piped(msup.args(["a", "b", "c"]));
+    let sleeps = || {
+        let processes = sandbox.processes().into_iter();
+        processes.filter(|pid| name_of(*pid).as_deref() == Some("sleep")).count()
+    };
+    wait_until(|| sleeps() == 9);
+    kill(child.id() as i32, Signal::SIGKILL);
+    child.wait().expect("ours");
+    let killed = std::time::Instant::now();
+    wait_until(|| sandbox.processes().is_empty());
+    println!("the last process was gone after {:?}", killed.elapsed());
+    assert_eq!(shared_memory(), before);
+    // The folder of a killed run is swept by the next start.
+    assert!(msup_tests::run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
+}
+
+/// A task loop's own child dies with it when the supervisor is killed, even while it computes. G4.
+#[test]
+fn a_computing_task_loop_does_not_survive_the_supervisor() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "1", "--worker"]);
+    msup.arg(program("computes_and_waits")).args(["1000000", "0", ":::", "x"]);
+    let mut child = spawn_piped(&mut msup);
+    let alive = || workers(&sandbox, &child).len();
+    wait_until(|| alive() == 1);
+    kill(child.id() as i32, Signal::SIGKILL);
+    child.wait().expect("ours");
+    wait_until(|| sandbox.processes().is_empty());
+    assert!(msup_tests::run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
+}
+
+/// What a killed worker's command had started goes with it, before the task is run again. G4, G7.
+#[test]
+fn the_family_of_a_killed_worker_goes_with_it() {
+    let sandbox = Sandbox::new();
+    let script = "if [ $MSUP_ATTEMPT = 1 ]; then setsid sleep 100 & sleep 100; fi; echo ok";
+    let mut msup = sandbox.msup(["--procs", "1", "--", "sh", "-c", script, "sh", "{}"]);
+    let child = spawn_piped(msup.args([":::", "x"]));
+    let sleeps = || {
+        let processes = sandbox.processes().into_iter();
+        processes.filter(|pid| name_of(*pid).as_deref() == Some("sleep")).collect::<Vec<i32>>()
+    };
+    wait_until(|| sleeps().len() == 2);
+    let before = sleeps();
+    for worker in workers(&sandbox, &child) {
+        kill(worker, Signal::SIGKILL);
+    }
+    let output = child.wait_with_output().expect("ours");
+    assert!(before.iter().all(|pid| !is_alive(*pid)));
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\n"[..]));
+}
+
+/// Ctrl-C: what runs may end, nothing new starts; the status tells the signal.
+#[test]
+fn one_interrupt_drains() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "--", "sh", "-c"]);
+    let script = "echo began; while [ ! -e go ]; do sleep 0.01; done; echo ended";
+    let values = (0..50).map(|n| n.to_string());
+    let mut child = spawn_piped(msup.args([script, "sh", "{}", ":::"]).args(values));
+    let shells = || {
+        let processes = sandbox.processes().into_iter();
+        processes.filter(|pid| name_of(*pid).as_deref() == Some("sh")).count()
+    };
+    wait_until(|| shells() == 2);
+    kill(child.id() as i32, Signal::SIGINT);
+    let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    std::io::BufRead::read_line(&mut stderr, &mut said).expect("text");
+    assert!(said.contains("stopping when the running tasks have ended"), "{said}");
+    sandbox.file("go", b"");
+    let output = child.wait_with_output().expect("ours");
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(output.stdout, b"began\nended\nbegan\nended\n");
+    let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
+    assert_eq!((&tasks["succeeded"], &tasks["cancelled"]), (&2.into(), &48.into()));
+}
+
+/// A second one kills at once, and leaves nothing.
+#[test]
+fn a_second_interrupt_kills() {
+    let sandbox = Sandbox::new();
+    let script = "trap '' TERM INT; sleep 100 & sleep 100; wait";
+    let mut msup = sandbox.msup(["--procs", "2", "--", "sh", "-c", script, "sh", "{}", ":::"]);
+    let mut child = spawn_piped(msup.args(["a", "b", "c"]));
+    wait_until(|| sandbox.processes().len() >= 9);
+    kill(child.id() as i32, Signal::SIGTERM);
+    let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
+    std::io::BufRead::read_line(&mut stderr, &mut String::new()).expect("text");
+    kill(child.id() as i32, Signal::SIGTERM);
+    assert_eq!(child.wait().expect("ours").code(), Some(143));
+    assert!(sandbox.processes().is_empty());
+}
+
+/// A task that always brings its process down is quarantined; its neighbours are not touched. G7, G8.
+#[test]
+fn a_poison_task_is_quarantined_alone() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "--worker"]);
+    msup.arg(program("crashes")).args([":::", "1", "2", "abort", "3", "panic", "exit", "4"]);
+    let output = msup_tests::run(&mut msup);
+    assert_eq!(output.status.code(), Some(3));
+    let summary = summary(&sandbox.path().join("s.json"));
+    assert_eq!(summary["tasks"]["quarantined"], 3);
+    assert_eq!(summary["tasks"]["succeeded"], 4);
+    assert_eq!(summary["tasks"]["attempts"], 3 * 3 + 4);
+    assert_eq!(summary["tokens"]["idle_at_end"], 2);
+    let report = String::from_utf8_lossy(&output.stderr);
+    for cause in ["lost worker (signal 6)", "panic: on purpose", "it exited with 0"] {
+        assert!(report.contains(cause), "{cause} is missing in:\n{report}");
+    }
+}
