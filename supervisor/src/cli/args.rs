@@ -71,7 +71,7 @@ pub(super) struct Args {
     #[arg(short, long)]
     pub(super) quiet: bool,
 
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) words: Vec<OsString>,
 }
 
