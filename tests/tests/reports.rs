@@ -1,0 +1,113 @@
+//! What msup tells of a run: the trace, the summary, the closing paragraph.
+
+use std::collections::BTreeMap;
+
+use msup_tests::{Sandbox, program, run, summary};
+
+/// `name=value` pairs of a trace line after its `MSUP 104ms:`.
+fn fields(line: &str) -> BTreeMap<String, u64> {
+    let (at, rest) = line.split_once(": ").expect("a time, then fields");
+    assert!(at.strip_prefix("MSUP ").is_some_and(|at| at.ends_with("ms")), "{line}");
+    let fields = rest.split(' ').map(|field| {
+        let (name, value) = field.split_once('=').expect("name=value");
+        (name.to_owned(), value.parse().expect("a number"))
+    });
+    fields.collect()
+}
+
+#[test]
+fn the_trace_accounts_for_every_token() {
+    let sandbox = Sandbox::new();
+    let flags = ["--procs", "2", "--schedtrace", "5", "--summary", "s.json", "--worker"];
+    let mut msup = sandbox.msup(flags);
+    msup.arg(program("computes_and_waits")).args(["2", "10", ":::"]);
+    let output = run(msup.args((0..100).map(|n| n.to_string())));
+    let text = String::from_utf8(output.stderr).expect("text");
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("MSUP ")).map(fields).collect();
+    assert!(lines.len() >= 5, "{text}");
+    for line in &lines {
+        // Words are read one after the other: one that moves during the look may be seen twice or not
+        // at all in a state, but never in none.
+        let states = ["idle", "running", "blocked", "granted"];
+        let sum: u64 = states.iter().map(|state| line[*state]).sum();
+        assert_eq!((line["tokens"], sum), (2, 2), "{line:?}");
+        assert!(line["in_flight"] <= line["workers"], "{line:?}");
+        assert_eq!((line["rescues"], line["lost"]), (0, 0));
+    }
+    assert!(lines.iter().any(|line| line["blocked"] + line["idle"] > 0));
+    assert!(lines.windows(2).all(|pair| pair[0]["retakes"] <= pair[1]["retakes"]));
+    let summary = summary(&sandbox.path().join("s.json"));
+    let last = lines.last().expect("some");
+    assert!(summary["tokens"]["retakes"].as_u64() >= Some(last["retakes"]));
+    let exits = ["fast_exits", "slow_exits"].map(|name| summary["tokens"][name].as_u64());
+    assert_eq!(exits[0].zip(exits[1]).map(|(fast, slow)| fast + slow), Some(100));
+}
+
+#[test]
+fn the_summary_has_the_documented_fields() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--max-workers", "7", "--summary", "s.json"]);
+    let output = run(msup.args(["--", "sh", "-c", "exit $1", "sh", "{}", ":::", "0", "3", "0"]));
+    assert_eq!(output.status.code(), Some(1));
+    let summary = summary(&sandbox.path().join("s.json"));
+    let keys = |value: &serde_json::Value| {
+        let mut keys: Vec<String> = value.as_object().expect("an object").keys().cloned().collect();
+        keys.sort();
+        keys.join(" ")
+    };
+    assert_eq!(
+        keys(&summary),
+        "blocked_seconds cpu_seconds debt_seconds exit_status in_flight max_workers procs run_id \
+         schema tasks tokens wall_seconds workers"
+    );
+    assert_eq!(
+        keys(&summary["tasks"]),
+        "attempts cancelled failed quarantined skipped succeeded total"
+    );
+    assert_eq!(keys(&summary["workers"]), "lost peak reaped_idle spawned");
+    assert_eq!(keys(&summary["in_flight"]), "mean peak");
+    assert_eq!(
+        keys(&summary["tokens"]),
+        "fast_exits handoffs held_peak idle_at_end lent reclaims rescues retakes slow_exits steals \
+         wait_seconds"
+    );
+    assert_eq!((&summary["procs"], &summary["max_workers"]), (&2.into(), &7.into()));
+    assert_eq!((&summary["schema"], &summary["exit_status"]), (&1.into(), &1.into()));
+    let tasks = &summary["tasks"];
+    assert_eq!(
+        (&tasks["total"], &tasks["succeeded"], &tasks["failed"]),
+        (&3.into(), &2.into(), &1.into())
+    );
+}
+
+#[test]
+fn the_paragraph_names_what_failed_and_how_to_run_it_again() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["test {} = ok || exit 1", ":::", "ok", "it's not"]);
+    let output = run(&mut msup);
+    let report = String::from_utf8(output.stderr).expect("text");
+    let mut lines = report.lines();
+    let first = lines.next().expect("a paragraph");
+    assert!(first.starts_with("msup: 1 of 2 tasks succeeded, 1 failed in "), "{first}");
+    let second = lines.next().expect("the failure");
+    let again = second.strip_prefix("msup: task 2 failed: exit 1: ").expect(second);
+    let status = sandbox.command("sh").args(["-c", again]).status().expect("there is sh");
+    assert_eq!(status.code(), Some(1), "{again} fails in the same way");
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let sandbox = Sandbox::new();
+    let output = run(&mut sandbox.msup(["-q", "echo", ":::", "x"]));
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"x\n"[..], &b""[..]));
+}
+
+#[test]
+fn a_summary_that_cannot_be_written_is_an_error() {
+    let sandbox = Sandbox::new();
+    let output = run(&mut sandbox.msup(["-q", "--summary", "none/s.json", "true", ":::", "x"]));
+    assert_eq!(output.status.code(), Some(255));
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(said.starts_with("msup: --summary none/s.json: "), "{said}");
+}
