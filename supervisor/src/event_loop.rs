@@ -21,7 +21,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::cli::Plan;
 use crate::engine::{Effect, Engine, Event, Limits, View};
 use crate::input::{self, Group};
-use crate::os::orphans;
+use crate::os::orphans::Orphanage;
 use crate::os::poller::Poller;
 use crate::os::process::Recipe;
 use crate::os::run_folder::RunFolder;
@@ -110,7 +110,7 @@ impl Run {
         rustix::io::fcntl_setfd(&segment_fd, rustix::io::FdFlags::empty())
             .map_err(|errno| format!("the segment: {errno}"))?;
         let private = || doorbell.try_clone().map_err(line("eventfd"));
-        orphans::adopt().map_err(|errno| format!("subreaper: {errno}"))?;
+        let orphanage = Orphanage::open().map_err(|errno| format!("subreaper: {errno}"))?;
         let signals = Signals::install().map_err(line("signals"))?;
         let poller = Poller::new().map_err(line("epoll"))?;
         poller.watch(&doorbell, KEY_BELL).map_err(line("epoll"))?;
@@ -142,7 +142,7 @@ impl Run {
         Ok(Run {
             engine: Engine::new(limits),
             queue: Queue::new(Arc::clone(&segment), folder.path().to_owned(), plan.job),
-            crew: Crew::new(Arc::clone(&segment), recipe, plan.max_workers),
+            crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style),
@@ -239,7 +239,7 @@ impl Run {
                         events.push(Event::SpawnFailed { worker, why });
                     }
                 }
-                Effect::Dismiss(worker) => self.crew.dismiss(worker),
+                Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
                 Effect::End(worker) => self.crew.end(worker),
                 Effect::Deliver { seq, slot, outcome } => {
                     self.output.deliver(self.queue.delivery(seq, slot, outcome));
@@ -343,7 +343,7 @@ impl Run {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        let survivors = orphans::sweep(&[], LAST_SWEEP);
+        let survivors = self.crew.sweep(LAST_SWEEP);
         if survivors > 0 {
             self.say(&format!("{survivors} processes cannot be ended (uninterruptible sleep?)"));
         }

@@ -192,3 +192,37 @@ fn a_poison_task_is_quarantined_alone() {
         assert!(report.contains(cause), "{cause} is missing in:\n{report}");
     }
 }
+
+/// A shell that replaced itself by msup had a child of its own: msup must not end it.
+#[test]
+fn what_was_there_before_msup_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let mut shell = sandbox.command("sh");
+    shell
+        .args(["-c", "sleep 100 >/dev/null 2>&1 & echo $! > pid; exec \"$0\" \"$@\""])
+        .arg(program("msup"));
+    let output = msup_tests::run(shell.args(["--procs", "1", "--", "sh", "-c"]).args([
+        "[ $MSUP_ATTEMPT = 1 ] && kill -9 $PPID; echo ok",
+        "sh",
+        ":::",
+        "x",
+    ]));
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\n"[..]));
+    let pid = fs::read_to_string(sandbox.path().join("pid")).expect("written");
+    let pid = pid.trim().parse().expect("a number");
+    assert!(is_alive(pid), "the shell's own child was ended");
+    kill(pid, Signal::SIGKILL);
+    wait_until(|| sandbox.processes().is_empty());
+}
+
+/// A command that leaves something running that holds its output does not hold up its task; it goes
+/// with the run. G4, G9.
+#[test]
+fn a_leak_is_reported_and_goes_with_the_run() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "1", "--", "sh", "-c", "setsid sleep 100 & echo ok"]);
+    let output = msup_tests::run(msup.args(["sh", ":::", "a", "b"]));
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\nok\n"[..]));
+    let report = String::from_utf8_lossy(&output.stderr);
+    assert!(report.contains("2 commands left something running"), "{report}");
+}

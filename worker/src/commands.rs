@@ -85,6 +85,8 @@ impl Runner {
         let charged = post.seat.begin_foreign(token).unwrap_or_else(leave);
         // CRASH: foreign_before_spawn. Foreign(dead): reclaimed on the reap.
         let (verdict, leaked) = self.run(command, seq, attempt, &mut output);
+        // What earlier commands left running may have ended by now: no zombie shall pile up.
+        guardian::has_children();
         let token = post.seat.end_foreign(charged);
         Ended { token, verdict, output, leaked }
     }

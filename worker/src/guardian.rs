@@ -86,8 +86,8 @@ pub(crate) fn sweep(patience: Duration) {
     }
 }
 
-/// Reaps what has ended; whether any child is left.
-fn has_children() -> bool {
+/// Reaps what has ended of what commands left behind; whether any child is left.
+pub(crate) fn has_children() -> bool {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => return true,

@@ -128,6 +128,11 @@ impl Engine {
         self.ledger.at(slot)
     }
 
+    /// Whether every task has its outcome and workers are only let go.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -304,7 +309,9 @@ impl Engine {
         }
         effects.extend(self.pool.choose_to_spawn(view, now).into_iter().map(Effect::Spawn));
         for worker in self.pool.choose_to_dismiss(view, now) {
-            self.dismiss(worker, effects);
+            if self.pool.set_leaving(worker) {
+                effects.push(Effect::Dismiss(worker));
+            }
         }
     }
 
@@ -363,19 +370,17 @@ impl Engine {
         }
     }
 
-    fn dismiss(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) {
-        if self.pool.set_leaving(worker) {
-            effects.push(Effect::Dismiss(worker));
-        }
-    }
-
     fn close_when_done(&mut self, effects: &mut Vec<Effect>) {
         if !self.inputs_ended || !self.ledger.is_empty() {
             return;
         }
-        self.closing = true;
-        for worker in self.pool.everybody() {
-            self.dismiss(worker, effects);
+        if !self.closing {
+            self.closing = true;
+            // Those that were let go before, too: from now on staying is a fault.
+            for worker in self.pool.everybody() {
+                self.pool.set_leaving(worker);
+                effects.push(Effect::Dismiss(worker));
+            }
         }
         if self.pool.alive() == 0 && !self.finished {
             self.finished = true;

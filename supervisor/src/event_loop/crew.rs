@@ -11,7 +11,7 @@ use msup_protocol::slot::{Counters, Status};
 
 use super::Poller;
 use crate::engine::{Event, WorkerEnd};
-use crate::os::orphans;
+use crate::os::orphans::Orphanage;
 use crate::os::process::{Process, Recipe};
 
 /// After this a worker that was told to end is killed.
@@ -45,6 +45,7 @@ pub(super) struct Counted {
 pub(super) struct Crew {
     segment: Arc<Segment>,
     recipe: Recipe,
+    orphanage: Orphanage,
     members: Vec<Option<Member>>,
     /// Members whose pidfd became readable.
     noted: Vec<WorkerId>,
@@ -52,9 +53,15 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn new(segment: Arc<Segment>, recipe: Recipe, max_workers: u16) -> Crew {
+    pub(super) fn new(
+        segment: Arc<Segment>,
+        recipe: Recipe,
+        orphanage: Orphanage,
+        max_workers: u16,
+    ) -> Crew {
         let members = (0..max_workers).map(|_| None).collect();
-        Crew { segment, recipe, members, noted: Vec::new(), of_the_dead: Counted::default() }
+        let of_the_dead = Counted::default();
+        Crew { segment, recipe, orphanage, members, noted: Vec::new(), of_the_dead }
     }
 
     /// Starts a worker in a vacant slot.
@@ -79,14 +86,17 @@ impl Crew {
         Ok(())
     }
 
-    /// Lets a worker leave when it has no task.
-    pub(super) fn dismiss(&mut self, worker: WorkerId) {
+    /// Lets a worker leave when it has no task. At the end of the run it can have none, and is killed
+    /// if it stays.
+    pub(super) fn dismiss(&mut self, worker: WorkerId, at_the_end: bool) {
         let shared = self.segment.shared();
         if let Some(slot) = shared.line.slot(worker) {
             slot.tell_to_leave();
             shared.line.wake(&Futex, worker);
         }
-        self.set_deadline(worker, LEAVE_WITHIN);
+        if at_the_end {
+            self.set_deadline(worker, LEAVE_WITHIN);
+        }
     }
 
     /// Ends a worker and its command.
@@ -148,7 +158,7 @@ impl Crew {
             let living = self.members.iter().flatten().map(|member| member.process.pid());
             let mut workers: Vec<i32> = living.collect();
             workers.push(member.process.pid());
-            orphans::sweep(&workers, ORPHANS_DIE_WITHIN);
+            self.orphanage.sweep(&workers, ORPHANS_DIE_WITHIN);
         }
         let shared = self.segment.shared();
         self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
@@ -157,6 +167,11 @@ impl Crew {
         }
         member.process.reap();
         (worker, end)
+    }
+
+    /// Ends whatever is left when no worker is. Returns how many could not be.
+    pub(super) fn sweep(&self, patience: Duration) -> usize {
+        self.orphanage.sweep(&[], patience)
     }
 
     /// What all workers have counted so far.

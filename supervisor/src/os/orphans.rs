@@ -8,36 +8,55 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
-/// Makes this process the parent of whatever loses its parent below it.
-///
-/// # Errors
-/// The system refused.
-pub(crate) fn adopt() -> nix::Result<()> {
-    prctl::set_child_subreaper(true)
+/// The supervisor as the parent of last resort.
+#[derive(Debug)]
+pub(crate) struct Orphanage {
+    /// Children this process had before it became msup: a shell that replaced itself by msup may have
+    /// started what feeds us. They are none of ours.
+    inherited: Vec<kin::Kin>,
 }
 
-/// Ends every child that is not in `workers`, and theirs in turn, and waits for their end, for at most
-/// `patience`. Returns how many are left.
-pub(crate) fn sweep(workers: &[i32], patience: Duration) -> usize {
-    let started = Instant::now();
-    let me = getpid().as_raw();
-    loop {
-        let orphans: Vec<kin::Kin> = kin::children_of(me)
-            .into_iter()
-            .filter(|child| !workers.contains(&child.pid))
-            .filter(|child| !child.ended || !reap(child.pid))
-            .collect();
-        if orphans.is_empty() || started.elapsed() >= patience {
-            return orphans.len();
-        }
-        for orphan in orphans {
-            if orphan.group == orphan.pid {
-                let _ = kill(Pid::from_raw(-orphan.group), Signal::SIGKILL);
+impl Orphanage {
+    /// Makes this process the parent of whatever loses its parent below it. Call it before anything
+    /// is started.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub(crate) fn open() -> nix::Result<Orphanage> {
+        prctl::set_child_subreaper(true)?;
+        Ok(Orphanage { inherited: kin::children_of(getpid().as_raw()) })
+    }
+
+    /// Ends every child that is not in `workers`, and theirs in turn, and waits for their end, for at
+    /// most `patience`. Returns how many are left.
+    pub(crate) fn sweep(&self, workers: &[i32], patience: Duration) -> usize {
+        let started = Instant::now();
+        loop {
+            let orphans = self.orphans(workers);
+            if orphans.is_empty() || started.elapsed() >= patience {
+                return orphans.len();
             }
-            let _ = kill(Pid::from_raw(orphan.pid), Signal::SIGKILL);
+            for orphan in orphans {
+                if orphan.group == orphan.pid {
+                    let _ = kill(Pid::from_raw(-orphan.group), Signal::SIGKILL);
+                }
+                let _ = kill(Pid::from_raw(orphan.pid), Signal::SIGKILL);
+            }
+            // A killed process needs an instant to end; then its children become ours.
+            std::thread::sleep(Duration::from_micros(200));
         }
-        // A killed process needs an instant to end; then its children become ours.
-        std::thread::sleep(Duration::from_micros(200));
+    }
+
+    /// The children that are neither workers nor inherited, those that could be reaped left out.
+    fn orphans(&self, workers: &[i32]) -> Vec<kin::Kin> {
+        let is_inherited = |child: &kin::Kin| {
+            self.inherited.iter().any(|old| (old.pid, old.start) == (child.pid, child.start))
+        };
+        kin::children_of(getpid().as_raw())
+            .into_iter()
+            .filter(|child| !workers.contains(&child.pid) && !is_inherited(child))
+            .filter(|child| !child.ended || !reap(child.pid))
+            .collect()
     }
 }
 
