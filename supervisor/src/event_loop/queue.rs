@@ -171,6 +171,6 @@ fn command(template: &Template, task: &TaskRecord) -> codec::Command {
     codec::Command {
         argv: rendered.argv.into_iter().map(ByteBuf::from).collect(),
         env: rendered.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        slot_marks: rendered.slot_marks,
+        slot_marks: rendered.slot_marks.iter().map(|mark| (mark.arg, mark.at)).collect(),
     }
 }

@@ -1,9 +1,12 @@
-//! Tests of the command template, many of them with a real `sh`.
+//! Tests of templates: tables for what is rendered, and real shells for what arrives.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
@@ -11,383 +14,593 @@ use proptest::prelude::*;
 use super::*;
 
 fn template(words: &[&str]) -> Template {
-    Template::from_words(words.iter().map(|w| w.as_bytes().to_vec()).collect()).expect("valid")
+    let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    Template::from_words(words).expect("a template")
 }
 
-fn argv(words: &[&str], value: &str) -> Vec<String> {
-    strings(&template(words).render(value.as_bytes(), 7))
+fn argv(words: &[&str], value: &[u8]) -> Vec<Vec<u8>> {
+    template(words).render(value, 7).argv
 }
 
-fn strings(rendered: &Rendered) -> Vec<String> {
-    rendered.argv.iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect()
+fn show(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
 }
 
-fn script(source: &str) -> String {
-    let argv = argv(&[source], "v");
-    assert_eq!(argv[..2], ["sh", "-c"], "{source}");
-    argv[2].clone()
+fn is_script(line: &str) -> bool {
+    matches!(template(&[line]).kind, Kind::Script(_))
 }
 
 #[test]
 fn replacement_strings() {
-    // value, {.}, {/}, {//}, {/.}
+    // The value, then {} {.} {/} {//} {/.}, as GNU parallel's Perl code makes them.
     let table = [
-        ("a/b/c.txt", "a/b/c", "c.txt", "a/b", "c"),
-        ("c.txt", "c", "c.txt", ".", "c"),
-        ("c", "c", "c", ".", "c"),
-        ("a/b/", "a/b/", "", "a", ""),
-        ("a.d/", "a.d/", "", ".", ""),
-        (".bashrc", "", ".bashrc", ".", ""),
-        ("a/.bashrc", "a/", ".bashrc", "a", ""),
-        ("x.tar.gz", "x.tar", "x.tar.gz", ".", "x.tar"),
-        ("a.b/c", "a.b/c", "c", "a.b", "c"),
-        ("./c", "./c", "c", ".", "c"),
-        ("c.", "c", "c.", ".", "c"),
-        ("", "", "", ".", ""),
-        ("/", "/", "", "/", ""),
-        ("//", "//", "", "/", ""),
-        ("/x", "/x", "x", "/", "x"),
-        ("/x/", "/x/", "", "/", ""),
-        ("//x.y", "//x", "x.y", "/", "x"),
-        ("a//b", "a//b", "b", "a", "b"),
-        ("..", ".", "..", ".", "."),
-        ("a/b\nc.d/e\n.f", "a/b\nc.d/e\n", "e\n.f", "a/b\nc.d", "e\n"),
-        ("{/}{}", "{/}{}", "}{}", "{", "}{}"),
+        ["", "", "", "", ".", ""],
+        ["a", "a", "a", "a", ".", "a"],
+        ["a.b", "a.b", "a", "a.b", ".", "a"],
+        ["a.b.c", "a.b.c", "a.b", "a.b.c", ".", "a.b"],
+        ["a.", "a.", "a", "a.", ".", "a"],
+        [".rc", ".rc", "", ".rc", ".", ""],
+        ["d/.rc", "d/.rc", "d/", ".rc", "d", ""],
+        ["d.x/a", "d.x/a", "d.x/a", "a", "d.x", "a"],
+        ["d.x/a.b", "d.x/a.b", "d.x/a", "a.b", "d.x", "a"],
+        ["d/e/a.b", "d/e/a.b", "d/e/a", "a.b", "d/e", "a"],
+        ["/", "/", "/", "", "/", ""],
+        ["//", "//", "//", "", "/", ""],
+        ["/x.y", "/x.y", "/x", "x.y", "/", "x"],
+        ["//x", "//x", "//x", "x", "/", "x"],
+        ["//x/y", "//x/y", "//x/y", "y", "//x", "y"],
+        ["x/", "x/", "x/", "", ".", ""],
+        ["x.y/", "x.y/", "x.y/", "", ".", ""],
+        ["a/b/", "a/b/", "a/b/", "", "a", ""],
+        ["a//b//", "a//b//", "a//b//", "", "a", ""],
+        ["///a///", "///a///", "///a///", "", "/", ""],
+        [".", ".", "", ".", ".", ""],
+        ["..", "..", ".", "..", ".", "."],
+        ["../", "../", "../", "", ".", ""],
+        ["a\nb/c\nd.e\n", "a\nb/c\nd.e\n", "a\nb/c\nd", "c\nd.e\n", "a\nb", "c\nd"],
     ];
-    for (value, noext, base, dir, basenoext) in table {
-        let words = ["p", "{}", "{.}", "{/}", "{//}", "{/.}"];
-        assert_eq!(
-            argv(&words, value),
-            ["p", value, noext, base, dir, basenoext],
-            "direct {value:?}"
-        );
-        let rendered = template(&["p {} {.} {/} {//} {/.};"]).render(value.as_bytes(), 1);
-        let env: Vec<(&str, &str)> = rendered
-            .env
-            .iter()
-            .map(|(n, v)| (std::str::from_utf8(n).unwrap(), std::str::from_utf8(v).unwrap()))
-            .collect();
-        let expected = [
-            (MSUP_V, value),
-            (MSUP_V_NOEXT, noext),
-            (MSUP_V_BASE, base),
-            (MSUP_V_DIR, dir),
-            (MSUP_V_BASENOEXT, basenoext),
-        ];
-        assert_eq!(env, expected, "script {value:?}");
-    }
-    assert_eq!(
-        argv(&["p", "{#}-{}x{}", "{x}", "{", "{ }"], "v")[1..],
-        ["7-vxv", "{x}", "{", "{ }"]
-    );
-}
-
-#[test]
-fn direct_or_shell() {
-    for (line, expected) in [
-        ("echo {}", vec!["echo", "v"]),
-        (" gzip\t-9  {.} ", vec!["gzip", "-9", "v"]),
-        ("echo a#b a~b --x=y {#}", vec!["echo", "a#b", "a~b", "--x=y", "7"]),
-        ("{} x", vec!["v", "x"]),
-        ("sleep 1", vec!["sleep", "1", "v"]),
-        ("cdx {}", vec!["cdx", "v"]),
-        ("echo cd {}", vec!["echo", "cd", "v"]),
-        ("-x {}", vec!["-x", "v"]),
-    ] {
-        assert_eq!(argv(&[line], "v"), expected, "{line}");
-    }
-    for line in [
-        "a\nb", "a|b", "a&", "a;b", "a<b", "a>b", "(a)", "a)", "a $x", "a `b`", "a \\b", "a \"b\"",
-        "a 'b'", "a *", "a ?", "a [b", "a ~", "~/a", "a #b", "#a", "X=1 a", "a {x}", "a {", "a }",
-        "a {}}", "a {{}}",
-    ] {
-        script(line);
-    }
-    for word in "! . : alias bg break case cd command continue do done elif else esac eval exec \
-                 exit export fc fg fi for getopts hash if in jobs local read readonly return set \
-                 shift source then times trap type ulimit umask unalias unset until wait while"
-        .split(' ')
-    {
-        script(&format!(" {word} x"));
-        script(word);
-        assert_eq!(argv(&[word, "x"], "v"), [word, "x", "v"]);
+    let template = template(&["{}", "{.}", "{/}", "{//}", "{/.}"]);
+    for [value, expected @ ..] in table {
+        let argv = template.render(value.as_bytes(), 1).argv;
+        assert_eq!(argv, expected.map(|part| part.as_bytes().to_vec()), "{value:?}");
     }
 }
 
 #[test]
-fn several_words_stay_one_argument_each() {
-    assert_eq!(argv(&["a b", "c;d", "$(x)", "", "{}{"], "*"), ["a b", "c;d", "$(x)", "", "*{"]);
-    assert_eq!(argv(&["cd", "{%}"], "*"), ["cd", ""]);
+fn values_arrive_as_bytes_and_are_not_scanned_again() {
+    let value = b"-{}\xff\n'{.}\" {#}{%}";
+    assert_eq!(argv(&["p", "{}", "a{}b{}"], value)[1], value);
+    let twice = [b"a", &value[..], b"b", value].concat();
+    assert_eq!(argv(&["p", "a{}b{}"], value)[1], twice);
+    assert!(template(&["p", "{}"]).render(value, 1).slot_marks.is_empty());
 }
 
 #[test]
-fn value_is_appended_where_nothing_is_replaced() {
-    assert_eq!(argv(&["echo"], "a b"), ["echo", "a b"]);
-    assert_eq!(argv(&["echo", "x"], "a b"), ["echo", "x", "a b"]);
-    assert_eq!(argv(&["echo", "{#}"], "a b"), ["echo", "7"]);
-    assert_eq!(script("echo 'x'"), "echo 'x' \"${MSUP_V}\"");
-    assert_eq!(script("echo; echo {#}"), "echo; echo 7");
-    assert_eq!(script("cd x\necho\n\n"), "cd x\necho \"${MSUP_V}\"");
-    assert_eq!(script("echo \\\n"), "echo \\\n \"${MSUP_V}\"");
+fn other_braces_are_literal() {
+    for literal in ["{1}", "{foo}", "{", "}", "{ }", "{..}", "{///}", "{/..}", "{{", "}{"] {
+        let expected: [&[u8]; 3] = [b"p", literal.as_bytes(), b"v"];
+        assert_eq!(argv(&["p", literal], b"v"), expected, "{literal}");
+    }
+    assert_eq!(argv(&["p", "{{}}", "{}}"], b"v")[1..], [b"{v}".to_vec(), b"v}".to_vec()]);
+}
+
+#[test]
+fn several_words_are_never_parsed_again() {
+    let words = ["cd", "a b", "$x;", "", "it's", "{}"];
+    let expected: [&[u8]; 6] = [b"cd", b"a b", b"$x;", b"", b"it's", b"v w"];
+    assert_eq!(argv(&words, b"v w"), expected);
+}
+
+#[test]
+fn value_is_appended_only_without_any_replacement_string() {
+    assert_eq!(argv(&["p", "a"], b"v w").last().unwrap(), b"v w");
+    assert_eq!(argv(&["p a"], b"v w"), [&b"p"[..], b"a", b"v w"]);
+    assert_eq!(argv(&["p {#}"], b"v"), [&b"p"[..], b"7"]);
+    assert_eq!(argv(&["p {%}"], b"v"), [&b"p"[..], b""]);
+    assert_eq!(argv(&["p {//}"], b"v"), [&b"p"[..], b"."]);
+    assert_eq!(argv(&["p;q"], b"v"), [&b"sh"[..], b"-c", b"p;q \"${MSUP_V}\""]);
+    assert_eq!(argv(&["p;q {#}"], b"v"), [&b"sh"[..], b"-c", b"p;q 7"]);
+    // Not as a command of its own, where a script ends in newlines.
+    assert_eq!(argv(&["p\nq \n\n"], b"v")[2], b"p\nq \"${MSUP_V}\"");
+    assert_eq!(argv(&["p \\\n"], b"v")[2], b"p \\\n \"${MSUP_V}\"");
 }
 
 #[test]
 fn errors() {
-    assert_eq!(Template::from_words(vec![]).unwrap_err(), TemplateError::Empty);
-    for blank in ["", " \t", "\n"] {
-        let words = vec![blank.as_bytes().to_vec()];
-        assert_eq!(Template::from_words(words).unwrap_err(), TemplateError::Empty);
-    }
-    for words in [vec![b"a\0".to_vec()], vec![b"a".to_vec(), b"\0".to_vec()]] {
-        assert_eq!(Template::from_words(words).unwrap_err(), TemplateError::Nul);
+    let from = |words: &[&[u8]]| {
+        Template::from_words(words.iter().map(|word| word.to_vec()).collect()).unwrap_err()
+    };
+    assert_eq!(from(&[]), TemplateError::Empty);
+    assert_eq!(from(&[b""]), TemplateError::Empty);
+    assert_eq!(from(&[b" \t\n"]), TemplateError::Empty);
+    assert_eq!(from(&[b"a\0b"]), TemplateError::NulInWord);
+    assert_eq!(from(&[b"a", b"\0"]), TemplateError::NulInWord);
+    for error in [TemplateError::Empty, TemplateError::NulInWord] {
+        assert!(!error.to_string().contains('\n'));
     }
 }
 
 #[test]
-fn fixed_programs() {
-    for (words, program) in [
-        (&["echo", "{}"][..], Some("echo")),
-        (&["echo {}"], Some("echo")),
-        (&["{}", "x"], None),
-        (&["x{#}", "x"], None),
-        (&["{%}"], None),
-        (&["", "x"], Some("")),
-        (&["{} | x"], Some("sh")),
-    ] {
-        assert_eq!(template(words).fixed_program(), program.map(str::as_bytes), "{words:?}");
+fn lines_that_need_a_shell() {
+    let shell = [
+        "p\nq",
+        "p|q",
+        "p&",
+        "p;q",
+        "p <a",
+        "p >a",
+        "(p)",
+        "p $x",
+        "p `q`",
+        "p \\a",
+        "p \"a\"",
+        "p 'a'",
+        "p *.c",
+        "p a?",
+        "p [a]",
+        "p #a",
+        "#p",
+        "p ~",
+        "~/p",
+        "p a=~/b",
+        "p a:~b",
+        "p {a,b}",
+        "p {1}",
+        "p {}}",
+        "! p",
+        "A=1 p",
+        "A+=1 p",
+        "_a=",
+        "if",
+        ". p",
+        ": p",
+        "cd {}",
+        "  cd x",
+        "\tread",
+        "time p",
+        "exec p",
+        "p {} > {.}.out",
+    ];
+    for line in shell {
+        assert!(is_script(line), "{line:?}");
+        assert_eq!(template(&[line]).fixed_program(), Some(&b"sh"[..]));
     }
+    let direct = [
+        "p",
+        " p  a\tb ",
+        "p {}",
+        "{} a",
+        "{/}x",
+        "p a=b",
+        "p a]",
+        "p a%",
+        "p 100%",
+        "p a^b",
+        "p !",
+        "p a!",
+        "p a#b",
+        "p {#}",
+        "p {%}#",
+        "p a~",
+        "p {}~",
+        "p -o=x",
+        "p @a,b:c+d",
+        "/bin/cd x",
+        "p cd",
+        "cd{} x",
+        "{}cd",
+        "1a=b p",
+        "a-b=c p",
+        "=a p",
+        "{}=1 p",
+        "p \u{e9}",
+        "p\n",
+        "p a \n\n",
+        "echo a",
+        "printf x",
+        "test a",
+        "true",
+        "kill 1",
+    ];
+    for line in direct {
+        assert!(!is_script(line), "{line:?}");
+    }
+    assert_eq!(argv(&[" p  a\tb {}"], b"v"), [&b"p"[..], b"a", b"b", b"v"]);
+}
+
+#[test]
+fn fixed_program() {
+    assert_eq!(template(&["p", "{}"]).fixed_program(), Some(&b"p"[..]));
+    assert_eq!(template(&["p {}"]).fixed_program(), Some(&b"p"[..]));
+    assert_eq!(template(&["{}", "a"]).fixed_program(), None);
+    assert_eq!(template(&["p{#}"]).fixed_program(), None);
+    assert_eq!(template(&["{%}/p a"]).fixed_program(), None);
+    assert_eq!(template(&["", "a"]).fixed_program(), Some(&b""[..]));
     assert_eq!(Template::each_input().fixed_program(), None);
 }
 
 #[test]
-fn each_input_is_a_command_line() {
-    let argv = |line: &str| strings(&Template::each_input().render(line.as_bytes(), 1));
-    assert_eq!(argv(" echo  a"), ["echo", "a"]);
-    assert_eq!(argv("echo a;b"), ["sh", "-c", "echo a;b"]);
-    assert_eq!(argv("echo {}"), ["sh", "-c", "echo {}"]);
-    assert_eq!(argv("echo {%} {#}"), ["sh", "-c", "echo {%} {#}"]);
-    assert_eq!(argv("cd"), ["sh", "-c", "cd"]);
-    assert_eq!(argv("-x"), ["-x"]);
-    assert_eq!(argv("-x;"), ["sh", "-c", " -x;"]);
-    assert_eq!(argv("+x;"), ["sh", "-c", " +x;"]);
-    assert_eq!(argv(""), ["sh", "-c", ""]);
-    assert_eq!(Template::each_input().display(b"echo {} ;", 1), b"echo {} ;");
+fn each_input_is_its_own_command_line() {
+    let argv = |line: &[u8]| Template::each_input().render(line, 1).argv;
+    assert_eq!(argv(b" p a  -b"), [&b"p"[..], b"a", b"-b"]);
+    assert_eq!(argv(b"p {}"), [&b"sh"[..], b"-c", b"p {}"]);
+    assert_eq!(argv(b"p \xff"), [&b"p"[..], b"\xff"]);
+    assert_eq!(argv(b"cd /; p"), [&b"sh"[..], b"-c", b"cd /; p"]);
+    assert_eq!(argv(b"-p; q"), [&b"sh"[..], b"-c", b"--", b"-p; q"]);
+    assert_eq!(argv(b""), [&b"sh"[..], b"-c", b""]);
+    assert_eq!(argv(b" \t"), [&b"sh"[..], b"-c", b" \t"]);
+    assert_eq!(Template::each_input().display(b"p {}; 'q", 1), b"p {}; 'q");
 }
 
 #[test]
-fn slot_marks() {
-    let marks = |words: &[&str]| template(words).render(b"abc", 12).slot_marks;
-    assert_eq!(marks(&["p", "{}"]), []);
+fn slot_marks_are_offsets_without_slot_numbers() {
+    let marks = |words: &[&str], value: &[u8]| -> Vec<(u32, u32)> {
+        let rendered = template(words).render(value, 10);
+        rendered.slot_marks.iter().map(|mark| (mark.arg, mark.at)).collect()
+    };
+    assert_eq!(marks(&["p", "{}"], b"v"), []);
     assert_eq!(
-        marks(&["p{%}", "x{}{%}{%}{#}{%}", "{%}"]),
-        [(0, 1), (1, 4), (1, 4), (1, 6), (2, 0)]
+        marks(&["p{%}", "{%}{%}", "{}-{%}-{#}{%}"], b"val"),
+        [(0, 1), (1, 0), (1, 0), (2, 4), (2, 7),]
     );
-    assert_eq!(marks(&["echo {%}; x '{%}'"]), [(2, 5), (2, 10)]);
-    let rendered = template(&["-x;{%}"]).render(b"abc", 12);
-    assert_eq!((strings(&rendered)[2].as_str(), rendered.slot_marks[0]), (" -x;", (2, 4)));
-    let rendered = template(&["{%}-x;"]).render(b"abc", 12);
-    assert_eq!((strings(&rendered)[2].as_str(), rendered.slot_marks[0]), ("-x;", (2, 0)));
-    assert_eq!(template(&["p", "{%}{}", "-{%}"]).display(b"a b", 1), b"p '1a b' -1");
-    assert_eq!(
-        template(&["p {%}; '{}' \"{}\" {}"]).display(b"a'b", 1),
-        b"p 1; 'a'\\''b' \"a'b\" 'a'\\''b'"
-    );
+    assert_eq!(marks(&["p {%}; q {#} {%}"], b"v"), [(2, 2), (2, 9)]);
+    assert_eq!(marks(&["-p {%};"], b"v"), [(3, 3)]);
+    assert_eq!(marks(&["{%}; '{%}' # {%}"], b"v"), [(2, 0), (2, 3)]);
 }
 
 #[test]
-fn references_follow_the_quoting() {
-    for (source, expected) in [
-        ("a {};", "a \"${V}\";"),
-        ("a \"{}\"", "a \"${V}\""),
-        ("a '{}'", "a ''\"${V}\"''"),
-        ("a \"'{}'\" {}", "a \"'${V}'\" \"${V}\""),
-        ("a '\"{}' {}", "a '\"'\"${V}\"'' \"${V}\""),
-        ("a \"$(b {} '{}')\" {}", "a \"$(b \"${V}\" ''\"${V}\"'')\" \"${V}\""),
-        ("a \"$(b \"{}\")-{}\"", "a \"$(b \"${V}\")-${V}\""),
-        ("a \"`b {}`-{}\"", "a \"$(b \"${V}\")-${V}\""),
-        ("a \"`b \\\"{}\\\"`-{}\"", "a \"$(b \"${V}\")-${V}\""),
-        ("a `b \\`c '{}'\\``{}", "a $(b $(c ''\"${V}\"''))\"${V}\""),
-        ("a `(b) # '`; '{}'", "a $( (b) # '\n); ''\"${V}\"''"),
-        ("a # it's {}\nb {}", "a # it's \"${V}\"\nb \"${V}\""),
-        ("a b#it's {} '", "a b#it's '\"${V}\"' '"),
-        ("a \\#it\\'s {}", "a \\#it\\'s \"${V}\""),
-        ("a \\ #it's {}'", "a \\ #it's '\"${V}\"''"),
-        ("(a \"(\" {}) {} # '", "(a \"(\" \"${V}\") \"${V}\" # '"),
-        ("a \\{}", "a \"${V}\""),
-        ("a \"\\{}\"", "a \"\\\\${V}\""),
-        ("a '\\{}'", "a '\\'\"${V}\"''"),
-        ("a \"${}\" ${}", "a \"\\$${V}\" \\$\"${V}\""),
-        ("a $${}", "a $$\"${V}\""),
-        ("a \\\\{}", "a \\\\\"${V}\""),
-        ("a \"\\\"{}\"", "a \"\\\"${V}\""),
-        ("case {} in (x) a;; esac", "case \"${V}\" in (x) a;; esac"),
-    ] {
-        assert_eq!(script(source).replace("MSUP_V", "V"), expected, "{source}");
+fn references_are_quoted_for_their_place() {
+    let table = [
+        ("p; {}", r#"p; "${MSUP_V}""#),
+        (r#"p "{}""#, r#"p "${MSUP_V}""#),
+        ("p '{}'", r#"p ''"${MSUP_V}"''"#),
+        (r#"p "$(q {.})""#, r#"p "$(q "${MSUP_V_NOEXT}")""#),
+        (r#"p "`q {/}`""#, r#"p "$(q "${MSUP_V_BASE}")""#),
+        (r#"p "`q`" {}"#, r#"p "`q`" "${MSUP_V}""#),
+        ("p # it's {}\nq {//}", "p # it's {}\nq \"${MSUP_V_DIR}\""),
+        ("p $# {/.}", r#"p $# "${MSUP_V_BASE_NOEXT}""#),
+        (r"p \{}", r#"p "${MSUP_V}""#),
+        (r"p \\{}", r#"p \\"${MSUP_V}""#),
+        (r#"p "\{}""#, r#"p "\\${MSUP_V}""#),
+        ("p ${}", r#"p "$""${MSUP_V}""#),
+        (r#"p "${}""#, r#"p "$""${MSUP_V}""#),
+        ("p $x{}", r#"p $x"${MSUP_V}""#),
+        ("p $x{#}", r#"p $x""7"#),
+        ("p {#}>f", r#"p 7"">f"#),
+        ("p $(( {} + {#} ))", "p $(( ${MSUP_V_NUM:?not a number} + 7 ))"),
+        ("p ${x:-{}}", r#"p ${x:-"${MSUP_V}"}"#),
+        (r#"p "${x:-{}}""#, r#"p "${x:-${MSUP_V}}""#),
+        (r#"p "${x%{}}""#, r#"p "${x%"${MSUP_V}"}""#),
+        ("p ${x:{}}", "p ${x:${MSUP_V_NUM:?not a number}}"),
+    ];
+    for (line, script) in table {
+        assert_eq!(show(&argv(&[line], b"v")[2]), show(script.as_bytes()), "{line}");
+    }
+    let env = template(&["p; {} '{}' {/} {}"]).render(b"a/b", 1).env;
+    let set = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    assert_eq!(env, [set("MSUP_V", "a/b"), set("MSUP_V_BASE", "b")]);
+}
+
+#[test]
+fn display_can_be_pasted() {
+    let shown = |words: &[&str]| show(&template(words).display(b"it's", 3));
+    let table: [(&[&str], &str); 9] = [
+        (&["p", "-a", "{}", "", "b c"], r"p -a 'it'\''s' '' 'b c'"),
+        (&["if", "{#}{%}"], "'if' 31"),
+        (&["A=b", "c=d{%}"], "'A=b' c=d1"),
+        (&["p; {}"], r"p; 'it'\''s'"),
+        (&["p '<{}>'"], r"p '<it'\''s>'"),
+        (&[r#"p "<{}>{%}""#], r#"p "<"'it'\''s'">1""#),
+        (&["p {#} # {}"], "p 3 # {}"),
+        (&["p ${x} {}"], r#"MSUP_V='it'\''s' sh -c 'p ${x} "${MSUP_V}"'"#),
+        (&["-p ${x} {%}"], "sh -c -- '-p ${x} 1'"),
+    ];
+    for (words, expected) in table {
+        assert_eq!(shown(words), show(expected.as_bytes()), "{words:?}");
     }
 }
 
-/// A directory in which no file may appear.
-struct Empty(PathBuf);
+/// A directory of its own for commands to run in, in which any new file is noticed.
+struct Scene {
+    dir: PathBuf,
+}
 
-impl Empty {
-    fn new() -> Empty {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("template-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).expect("a fresh directory");
-        Empty(path)
+impl Scene {
+    fn new() -> Scene {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("template-{}-{count}", std::process::id()));
+        fs::create_dir(&dir).expect("a new directory");
+        fs::write(dir.join("witness"), "").expect("a file for globs to match");
+        Scene { dir }
     }
 
-    fn check(&self, what: &dyn std::fmt::Debug) {
-        let count = std::fs::read_dir(&self.0).expect("still there").count();
-        assert_eq!(count, 0, "a value was executed: {what:?}");
+    /// Runs a command with `shell` in place of `sh`, checks that it created no file.
+    fn run(&self, shell: &str, rendered: &Rendered) -> Output {
+        let arg = |at: usize| OsStr::from_bytes(&rendered.argv[at]);
+        let program = if rendered.argv[0] == b"sh" { OsStr::new(shell) } else { arg(0) };
+        let mut command = Command::new(program);
+        command.arg0(arg(0)).args((1..rendered.argv.len()).map(arg));
+        for (name, value) in &rendered.env {
+            command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
+        }
+        let output = command.current_dir(&self.dir).stdin(Stdio::null()).output();
+        let output = output.expect("the command starts");
+        let files: Vec<_> =
+            fs::read_dir(&self.dir).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(files, ["witness"], "{shell} ran a value: {rendered:?}");
+        output
+    }
+
+    /// Checks what a command prints for a value: when rendered, and when its display is pasted.
+    fn check(&self, shell: &str, words: &[&str], value: &[u8], expected: &[u8]) {
+        let template = template(words);
+        let mut rendered = template.render(value, 7);
+        rendered.argv = rendered.clone().argv_in_slot_1();
+        let pasted = pasted(&template, value);
+        for (way, run) in [("rendered", rendered), ("displayed", pasted)] {
+            let output = self.run(shell, &run);
+            assert_eq!(
+                show(&output.stdout),
+                show(expected),
+                "{way}, {shell}, {words:?}, value {}, script {}, stderr {}",
+                show(value),
+                show(run.argv.last().expect("an argument")),
+                show(&output.stderr),
+            );
+        }
     }
 }
 
-impl Drop for Empty {
+/// The display of a task's command as a script of its own.
+fn pasted(template: &Template, value: &[u8]) -> Rendered {
+    Rendered::without_replacements(script::literal_argv(&template.display(value, 7)))
+}
+
+impl Drop for Scene {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        fs::remove_dir_all(&self.dir).expect("the directory can be removed");
     }
 }
 
-fn run(argv: &[Vec<u8>], env: &[(Vec<u8>, Vec<u8>)], dir: &Path) -> Vec<u8> {
-    let os = |bytes: &Vec<u8>| OsStr::from_bytes(bytes).to_owned();
-    let output = Command::new(os(&argv[0]))
-        .args(argv[1..].iter().map(os))
-        .envs(env.iter().map(|(name, value)| (os(name), os(value))))
-        .current_dir(dir)
-        .output()
-        .expect("the program starts");
-    output.stdout
+/// `sh`, and bash, whose differences matter where it is the system's `sh`.
+fn shells() -> &'static [&'static str] {
+    static SHELLS: OnceLock<Vec<&str>> = OnceLock::new();
+    SHELLS.get_or_init(|| {
+        let present = |shell: &&str| Command::new(shell).args(["-c", ":"]).status().is_ok();
+        ["sh", "bash"].into_iter().filter(present).collect()
+    })
 }
 
-const HOSTILE: [&[u8]; 22] = [
-    b"plain",
+/// Lines with the value where `@` is in what they print.
+const CONTEXTS: [(&str, &str); 46] = [
+    ("printf '<%s>' {}", "<@>"),
+    ("printf '<%s>'", "<@>"),
+    ("printf '<%s>' x{}y", "<x@y>"),
+    (r#"printf '<%s>' "{}""#, "<@>"),
+    (r#"printf '<%s>' "x{}y""#, "<x@y>"),
+    (r#"printf '<%s>' "it's {}" {}"#, "<it's @><@>"),
+    ("printf '<%s>' '{}'", "<@>"),
+    ("printf '<%s>' 'x{}\"y'", "<x@\"y>"),
+    (r#"printf '<%s>' '{}'"{}"{}"#, "<@@@>"),
+    (r#"printf '<%s>' "$(printf '<%s>' {})""#, "<<@>>"),
+    (r#"printf '<%s>' "$(printf '<%s>' "{}")" '{}'"#, "<<@>><@>"),
+    (r#"printf '<%s>' "$(printf '<%s>' 'x{}')" {}"#, "<<x@>><@>"),
+    (r#"printf '<%s>' "a$( (printf '<%s>' "$(printf '<%s>' {})") )b""#, "<a<<@>>b>"),
+    (r#"printf '<%s>' "`printf '<%s>' {}`""#, "<<@>>"),
+    (r#"printf '<%s>' "`printf '<%s>' '{}'`" "{}""#, "<<@>><@>"),
+    (r#"printf '<%s>' "`printf \"<%s>\" \"{}\"`""#, "<<@>>"),
+    (r#"printf '<%s>' "`printf '<%s>' "{}"`""#, "<<@>>"),
+    (r#"printf '<%s>' "`printf '<%s>' \`printf x\` "\`printf '<%s>' {}\`"`""#, "<<x><<@>>>"),
+    (r#"printf '<%s>' "`printf '<%s>' {} # it's`" '{}'"#, "<<@>><@>"),
+    (r#"printf '<%s>' "`(printf '<%s>' {})`""#, "<<@>>"),
+    (r#"printf '<%s>' "`printf '<%s>' \\\\{}`""#, r"<<\@>>"),
+    ("(printf '<%s>' {}; (printf '<%s>' '{}'))", "<@><@>"),
+    ("((printf '<%s>' {}) | cat)", "<@>"),
+    ("printf \\\n'<%s>' \\\n{}", "<@>"),
+    ("printf '<%s>' a\\\n{}", "<a@>"),
+    ("printf '<%s>' \"a\\\n{}\"", "<a@>"),
+    (r"printf '<%s>' \{} \\{} \'{}", r"<@><\@><'@>"),
+    (r#"printf '<%s>' "\{}" "\\{}" "\"{}""#, r#"<\@><\@><"@>"#),
+    (r"printf '<%s>' '\{}' '\\{}'", r"<\@><\\@>"),
+    (r#"printf '<%s>' ${} "${}" '${}' "\${}""#, "<$@><$@><$@><$@>"),
+    (r#"x=a; printf '<%s>' $x{} "$x{}" "${x}{}" $x{#} "$x{%}""#, "<a@><a@><a@><a7><a1>"),
+    ("printf '<%s>' ${x:-{}} ${x:-'{}'} ${x-\"{}\"}", "<@><@><@>"),
+    (r#"printf '<%s>' "${x:-{}}" "${x:-it's {}}" {}"#, "<@><it's @><@>"),
+    ("# it's {}\nprintf '<%s>' {} # isn't \"{}\n", "<@>"),
+    ("printf '<%s>' a#'{}'#\"{}\" $#{}", "<a#@#@><0@>"),
+    ("x={}; printf '<%s>' \"$x\"", "<@>"),
+    ("x={} y='{}' sh -c 'printf \"<%s>\" \"$x\" \"$y\"'", "<@><@>"),
+    ("for x in {} '{}'; do printf '<%s>' \"$x\"; done", "<@><@>"),
+    ("case {} in x{}) ;; \"{}\") printf '<%s>' '{}';; esac", "<@>"),
+    ("case x{} in *{}) printf '<%s>' {};; esac", "<@>"),
+    ("f() { printf '<%s>' \"$1\"; }; f {}; f '{}'", "<@><@>"),
+    ("printf '<%s>' {} | cat; { printf '<%s>' {}; }", "<@><@>"),
+    ("test x{} = x\"{}\" && printf '<%s>' {}", "<@>"),
+    ("printf '<%s>' {}\nprintf '<%s>' {}", "<@><@>"),
+    ("printf '<%s>' $((1 + {#})) {#} '{%}' \"{#}{%}\" {}", "<8><7><1><71><@>"),
+    ("x=a{}; printf '<%s>' \"${x#a}\" \"${x%{}}\" ${x%'{}'}", "<@><a><a>"),
+];
+
+const HOSTILE: [&[u8]; 28] = [
     b"",
-    b"$(touch FILE)",
-    b"`touch FILE`",
-    b"'; touch FILE; '",
-    b"\"; touch FILE; \"",
-    b"'\"'; touch FILE; '\"'",
-    b"\n touch FILE\n x",
-    b") ; touch FILE; (",
-    b"}; touch FILE; {",
+    b" ",
+    b"plain",
+    b"a b  c",
+    b"$(touch pwned)",
+    b"`touch pwned`",
+    b"; touch pwned;",
+    b"'; touch pwned; '",
+    b"\"; touch pwned; \"",
+    b"'\"; touch pwned; \"'",
+    b"$(touch pwned)`touch pwned`'$(touch pwned)'\"$(touch pwned)\"",
+    b"\n touch pwned\n#",
+    b"\n\n",
     b"\\",
-    b"a\\\\b\\n",
-    b"\\'\\\"",
+    b"\\\\'\\\"\\",
+    b"\\\n",
     b"-n",
-    b"--help",
-    b"\xff\xfe\x80\x81\x82\x83\x84\x85\x86\x87\x88",
-    b"  two  spaces\t",
+    b"--",
+    b"-rf *",
     b"*",
-    b"${MSUP_V}$HOME {} {#} %s",
-    b"# ! ~ & |",
-    b"~/x!y!!",
-    b"a\n\n",
+    b"w?tness [a-z]* ~ {a,b}",
+    b"\xff\xfe\x80\x81\x82\x83\x84\x85\x86\x87\x88\xc3",
+    b"'",
+    b"\"",
+    b"${MSUP_V} $MSUP_V $0 $$",
+    b"a}b ${x:-)",
+    b"# x !! !x %s %d\t\r\x01\x7f",
+    b"<<EOF >pwned",
 ];
 
-/// What to print `[` value `]` with in every context, and how often it is printed.
-const CONTEXTS: [(&str, usize); 16] = [
-    ("printf %s%s%s [ {} ]", 1),
-    ("printf %s [ {} ]; :", 1),
-    ("printf '%s' [{}]; true", 1),
-    ("printf %s \"[{}]\"", 1),
-    ("printf %s '[{}]'", 1),
-    ("printf %s \"$(printf %s [ {} ])\"", 1),
-    ("printf %s \"$(printf %s \"[{}]\")\"", 1),
-    ("printf %s \"$(printf %s '[{}]')[{}]\"", 2),
-    ("printf %s \"`printf %s [ {} ]`\"'[{}]'", 2),
-    ("printf %s \"`printf %s \"[{}]\"`[{}]\"", 2),
-    ("printf %s \"`printf %s \\\"[{}]\\\"`[{}]\"", 2),
-    ("printf %s \"`printf %s '[{}]' # it's`\"[{}]", 2),
-    ("# it's {}\n(printf %s [{}]) # \"{}\" `", 1),
-    ("x={}; y='{}'; printf %s \"[$x][$y]\"", 2),
-    ("f() { printf %s \"$1\"; }; f [{}]", 1),
-    ("case {} in '{}') printf %s [\"{}\"];; esac", 1),
+#[test]
+fn hostile_values_arrive_exactly_through_shells() {
+    let scene = Scene::new();
+    for (shell, step) in shells().iter().zip([1, 5]) {
+        for (index, (line, prints)) in CONTEXTS.into_iter().enumerate() {
+            // Every value meets the second shell in some contexts: all pairs would take long.
+            for value in HOSTILE.into_iter().skip(index % step).step_by(step) {
+                scene.check(shell, &[line], value, &filled(prints, value));
+            }
+        }
+    }
+}
+
+/// What a context prints for a value.
+fn filled(prints: &str, value: &[u8]) -> Vec<u8> {
+    prints.as_bytes().split(|&byte| byte == b'@').collect::<Vec<_>>().join(value)
+}
+
+#[test]
+fn hostile_values_arrive_exactly_without_a_shell() {
+    let scene = Scene::new();
+    for shell in shells() {
+        for value in HOSTILE {
+            let words = ["env", "printf", "<%s>", "{}", "x{}y", "{#}{%}"];
+            scene.check(shell, &words, value, &filled("<@><x@y><71>", value));
+        }
+    }
+}
+
+#[test]
+fn scripts_may_begin_like_options() {
+    let scene = Scene::new();
+    for shell in shells() {
+        for line in ["-p 2>&-; printf '<%s>' {}", "+p 2>&-; printf '<%s>' {}"] {
+            scene.check(shell, &[line], b"-v", b"<-v>");
+        }
+    }
+}
+
+#[test]
+fn arithmetic_takes_numbers_only() {
+    let scene = Scene::new();
+    for shell in shells() {
+        for (value, sum) in [("5", "6"), ("-3", "-2"), ("+1", "2"), ("0x10", "17")] {
+            scene.check(shell, &["printf %s $(( {} + 1 ))"], value.as_bytes(), sum.as_bytes());
+        }
+        scene.check(shell, &[r#"printf %s "$(( ({/.}) * (2) ))" '{}'"#], b"a/21.x", b"42a/21.x");
+        for value in ["a[$(touch pwned)]", "x", "", "1+1", "$(touch pwned)", "0x", "-"] {
+            for line in ["printf %s $(( {} + 1 ))", r#"printf %s "$(({}))""#] {
+                let rendered = template(&[line]).render(value.as_bytes(), 1);
+                let output = scene.run(shell, &rendered);
+                assert!(!output.status.success(), "{value}");
+                assert_eq!(show(&output.stdout), "");
+            }
+        }
+    }
+}
+
+#[test]
+fn misjudged_places_do_not_execute_values() {
+    let scene = Scene::new();
+    let lines = [
+        "cat <<EOF\n{} it's {}\nEOF\n",
+        "cat <<'EOF'\n{} `{}` \"{}\nEOF\n",
+        "cat <<EOF\n`printf %s {}` $(printf %s {})\nEOF\n",
+        r#"printf %s "$(case a in a) printf %s {} '{}';; esac)" {}"#,
+        r"printf %s $'it\'s {}' {} '{}'",
+        "printf %s '{} {}",
+        "printf %s \"{} `{}",
+        "printf %s `{} $(( {}",
+        "{} {} &",
+        "{}; '{}'; \"{}\"",
+    ];
+    for shell in shells() {
+        for line in lines {
+            for value in HOSTILE {
+                let template = template(&[line]);
+                let rendered = template.render(value, 1);
+                scene.run(shell, &rendered);
+                scene.run(shell, &pasted(&template, value));
+            }
+        }
+    }
+}
+
+/// Pieces of scripts that no program, loop or function can be made of.
+const FRAGMENTS: [&str; 24] = [
+    "{}", "{}", "'{}'", "\"{}\"", "'", "\"", "`", "\\", "$", "$(", "$((", "( ", ")", "))", "{",
+    "}", " ", "\n", "#", ";", ": x ", "${x:-", "<<E", "$'",
 ];
-
-fn expected(value: &[u8], times: usize) -> Vec<u8> {
-    [b"[", value, b"]"].concat().repeat(times)
-}
-
-#[test]
-fn hostile_values_arrive_exactly() {
-    let empty = Empty::new();
-    for (source, times) in CONTEXTS {
-        let template = template(&[source]);
-        for value in HOSTILE {
-            let rendered = template.render(value, 1);
-            let printed = run(&rendered.argv, &rendered.env, &empty.0);
-            assert_eq!(printed, expected(value, times), "{source:?} {:?}", value.escape_ascii());
-            empty.check(&source);
-        }
-    }
-}
-
-#[test]
-fn displayed_command_does_the_same() {
-    let empty = Empty::new();
-    let direct = (template(&["printf", "%s", "[{}]"]), 1);
-    let scripts = CONTEXTS.iter().map(|&(source, times)| (template(&[source]), times));
-    for (template, times) in scripts.chain([direct]) {
-        for value in HOSTILE {
-            let pasted = template.display(value, 1);
-            let shown = String::from_utf8_lossy(&pasted).into_owned();
-            let printed = run(&shell::script_argv(pasted), &[], &empty.0);
-            assert_eq!(printed, expected(value, times), "{shown}");
-            empty.check(&shown);
-        }
-    }
-}
-
-#[test]
-fn misjudged_places_execute_nothing() {
-    let empty = Empty::new();
-    for source in [
-        "cat <<EOF\nit's {}\nEOF\nprintf %s '{}'",
-        "cat <<'EOF'\n{} \"{}\" it's\nEOF\nprintf %s \"{}\"",
-        "printf %s \"$(case x in x) printf %s \"{}\";; esac)\" {}",
-        "printf %s \"${x:-{}}\" ${x:-'{}'} \"${x:-'{}'}\" \"${x:-\"{}\"}\"",
-        "printf %s ${x:-a #' {} '} {} \"{}\"",
-        "printf %s \"{}' {}",
-        "printf %s `{}",
-        "printf %s $'a\\'{}' {}",
-    ] {
-        let template = template(&[source]);
-        for value in HOSTILE {
-            let rendered = template.render(value, 1);
-            run(&rendered.argv, &rendered.env, &empty.0);
-            run(&shell::script_argv(template.display(value, 1)), &[], &empty.0);
-            empty.check(&(source, value.escape_ascii().to_string()));
-        }
-    }
-}
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..<_>::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 96,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn any_bytes_arrive_exactly(value in prop::collection::vec(1..=255_u8, 0..40)) {
-        let empty = Empty::new();
-        for (source, times) in CONTEXTS {
-            let template = template(&[source]);
-            let rendered = template.render(&value, 1);
-            let expected = expected(&value, times);
-            prop_assert_eq!(&run(&rendered.argv, &rendered.env, &empty.0), &expected, "{}", source);
-            let pasted = shell::script_argv(template.display(&value, 1));
-            prop_assert_eq!(&run(&pasted, &[], &empty.0), &expected, "display of {}", source);
-        }
+    fn any_value_arrives_exactly(
+        value in prop::collection::vec(1..=255_u8, 0..48),
+        context in 0..CONTEXTS.len(),
+        shell in 0..shells().len(),
+    ) {
+        let (line, prints) = CONTEXTS[context];
+        Scene::new().check(shells()[shell], &[line], &value, &filled(prints, &value));
     }
 
     #[test]
-    fn any_source_parses(source in "[a{}./#%'\"`$()\\\\ \n;-]{1,30}", value in ".{0,8}") {
-        if let Ok(template) = Template::from_words(vec![source.into_bytes()]) {
-            let rendered = template.render(value.as_bytes(), 3);
-            for (word, offset) in rendered.slot_marks {
-                prop_assert!(offset as usize <= rendered.argv[word as usize].len());
+    fn any_nesting_passes_values_exactly(
+        value in prop::collection::vec(1..=255_u8, 0..16),
+        place in 0..4_usize,
+        wraps in prop::collection::vec(0..6_usize, 0..5),
+    ) {
+        let place = ["{}", "\"{}\"", "'{}'", "'a'\"{}\"b"][place];
+        let mut line = format!("printf '<%s>' {place};");
+        let mut prints = format!("<{}>", if place.len() > 4 { "a@b" } else { "@" });
+        for wrap in wraps {
+            (line, prints) = match wrap {
+                0 => (format!("( {line} )"), prints),
+                1 => (format!("{{ {line} }}"), prints),
+                2 => (format!("# don't\n{line}"), prints),
+                3 => (format!("if :; then {line} fi"), prints),
+                4 => (format!("printf '<%s>' x\"$( {line})\";"), format!("<x{prints}>")),
+                _ => (format!("printf '<%s>' \"it's $(:; {line})\";"), format!("<it's {prints}>")),
+            };
+            // Each form is a list of commands only with its own terminator.
+            if wrap <= 1 || wrap == 3 {
+                line.push(';');
             }
-            template.display(value.as_bytes(), 3);
+        }
+        Scene::new().check("sh", &[&line], &value, &filled(&prints, &value));
+    }
+
+    #[test]
+    fn no_script_executes_a_value(
+        fragments in prop::collection::vec(0..FRAGMENTS.len(), 1..24),
+        value in 0..HOSTILE.len() + 1,
+        shell in 0..shells().len(),
+    ) {
+        let line: String = fragments.into_iter().map(|at| FRAGMENTS[at]).collect();
+        let value = HOSTILE.get(value).copied().unwrap_or(b"a[$(touch pwned)]");
+        if let Ok(template) = Template::from_words(vec![line.into_bytes()])
+            && matches!(template.kind, Kind::Script(_))
+        {
+            let scene = Scene::new();
+            scene.run(shells()[shell], &template.render(value, 1));
+            scene.run(shells()[shell], &pasted(&template, value));
         }
     }
 }

@@ -1,0 +1,264 @@
+//! Turns COMMAND, or an input line, into the exact arguments of one task.
+//!
+//! COMMAND is parsed once and rendered for every task. Values are bytes and arrive exactly: as
+//! (parts of) arguments when the command is executed directly, through environment variables
+//! when it is a script.
+
+mod line;
+mod replacement;
+mod scanner;
+mod script;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+
+use replacement::{Form, Replacement, masked, replacement_at};
+use script::Script;
+
+/// Why a command cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TemplateError {
+    /// There are no words, or the only one is blank.
+    #[error("the command is empty")]
+    Empty,
+    /// A word holds a NUL byte.
+    #[error("the command holds a NUL byte, which no argument can carry")]
+    NulInWord,
+}
+
+/// A command with its replacement strings, parsed once.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// Executed without a shell.
+    Direct(Vec<Word>),
+    /// Executed as `sh -c SCRIPT`.
+    Script(Script),
+    /// Every value is a command line.
+    EachInput,
+}
+
+/// The parts of what becomes one argument.
+type Word = Vec<Piece>;
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Text(Vec<u8>),
+    Replacement(Replacement),
+}
+
+/// One task's command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    /// The program and its arguments; never empty.
+    pub(crate) argv: Vec<Vec<u8>>,
+    /// Extra environment for the command: name and value (shell form only).
+    pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where the worker's slot number must be inserted, in ascending order.
+    pub(crate) slot_marks: Vec<SlotMark>,
+}
+
+/// A place for the worker's slot number in the arguments as rendered without any slot number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotMark {
+    /// The argument's index.
+    pub(crate) arg: u32,
+    /// The byte offset in that argument.
+    pub(crate) at: u32,
+}
+
+impl Template {
+    /// Takes the words of COMMAND as typed.
+    ///
+    /// Several words are executed directly, each as exactly one argument. A single word is a
+    /// command line: `sh -c` runs it if it needs a shell, else its words at blanks are executed
+    /// directly. The value is appended when there is no replacement string at all.
+    ///
+    /// Fails with `Empty` if there are no words or the only one is blank, with `NulInWord` if one
+    /// holds a NUL byte.
+    pub(crate) fn from_words(words: Vec<Vec<u8>>) -> Result<Template, TemplateError> {
+        if words.iter().any(|word| word.contains(&0)) {
+            return Err(TemplateError::NulInWord);
+        }
+        match words.as_slice() {
+            [] => Err(TemplateError::Empty),
+            [single] => Template::from_line(single),
+            several => Ok(Template::direct(several.iter().map(Vec::as_slice))),
+        }
+    }
+
+    /// Returns the template in which every value is a command line of its own, without
+    /// replacement strings: run by `sh -c` if it needs a shell, else executed directly.
+    pub(crate) fn each_input() -> Template {
+        Template { kind: Kind::EachInput }
+    }
+
+    fn from_line(typed: &[u8]) -> Result<Template, TemplateError> {
+        let line = trim_end(typed);
+        if line::words(line).next().is_none() {
+            return Err(TemplateError::Empty);
+        }
+        let mask = masked(line);
+        if !line::needs_shell(&mask) {
+            return Ok(Template::direct(line::words(line)));
+        }
+        let mut source = line.to_vec();
+        if mask == line {
+            source.extend_from_slice(b" {}");
+        }
+        Ok(Template { kind: Kind::Script(Script::parse(&source)) })
+    }
+
+    fn direct<'a>(words: impl Iterator<Item = &'a [u8]>) -> Template {
+        let mut words: Vec<Word> = words.map(parse_word).collect();
+        if words.iter().flatten().all(|piece| matches!(piece, Piece::Text(_))) {
+            words.push(vec![Piece::Replacement(Replacement::Value(Form::Whole))]);
+        }
+        Template { kind: Kind::Direct(words) }
+    }
+
+    /// Returns the program that every task executes, or nothing if it differs between tasks.
+    pub(crate) fn fixed_program(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Direct(words) => match words.first()?.as_slice() {
+                [] => Some(b""),
+                [Piece::Text(program)] => Some(program),
+                _ => None,
+            },
+            Kind::Script(_) => Some(b"sh"),
+            Kind::EachInput => None,
+        }
+    }
+
+    /// Takes a task's value and its sequence number (counted from 1), returns its command. A NUL
+    /// byte in the value is passed on as it is, although no program can be executed with it.
+    pub(crate) fn render(&self, value: &[u8], seq: u64) -> Rendered {
+        match &self.kind {
+            Kind::Direct(words) => render_words(words, value, seq),
+            Kind::Script(script) => script.render(value, seq),
+            Kind::EachInput => Rendered::without_replacements(line_argv(value)),
+        }
+    }
+
+    /// Takes what `render` takes, returns the command as a person could paste it into a shell,
+    /// for slot 1.
+    pub(crate) fn display(&self, value: &[u8], seq: u64) -> Vec<u8> {
+        match &self.kind {
+            Kind::Direct(words) => {
+                line::quoted_words(&render_words(words, value, seq).argv_in_slot_1())
+            }
+            Kind::Script(script) => script.display(value, seq),
+            Kind::EachInput => value.to_vec(),
+        }
+    }
+}
+
+impl Rendered {
+    fn without_replacements(argv: Vec<Vec<u8>>) -> Rendered {
+        Rendered { argv, env: Vec::new(), slot_marks: Vec::new() }
+    }
+
+    fn argv_in_slot_1(mut self) -> Vec<Vec<u8>> {
+        // Backwards, because an insertion moves what follows it.
+        for mark in self.slot_marks.iter().rev() {
+            self.argv[mark.arg as usize].insert(mark.at as usize, b'1');
+        }
+        self.argv
+    }
+}
+
+impl SlotMark {
+    fn new(arg: usize, at: usize) -> SlotMark {
+        // No system executes arguments of 4 GiB, so what is beyond does not matter.
+        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        SlotMark { arg: narrow(arg), at: narrow(at) }
+    }
+}
+
+/// Removes blanks and newlines at the end, which mean nothing to a shell; but after a newline
+/// an appended value would be a command of its own.
+fn trim_end(line: &[u8]) -> &[u8] {
+    let end = line
+        .iter()
+        .rposition(|&byte| !line::is_blank(byte) && byte != b'\n')
+        .map_or(0, |last| last + 1);
+    // A backslash there may escape the byte after it.
+    let escaped = line[..end].ends_with(b"\\");
+    &line[..line.len().min(end + usize::from(escaped))]
+}
+
+/// Splits a word at its replacement strings.
+fn parse_word(word: &[u8]) -> Word {
+    let mut pieces = Word::new();
+    let mut text_start = 0;
+    let mut at = 0;
+    while at < word.len() {
+        let Some((replacement, len)) = replacement_at(&word[at..]) else {
+            at += 1;
+            continue;
+        };
+        if text_start < at {
+            pieces.push(Piece::Text(word[text_start..at].to_vec()));
+        }
+        pieces.push(Piece::Replacement(replacement));
+        at += len;
+        text_start = at;
+    }
+    if text_start < at {
+        pieces.push(Piece::Text(word[text_start..].to_vec()));
+    }
+    pieces
+}
+
+fn render_words(words: &[Word], value: &[u8], seq: u64) -> Rendered {
+    let mut slot_marks = Vec::new();
+    let mut argv = Vec::with_capacity(words.len());
+    for pieces in words {
+        let mut arg = Vec::with_capacity(pieces.iter().map(|piece| piece.capacity(value)).sum());
+        for piece in pieces {
+            match piece {
+                Piece::Text(bytes) => arg.extend_from_slice(bytes),
+                Piece::Replacement(Replacement::Value(form)) => {
+                    arg.extend_from_slice(form.of(value));
+                }
+                Piece::Replacement(Replacement::Seq) => push_number(&mut arg, seq),
+                Piece::Replacement(Replacement::Slot) => {
+                    slot_marks.push(SlotMark::new(argv.len(), arg.len()));
+                }
+            }
+        }
+        argv.push(arg);
+    }
+    Rendered { argv, env: Vec::new(), slot_marks }
+}
+
+impl Piece {
+    /// How many bytes this takes in an argument, about.
+    fn capacity(&self, value: &[u8]) -> usize {
+        const DIGITS: usize = 8;
+        match self {
+            Piece::Text(bytes) => bytes.len(),
+            Piece::Replacement(Replacement::Value(form)) => form.of(value).len(),
+            Piece::Replacement(Replacement::Seq | Replacement::Slot) => DIGITS,
+        }
+    }
+}
+
+/// The arguments that run a command line without replacement strings.
+fn line_argv(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut words = line::words(line).peekable();
+    // To a shell, a blank line is a command that does nothing; there is no program to execute.
+    if words.peek().is_none() || line::needs_shell(line) {
+        return script::literal_argv(line);
+    }
+    words.map(<[u8]>::to_vec).collect()
+}
+
+fn push_number(out: &mut Vec<u8>, number: u64) {
+    write!(out, "{number}").expect("a Vec takes every write");
+}

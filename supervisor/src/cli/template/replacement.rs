@@ -1,0 +1,107 @@
+//! Replacement strings: how they are spelled and what they make of a value.
+
+/// A part of a value that a replacement string stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `{}`
+    Whole,
+    /// `{.}`
+    NoExt,
+    /// `{/}`
+    Base,
+    /// `{//}`
+    Dir,
+    /// `{/.}`
+    BaseNoExt,
+}
+
+/// What a replacement string asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replacement {
+    /// The value or a part of it.
+    Value(Form),
+    /// `{#}`: the task's sequence number.
+    Seq,
+    /// `{%}`: the slot number of the worker that takes the task.
+    Slot,
+}
+
+const SPELLINGS: [(&[u8], Replacement); 7] = [
+    (b"{}", Replacement::Value(Form::Whole)),
+    (b"{.}", Replacement::Value(Form::NoExt)),
+    (b"{/}", Replacement::Value(Form::Base)),
+    (b"{//}", Replacement::Value(Form::Dir)),
+    (b"{/.}", Replacement::Value(Form::BaseNoExt)),
+    (b"{#}", Replacement::Seq),
+    (b"{%}", Replacement::Slot),
+];
+
+impl Form {
+    /// Takes a value, returns the part of it that this form stands for.
+    pub(super) fn of(self, value: &[u8]) -> &[u8] {
+        match self {
+            Form::Whole => value,
+            Form::NoExt => without_extension(value),
+            Form::Base => base(value),
+            Form::Dir => directory(value),
+            Form::BaseNoExt => without_extension(base(value)),
+        }
+    }
+}
+
+/// Returns the replacement string that `text` begins with and its length, if it begins with one.
+pub(super) fn replacement_at(text: &[u8]) -> Option<(Replacement, usize)> {
+    if text.first() != Some(&b'{') {
+        return None;
+    }
+    let (spelling, replacement) =
+        SPELLINGS.iter().find(|(spelling, _)| text.starts_with(spelling))?;
+    Some((*replacement, spelling.len()))
+}
+
+/// Returns `line` with each replacement string overwritten by as many bytes that mean nothing to
+/// a shell, so that what remains can be judged as shell syntax.
+pub(super) fn masked(line: &[u8]) -> Vec<u8> {
+    const INERT: u8 = 0xff;
+    let mut mask = line.to_vec();
+    let mut at = 0;
+    while at < line.len() {
+        match replacement_at(&line[at..]) {
+            Some((_, len)) => {
+                mask[at..at + len].fill(INERT);
+                at += len;
+            }
+            None => at += 1,
+        }
+    }
+    mask
+}
+
+/// `s:\.[^/.]*$::`
+fn without_extension(value: &[u8]) -> &[u8] {
+    match value.iter().rposition(|&byte| byte == b'.' || byte == b'/') {
+        Some(at) if value[at] == b'.' => &value[..at],
+        _ => value,
+    }
+}
+
+/// `s:.*/::`
+fn base(value: &[u8]) -> &[u8] {
+    let start = value.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    &value[start..]
+}
+
+/// `dirname` of Perl's File::Basename.
+fn directory(value: &[u8]) -> &[u8] {
+    let path = trim_slashes(value);
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => trim_slashes(&path[..=slash]),
+        None => b".",
+    }
+}
+
+/// Removes slashes at the end, except one that is all there is.
+fn trim_slashes(path: &[u8]) -> &[u8] {
+    let keep = path.iter().rposition(|&byte| byte != b'/').map_or(1, |last| last + 1);
+    &path[..keep.min(path.len())]
+}

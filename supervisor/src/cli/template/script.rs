@@ -1,0 +1,190 @@
+//! Scripts for `sh -c`, which get values through environment variables.
+//!
+//! A value never becomes part of the script's text: the script refers to a variable instead, and
+//! no shell parses an expansion as source. What a script itself does with a value (`eval`, an
+//! inner `sh -c`, arithmetic that bash knows beyond `$((..))`) remains its own responsibility.
+
+use super::line::{push_inside_quotes, push_quoted, quoted_words};
+use super::replacement::Form;
+use super::scanner::{Piece, Quoting, scan};
+use super::{Rendered, SlotMark, push_number};
+
+/// Holds `{}` for a script.
+const MSUP_V: &str = "MSUP_V";
+/// Holds `{.}` for a script.
+const MSUP_V_NOEXT: &str = "MSUP_V_NOEXT";
+/// Holds `{/}` for a script.
+const MSUP_V_BASE: &str = "MSUP_V_BASE";
+/// Holds `{//}` for a script.
+const MSUP_V_DIR: &str = "MSUP_V_DIR";
+/// Holds `{/.}` for a script.
+const MSUP_V_BASE_NOEXT: &str = "MSUP_V_BASE_NOEXT";
+/// Ends the name of the variable that holds the same as a number, for `$((..))`; it is empty if
+/// the value is none, because bash would evaluate it as an expression, commands included.
+const NUMBER_SUFFIX: &str = "_NUM";
+
+/// Enough for most references in their quotes.
+const REFERENCE_LEN: usize = 32;
+
+/// A script with its replacement strings, parsed once.
+#[derive(Debug, Clone)]
+pub(super) struct Script {
+    pieces: Vec<Piece>,
+    /// The forms referred to as bytes.
+    forms: Vec<Form>,
+    /// The forms referred to as numbers.
+    numbers: Vec<Form>,
+    /// Whether the quoting around every value is certain enough to show values in the script.
+    certain: bool,
+    /// Whether the script could be taken for an option.
+    dashed: bool,
+    /// How long the script is when rendered, about.
+    len: usize,
+}
+
+impl Script {
+    /// Takes the script as typed. Every byte string is accepted; the shell reports bad syntax.
+    pub(super) fn parse(source: &[u8]) -> Script {
+        let (pieces, certain) = scan(source);
+        let mut forms = Vec::new();
+        let mut numbers = Vec::new();
+        let mut len = 0;
+        for piece in &pieces {
+            len += match piece {
+                Piece::Text(bytes) => bytes.len(),
+                _ => REFERENCE_LEN,
+            };
+            let (used, form) = match piece {
+                Piece::Value(form, Quoting::Number) => (&mut numbers, form),
+                Piece::Value(form, _) => (&mut forms, form),
+                _ => continue,
+            };
+            if !used.contains(form) {
+                used.push(*form);
+            }
+        }
+        Script { pieces, forms, numbers, certain, dashed: looks_like_option(source), len }
+    }
+
+    /// Returns the command that runs the script for one value.
+    pub(super) fn render(&self, value: &[u8], seq: u64) -> Rendered {
+        let mut text = Vec::with_capacity(self.len);
+        let mut slots = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(bytes) => text.extend_from_slice(bytes),
+                Piece::Value(form, quoting) => push_reference(&mut text, *form, *quoting),
+                Piece::Seq => push_number(&mut text, seq),
+                Piece::Slot => slots.push(text.len()),
+            }
+        }
+        let argv = argv(text, self.dashed);
+        let script_arg = argv.len() - 1;
+        let slot_marks = slots.into_iter().map(|at| SlotMark::new(script_arg, at)).collect();
+        Rendered { argv, env: self.env(value), slot_marks }
+    }
+
+    /// Returns the script with the value quoted in its place; or, where the quoting is not
+    /// certain, the script as it is run with the variables set before it.
+    pub(super) fn display(&self, value: &[u8], seq: u64) -> Vec<u8> {
+        let mut shown = Vec::new();
+        if !self.certain {
+            for (name, content) in self.env(value) {
+                shown.extend_from_slice(&name);
+                shown.push(b'=');
+                push_quoted(&mut shown, &content);
+                shown.push(b' ');
+            }
+            shown.extend_from_slice(&quoted_words(&self.render(value, seq).argv_in_slot_1()));
+            return shown;
+        }
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(bytes) => shown.extend_from_slice(bytes),
+                Piece::Value(form, quoting) => push_value(&mut shown, form.of(value), *quoting),
+                Piece::Seq => push_number(&mut shown, seq),
+                Piece::Slot => push_number(&mut shown, 1),
+            }
+        }
+        shown
+    }
+
+    fn env(&self, value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut env = Vec::with_capacity(self.forms.len() + self.numbers.len());
+        for form in &self.forms {
+            env.push((variable(*form).as_bytes().to_vec(), form.of(value).to_vec()));
+        }
+        for form in &self.numbers {
+            let number = Some(form.of(value)).filter(|part| is_number(part)).unwrap_or_default();
+            // Set even when empty: an outer run may have exported the same name.
+            env.push(([variable(*form), NUMBER_SUFFIX].concat().into_bytes(), number.to_vec()));
+        }
+        env
+    }
+}
+
+/// Returns the arguments that run `script`, which holds no replacement strings.
+pub(super) fn literal_argv(script: &[u8]) -> Vec<Vec<u8>> {
+    argv(script.to_vec(), looks_like_option(script))
+}
+
+fn argv(script: Vec<u8>, dashed: bool) -> Vec<Vec<u8>> {
+    let mut argv = Vec::with_capacity(4);
+    argv.extend([b"sh".to_vec(), b"-c".to_vec()]);
+    if dashed {
+        argv.push(b"--".to_vec());
+    }
+    argv.push(script);
+    argv
+}
+
+fn looks_like_option(script: &[u8]) -> bool {
+    matches!(script.first(), Some(b'-' | b'+'))
+}
+
+fn variable(form: Form) -> &'static str {
+    match form {
+        Form::Whole => MSUP_V,
+        Form::NoExt => MSUP_V_NOEXT,
+        Form::Base => MSUP_V_BASE,
+        Form::Dir => MSUP_V_DIR,
+        Form::BaseNoExt => MSUP_V_BASE_NOEXT,
+    }
+}
+
+fn push_reference(text: &mut Vec<u8>, form: Form, quoting: Quoting) {
+    let (before, suffix, after) = match quoting {
+        Quoting::Unquoted => ("\"${", "", "}\""),
+        Quoting::Double => ("${", "", "}"),
+        Quoting::Single => ("'\"${", "", "}\"'"),
+        Quoting::Number => ("${", NUMBER_SUFFIX, ":?not a number}"),
+    };
+    for part in [before, variable(form), suffix, after] {
+        text.extend_from_slice(part.as_bytes());
+    }
+}
+
+fn push_value(shown: &mut Vec<u8>, value: &[u8], quoting: Quoting) {
+    match quoting {
+        Quoting::Unquoted | Quoting::Number => push_quoted(shown, value),
+        Quoting::Single => push_inside_quotes(shown, value),
+        Quoting::Double => {
+            shown.push(b'"');
+            push_quoted(shown, value);
+            shown.push(b'"');
+        }
+    }
+}
+
+/// Tells whether `bytes` is an integer constant as `$((..))` takes it.
+fn is_number(bytes: &[u8]) -> bool {
+    let digits = match bytes {
+        [b'+' | b'-', rest @ ..] => rest,
+        _ => bytes,
+    };
+    match digits {
+        [] => false,
+        [b'0', b'x' | b'X', hex @ ..] => !hex.is_empty() && hex.iter().all(u8::is_ascii_hexdigit),
+        _ => digits.iter().all(u8::is_ascii_digit),
+    }
+}
