@@ -117,6 +117,7 @@ impl Run {
         for pipe in signals.pipes() {
             poller.watch(pipe, KEY_SIGNAL).map_err(line("epoll"))?;
         }
+        let worker_program = plan.worker_program.display().to_string();
         let recipe = Recipe {
             program: plan.worker_program,
             arguments: plan.worker_arguments,
@@ -135,6 +136,7 @@ impl Run {
             bar: bar.clone(),
         };
         let limits = Limits {
+            worker_program,
             max_workers: plan.max_workers,
             task_slots: sizes.tasks as usize,
             idle_timeout: plan.idle_timeout,

@@ -42,8 +42,10 @@ const OUTSIDE_LIMIT: u32 = 10;
 const STARTUP_LIMIT: u32 = 3;
 
 /// What the engine needs to know of the plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
+    /// What workers run, for messages.
+    pub(crate) worker_program: String,
     pub(crate) max_workers: u16,
     pub(crate) task_slots: usize,
     pub(crate) idle_timeout: Duration,
@@ -63,6 +65,7 @@ enum Stop {
 /// The state of a run.
 #[derive(Debug)]
 pub(crate) struct Engine {
+    worker_program: String,
     ledger: Ledger,
     pool: Pool,
     tally: Tally,
@@ -77,6 +80,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(limits: Limits) -> Engine {
         Engine {
+            worker_program: limits.worker_program,
             ledger: Ledger::new(limits.task_slots),
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
             tally: Tally::default(),
@@ -271,16 +275,17 @@ impl Engine {
 
     fn on_startup_failure(&mut self, end: WorkerEnd, effects: &mut Vec<Effect>) {
         self.startup_failures += 1;
+        let program = &self.worker_program;
         if end == WorkerEnd::Exited(exit::WORKER_MISMATCH) {
             let why = "is of another version than this msup: install both from the same release";
-            self.fail(format!("the worker program {why}"), effects);
+            self.fail(format!("{program} {why}"), effects);
         } else if self.startup_failures >= STARTUP_LIMIT {
             let how = match end {
                 WorkerEnd::Exited(status) => format!("exit status {status}"),
                 WorkerEnd::Signaled(signal) => format!("signal {signal}"),
             };
             let n = self.startup_failures;
-            let why = format!("the worker program ended {n} times before it took up work ({how})");
+            let why = format!("{program} ended {n} times before it took up work ({how})");
             self.fail(why, effects);
         }
     }
@@ -299,7 +304,7 @@ impl Engine {
         }
         self.startup_failures += 1;
         if self.startup_failures >= STARTUP_LIMIT {
-            self.fail(format!("cannot start the worker program: {why}"), effects);
+            self.fail(format!("cannot start a worker: {why}"), effects);
         }
     }
 

@@ -3,8 +3,14 @@
 use super::*;
 use msup_protocol::codec::{Stream, Verdict};
 
-const LIMITS: Limits =
-    Limits { max_workers: 4, task_slots: 2, idle_timeout: Duration::from_secs(10) };
+fn limits() -> Limits {
+    Limits {
+        worker_program: "worker".into(),
+        max_workers: 4,
+        task_slots: 2,
+        idle_timeout: Duration::from_secs(10),
+    }
+}
 
 struct Driver {
     engine: Engine,
@@ -13,7 +19,7 @@ struct Driver {
 
 impl Driver {
     fn new() -> Driver {
-        Driver { engine: Engine::new(LIMITS), now: Duration::ZERO }
+        Driver { engine: Engine::new(limits()), now: Duration::ZERO }
     }
 
     /// Feeds one event; the effects in their debug form, outcomes left out.
