@@ -104,11 +104,8 @@ impl Run {
         let (segment, segment_fd) = segment::create(sizes, plan.procs, release, plan.nofile)
             .map_err(|why| why.to_string())?;
         let segment = Arc::new(segment);
-        // Not CLOEXEC, like the segment's: this process executes nothing but workers.
-        let doorbell = eventfd(0, EventfdFlags::NONBLOCK).map_err(io::Error::from);
-        let doorbell = doorbell.map_err(line("eventfd"))?;
-        rustix::io::fcntl_setfd(&segment_fd, rustix::io::FdFlags::empty())
-            .map_err(|errno| format!("the segment: {errno}"))?;
+        let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
+        let doorbell = doorbell.map_err(io::Error::from).map_err(line("eventfd"))?;
         let private = || doorbell.try_clone().map_err(line("eventfd"));
         let orphanage = Orphanage::open().map_err(|errno| format!("subreaper: {errno}"))?;
         let signals = Signals::install().map_err(line("signals"))?;
@@ -126,9 +123,12 @@ impl Run {
             folder: folder.path().to_owned(),
             run_id: run_id.clone(),
         };
-        // A clone of a descriptor is CLOEXEC; this one is for the workers.
-        rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
-            .map_err(|errno| format!("eventfd: {errno}"))?;
+        // These two are for workers to inherit, who close them in what they execute. This process
+        // executes nothing else.
+        for fd in [&recipe.segment, &recipe.doorbell] {
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
+                .map_err(|errno| format!("descriptors for workers: {errno}"))?;
+        }
         let bar = plan.bar.then(bar::new);
         let style = Style {
             keep_order: plan.keep_order,
