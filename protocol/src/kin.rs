@@ -1,6 +1,8 @@
 //! The processes below a process: how both guardians (supervisor and worker) find what is left to end.
 
+use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 /// One process as `/proc` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,51 @@ pub struct Kin {
     pub ended: bool,
     /// When it started, in clock ticks since boot: with the pid, its identity.
     pub start: u64,
+}
+
+/// A process as no other can be: what is named after it can be told to be an orphan later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The inode of its process id namespace: containers may share a folder, but not their ids.
+    namespace: u64,
+    pid: i32,
+    start: u64,
+}
+
+impl Identity {
+    /// This process.
+    #[must_use]
+    pub fn own() -> Identity {
+        let pid = rustix::process::getpid().as_raw_pid();
+        Identity { namespace: own_namespace(), pid, start: start_time(pid).unwrap_or(0) }
+    }
+
+    /// Takes an identity off the front of a name that begins with one and a `-`.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Identity> {
+        let mut parts = name.split('-');
+        let namespace = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let pid = parts.next()?.parse().ok()?;
+        let start = parts.next()?.parse().ok()?;
+        parts.next().map(|_| Identity { namespace, pid, start })
+    }
+
+    /// Whether the process is no more; `None` when it cannot be seen from here.
+    #[must_use]
+    pub fn is_gone(self) -> Option<bool> {
+        let here = self.namespace == own_namespace();
+        here.then(|| start_time(self.pid) != Some(self.start))
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}-{}", self.namespace, self.pid, self.start)
+    }
+}
+
+fn own_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
 }
 
 /// What `/proc/PID/stat` says of a process; `None` when there is none.
@@ -79,6 +126,21 @@ mod tests {
         assert_eq!(parse(stat), Some(kin));
         assert_eq!(parse(b"42 (torn"), None);
         assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn an_identity_survives_its_name() {
+        let own = Identity::own();
+        let name = format!("{own}-something");
+        assert_eq!(Identity::of_name(&name), Some(own));
+        assert_eq!(own.is_gone(), Some(false));
+        let other = Identity { start: own.start + 1, ..own };
+        assert_eq!(other.is_gone(), Some(true), "the same number, but another process");
+        let elsewhere = Identity { namespace: own.namespace + 1, ..own };
+        assert_eq!(elsewhere.is_gone(), None);
+        for bad in ["", "a-b-c-d", "1-2", "1-2-3"] {
+            assert_eq!(Identity::of_name(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

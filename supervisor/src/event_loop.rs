@@ -91,7 +91,7 @@ impl Run {
         segment::sweep();
         let began = Instant::now();
         let run_id = format!("{:x}-{}", msup_protocol::sync::now_ns(), std::process::id());
-        let folder = RunFolder::create(&run_id).map_err(|why| why.to_string())?;
+        let folder = RunFolder::create().map_err(|why| why.to_string())?;
         let max_workers = u32::from(plan.max_workers);
         let sizes = Sizes {
             tokens: plan.procs + LENDABLE,

@@ -10,7 +10,7 @@ use rustix::shm::OFlags;
 use shared_memory::{ShmemConf, ShmemError};
 
 use super::{Keeper, Memory, Segment};
-use crate::kin;
+use crate::kin::Identity;
 use crate::layout::{BadSizes, Header, Layout, Sizes};
 use crate::slot::Status;
 use crate::token::{State, TokenWord};
@@ -93,27 +93,17 @@ pub fn sweep() -> usize {
     let mine = format!("msup-{}-", rustix::process::getuid().as_raw());
     entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.strip_prefix(&mine).is_some_and(is_orphaned))
+        .filter(|name| {
+            let owner = name.strip_prefix(&mine).and_then(Identity::of_name);
+            owner.and_then(Identity::is_gone) == Some(true)
+        })
         .filter(|name| rustix::shm::unlink(format!("/{name}")).is_ok())
         .count()
 }
 
-/// `PID-STARTTIME-...` of a process that is no more.
-fn is_orphaned(rest: &str) -> bool {
-    let mut parts = rest.split('-');
-    let pid = parts.next().and_then(|pid| pid.parse::<i32>().ok());
-    let start = parts.next().and_then(|start| start.parse::<u64>().ok());
-    match (pid, start) {
-        (Some(pid), Some(start)) => kin::start_time(pid) != Some(start),
-        _ => false,
-    }
-}
-
 fn fresh_name() -> String {
-    let pid = rustix::process::getpid().as_raw_pid();
-    let start = kin::start_time(pid).unwrap_or(0);
     let uid = rustix::process::getuid().as_raw();
-    format!("/msup-{uid}-{pid}-{start}-{:x}", crate::sync::now_ns())
+    format!("/msup-{uid}-{}-{:x}", Identity::own(), crate::sync::now_ns())
 }
 
 #[cfg(test)]
@@ -125,7 +115,7 @@ mod tests {
     #[test]
     fn a_created_segment_can_be_mapped_and_has_no_name() {
         let (segment, fd) = create(SIZES, 2, "1.2.3", 99).expect("created");
-        let own = format!("msup-{}-{}-", rustix::process::getuid().as_raw(), std::process::id());
+        let own = format!("msup-{}-{}-", rustix::process::getuid().as_raw(), Identity::own());
         let named = std::fs::read_dir("/dev/shm")
             .expect("there is /dev/shm")
             .filter_map(Result::ok)
@@ -151,10 +141,10 @@ mod tests {
     #[test]
     fn only_names_of_the_dead_are_swept() {
         let uid = rustix::process::getuid().as_raw();
-        let me = std::process::id();
-        let start = kin::start_time(me as i32).expect("alive");
-        let living = format!("/dev/shm/msup-{uid}-{me}-{start}-test");
-        let dead = format!("/dev/shm/msup-{uid}-{me}-{}-test", start + 1);
+        let own = Identity::own().to_string();
+        let living = format!("/dev/shm/msup-{uid}-{own}-test");
+        // The same process number, started one clock tick later.
+        let dead = format!("/dev/shm/msup-{uid}-{own}1-test");
         for path in [&living, &dead] {
             std::fs::write(path, b"").expect("writable");
         }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use msup_protocol::kin::Identity;
 use rustix::fs::{FlockOperation, flock};
 
 /// A folder of this run alone, locked while the run lives and removed when it is over.
@@ -17,17 +18,18 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates `$TMPDIR/msup-UID/RUN`, after removing what runs that were killed have left there.
+    /// Creates `$TMPDIR/msup-UID/PROCESS-NUMBER`, after removing what runs that were killed have left
+    /// there.
     ///
     /// # Errors
     /// It cannot be created, or the folder above it is not ours alone.
-    pub(crate) fn create(run_id: &str) -> io::Result<RunFolder> {
+    pub(crate) fn create() -> io::Result<RunFolder> {
         let uid = rustix::process::getuid().as_raw();
         let base = std::env::temp_dir().join(format!("msup-{uid}"));
         make_private(&base, uid).map_err(|why| describe(&base, &why))?;
         sweep(&base);
         for attempt in 0..100 {
-            let path = base.join(format!("{run_id}.{attempt}"));
+            let path = base.join(format!("{}-{attempt}", Identity::own()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {}
                 Err(why) if why.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -78,8 +80,14 @@ fn make_private(base: &Path, uid: u32) -> io::Result<()> {
 
 fn sweep(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        // Whoever holds the lock lives.
-        if let Some(_lock) = lock(&entry.path()) {
+        let owner = entry.file_name().to_str().and_then(Identity::of_name);
+        // The lock tells what cannot be seen from here: another container's run. For our own it could
+        // mislead: a worker that was just being started when its supervisor was killed still has it.
+        let orphaned = match owner.and_then(Identity::is_gone) {
+            Some(gone) => gone,
+            None => lock(&entry.path()).is_some(),
+        };
+        if orphaned {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
