@@ -300,8 +300,7 @@ impl Run {
                 bar::set_total(bar, self.engine.total());
             }
             bar.set_position(tally.ended());
-            let workers = self.engine.workers_alive();
-            bar.set_message(format!("{} failed, {workers} workers", tally.unsuccessful()));
+            bar.set_message(bar::message(self.figures.now, tally));
         }
         if let Some((every, next)) = self.schedtrace
             && now >= next

@@ -225,6 +225,7 @@ impl Engine {
         };
         if again && self.stop == Stop::No {
             record.attempt += 1;
+            self.tally.retried += 1;
             effects.push(Effect::Discard { slot });
             self.ledger.put_back(record);
             return;

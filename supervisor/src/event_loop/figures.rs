@@ -18,14 +18,17 @@ pub(super) struct Figures {
     max_workers: u32,
     held_peak: u32,
     in_flight_peak: u32,
+    /// What the last look saw: tokens in use, tasks in flight.
+    pub(super) now: (u32, u32),
 }
 
 impl Figures {
     pub(super) fn new(run_id: String, procs: u32, max_workers: u32) -> Figures {
-        Figures { run_id, procs, max_workers, held_peak: 0, in_flight_peak: 0 }
+        Figures { run_id, procs, max_workers, held_peak: 0, in_flight_peak: 0, now: (0, 0) }
     }
 
     pub(super) fn look(&mut self, census: Census, in_flight: u32) {
+        self.now = (census.held(), in_flight);
         self.held_peak = self.held_peak.max(census.held());
         self.in_flight_peak = self.in_flight_peak.max(in_flight);
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::engine::Tally;
+
 /// A bar on standard error, drawn a few times a second.
 pub(crate) fn new() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
@@ -21,5 +23,32 @@ pub(crate) fn set_total(bar: &ProgressBar, total: Option<u64>) {
     bar.set_length(total.unwrap_or(0));
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
+    }
+}
+
+/// What stands behind the bar: tokens in use, tasks in flight, and what did not go well.
+pub(crate) fn message((tokens, in_flight): (u32, u32), tally: &Tally) -> String {
+    let mut text = format!("{tokens} tokens used, {in_flight} in flight");
+    for (count, what) in
+        [(tally.retried, "retried"), (tally.failed, "failed"), (tally.quarantined, "quarantined")]
+    {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_tells_of_trouble_only_when_there_is_some() {
+        let mut tally = Tally::default();
+        assert_eq!(message((2, 5), &tally), "2 tokens used, 5 in flight");
+        (tally.retried, tally.quarantined) = (3, 1);
+        let message = message((2, 5), &tally);
+        assert_eq!(message, "2 tokens used, 5 in flight, 3 retried, 1 quarantined");
     }
 }

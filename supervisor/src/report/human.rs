@@ -64,6 +64,10 @@ fn write_paragraph(
     if unnamed > 0 {
         writeln!(out, "msup: and {unnamed} more")?;
     }
+    if tally.retried > 0 {
+        let n = tally.retried;
+        writeln!(out, "msup: {n} attempts were lost or crashed and their tasks tried again")?;
+    }
     if tally.leaked > 0 {
         let n = tally.leaked;
         writeln!(out, "msup: {n} commands left something running that held their output open")?;
