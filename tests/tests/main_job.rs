@@ -162,3 +162,17 @@ fn idle_workers_leave() {
     assert!(summary["workers"]["reaped_idle"].as_u64() >= Some(4));
     assert_eq!(summary["workers"]["lost"], 0);
 }
+
+/// Whoever starts msup may have ignored or blocked what it needs, and closed its streams.
+#[test]
+fn a_hostile_place_to_start_in_does_not_matter() {
+    let sandbox = Sandbox::new();
+    let script = "trap '' CHLD PIPE USR1; exec \"$0\" -q --summary s.json sh -c 'echo ok; exit 3' \
+                  sh ::: a b";
+    let output = run(sandbox.command("sh").args(["-c", script]).arg(program("msup")));
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b"ok\nok\n"[..]));
+    let script = "exec \"$0\" -q --summary s.json true ::: a b <&- >&- 2>&-";
+    let output = run(sandbox.command("sh").args(["-c", script]).arg(program("msup")));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["succeeded"], 2);
+}

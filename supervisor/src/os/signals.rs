@@ -2,8 +2,11 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use nix::sys::signal::SigSet;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 /// One pipe per signal, readable when it has arrived.
@@ -19,6 +22,11 @@ impl Signals {
     /// # Errors
     /// The system refused.
     pub(crate) fn install() -> io::Result<Signals> {
+        // Whoever started us may have left signals blocked; threads started later inherit the mask.
+        SigSet::all().thread_unblock()?;
+        // And SIGCHLD ignored, with which the kernel would reap workers behind our back. Any handler
+        // ends that, and does not survive into what we execute.
+        signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
         let mut pipes = Vec::new();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             if is_ignored(signal) {
