@@ -50,7 +50,11 @@ fn read_all(
     let mut ended: Option<Instant> = None;
     let mut kept = Ok(());
     while open.iter().any(Option::is_some) {
-        let patience = ended.map(|at| LEAK_AFTER.saturating_sub(at.elapsed()));
+        let patience = ended.map(|at| match guardian::told_to_end() {
+            // Nobody wants the output any more, and whoever holds it is about to be ended.
+            true => Duration::ZERO,
+            false => LEAK_AFTER.saturating_sub(at.elapsed()),
+        });
         if patience == Some(Duration::ZERO) {
             return kept.map(|()| true);
         }
