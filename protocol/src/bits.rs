@@ -1,6 +1,6 @@
 //! Bitmaps in shared memory: hints about which of many slots are worth a look.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, single_order};
 
 /// A set of small numbers. A bit may be stale: whoever acts on it checks the slot it points at.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,7 @@ impl<'a> Bits<'a> {
         if let Some(word) = self.words.get(usize::from(member) / 64) {
             // ORDERING: SeqCst. The first half of both Dekker pairs of a waiter and of a completion;
             // pairs with `TokenWord::load()` of a rescan and with the loads in `iter()`.
+            single_order();
             word.fetch_or(1 << (member % 64), Ordering::SeqCst);
         }
     }
@@ -50,6 +51,7 @@ impl<'a> Bits<'a> {
     #[must_use]
     pub fn any(self) -> bool {
         // ORDERING: SeqCst, see `iter()`.
+        single_order();
         self.words.iter().any(|word| word.load(Ordering::SeqCst) != 0)
     }
 
@@ -62,6 +64,7 @@ impl<'a> Bits<'a> {
     /// The members, ascending, as each word is reached.
     pub fn iter(self) -> impl Iterator<Item = u16> + 'a {
         // ORDERING: SeqCst. The second half of a releaser's Dekker pair; pairs with `set()`.
+        single_order();
         self.drain_with(|word| word.load(Ordering::SeqCst))
     }
 

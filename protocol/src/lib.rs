@@ -34,6 +34,7 @@ pub mod warden;
 
 pub mod layout;
 
+#[cfg(not(loom))]
 pub mod segment;
 
 pub mod codec;

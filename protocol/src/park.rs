@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+#[cfg(not(loom))]
 use rustix::thread::futex;
 
 use crate::sync::AtomicU32;
@@ -16,9 +17,11 @@ pub trait Park {
 }
 
 /// The kernel's futexes, shared between processes (never `FUTEX_PRIVATE`).
+#[cfg(not(loom))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Futex;
 
+#[cfg(not(loom))]
 impl Park for Futex {
     fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration) {
         let timeout = futex::Timespec {

@@ -1,10 +1,32 @@
-//! The only door to atomics and to the clock that stamps announcements.
+//! The only door to atomics and to the clock that stamps announcements: the real ones, or loom's model.
 
+#[cfg(not(loom))]
 pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+#[cfg(loom)]
+pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Stands where both sides of a Dekker pair rely on the single order of all SeqCst accesses. The
+/// accesses themselves are SeqCst, so nothing is left to do; but loom models SeqCst accesses as
+/// acquire and release only, and needs a fence to see that order.
+#[inline]
+pub(crate) fn single_order() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: the same clock in every process of the machine. Never zero.
 #[must_use]
+#[cfg(not(loom))]
 pub fn now_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     (now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64).max(1)
+}
+
+/// In the model time only tells earlier from later.
+#[must_use]
+#[cfg(loom)]
+pub fn now_ns() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }

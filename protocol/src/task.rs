@@ -6,7 +6,7 @@
 //! outcome's) stands in a cell beside the word.
 
 use crate::packed::{Packed, WorkerId};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, single_order};
 
 /// What a task word can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +127,7 @@ impl<'a> Tasks<'a> {
         let word = self.words.get(usize::from(index))?;
         // ORDERING: SeqCst. A parking worker puts itself among the parked, then looks here; the
         // supervisor publishes, then looks for parked workers. Pairs with `change()`.
+        single_order();
         Some(Snapshot(Packed::from_raw(word.load(Ordering::SeqCst))))
     }
 
@@ -255,6 +256,7 @@ impl<'a> Tasks<'a> {
 
     fn change(self, index: u16, seen: Snapshot, state: State, owner: WorkerId) -> Option<Snapshot> {
         let next = Snapshot(seen.0.next(owner, state as u8));
+        single_order();
         // ORDERING: SeqCst, see `sighted()`. As release and acquire it carries the cell's content.
         self.words
             .get(usize::from(index))?

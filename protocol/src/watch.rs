@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::park::Park;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, single_order};
 
 const AWAKE: u32 = 0;
 const NOBODY_WANTS: u32 = 1;
@@ -40,6 +40,7 @@ impl<'a> Watch<'a> {
     pub fn token_blocked(self, park: &impl Park) {
         // ORDERING: SeqCst. The word was changed, then this is read; sysmon writes this, then reads
         // the words. One of them sees the other; pairs with `lie_down()`.
+        single_order();
         if self.word.load(Ordering::SeqCst) == ALL_IN_USE {
             self.rouse(park);
         }
@@ -48,6 +49,7 @@ impl<'a> Watch<'a> {
     /// Called after somebody announced itself, parked while tasks are ready, or a task was published.
     pub fn token_wanted(self, park: &impl Park) {
         // ORDERING: SeqCst, see `token_blocked()`.
+        single_order();
         if self.word.load(Ordering::SeqCst) == NOBODY_WANTS {
             self.rouse(park);
         }
@@ -56,6 +58,7 @@ impl<'a> Watch<'a> {
     /// Called after a token was granted: sysmon sees to it that it is taken up.
     pub fn token_granted(self, park: &impl Park) {
         // ORDERING: SeqCst, see `token_blocked()`.
+        single_order();
         if self.word.load(Ordering::SeqCst) != AWAKE {
             self.rouse(park);
         }
