@@ -137,14 +137,12 @@ fn the_family_of_a_killed_worker_goes_with_it() {
 fn one_interrupt_drains() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "--", "sh", "-c"]);
-    let script = "echo began; while [ ! -e go ]; do sleep 0.01; done; echo ended";
+    let script =
+        "echo began; : >began.$MSUP_SEQ; while [ ! -e go ]; do sleep 0.01; done; echo ended";
     let values = (0..50).map(|n| n.to_string());
     let mut child = spawn_piped(msup.args([script, "sh", "{}", ":::"]).args(values));
-    let shells = || {
-        let processes = sandbox.processes().into_iter();
-        processes.filter(|pid| name_of(*pid).as_deref() == Some("sh")).count()
-    };
-    wait_until(|| shells() == 2);
+    let began = |n| sandbox.path().join(format!("began.{n}")).exists();
+    wait_until(|| began(1) && began(2));
     kill(child.id() as i32, Signal::SIGINT);
     let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
     let mut said = String::new();

@@ -269,7 +269,9 @@ impl Engine {
             self.tally.attempts += 1;
             self.on_failure(record, slot, judge_loss(end), None, effects);
         }
-        if starting && !leaving {
+        // Killed from outside while it was starting: that says nothing of the program.
+        let own_doing = matches!(judge_loss(end), Ruling::Crashed(_));
+        if starting && !leaving && own_doing {
             self.on_startup_failure(end, effects);
         }
     }

@@ -166,3 +166,14 @@ fn output_pressure_stops_new_tasks_only() {
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
     assert_eq!(driver.step(Event::OutputPressure(false)), ["Publish { slot: 0 }"]);
 }
+
+#[test]
+fn workers_killed_while_starting_do_not_end_the_run() {
+    let mut driver = Driver::with_inputs(1);
+    for _ in 0..20 {
+        assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
+        let end = WorkerEnd::Signaled(9);
+        let effects = driver.step(Event::WorkerEnded { worker: 0, end, claimed: vec![] });
+        assert_eq!(effects, [""; 0]);
+    }
+}
