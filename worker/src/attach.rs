@@ -68,6 +68,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let shared = segment.shared();
     let seat = Seat::new(shared, me, Futex).ok_or(CannotAttach::Slot(me))?;
     let bell = Bell::new(shared.header.armed(), bell_fd.as_fd());
+    guardian::keep_awake(&seat.slot().park);
     seat.attach();
     bell.ring();
     Ok(Some(Post { seat, bell, folder: folder.into() }))

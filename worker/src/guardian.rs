@@ -5,9 +5,11 @@
 //! subreaper: whatever loses its parent below it becomes its child.
 
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
+use msup_protocol::sync::AtomicU32;
 use msup_protocol::{exit, kin};
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
@@ -18,6 +20,8 @@ use nix::unistd::{Pid, getpid, getppid};
 static COMMAND_GROUP: AtomicI32 = AtomicI32::new(0);
 static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
 static DIES_AT_ONCE: AtomicBool = AtomicBool::new(false);
+/// The futex this worker parks on; null until it has a seat.
+static PARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
 /// How a worker ends when its supervisor is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +53,21 @@ extern "C" fn on_term(_signal: nix::libc::c_int) {
         let _ = kill(Pid::from_raw(-group), Signal::SIGKILL);
     }
     TOLD_TO_END.store(true, Ordering::SeqCst);
+    // SAFETY: null, or a word of the segment, which stays mapped as long as the process lives.
+    if let Some(park) = unsafe { PARK.load(Ordering::SeqCst).as_ref() } {
+        // A loop that has just looked at the flag and is about to sleep must not: the word it read
+        // before has changed now.
+        park.fetch_add(1, Ordering::SeqCst);
+    }
     if DIES_AT_ONCE.load(Ordering::Relaxed) {
         // Its own group, itself included: children of the task function are in it.
         let _ = kill(Pid::from_raw(0), Signal::SIGKILL);
     }
+}
+
+/// From now on a worker that is told to end does not sleep on this futex.
+pub(crate) fn keep_awake(park: &'static AtomicU32) {
+    PARK.store(ptr::from_ref(park).cast_mut(), Ordering::SeqCst);
 }
 
 /// Whether this worker shall end at once.
