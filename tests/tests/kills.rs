@@ -143,14 +143,14 @@ fn one_interrupt_drains() {
     let mut child = spawn_piped(msup.args([script, "sh", "{}", ":::"]).args(values));
     let began = |n| sandbox.path().join(format!("began.{n}")).exists();
     wait_until(|| began(1) && began(2));
-    kill(child.id() as i32, Signal::SIGINT);
+    kill(child.id() as i32, Signal::SIGTERM);
     let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
     let mut said = String::new();
     std::io::BufRead::read_line(&mut stderr, &mut said).expect("text");
     assert!(said.contains("stopping when the running tasks have ended"), "{said}");
     sandbox.file("go", b"");
     let output = child.wait_with_output().expect("ours");
-    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(output.status.code(), Some(143));
     assert_eq!(output.stdout, b"began\nended\nbegan\nended\n");
     let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
     assert_eq!((&tasks["succeeded"], &tasks["cancelled"]), (&2.into(), &48.into()));
