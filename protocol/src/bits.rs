@@ -35,6 +35,7 @@ impl<'a> Bits<'a> {
     pub fn clear(self, member: u16) {
         if let Some(word) = self.words.get(usize::from(member) / 64) {
             // ORDERING: SeqCst, so that a grant made before it is seen by the declines after it.
+            single_order();
             word.fetch_and(!(1 << (member % 64)), Ordering::SeqCst);
         }
     }
@@ -42,6 +43,8 @@ impl<'a> Bits<'a> {
     /// Whether `member` is in.
     #[must_use]
     pub fn has(self, member: u16) -> bool {
+        // ORDERING: SeqCst, see `iter()`.
+        single_order();
         self.words
             .get(usize::from(member) / 64)
             .is_some_and(|word| word.load(Ordering::SeqCst) >> (member % 64) & 1 == 1)

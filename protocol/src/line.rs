@@ -68,6 +68,19 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Whether `me` is in line: sysmon may have passed it over.
+    #[must_use]
+    pub fn is_announced(self, me: WorkerId) -> bool {
+        self.announced.has(me)
+    }
+
+    /// sysmon's: nobody grants to `worker` again before it says that it still wants a token. Wake it
+    /// afterwards. Its ticket stays as it is: that is the worker's own.
+    pub fn pass_over(self, worker: WorkerId) {
+        self.announced.clear(worker);
+        self.parked.clear(worker);
+    }
+
     /// Puts `me` among the parked. The caller looks at tasks and tokens again before it sleeps.
     pub fn park(self, me: WorkerId) {
         self.parked.set(me);

@@ -141,7 +141,8 @@ impl<'a, P: Park> Seat<'a, P> {
     }
 
     /// Between two tasks: yields the token to somebody in the middle of a task, else claims the next
-    /// ready task, else parks until there is one. `leaving` is asked before every sleep.
+    /// ready task, else parks until there is one. `leaving` is asked before every task and every
+    /// sleep: once it says yes, no task is claimed any more.
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
@@ -151,11 +152,14 @@ impl<'a, P: Park> Seat<'a, P> {
         leaving: &dyn Fn() -> bool,
     ) -> Result<Next, Revoked> {
         loop {
-            if let Some(token) = held.take() {
-                if leaving() {
+            // Neither parked nor announced here.
+            if leaving() {
+                if let Some(token) = held {
                     self.release(token)?;
-                    continue;
                 }
+                return Ok(Next::Leave);
+            }
+            if let Some(token) = held.take() {
                 match self.use_token(token)? {
                     Some(next) => return Ok(next),
                     None => continue,
@@ -221,20 +225,19 @@ impl<'a, P: Park> Seat<'a, P> {
 
     fn wait_for_token(&self) -> Held {
         let since_ns = now_ns();
-        let mut announced = false;
         let held = loop {
             let seen = self.slot.park.load(Ordering::SeqCst);
             let tokens = self.shared.tokens;
             if let Some(held) = tokens.accept(self.me).or_else(|| tokens.acquire(self.me)) {
                 break held;
             }
-            if announced {
+            // Asked every time: sysmon passes over a worker that was too slow to take up a grant.
+            if self.shared.line.is_announced(self.me) {
                 self.park.wait(&self.slot.park, seen, WAIT_AT_MOST);
             } else {
                 self.shared.line.announce(self.me, since_ns);
                 // CRASH: announced_before_rescan. A stale announcement: cleared on the reap.
                 self.shared.watch.token_wanted(&self.park);
-                announced = true;
             }
         };
         self.shared.line.withdraw(self.me);

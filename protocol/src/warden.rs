@@ -97,13 +97,8 @@ impl Sysmon {
             match at.seen.state() {
                 Some(State::Granted) => {
                     granted += 1;
-                    let vacant = at.seen.owner().and_then(|owner| shared.line.slot(owner));
-                    let vacant = vacant.is_none_or(|slot| slot.status() == Status::Vacant);
-                    if (vacant || unchanged_ns >= REVOKE_AFTER.as_nanos() as u64)
-                        && shared.tokens.revoke(at).is_some()
-                    {
-                        look.revokes += 1;
-                        shared.pass_on(park, at.seen.owner());
+                    if unchanged_ns >= REVOKE_AFTER.as_nanos() as u64 || is_vacant(shared, at) {
+                        look.revokes += revoke(shared, park, at);
                     }
                 }
                 Some(State::Blocked) => {
@@ -172,6 +167,25 @@ impl Sysmon {
             }
         }
     }
+}
+
+fn is_vacant(shared: &Shared<'_>, at: Sighting) -> bool {
+    let slot = at.seen.owner().and_then(|owner| shared.line.slot(owner));
+    slot.is_none_or(|slot| slot.status() == Status::Vacant)
+}
+
+/// Takes a grant back that nobody takes up. Its owner is dead, stopped or starved of CPU time: until
+/// it says again that it wants a token, nobody else has to wait for it.
+fn revoke(shared: &Shared<'_>, park: &impl Park, at: Sighting) -> u32 {
+    if shared.tokens.revoke(at).is_none() {
+        return 0;
+    }
+    if let Some(slow) = at.seen.owner() {
+        shared.line.pass_over(slow);
+        shared.line.wake(park, slow);
+    }
+    shared.pass_on(park, at.seen.owner());
+    1
 }
 
 fn retake(shared: &Shared<'_>, park: &impl Park, at: Sighting, to: WorkerId) -> u32 {

@@ -225,6 +225,56 @@ fn sysmon_is_kicked_from_every_side() {
     });
 }
 
+/// A grant is taken back from a worker that is only slow: it must ask again, not sleep on.
+#[test]
+fn who_was_passed_over_gets_a_token_all_the_same() {
+    model(|| {
+        let world = World::new(1, 2);
+        let held = world.shared().tokens.acquire(0).expect("idle");
+        let other = Arc::clone(&world);
+        let slow = thread::spawn(move || {
+            let seat = other.seat(1);
+            let held = seat.exit(None);
+            seat.release(held).expect("ours");
+        });
+        let third = Arc::clone(&world);
+        let sysmon = thread::spawn(move || {
+            let mut sysmon = Sysmon::new();
+            let _ = sysmon.look(&third.shared(), &&*third, 1);
+            let _ = sysmon.look(&third.shared(), &&*third, 1_000_000_000);
+        });
+        let seat = world.seat(0);
+        seat.release(held).expect("ours");
+        // It may take what was taken back, and must then pass it on to who asked again.
+        if let Some(held) = world.shared().tokens.acquire(0) {
+            seat.release(held).expect("ours");
+        }
+        sysmon.join().expect("no panics");
+        slow.join().expect("no panics");
+        world.assert_all_idle();
+    });
+}
+
+/// Whoever is told to end gives back what it holds or is granted, although tasks are ready.
+#[test]
+fn a_worker_that_is_told_to_end_leaves_whatever_is_ready() {
+    model(|| {
+        let world = World::new(1, 1);
+        assert!(world.shared().tasks.publish(0).is_some());
+        let held = world.shared().tokens.acquire(0);
+        let other = Arc::clone(&world);
+        let worker = thread::spawn(move || {
+            let next = other.seat(0).next_task(held, &|| true);
+            assert!(matches!(next, Ok(Next::Leave)));
+        });
+        world.shared().pass_on(&&*world, None);
+        worker.join().expect("no panics");
+        // A grant on the way to a slot that is vacant now is what sysmon is for.
+        let _ = world.shared().bury(&&*world, 0);
+        world.assert_all_idle();
+    });
+}
+
 /// How far a worker that holds the token comes before it is killed.
 #[derive(Clone, Copy, Debug)]
 enum Death {
