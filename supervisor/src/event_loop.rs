@@ -7,27 +7,30 @@ mod queue;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
 use msup_protocol::bell::Bell;
+use msup_protocol::exit;
 use msup_protocol::layout::Sizes;
 use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::cli::Plan;
-use crate::engine::{Effect, Engine, Event, Limits, View};
+use crate::engine::{Effect, Engine, Event, Limits, View, WorkerEnd};
 use crate::input::{self, Group};
 use crate::os::orphans::Orphanage;
 use crate::os::poller::Poller;
 use crate::os::process::Recipe;
 use crate::os::run_folder::RunFolder;
 use crate::os::signals::Signals;
-use crate::output::{Output, Style};
-use crate::report::{bar, human, trace};
+use crate::output::{Failure, Output, Style};
+use crate::report::bar::{self, Progress};
+use crate::report::summary::Summary;
+use crate::report::{human, trace};
 use crate::sysmon;
 
 use crew::Crew;
@@ -39,6 +42,14 @@ const LOOK_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// How long what is left of a run may take to die at its end.
 const LAST_SWEEP: Duration = Duration::from_secs(2);
+
+/// How long output may still take when the run was killed.
+const OUTPUT_AFTER_KILL: Duration = Duration::from_secs(1);
+
+/// How often the bar is told anew.
+const BAR_EVERY: Duration = Duration::from_millis(100);
+
+const SIGKILL: u8 = 9;
 
 /// Bytes of a task slot, and how many slots there are: enough to keep every worker busy while the
 /// supervisor sleeps, within 8 MiB unless more workers are asked for.
@@ -59,7 +70,7 @@ const KEY_SIGNAL: u64 = 2 << 32;
 pub(crate) fn run(plan: Plan) -> Result<u8, String> {
     let mut run = Run::start(plan)?;
     run.turn_until_finished().map_err(|why| format!("the event loop: {why}"))?;
-    run.finish()
+    Ok(run.finish())
 }
 
 struct Run {
@@ -74,12 +85,14 @@ struct Run {
     input: Receiver<Group>,
     output: Output,
     sysmon: sysmon::Handle,
-    bar: Option<ProgressBar>,
+    /// When the bar is told anew, if there is one.
+    bar: Option<Duration>,
     schedtrace: Option<(Duration, Duration)>,
-    summary: Option<std::path::PathBuf>,
+    summary_file: Option<PathBuf>,
     quiet: bool,
     began: Instant,
     under_pressure: bool,
+    output_failed: bool,
     finished: bool,
     /// Last, so that it is removed after everything that writes to it.
     _folder: RunFolder,
@@ -129,12 +142,8 @@ impl Run {
             rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
                 .map_err(|errno| format!("descriptors for workers: {errno}"))?;
         }
-        let bar = plan.bar.then(bar::new);
-        let style = Style {
-            keep_order: plan.keep_order,
-            folder: folder.path().to_owned(),
-            bar: bar.clone(),
-        };
+        let style =
+            Style { keep_order: plan.keep_order, folder: folder.path().to_owned(), bar: plan.bar };
         let limits = Limits {
             worker_program,
             max_workers: plan.max_workers,
@@ -147,18 +156,19 @@ impl Run {
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?),
-            output: Output::start(style),
+            output: Output::start(style, private()?).map_err(line("standard output"))?,
             sysmon: sysmon::start(&segment, private()?),
             segment,
             doorbell,
             poller,
             signals,
-            bar,
+            bar: plan.bar.then_some(Duration::ZERO),
             schedtrace: plan.schedtrace.map(|every| (every, every)),
-            summary: plan.summary,
+            summary_file: plan.summary,
             quiet: plan.quiet,
             began,
             under_pressure: false,
+            output_failed: false,
             finished: false,
             _folder: folder,
         })
@@ -194,8 +204,11 @@ impl Run {
             let claimed = self.queue.collect_from(worker, events);
             events.push(Event::WorkerEnded { worker, end, claimed });
         }
-        if self.output.is_closed() {
-            events.push(Event::OutputClosed);
+        if !std::mem::replace(&mut self.output_failed, self.output.failure().is_some()) {
+            events.extend(self.output.failure().cloned().map(|failure| match failure {
+                Failure::Closed => Event::OutputClosed,
+                Failure::Other(why) => Event::OutputFailed(why),
+            }));
         }
         let pressure = self.output.is_under_pressure();
         if std::mem::replace(&mut self.under_pressure, pressure) != pressure {
@@ -238,7 +251,14 @@ impl Run {
                 }
                 Effect::Spawn(worker) => {
                     if let Err(why) = self.crew.spawn(worker, &self.poller) {
-                        events.push(Event::SpawnFailed { worker, why });
+                        let claimed = self.queue.collect_from(worker, events);
+                        events.push(if claimed.is_empty() {
+                            Event::SpawnFailed { worker, why }
+                        } else {
+                            // It lived, and was ended because it could not be watched.
+                            let end = WorkerEnd::Signaled(SIGKILL);
+                            Event::WorkerEnded { worker, end, claimed }
+                        });
                     }
                 }
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
@@ -277,13 +297,16 @@ impl Run {
 
     fn sleep(&mut self) -> io::Result<()> {
         let now = self.began.elapsed();
-        let trace = self.schedtrace.map_or(LOOK_AT_LEAST, |(_, next)| next.saturating_sub(now));
+        let trace = self.schedtrace.map(|(_, next)| next);
+        let next = [trace, self.engine.looks_again_at()].into_iter().flatten();
+        let nap = next.map(|at| at.saturating_sub(now)).filter(|nap| !nap.is_zero()).min();
+        let nap = nap.unwrap_or(LOOK_AT_LEAST).min(LOOK_AT_LEAST);
         let shared = self.segment.shared();
         let bell = Bell::new(shared.header.armed(), self.doorbell.as_fd());
         bell.arm();
         // Once more, now that everybody can see that it is about to sleep.
         let news = shared.done.any() || self.sysmon.findings.wants_worker.load(Ordering::SeqCst);
-        let timeout = if news { Duration::ZERO } else { trace.min(LOOK_AT_LEAST) };
+        let timeout = if news { Duration::ZERO } else { nap };
         let keys = self.poller.wait(timeout)?;
         bell.disarm();
         self.crew.note(keys.into_iter().filter(|key| *key < KEY_BELL).map(|key| key as u16));
@@ -294,18 +317,24 @@ impl Run {
     /// The bar and the trace line.
     fn tell(&mut self) {
         let now = self.began.elapsed();
-        if let Some(bar) = &self.bar {
+        if let Some(next) = self.bar
+            && now >= next
+        {
             let tally = self.engine.tally();
-            if bar.length() != self.engine.total().or(Some(0)) {
-                bar::set_total(bar, self.engine.total());
-            }
-            bar.set_position(tally.ended());
-            bar.set_message(bar::message(self.figures.now, tally));
+            self.output.show(Progress {
+                total: self.engine.total(),
+                ended: tally.ended(),
+                message: bar::message(self.figures.now, tally),
+            });
+            self.bar = Some(now + BAR_EVERY);
         }
         if let Some((every, next)) = self.schedtrace
             && now >= next
         {
-            self.say_plain(&self.trace_line(now).to_string());
+            // When nobody reads them, no more are kept than of anything else.
+            if !self.under_pressure {
+                self.output.say(format!("{}\n", self.trace_line(now)));
+            }
             self.schedtrace = Some((every, (next + every).max(now)));
         }
     }
@@ -329,44 +358,69 @@ impl Run {
     }
 
     fn say(&self, text: &str) {
-        self.say_plain(&format!("msup: {text}"));
-    }
-
-    fn say_plain(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
-        }
+        self.output.say(format!("msup: {text}\n"));
     }
 
     /// Everything after the last worker has gone.
-    fn finish(self) -> Result<u8, String> {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+    fn finish(mut self) -> u8 {
         let survivors = self.crew.sweep(LAST_SWEEP);
         if survivors > 0 {
             self.say(&format!("{survivors} processes cannot be ended (uninterruptible sleep?)"));
         }
-        let findings = self.sysmon.stop();
-        let all_written = self.output.finish();
+        self.sysmon.stop();
+        self.output.close();
         let mut status = self.engine.exit_status();
-        if !all_written && status == 0 {
-            eprintln!("msup: standard output could not be written to its end");
-            status = msup_protocol::exit::ERROR;
+        let written = self.wait_for_output(Output::is_closed);
+        match written {
+            Ok(()) if status == 0 && !self.output.is_whole() => {
+                self.say("not every output could be written");
+                status = exit::ERROR;
+            }
+            Err(Some(signal)) => status = exit::SIGNAL_BASE.saturating_add(signal),
+            Ok(()) | Err(None) => {}
         }
+        let summary = self.summary(status);
+        if let Some(path) = &self.summary_file
+            && let Err(why) = summary.write(path)
+        {
+            self.say(&format!("--summary {}: {why}", path.display()));
+            status = exit::ERROR;
+        }
+        if written.is_ok() {
+            if !self.quiet {
+                let describe = |value: &[u8], seq| self.queue.describe(value, seq);
+                self.output.say(human::paragraph(&summary, self.engine.tally(), describe));
+            }
+            self.output.end();
+            let _ = self.wait_for_output(Output::has_ended);
+        }
+        status
+    }
+
+    fn summary(&self, status: u8) -> Summary {
         let census = self.segment.shared().tokens.census();
-        let figures = self.figures;
+        let findings = &self.sysmon.findings;
         let counted = self.crew.counted();
-        let mut summary = figures.summary(&self.engine, counted, census, &findings, self.began);
+        let mut summary = self.figures.summary(&self.engine, counted, census, findings, self.began);
         summary.exit_status = status;
-        if !self.quiet {
-            let describe = |value: &[u8], seq| self.queue.describe(value, seq);
-            eprint!("{}", human::paragraph(&summary, self.engine.tally(), describe));
+        summary
+    }
+
+    /// Waits for the writer, as long as nobody minds. A signal says that somebody does: nothing but
+    /// output is left to wait for. Who has already killed the run does not wait for long either.
+    fn wait_for_output(&mut self, is_done: fn(&Output) -> bool) -> Result<(), Option<u8>> {
+        let began = Instant::now();
+        let bell = Bell::new(self.segment.shared().header.armed(), self.doorbell.as_fd());
+        while !is_done(&self.output) {
+            if let Some(signal) = self.signals.arrived().first() {
+                return Err(Some(*signal));
+            }
+            if self.engine.was_killed() && began.elapsed() >= OUTPUT_AFTER_KILL {
+                return Err(None);
+            }
+            let _ = self.poller.wait(LOOK_AT_LEAST);
+            bell.disarm();
         }
-        if let Some(path) = &self.summary {
-            summary.write(path).map_err(|why| format!("--summary {}: {why}", path.display()))?;
-        }
-        Ok(status)
+        Ok(())
     }
 }

@@ -3,6 +3,10 @@
 //! Reading order: `cli` (what was asked for), `engine` (what to do about everything that can happen),
 //! `event_loop` (where events meet effects), `sysmon`, then the adapters.
 
+// These panic when nobody reads what they print.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use msup_protocol::exit;
@@ -27,19 +31,20 @@ fn main() -> ExitCode {
     let plan = match cli::parse() {
         Ok(plan) => plan,
         Err(cli::Refusal::Shown(text)) => {
-            print!("{text}");
+            let _ = write!(io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }
         Err(cli::Refusal::Wrong(why)) => {
-            eprintln!("msup: {why}");
-            return ExitCode::from(exit::ERROR);
+            return complain(&why);
         }
     };
     match event_loop::run(plan) {
         Ok(status) => ExitCode::from(status),
-        Err(why) => {
-            eprintln!("msup: {why}");
-            ExitCode::from(exit::ERROR)
-        }
+        Err(why) => complain(&why),
     }
+}
+
+fn complain(why: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "msup: {why}");
+    ExitCode::from(exit::ERROR)
 }

@@ -34,7 +34,7 @@ pub(crate) struct Findings {
 pub(crate) struct Handle {
     pub(crate) findings: Arc<Findings>,
     segment: Arc<Segment>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Starts it. The eventfd is written when a worker is wanted.
@@ -42,17 +42,16 @@ pub(crate) fn start(segment: &Arc<Segment>, doorbell: OwnedFd) -> Handle {
     let findings = Arc::new(Findings::default());
     let (shared_findings, own_segment) = (Arc::clone(&findings), Arc::clone(segment));
     let thread = thread::spawn(move || watch(&own_segment, &shared_findings, &doorbell));
-    Handle { findings, segment: Arc::clone(segment), thread }
+    Handle { findings, segment: Arc::clone(segment), thread: Some(thread) }
 }
 
 impl Handle {
     /// Ends it and waits for its end.
-    pub(crate) fn stop(self) -> Arc<Findings> {
+    pub(crate) fn stop(&mut self) {
         self.findings.stop.store(true, Ordering::SeqCst);
         self.segment.shared().watch.rouse(&Futex);
         // A panic of the thread has been printed; the run is over all the same.
-        let _ = self.thread.join();
-        self.findings
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 

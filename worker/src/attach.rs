@@ -1,6 +1,7 @@
 //! Finding the supervisor: the inherited descriptors, and a seat in the segment.
 
 use std::env;
+use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub(crate) enum CannotAttach {
     Segment(#[from] AttachError),
     #[error("the segment has no slot {0}")]
     Slot(WorkerId),
+    #[error("it has started threads before msup_worker::run(): call that first")]
+    Threads,
     #[error("cannot prepare the process: {0}")]
     System(#[from] nix::Error),
 }
@@ -58,10 +61,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let me = number(names::WORKER_SLOT)?;
     let folder = env::var_os(names::RUN_FOLDER)
         .ok_or(CannotAttach::Environment { name: names::RUN_FOLDER })?;
-    for name in names::FOR_WORKERS {
-        // SAFETY: the process has only this thread so far.
-        unsafe { env::remove_var(name) };
-    }
+    forget_environment()?;
     // A worker keeps its post until it exits: the segment and the bell live as long as the process.
     let segment: &'static Segment = Box::leak(Box::new(Segment::attach(&segment_fd, release)?));
     let bell_fd: &'static OwnedFd = Box::leak(Box::new(bell_fd));
@@ -72,6 +72,18 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     seat.attach();
     bell.ring();
     Ok(Some(Post { seat, bell, folder: folder.into() }))
+}
+
+/// What this process starts is no worker of this run.
+fn forget_environment() -> Result<(), CannotAttach> {
+    if fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
+        return Err(CannotAttach::Threads);
+    }
+    for name in names::FOR_WORKERS {
+        // SAFETY: the process has only this thread, as just seen: nobody reads the environment.
+        unsafe { env::remove_var(name) };
+    }
+    Ok(())
 }
 
 fn number<T: std::str::FromStr>(name: &'static str) -> Result<T, CannotAttach> {

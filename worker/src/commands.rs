@@ -1,5 +1,6 @@
 //! The loop of `msup-worker`: each task is a command.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,9 +31,8 @@ pub fn main(release: &str) -> ExitCode {
     let mut post = match attach(Some(release), Manner::Sweeping) {
         Ok(Some(post)) => post,
         Ok(None) => {
-            eprintln!(
-                "msup-worker {release}: it is started by msup, which passes it what it needs"
-            );
+            let why = "it is started by msup, which passes it what it needs";
+            let _ = writeln!(io::stderr(), "msup-worker {release}: {why}");
             return ExitCode::from(exit::ERROR);
         }
         // Which program and what to do about it is the supervisor's to say, once for all workers.
@@ -41,7 +41,7 @@ pub fn main(release: &str) -> ExitCode {
     let mut runner = match Runner::new(&post) {
         Ok(runner) => runner,
         Err(why) => {
-            eprintln!("msup-worker: cannot prepare: {why}");
+            let _ = writeln!(io::stderr(), "msup-worker: cannot prepare: {why}");
             return ExitCode::from(exit::WORKER_CANNOT_ATTACH);
         }
     };
@@ -61,7 +61,7 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(post: &Post) -> std::io::Result<Runner> {
+    fn new(post: &Post) -> io::Result<Runner> {
         let nofile = post.seat.shared().header.nofile();
         Ok(Runner {
             environment: Environment::of_this_process(post.seat.me()),

@@ -108,7 +108,7 @@ impl Drop for Back<'_, '_> {
 
 /// The supervisor has taken this worker's token away: it counts as dead and must act accordingly.
 pub(crate) fn leave<T>(revoked: Revoked) -> T {
-    eprintln!("msup worker: {revoked}; leaving");
+    let _ = writeln!(io::stderr(), "msup worker: {revoked}; leaving");
     process::exit(i32::from(exit::WORKER_TOLD_TO_END))
 }
 

@@ -18,6 +18,8 @@ use nix::unistd::{Pid, getpid, getppid};
 
 /// The process group of the running command; 0 when there is none.
 static COMMAND_GROUP: AtomicI32 = AtomicI32::new(0);
+/// This process, as long as it is not forked.
+static WORKER: AtomicI32 = AtomicI32::new(0);
 static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
 static DIES_AT_ONCE: AtomicBool = AtomicBool::new(false);
 /// The futex this worker parks on; null until it has a seat.
@@ -34,10 +36,11 @@ pub(crate) enum Manner {
 
 /// Makes this process a guardian. Ends it when the supervisor died before the kernel could be asked.
 pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
+    WORKER.store(getpid().as_raw(), Ordering::Relaxed);
     DIES_AT_ONCE.store(manner == Manner::AtOnce, Ordering::Relaxed);
     // No SA_RESTART: a futex wait or a poll must come back to look at `told_to_end()`.
     let action = SigAction::new(SigHandler::Handler(on_term), SaFlags::empty(), SigSet::empty());
-    // SAFETY: `on_term` calls only kill(2) and touches only atomics.
+    // SAFETY: `on_term` calls only what a signal handler may, and touches only atomics.
     unsafe { sigaction(Signal::SIGTERM, &action) }?;
     prctl::set_child_subreaper(true)?;
     prctl::set_pdeathsig(Signal::SIGTERM)?;
@@ -47,12 +50,18 @@ pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
     Ok(())
 }
 
-extern "C" fn on_term(_signal: nix::libc::c_int) {
-    let group = COMMAND_GROUP.load(Ordering::SeqCst);
-    if group > 0 {
-        let _ = kill(Pid::from_raw(-group), Signal::SIGKILL);
+extern "C" fn on_term(signal: nix::libc::c_int) {
+    if getpid().as_raw() != WORKER.load(Ordering::Relaxed) {
+        // A child that a task function forked has inherited this handler, not the duty.
+        // SAFETY: back to the default, and once more: what would have happened without the handler.
+        unsafe {
+            nix::libc::signal(signal, nix::libc::SIG_DFL);
+            nix::libc::raise(signal);
+        }
+        return;
     }
     TOLD_TO_END.store(true, Ordering::SeqCst);
+    kill_command();
     // SAFETY: null, or a word of the segment, which stays mapped as long as the process lives.
     if let Some(park) = unsafe { PARK.load(Ordering::SeqCst).as_ref() } {
         // A loop that has just looked at the flag and is about to sleep must not: the word it read
@@ -62,6 +71,21 @@ extern "C" fn on_term(_signal: nix::libc::c_int) {
     if DIES_AT_ONCE.load(Ordering::Relaxed) {
         // Its own group, itself included: children of the task function are in it.
         let _ = kill(Pid::from_raw(0), Signal::SIGKILL);
+    }
+}
+
+/// A command that was started although this worker had just been told to end goes the same way.
+/// Call it after [`guard`], with signals unblocked.
+pub(crate) fn end_if_told() {
+    if told_to_end() {
+        kill_command();
+    }
+}
+
+fn kill_command() {
+    let group = COMMAND_GROUP.load(Ordering::SeqCst);
+    if group > 0 {
+        let _ = kill(Pid::from_raw(-group), Signal::SIGKILL);
     }
 }
 

@@ -20,6 +20,9 @@
 //!
 //! Reading order: [`Ctx`], `task_loop`, `attach`, `guardian`, [`commands`] (the loop of `msup-worker`).
 
+// These panic when nobody reads what they print.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod ctx;
 
 mod task;

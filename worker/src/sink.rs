@@ -45,6 +45,14 @@ impl Sink {
         Ok(())
     }
 
+    /// Forgets what was written, in memory and in the file.
+    pub(crate) fn discard(&mut self) {
+        self.here.clear();
+        if self.file.take().is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
     /// What the outcome says of this stream.
     pub(crate) fn stream(&self) -> Stream {
         match &self.file {

@@ -1,7 +1,7 @@
 //! The task loop: claim, run, report, again. Shared by SDK workers and the command runner.
 
 use std::any::Any;
-use std::io::BufRead;
+use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -22,7 +22,8 @@ use crate::task::{Outcome, Task, TaskError};
 const MESSAGE_AT_MOST: usize = 1000;
 
 /// Runs `function` once per task until the supervisor has no more; the body of a worker's `main`.
-/// Without a supervisor around, the tasks are the lines of standard input.
+/// Without a supervisor around, the tasks are the lines of standard input. Call it before the program
+/// starts any thread: it cleans up the environment, which is refused when somebody could be reading it.
 pub fn run<F>(mut function: F) -> ExitCode
 where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
@@ -36,7 +37,7 @@ where
             ExitCode::SUCCESS
         }
         Err(why) => {
-            eprintln!("msup worker: {why}");
+            let _ = writeln!(io::stderr(), "msup worker: {why}");
             ExitCode::from(why.exit_status())
         }
     }
@@ -107,6 +108,7 @@ fn report(post: &Post, claim: Claim, ended: Ended, wall_ns: u64, frame: &mut Vec
         let [stdout, stderr] = &mut output;
         let larger = if stdout.in_memory() >= stderr.in_memory() { stdout } else { stderr };
         if let Err(why) = larger.spill() {
+            output.iter_mut().for_each(Sink::discard);
             outcome = trouble(format!("cannot keep its output: {why}"), wall_ns);
             continue;
         }
@@ -185,12 +187,12 @@ where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
 {
     let mut failures = 0;
-    for (line, seq) in std::io::stdin().lock().split(b'\n').zip(1..) {
+    for (line, seq) in io::stdin().lock().split(b'\n').zip(1..) {
         let result = line
             .map_err(TaskError::from)
             .and_then(|value| function(&Task { seq, attempt: 1, value }, &mut Ctx::absent()));
         if let Err(why) = result {
-            eprintln!("task {seq}: {why}");
+            let _ = writeln!(io::stderr(), "task {seq}: {why}");
             failures += 1;
         }
     }

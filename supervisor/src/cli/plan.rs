@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -193,7 +193,8 @@ fn source(file: Option<PathBuf>, values: Option<Vec<OsString>>) -> Result<Source
         }
         (None, None) => {
             if std::io::stdin().is_terminal() {
-                eprintln!("msup: reading values from the terminal, one a line, until Ctrl-D");
+                let hint = "reading values from the terminal, one a line, until Ctrl-D";
+                let _ = writeln!(stderr(), "msup: {hint}");
             }
             Ok(Source::Stdin)
         }

@@ -55,6 +55,8 @@ pub(crate) enum Event {
     OutputPressure(bool),
     /// Nobody reads our standard output any more.
     OutputClosed,
+    /// Standard output cannot be written any more: why.
+    OutputFailed(String),
     /// A signal asks to stop: its number.
     StopSignal(u8),
 }
@@ -66,6 +68,15 @@ pub(crate) enum WorkerEnd {
     Exited(u8),
     /// By this signal.
     Signaled(u8),
+}
+
+impl std::fmt::Display for WorkerEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            WorkerEnd::Exited(status) => write!(f, "exit status {status}"),
+            WorkerEnd::Signaled(signal) => write!(f, "signal {signal}"),
+        }
+    }
 }
 
 /// One look at the segment.

@@ -47,10 +47,12 @@ impl Ledger {
         seq
     }
 
-    /// Moves the next pending task into the next free slot, in order. `None` when there is no task or
-    /// no slot.
-    pub(crate) fn place(&mut self) -> Option<u16> {
-        if self.pending.is_empty() || self.in_slots == self.slots.len() {
+    /// Moves the next pending task into the next free slot, in order; if `only_again`, only one that
+    /// was tried before. `None` when there is no task or no slot.
+    pub(crate) fn place(&mut self, only_again: bool) -> Option<u16> {
+        // What is tried again stands before what never ran.
+        let next = self.pending.front().filter(|next| !only_again || next.attempt > 1);
+        if next.is_none() || self.in_slots == self.slots.len() {
             return None;
         }
         while self.slots[self.cursor].is_some() {

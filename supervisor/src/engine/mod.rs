@@ -40,6 +40,9 @@ const CRASH_LIMIT: u32 = 3;
 const OUTSIDE_LIMIT: u32 = 10;
 /// So many workers in a row that end before they take up work end the run.
 const STARTUP_LIMIT: u32 = 3;
+/// So many that are killed from outside before they take up work do, over so long a time.
+const KILLED_AT_STARTUP_LIMIT: u32 = 10;
+const KILLED_AT_STARTUP_FOR: Duration = Duration::from_secs(10);
 
 /// What the engine needs to know of the plan.
 #[derive(Clone, Debug)]
@@ -73,6 +76,8 @@ pub(crate) struct Engine {
     inputs_ended: bool,
     output_pressure: bool,
     startup_failures: u32,
+    /// Workers killed from outside while none came up: how many, and when the first was.
+    killed_at_startup: Option<(u32, Now)>,
     closing: bool,
     finished: bool,
 }
@@ -88,6 +93,7 @@ impl Engine {
             inputs_ended: false,
             output_pressure: false,
             startup_failures: 0,
+            killed_at_startup: None,
             closing: false,
             finished: false,
         }
@@ -103,16 +109,17 @@ impl Engine {
             Event::Withdrawn { slot } => self.on_withdrawn(slot),
             Event::CannotPublish { slot, why } => self.on_cannot_publish(slot, why, effects),
             Event::WorkerSettled(worker) => {
-                self.startup_failures = 0;
+                (self.startup_failures, self.killed_at_startup) = (0, None);
                 self.pool.settled(worker);
             }
             Event::WorkerEnded { worker, end, claimed } => {
-                self.on_worker_ended(worker, end, claimed, effects);
+                self.on_worker_ended(worker, end, claimed, now, effects);
             }
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, why, now, effects),
             Event::Looked(view) => self.on_looked(&view, now, effects),
             Event::OutputPressure(pressure) => self.output_pressure = pressure,
             Event::OutputClosed => self.on_output_closed(effects),
+            Event::OutputFailed(why) => self.on_output_failed(&why, effects),
             Event::StopSignal(signal) => self.on_stop_signal(signal, effects),
         }
         self.publish(effects);
@@ -125,6 +132,11 @@ impl Engine {
             && self.stop == Stop::No
             && !self.output_pressure
             && self.ledger.pending() < self.ledger.slots()
+    }
+
+    /// When the engine wants to look around again, if nothing happens before.
+    pub(crate) fn looks_again_at(&self) -> Option<Now> {
+        self.pool.backs_off_until()
     }
 
     /// The task in a slot.
@@ -164,6 +176,11 @@ impl Engine {
 
     pub(crate) fn workers_reaped_idle(&self) -> u64 {
         self.pool.reaped_idle
+    }
+
+    /// Whether somebody did not want to wait for what ran.
+    pub(crate) fn was_killed(&self) -> bool {
+        matches!(self.stop, Stop::Kill(_))
     }
 
     /// The exit status of the run as it stands.
@@ -258,6 +275,7 @@ impl Engine {
         worker: WorkerId,
         end: WorkerEnd,
         claimed: Vec<u16>,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let (starting, leaving) = self.pool.gone(worker);
@@ -269,10 +287,24 @@ impl Engine {
             self.tally.attempts += 1;
             self.on_failure(record, slot, judge_loss(end), None, effects);
         }
-        // Killed from outside while it was starting: that says nothing of the program.
-        let own_doing = matches!(judge_loss(end), Ruling::Crashed(_));
-        if starting && !leaving && own_doing {
-            self.on_startup_failure(end, effects);
+        if starting && !leaving {
+            self.pool.back_off(now);
+            match judge_loss(end) {
+                Ruling::Crashed(_) => self.on_startup_failure(end, effects),
+                // That says nothing of the program, unless it goes on and on.
+                _ => self.on_killed_at_startup(end, now, effects),
+            }
+        }
+    }
+
+    fn on_killed_at_startup(&mut self, end: WorkerEnd, now: Now, effects: &mut Vec<Effect>) {
+        let (before, first) = self.killed_at_startup.unwrap_or((0, now));
+        let n = before + 1;
+        self.killed_at_startup = Some((n, first));
+        if n >= KILLED_AT_STARTUP_LIMIT && now.saturating_sub(first) >= KILLED_AT_STARTUP_FOR {
+            let program = &self.worker_program;
+            let why = "something on this machine ends it before it takes up work";
+            self.fail(format!("{program}: {why} ({n} times, last by {end})"), effects);
         }
     }
 
@@ -283,12 +315,8 @@ impl Engine {
             let why = "is of another version than this msup: install both from the same release";
             self.fail(format!("{program} {why}"), effects);
         } else if self.startup_failures >= STARTUP_LIMIT {
-            let how = match end {
-                WorkerEnd::Exited(status) => format!("exit status {status}"),
-                WorkerEnd::Signaled(signal) => format!("signal {signal}"),
-            };
             let n = self.startup_failures;
-            let why = format!("{program} ended {n} times before it took up work ({how})");
+            let why = format!("{program} ended {n} times before it took up work ({end})");
             self.fail(why, effects);
         }
     }
@@ -331,6 +359,13 @@ impl Engine {
         self.raise(Stop::Drain(exit::SIGNAL_BASE + SIGPIPE), effects);
     }
 
+    fn on_output_failed(&mut self, why: &str, effects: &mut Vec<Effect>) {
+        if self.stop == Stop::No {
+            effects.push(Effect::Say(format!("standard output: {why}: stopping")));
+        }
+        self.raise(Stop::Drain(exit::ERROR), effects);
+    }
+
     fn on_stop_signal(&mut self, signal: u8, effects: &mut Vec<Effect>) {
         let status = exit::SIGNAL_BASE.saturating_add(signal);
         if self.stop == Stop::No {
@@ -370,10 +405,11 @@ impl Engine {
     }
 
     fn publish(&mut self, effects: &mut Vec<Effect>) {
-        if self.stop != Stop::No || self.output_pressure {
+        if self.stop != Stop::No {
             return;
         }
-        while let Some(slot) = self.ledger.place() {
+        // With `-k` what waits to be written may wait for a task that must run again.
+        while let Some(slot) = self.ledger.place(self.output_pressure) {
             effects.push(Effect::Publish { slot });
         }
     }

@@ -10,13 +10,16 @@ use super::event::View;
 /// Parked workers that are kept beside the ones that work, once tasks turned out to block.
 const SPARES: u32 = 1;
 
+/// A worker that needs longer to start, or was stopped meanwhile, is no longer waited for.
+const STARTS_WITHIN: Duration = Duration::from_secs(5);
+
 /// A failing spawn is tried again after this, doubled each time up to the last.
 const SPAWN_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Worker {
-    /// It has not yet parked or claimed a task.
-    starting: bool,
+    /// Since when it has been starting: it has not yet parked or claimed a task.
+    starting: Option<Now>,
     /// It was told to leave or is being ended.
     leaving: bool,
     /// Since when it has been parked, and how many tasks it had claimed then.
@@ -60,13 +63,13 @@ impl Pool {
         let usable = (view.idle + view.blocked).saturating_sub(view.waiting);
         let needed = view.ready.min(usable);
         let spare = if self.blocking_seen && needed > 0 { SPARES } else { 0 };
-        let there = view.parked.len() as u32 + self.starting();
+        let there = view.parked.len() as u32 + self.starting(now);
         let missing = (needed + spare).saturating_sub(there);
         let vacant = self.workers.iter().enumerate().filter(|(_, worker)| worker.is_none());
         let chosen: Vec<WorkerId> =
             vacant.take(missing as usize).map(|(slot, _)| slot as WorkerId).collect();
         for worker in &chosen {
-            let fresh = Worker { starting: true, leaving: false, parked: None };
+            let fresh = Worker { starting: Some(now), leaving: false, parked: None };
             self.workers[usize::from(*worker)] = Some(fresh);
             self.spawned += 1;
         }
@@ -101,7 +104,7 @@ impl Pool {
 
     pub(crate) fn settled(&mut self, worker: WorkerId) {
         if let Some(Some(worker)) = self.workers.get_mut(usize::from(worker)) {
-            worker.starting = false;
+            worker.starting = None;
         }
         self.spawn_backoff = None;
     }
@@ -118,16 +121,26 @@ impl Pool {
     pub(crate) fn gone(&mut self, worker: WorkerId) -> (bool, bool) {
         let slot = self.workers.get_mut(usize::from(worker));
         slot.and_then(Option::take)
-            .map_or((false, false), |worker| (worker.starting, worker.leaving))
+            .map_or((false, false), |worker| (worker.starting.is_some(), worker.leaving))
     }
 
-    /// No process could be made: counts as the cap for a while.
+    /// No process could be made.
     pub(crate) fn spawn_failed(&mut self, worker: WorkerId, now: Now) {
         self.gone(worker);
         self.spawned -= 1;
+        self.back_off(now);
+    }
+
+    /// Starting workers does not go well: what there is counts as the cap for a while.
+    pub(crate) fn back_off(&mut self, now: Now) {
         let [first, last] = SPAWN_BACKOFF;
         let pause = self.spawn_backoff.map_or(first, |(_, pause)| (pause * 2).min(last));
         self.spawn_backoff = Some((now + pause, pause));
+    }
+
+    /// Until when no worker is started.
+    pub(crate) fn backs_off_until(&self) -> Option<Now> {
+        self.spawn_backoff.map(|(until, _)| until)
     }
 
     pub(crate) fn everybody(&self) -> Vec<WorkerId> {
@@ -139,7 +152,10 @@ impl Pool {
         self.workers.iter().flatten().count()
     }
 
-    fn starting(&self) -> u32 {
-        self.workers.iter().flatten().filter(|worker| worker.starting).count() as u32
+    fn starting(&self, now: Now) -> u32 {
+        let is_starting = |worker: &&Worker| {
+            worker.starting.is_some_and(|since| now.saturating_sub(since) < STARTS_WITHIN)
+        };
+        self.workers.iter().flatten().filter(is_starting).count() as u32
     }
 }

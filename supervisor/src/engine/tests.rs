@@ -137,9 +137,7 @@ fn workers_that_cannot_start_end_the_run() {
     let mut driver = Driver::with_inputs(1);
     let mut said = Vec::new();
     for _ in 0..3 {
-        driver.step(Event::Looked(view(1, 1)));
-        let end = WorkerEnd::Exited(1);
-        said = driver.step(Event::WorkerEnded { worker: 0, end, claimed: vec![] });
+        said = end_at_startup(&mut driver, Duration::from_secs(1), WorkerEnd::Exited(1));
     }
     assert_eq!(said, ["Say", "Withdraw { slot: 0 }"]);
     assert_eq!(driver.step(Event::Withdrawn { slot: 0 }), ["Finish"]);
@@ -167,13 +165,62 @@ fn output_pressure_stops_new_tasks_only() {
     assert_eq!(driver.step(Event::OutputPressure(false)), ["Publish { slot: 0 }"]);
 }
 
+/// One worker is started and ends before it takes up work.
+fn end_at_startup(driver: &mut Driver, pause: Duration, end: WorkerEnd) -> Vec<String> {
+    driver.now += pause;
+    assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
+    driver.step(Event::WorkerEnded { worker: 0, end, claimed: vec![] })
+}
+
 #[test]
-fn workers_killed_while_starting_do_not_end_the_run() {
+fn workers_killed_while_starting_end_the_run_only_if_it_goes_on_and_on() {
     let mut driver = Driver::with_inputs(1);
-    for _ in 0..20 {
-        assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
-        let end = WorkerEnd::Signaled(9);
-        let effects = driver.step(Event::WorkerEnded { worker: 0, end, claimed: vec![] });
-        assert_eq!(effects, [""; 0]);
+    let (second, killed) = (Duration::from_secs(1), WorkerEnd::Signaled(9));
+    for _ in 0..10 {
+        assert_eq!(end_at_startup(&mut driver, second, killed), [""; 0], "too short a time");
     }
+    driver.step(Event::WorkerSettled(0));
+    for _ in 0..9 {
+        assert_eq!(end_at_startup(&mut driver, 5 * second, killed), [""; 0], "too few");
+    }
+    let effects = end_at_startup(&mut driver, second, killed);
+    assert_eq!(effects, ["Say", "Withdraw { slot: 0 }"]);
+    assert_eq!(driver.engine.exit_status(), exit::ERROR);
+}
+
+#[test]
+fn after_a_failed_start_the_next_one_waits() {
+    let mut driver = Driver::with_inputs(1);
+    end_at_startup(&mut driver, Duration::ZERO, WorkerEnd::Signaled(9));
+    assert_eq!(driver.step(Event::Looked(view(1, 1))), [""; 0]);
+    driver.now = driver.engine.looks_again_at().expect("it backs off");
+    assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
+}
+
+#[test]
+fn a_worker_that_never_comes_up_is_no_longer_waited_for() {
+    let mut driver = Driver::with_inputs(1);
+    assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
+    driver.now = Duration::from_secs(4);
+    assert_eq!(driver.step(Event::Looked(view(1, 1))), [""; 0]);
+    driver.now = Duration::from_secs(6);
+    assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(1)"]);
+}
+
+#[test]
+fn under_output_pressure_only_what_was_tried_before_goes_on() {
+    let mut driver = Driver::with_inputs(3);
+    driver.step(Event::OutputPressure(true));
+    let killed = WorkerEnd::Signaled(9);
+    let ended = Event::WorkerEnded { worker: 0, end: killed, claimed: vec![0] };
+    assert_eq!(driver.step(ended), ["Discard { slot: 0 }", "Publish { slot: 0 }"]);
+    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
+}
+
+#[test]
+fn a_standard_output_that_fails_is_an_error() {
+    let mut driver = Driver::with_inputs(1);
+    let effects = driver.step(Event::OutputFailed("no space".into()));
+    assert_eq!(effects, ["Say", "Withdraw { slot: 0 }"]);
+    assert_eq!(driver.engine.exit_status(), exit::ERROR);
 }

@@ -67,23 +67,29 @@ impl Crew {
     /// Starts a worker in a vacant slot.
     ///
     /// # Errors
-    /// One line that says why there is no process; the slot is vacant again.
+    /// One line that says why there is no process; the slot is vacant again, but what a process that
+    /// could not be kept has claimed is the caller's to look after.
     pub(super) fn spawn(&mut self, worker: WorkerId, poller: &Poller) -> Result<(), String> {
         let shared = self.segment.shared();
         let slot = shared.line.slot(worker).ok_or("no such slot")?;
         slot.prepare();
-        let started = self.recipe.start(worker);
-        let process = started.inspect_err(|_| slot.set_status(Status::Vacant));
-        let program = self.recipe.program.display();
-        let process = process.map_err(|why| format!("{program}: {why}"))?;
-        if let Err(why) = poller.watch(process.pidfd(), u64::from(worker)) {
-            process.kill();
-            self.noted.push(worker);
-            eprintln!("msup: cannot watch a worker: {why}");
+        let started = self.recipe.start(worker).and_then(|process| {
+            let watched = poller.watch(process.pidfd(), u64::from(worker));
+            watched.map(|()| process)
+        });
+        match started {
+            Ok(process) => {
+                let member = Member { process, settled: false, deadline: None };
+                self.members[usize::from(worker)] = Some(member);
+                Ok(())
+            }
+            Err(why) => {
+                // It may have lived for an instant, and taken something up.
+                self.sweep_all_but_members(&[]);
+                self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
+                Err(format!("{}: {why}", self.recipe.program.display()))
+            }
         }
-        self.members[usize::from(worker)] =
-            Some(Member { process, settled: false, deadline: None });
-        Ok(())
     }
 
     /// Lets a worker leave when it has no task. At the end of the run it can have none, and is killed
@@ -155,10 +161,7 @@ impl Crew {
         let (worker, end) = ended;
         let Some(member) = self.members[usize::from(worker)].take() else { return ended };
         if end != WorkerEnd::Exited(0) {
-            let living = self.members.iter().flatten().map(|member| member.process.pid());
-            let mut workers: Vec<i32> = living.collect();
-            workers.push(member.process.pid());
-            self.orphanage.sweep(&workers, ORPHANS_DIE_WITHIN);
+            self.sweep_all_but_members(&[member.process.pid()]);
         }
         let shared = self.segment.shared();
         self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
@@ -184,6 +187,13 @@ impl Crew {
             }
         }
         counted
+    }
+
+    /// Ends every child that is no member nor one of `others`.
+    fn sweep_all_but_members(&self, others: &[i32]) {
+        let members = self.members.iter().flatten().map(|member| member.process.pid());
+        let spared: Vec<i32> = members.chain(others.iter().copied()).collect();
+        self.orphanage.sweep(&spared, ORPHANS_DIE_WITHIN);
     }
 
     fn set_deadline(&mut self, worker: WorkerId, within: Duration) {

@@ -34,7 +34,7 @@ impl Figures {
     }
 
     pub(super) fn summary(
-        self,
+        &self,
         engine: &Engine,
         counted: Counted,
         census: Census,
@@ -44,7 +44,7 @@ impl Figures {
         let tally = engine.tally();
         let wall = began.elapsed().as_secs_f64();
         let (cpu, busy) = (cpu_of_the_reaped().as_secs_f64(), tally.busy.as_secs_f64());
-        let mut summary = Summary::new(self.run_id, self.procs, self.max_workers);
+        let mut summary = Summary::new(self.run_id.clone(), self.procs, self.max_workers);
         summary.tasks = Tasks {
             total: engine.accepted(),
             succeeded: tally.succeeded,

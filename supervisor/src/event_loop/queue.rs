@@ -35,20 +35,24 @@ impl Queue {
     /// # Errors
     /// One line that says why it cannot be.
     pub(super) fn publish(&mut self, slot: u16, task: &TaskRecord) -> Result<(), String> {
+        let tasks = self.segment.shared().tasks;
+        // From here on the slot's files are this task's, also if it cannot be published.
+        let publication = tasks.next_publication(slot);
+        self.publications[usize::from(slot)] = (publication, false);
         let frame = TaskFrame { seq: task.seq, attempt: task.attempt, work: work(&self.job, task) };
         codec::encode(&frame, &mut self.frame).map_err(|why| why.to_string())?;
-        let tasks = self.segment.shared().tasks;
-        let in_file = tasks.write(slot, &self.frame).is_err();
-        if in_file {
-            let name = codec::task_file(slot, tasks.next_publication(slot));
+        if tasks.write(slot, &self.frame).is_err() {
+            self.publications[usize::from(slot)].1 = true;
+            let name = codec::task_file(slot, publication);
             std::fs::write(self.folder.join(&name), &self.frame)
                 .map_err(|why| format!("cannot keep a large task in {name}: {why}"))?;
             // An empty frame says: look into the file.
             tasks.write(slot, &[]).map_err(|why| why.to_string())?;
         }
-        let publication = tasks.publish(slot).ok_or("its slot is in use")?;
-        self.publications[usize::from(slot)] = (publication, in_file);
-        Ok(())
+        match tasks.publish(slot) {
+            Some(published) if published == publication => Ok(()),
+            _ => Err("its slot is in use".into()),
+        }
     }
 
     /// Tells workers that tasks were published.
@@ -129,8 +133,12 @@ impl Queue {
         let [out, err] = codec::stream_files(slot, self.publications[usize::from(slot)].0);
         let piece = |stream, name| match stream {
             Stream::Here(bytes) => Piece::Bytes(ByteBuf::into_vec(bytes)),
-            // The name is ours; what the worker said of the length is of no use.
-            Stream::File(_) => Piece::File(self.folder.join(name)),
+            // The name is ours, and the file says how long it is.
+            Stream::File(_) => {
+                let path = self.folder.join(name);
+                let len = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+                Piece::File(path, len)
+            }
         };
         Delivery { seq, stdout: piece(outcome.stdout, out), stderr: piece(outcome.stderr, err) }
     }
@@ -143,8 +151,9 @@ impl Queue {
         }
     }
 
-    /// Removes what the slot's last attempt wrote to files.
+    /// Removes what the slot's last attempt wrote to files, or was to read from one.
     pub(super) fn discard(&self, slot: u16) {
+        self.forget_task_file(slot);
         for name in codec::stream_files(slot, self.publications[usize::from(slot)].0) {
             // Mostly there is none.
             let _ = std::fs::remove_file(self.folder.join(name));

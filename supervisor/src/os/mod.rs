@@ -2,6 +2,7 @@
 
 pub(crate) mod limits;
 pub(crate) mod orphans;
+pub(crate) mod patient;
 pub(crate) mod poller;
 pub(crate) mod process;
 pub(crate) mod run_folder;

@@ -32,11 +32,12 @@ pub(crate) struct Recipe {
     pub(crate) run_id: String,
 }
 
-/// A worker's process, until it is reaped.
+/// A worker's process, until it is reaped. One that is dropped before is ended.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: Pid,
     pidfd: OwnedFd,
+    reaped: bool,
 }
 
 impl Recipe {
@@ -64,7 +65,7 @@ impl Recipe {
             .spawn()?;
         let pid = Pid::from_child(&child);
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Process { pid, pidfd }),
+            Ok(pidfd) => Ok(Process { pid, pidfd, reaped: false }),
             Err(errno) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -106,9 +107,19 @@ impl Process {
     }
 
     /// Lets go of its number. Only after [`Process::ended`] has answered.
-    pub(crate) fn reap(self) {
+    pub(crate) fn reap(mut self) {
+        self.reaped = true;
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+            let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        }
     }
 }
 

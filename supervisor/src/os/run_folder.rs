@@ -33,6 +33,11 @@ impl RunFolder {
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {}
                 Err(why) if why.kind() == io::ErrorKind::AlreadyExists => continue,
+                // A run that just ended has removed the folder above.
+                Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                    make_private(&base, uid).map_err(|why| describe(&base, &why))?;
+                    continue;
+                }
                 Err(why) => return Err(describe(&path, &why)),
             }
             // Another start may sweep it before it is locked; then the next name will do.
@@ -66,11 +71,17 @@ fn describe(path: &Path, why: &io::Error) -> io::Error {
 
 /// Others must not be able to put their files where ours are expected.
 fn make_private(base: &Path, uid: u32) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(base) {
-        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(why),
-        _ => {}
-    }
-    let meta = fs::symlink_metadata(base)?;
+    let meta = loop {
+        match DirBuilder::new().mode(0o700).create(base) {
+            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(why),
+            _ => {}
+        }
+        match fs::symlink_metadata(base) {
+            // Another run has just ended and removed it.
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            meta => break meta?,
+        }
+    };
     if meta.is_dir() && meta.uid() == uid && meta.mode() & 0o022 == 0 {
         Ok(())
     } else {

@@ -6,6 +6,17 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::engine::Tally;
 
+/// What the bar shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// How many tasks there are, once that is known.
+    pub(crate) total: Option<u64>,
+    /// How many have reached their end.
+    pub(crate) ended: u64,
+    /// What stands behind the bar.
+    pub(crate) message: String,
+}
+
 /// A bar on standard error, drawn a few times a second.
 pub(crate) fn new() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
@@ -14,8 +25,16 @@ pub(crate) fn new() -> ProgressBar {
     bar
 }
 
-/// Shows how many tasks there are, once that is known.
-pub(crate) fn set_total(bar: &ProgressBar, total: Option<u64>) {
+/// Shows this on the bar.
+pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
+    if bar.length() != progress.total.or(Some(0)) {
+        set_total(bar, progress.total);
+    }
+    bar.set_position(progress.ended);
+    bar.set_message(progress.message.clone());
+}
+
+fn set_total(bar: &ProgressBar, total: Option<u64>) {
     let template = match total {
         Some(_) => "{bar:30} {pos}/{len} {per_sec}, {eta} left; {msg}",
         None => "{spinner} {pos} done, {per_sec}; {msg}",

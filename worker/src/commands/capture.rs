@@ -28,6 +28,8 @@ pub(super) fn until_end(
     let Child { pid, pidfd, stdout, stderr } = child;
     let mut open = [Some(stdout), Some(stderr)];
     let read = read_all(&pidfd, &mut open, output, buffer);
+    // A command that nobody reads any more must not wait for a reader, or it would never end.
+    drop(open);
     // Not reaped yet: while the zombie keeps its number, the guardian may kill its group.
     let id = WaitId::PidFd(pidfd.as_fd());
     while let Err(rustix::io::Errno::INTR) =

@@ -88,7 +88,7 @@ impl Spawner {
                     self.remember(program, &candidates[order.tried]);
                     return Ok(Child { pid, pidfd, stdout, stderr });
                 }
-                Err(why) if tries_left > 0 && is_passing(&why) => {
+                Err(why) if tries_left > 0 && is_passing(&why) && !guardian::told_to_end() => {
                     std::thread::sleep(pause);
                     pause *= 4;
                 }
@@ -145,6 +145,7 @@ impl Spawner {
         }
         guardian::guard(pid);
         drop(blocked);
+        guardian::end_if_told();
         Ok((pid, pidfd))
     }
 }

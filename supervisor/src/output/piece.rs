@@ -1,0 +1,197 @@
+//! What one task wrote: in memory, or somewhere on disk.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Counted for every output, however short: what it takes to keep one.
+const EACH: u64 = 256;
+
+/// A byte that waits on disk weighs this much less than one in memory.
+const DISK_WEIGHS_LESS: u64 = 32;
+
+/// What a task wrote to one stream.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// In memory.
+    Bytes(Vec<u8>),
+    /// In a file of the run's folder, this long; it is removed when it is written.
+    File(PathBuf, u64),
+    /// Among other held outputs in a file without a name: from where, how many bytes.
+    Spooled(Arc<File>, u64, u64),
+}
+
+/// What one task wrote; it has reached its end.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// The task's number in the input.
+    pub(crate) seq: u64,
+    pub(crate) stdout: Piece,
+    pub(crate) stderr: Piece,
+}
+
+/// Where copying an output stopped.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// It cannot be read back: it is lost.
+    Source(io::Error),
+    /// It cannot be written.
+    Target(io::Error),
+}
+
+impl Piece {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Piece::Bytes(bytes) if bytes.is_empty())
+    }
+
+    pub(super) fn in_memory(&self) -> u64 {
+        match self {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File(..) | Piece::Spooled(..) => 0,
+        }
+    }
+
+    fn weight(&self) -> u64 {
+        match self {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File(_, len) | Piece::Spooled(_, _, len) => len / DISK_WEIGHS_LESS,
+        }
+    }
+
+    /// Writes it out, and removes what it occupies.
+    pub(super) fn copy(self, to: &mut impl Write) -> Result<(), Broken> {
+        match self {
+            Piece::Bytes(bytes) => to.write_all(&bytes).map_err(Broken::Target),
+            Piece::File(path, _) => {
+                let file = File::open(&path);
+                let _ = std::fs::remove_file(&path);
+                copy(file.map_err(Broken::Source)?, to)
+            }
+            Piece::Spooled(file, at, len) => copy(Window { file: &file, at, end: at + len }, to),
+        }
+    }
+
+    /// Removes what it occupies.
+    pub(super) fn discard(self) {
+        if let Piece::File(path, _) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Moves it from memory into `file` at `at`. Returns how many bytes that took; on failure it
+    /// stays where it is.
+    pub(super) fn spool(&mut self, file: &Arc<File>, at: u64) -> u64 {
+        let Piece::Bytes(bytes) = self else { return 0 };
+        let len = bytes.len() as u64;
+        if len == 0 || file.write_all_at(bytes, at).is_err() {
+            return 0;
+        }
+        *self = Piece::Spooled(Arc::clone(file), at, len);
+        len
+    }
+}
+
+impl Delivery {
+    pub(super) fn in_memory(&self) -> u64 {
+        self.stdout.in_memory() + self.stderr.in_memory()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.stdout.is_empty() && self.stderr.is_empty()
+    }
+
+    /// What it counts while it waits.
+    pub(super) fn weight(&self) -> u64 {
+        EACH + self.stdout.weight() + self.stderr.weight()
+    }
+}
+
+/// A part of a file.
+struct Window<'a> {
+    file: &'a File,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Window<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min((self.end - self.at) as usize);
+        let len = self.file.read_at(&mut buffer[..wanted], self.at)?;
+        if len == 0 && wanted > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+/// Not [`io::copy`], which does not tell whose error it was.
+fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Broken> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(len) => to.write_all(&buffer[..len]).map_err(Broken::Target)?,
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => return Err(Broken::Source(why)),
+        }
+    }
+}
+
+/// A file that goes when it is closed.
+pub(super) fn nameless_file(folder: &Path) -> io::Result<File> {
+    let path = folder.join("held");
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes, then fails.
+    struct Takes(usize);
+
+    impl Write for Takes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let len = bytes.len().min(self.0);
+            self.0 -= len;
+            if len == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(len) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_spooled_piece_reads_back_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = Arc::new(nameless_file(folder.path()).expect("writable"));
+        let content: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+        let mut piece = Piece::Bytes(content.clone());
+        assert_eq!(piece.spool(&file, 100), 200_000);
+        assert_eq!(piece.in_memory(), 0);
+        let mut out = Vec::new();
+        piece.copy(&mut out).expect("readable");
+        assert!(out == content);
+    }
+
+    #[test]
+    fn whose_error_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out");
+        let gone = Piece::File(path.clone(), 5).copy(&mut Vec::new());
+        assert!(matches!(gone, Err(Broken::Source(_))));
+        std::fs::write(&path, "12345").expect("writable");
+        let full = Piece::File(path.clone(), 5).copy(&mut Takes(3));
+        assert!(matches!(full, Err(Broken::Target(_))));
+        assert!(!path.exists(), "it is removed either way");
+        let file = Arc::new(nameless_file(folder.path()).expect("writable"));
+        let torn = Piece::Spooled(file, 0, 9).copy(&mut Vec::new());
+        assert!(matches!(torn, Err(Broken::Source(_))));
+    }
+}

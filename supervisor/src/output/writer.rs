@@ -1,0 +1,206 @@
+//! The writer's thread.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+use super::piece::{Broken, nameless_file};
+use super::{Delivery, Failure, Message, State, Style};
+use crate::os::patient::Patient;
+use crate::report::bar;
+
+/// Outputs that wait for their turn (`-k`) beyond this many bytes go to a file.
+const HELD_IN_MEMORY: u64 = 16 << 20;
+
+/// How often the bar is told anew.
+const BAR_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) struct Writer {
+    style: Style,
+    state: Arc<State>,
+    stdout: BufWriter<Patient>,
+    stderr: Patient,
+    bar: Option<ProgressBar>,
+    held: BTreeMap<u64, Delivery>,
+    held_in_memory: u64,
+    next: u64,
+}
+
+impl Writer {
+    pub(super) fn new(style: Style, state: Arc<State>) -> io::Result<Writer> {
+        Ok(Writer {
+            stdout: BufWriter::with_capacity(64 << 10, Patient::on(io::stdout())?),
+            stderr: Patient::on(io::stderr())?,
+            bar: style.bar.then(bar::new),
+            style,
+            state,
+            held: BTreeMap::new(),
+            held_in_memory: 0,
+            next: 1,
+        })
+    }
+
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        while let Some(message) = self.receive(messages) {
+            let weight = message.weight();
+            match message {
+                Message::Deliver(delivery) if self.style.keep_order => self.hold(delivery),
+                Message::Deliver(delivery) => self.write(delivery),
+                Message::Say(text) => {
+                    self.flush();
+                    self.on_stderr(|stderr| {
+                        // When standard error is gone there is nobody to tell.
+                        let _ = stderr.write_all(text.as_bytes());
+                    });
+                }
+                Message::Close => self.close(),
+            }
+            self.state.lift(weight);
+        }
+        self.flush();
+        self.state.ended.store(true, Ordering::Release);
+        self.state.ring();
+    }
+
+    /// The next message; while there is none, what was written can be seen, and the bar moves.
+    fn receive(&mut self, messages: &Receiver<Message>) -> Option<Message> {
+        match messages.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => self.flush(),
+        }
+        while let Some(bar) = &self.bar {
+            let progress = self.state.progress.lock().ok().and_then(|mut shown| shown.take());
+            if let Some(progress) = progress {
+                bar::show(bar, &progress);
+            }
+            match messages.recv_timeout(BAR_EVERY) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        messages.recv().ok()
+    }
+
+    /// What was held back behind tasks that never ran, and the end of the bar.
+    fn close(&mut self) {
+        for delivery in std::mem::take(&mut self.held).into_values() {
+            self.write(delivery);
+        }
+        self.flush();
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.state.closed.store(true, Ordering::Release);
+        self.state.ring();
+    }
+
+    /// Keeps an output until it is its turn. What is held does not count as backlog: it must not stop
+    /// the task it waits for.
+    fn hold(&mut self, delivery: Delivery) {
+        self.held_in_memory += delivery.in_memory();
+        self.held.insert(delivery.seq, delivery);
+        while let Some(delivery) = self.held.remove(&self.next) {
+            self.next += 1;
+            self.held_in_memory -= delivery.in_memory();
+            self.write(delivery);
+        }
+        self.state.holds(self.held.len() as u64);
+        if self.held_in_memory > HELD_IN_MEMORY {
+            self.spool();
+        }
+    }
+
+    /// Moves what is held in memory to one more file; on failure it simply stays in memory.
+    fn spool(&mut self) {
+        let Ok(file) = nameless_file(&self.style.folder).map(Arc::new) else { return };
+        let mut at = 0;
+        for held in self.held.values_mut() {
+            at += held.stdout.spool(&file, at);
+            at += held.stderr.spool(&file, at);
+        }
+        self.held_in_memory = self.held.values().map(Delivery::in_memory).sum();
+    }
+
+    fn write(&mut self, delivery: Delivery) {
+        let Delivery { seq, stdout, stderr } = delivery;
+        if self.state.failure.get().is_some() {
+            stdout.discard();
+        } else {
+            let copied = stdout.copy(&mut self.stdout);
+            self.note(seq, copied);
+        }
+        if !stderr.is_empty() {
+            self.flush();
+            let copied = self.on_stderr(|out| stderr.copy(out));
+            if let Err(Broken::Source(why)) = copied {
+                self.lose(seq, &why);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.state.failure.get().is_none() {
+            let flushed = self.stdout.flush().map_err(Broken::Target);
+            self.note(0, flushed);
+        }
+    }
+
+    fn note(&mut self, seq: u64, written: Result<(), Broken>) {
+        match written {
+            Ok(()) => {}
+            Err(Broken::Source(why)) => self.lose(seq, &why),
+            Err(Broken::Target(why)) => {
+                let failure = match why.kind() {
+                    io::ErrorKind::BrokenPipe => Failure::Closed,
+                    _ => Failure::Other(why.to_string()),
+                };
+                let _ = self.state.failure.set(failure);
+                self.state.ring();
+            }
+        }
+    }
+
+    /// An output that was kept for its turn is gone.
+    fn lose(&mut self, seq: u64, why: &io::Error) {
+        self.state.lost.fetch_add(1, Ordering::Relaxed);
+        let text = format!("msup: task {seq}: its output is lost: {why}\n");
+        self.on_stderr(|stderr| drop(stderr.write_all(text.as_bytes())));
+    }
+
+    fn on_stderr<T>(&mut self, write: impl FnOnce(&mut Patient) -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| write(&mut self.stderr)),
+            None => write(&mut self.stderr),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BACKLOG, HELD};
+    use super::*;
+
+    #[test]
+    fn pressure_ends_with_a_ring() {
+        use rustix::event::{EventfdFlags, eventfd};
+        let state = State::new(eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd"));
+        state.backlog.store(BACKLOG + 10, Ordering::Relaxed);
+        state.holds(HELD + 1);
+        let has_rung = || rustix::io::read(&state.doorbell, &mut [0; 8]).is_ok();
+        state.lift(9);
+        assert!(!has_rung());
+        state.lift(1);
+        assert!(has_rung());
+        state.lift(1);
+        assert!(!has_rung(), "once");
+        state.holds(HELD);
+        assert!(has_rung());
+    }
+}
