@@ -96,6 +96,23 @@ fn nothing_survives_the_supervisor() {
     assert!(msup_tests::run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
 }
 
+/// Workers that are told to end find more to do than they could ever finish, and leave all the same.
+/// G4.
+#[test]
+fn nothing_survives_a_supervisor_that_dies_with_much_to_do() {
+    let sandbox = Sandbox::new();
+    sandbox.file("list", "x\n".repeat(100_000).as_bytes());
+    for round in 0..10 {
+        let mut child = spawn_piped(&mut sandbox.msup(["-j", "3", "-a", "list", "true"]));
+        wait_until(|| sandbox.processes().len() > 3);
+        std::thread::sleep(std::time::Duration::from_millis(10 * round));
+        kill(child.id() as i32, Signal::SIGKILL);
+        child.wait().expect("ours");
+        wait_until(|| sandbox.processes().is_empty());
+    }
+    assert!(msup_tests::run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
+}
+
 /// A task loop's own child dies with it when the supervisor is killed, even while it computes. G4.
 #[test]
 fn a_computing_task_loop_does_not_survive_the_supervisor() {

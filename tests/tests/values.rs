@@ -1,124 +1,540 @@
-//! Values are bytes and arrive exactly; outputs come back whole, in one piece each.
+//! Values, outputs and statuses arrive as they are, whatever bytes they are made of.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Output;
 
 use msup_tests::{Sandbox, run, run_with_input, summary};
 
-/// Names that break careless programs.
-const HOSTILE: [&[u8]; 16] = [
+/// Names that programs which quote by hand get wrong.
+const NAMES: &[&[u8]] = &[
     b"plain",
-    b"two words",
-    b" leading and trailing ",
+    b"with space",
+    b"  spaces around  ",
     b"it's",
-    b"\"double\"",
-    b"line\nbreak",
+    b"''",
+    b"'; touch x; '",
+    b"say \"so\"",
+    b"\"; touch x; \"",
+    b"both ' and \"",
+    b"new\nline",
+    b"newline at the end\n",
+    b"\n",
     b"tab\there",
-    b"-dash",
+    b"\t",
+    b"carriage\rreturn\r\n",
+    b"-n",
     b"--help",
-    b"\xff\xfe invalid",
-    b"*?[a-z]",
-    b"$(touch pwned)`touch pwned`",
-    b"'; touch pwned; '",
-    b"back\\slash\\",
-    b"{} {.} {#} {%}",
+    b"--",
+    b":::",
+    b"latin \xe9\xff\xfe",
+    b"\x80",
+    b"\xf0\x9f\xa6\x80 crab",
+    b"\xf0\x9f",
+    b"*",
+    b"?[a-z]*{a,b}",
+    b"$(touch x)",
+    b"`touch x`",
+    b"; touch x",
+    b"| touch x",
+    b"& touch x &",
+    b"> x",
+    b"$HOME ${HOME} $1 $@ $$",
+    b"!!",
+    b"~",
+    b"# no comment",
+    b"back\\slash",
+    b"\\",
+    b"\\n\\0\\\\",
+    b"%s%d%%",
+    b"{}",
+    b"{#} {%} {/} {.}",
+    b"\x01\x02\x1b[31m\x7f",
     b"",
+    b"after the empty one",
 ];
 
-fn nul_separated() -> Vec<u8> {
-    HOSTILE.iter().flat_map(|value| [value, &b"\0"[..]].concat()).collect()
+fn nul_terminated(values: &[&[u8]]) -> Vec<u8> {
+    values.iter().flat_map(|value| [value, &b"\0"[..]].concat()).collect()
 }
 
-fn assert_all_arrive(arguments: &[&str]) {
+fn stderr_of(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What a run shows that succeeds.
+fn shown<S: AsRef<OsStr>>(sandbox: &Sandbox, arguments: &[S], input: &[u8]) -> Vec<u8> {
+    let output = run_with_input(&mut sandbox.msup(arguments), input);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr_of(&output));
+    output.stdout
+}
+
+fn shown_text<S: AsRef<OsStr>>(sandbox: &Sandbox, arguments: &[S], input: &[u8]) -> String {
+    String::from_utf8(shown(sandbox, arguments, input)).expect("UTF-8")
+}
+
+/// All names through a command that prints each with a NUL byte give the names back.
+fn assert_names_survive(arguments: &[&str]) {
     let sandbox = Sandbox::new();
-    let mut msup = sandbox.msup(["-0", "-k", "-q", "--"].iter().chain(arguments));
-    let output = run_with_input(&mut msup, &nul_separated());
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert!(output.stdout == nul_separated(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(!sandbox.path().join("pwned").exists(), "a value was executed");
+    let stdout = shown(&sandbox, arguments, &nul_terminated(NAMES));
+    let seen: Vec<_> = stdout.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+    let wanted: Vec<_> = NAMES.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    assert_eq!(seen[..seen.len() - 1], wanted);
+    assert_eq!(stdout, nul_terminated(NAMES));
+    assert!(!sandbox.path().join("x").exists(), "a value was executed");
+}
+
+/// The numbers `1..=count`, a line each.
+fn numbers(count: usize) -> Vec<u8> {
+    (1..=count).flat_map(|number| format!("{number}\n").into_bytes()).collect()
+}
+
+// Names.
+
+#[test]
+fn names_appended_to_a_command_arrive_byte_for_byte() {
+    assert_names_survive(&["-0", "-k", "--", "printf", "%s\\0"]);
 }
 
 #[test]
-fn hostile_names_arrive_as_arguments() {
-    assert_all_arrive(&["printf", "%s\\0", "{}"]);
-    assert_all_arrive(&["printf", "%s\\0"]);
+fn names_replacing_a_word_arrive_byte_for_byte() {
+    assert_names_survive(&["-0", "-k", "--", "printf", "%s\\0", "{}"]);
 }
 
 #[test]
-fn hostile_names_arrive_through_a_shell() {
-    for script in [
-        "printf '%s\\0' {} | cat",
-        "printf '%s\\0' \"{}\" | cat",
-        "printf '%s\\0' '{}' | cat",
-        "x={}; printf '%s\\0' \"$x\"",
-        "f() { printf '%s\\0' {}; }; f",
-    ] {
-        assert_all_arrive(&[script]);
+fn names_within_a_word_arrive_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    let command = ["-0", "-k", "--", "printf", "%s\\0", "<{}|{}>"];
+    let wanted: Vec<Vec<u8>> =
+        NAMES.iter().map(|name| [b"<", *name, b"|", name, b">"].concat()).collect();
+    let wanted: Vec<&[u8]> = wanted.iter().map(Vec::as_slice).collect();
+    assert_eq!(shown(&sandbox, &command, &nul_terminated(NAMES)), nul_terminated(&wanted));
+}
+
+#[test]
+fn names_in_a_shell_command_arrive_byte_for_byte() {
+    assert_names_survive(&["-0", "-k", "printf \"%s\\0\" {} | cat"]);
+}
+
+#[test]
+fn names_appended_to_a_shell_command_arrive_byte_for_byte() {
+    assert_names_survive(&["-0", "-k", "true && printf \"%s\\0\""]);
+}
+
+#[test]
+fn names_in_double_quotes_of_a_shell_command_arrive_byte_for_byte() {
+    assert_names_survive(&["-0", "-k", "printf \"%s\\0\" \"{}\" | cat"]);
+}
+
+#[test]
+fn names_in_single_quotes_of_a_shell_command_arrive_byte_for_byte() {
+    assert_names_survive(&["-0", "-k", "printf '%s\\0' '{}' | cat"]);
+}
+
+#[test]
+fn names_given_on_the_command_line_arrive_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    let names: Vec<&[u8]> = NAMES.iter().copied().filter(|name| *name != b":::").collect();
+    let mut arguments: Vec<&OsStr> =
+        ["-k", "--", "printf", "%s\\0", ":::"].map(OsStr::new).to_vec();
+    arguments.extend(names.iter().map(|name| OsStr::from_bytes(name)));
+    assert_eq!(shown(&sandbox, &arguments, b""), nul_terminated(&names));
+}
+
+#[test]
+fn names_in_a_file_of_values_arrive_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    sandbox.file("values", &nul_terminated(NAMES));
+    let command = ["-0", "-k", "-a", "values", "--", "printf", "%s\\0"];
+    assert_eq!(shown(&sandbox, &command, b""), nul_terminated(NAMES));
+}
+
+#[test]
+fn names_of_real_files_open_those_files() {
+    let sandbox = Sandbox::new();
+    let is_file_name = |name: &&[u8]| !name.is_empty() && !name.contains(&b'/');
+    let names: Vec<&[u8]> = NAMES.iter().copied().filter(is_file_name).collect();
+    for name in &names {
+        sandbox.file(OsStr::from_bytes(name), &[name, &b"\0"[..]].concat());
+    }
+    let command = ["-0", "-k", "--", "cat", "./{}"];
+    assert_eq!(shown(&sandbox, &command, &nul_terminated(&names)), nul_terminated(&names));
+}
+
+#[test]
+fn a_last_value_without_its_nul_byte_counts() {
+    let sandbox = Sandbox::new();
+    assert_eq!(shown(&sandbox, &["-0", "-k", "--", "printf", "%s\\0"], b"a\0b"), b"a\0b\0");
+}
+
+#[test]
+fn a_last_line_without_its_newline_counts() {
+    let sandbox = Sandbox::new();
+    assert_eq!(shown_text(&sandbox, &["-k", "echo"], b"a\nb"), "a\nb\n");
+}
+
+#[test]
+fn a_carriage_return_belongs_to_the_value() {
+    let sandbox = Sandbox::new();
+    assert_eq!(shown_text(&sandbox, &["-k", "--", "printf", "%s."], b"a\r\nb\n"), "a\r.b.");
+}
+
+#[test]
+fn the_parts_of_a_name_are_replaced() {
+    let sandbox = Sandbox::new();
+    let command = ["--", "printf", "%s\\n", "{.}", "{/}", "{//}", "{/.}", ":::", "a b/c.d/e f.g h"];
+    let parts = "a b/c.d/e f\ne f.g h\na b/c.d\ne f\n";
+    assert_eq!(shown_text(&sandbox, &command, b""), parts);
+}
+
+#[test]
+fn the_parts_of_a_hostile_name_are_not_executed() {
+    let sandbox = Sandbox::new();
+    let command = ["-0", "printf '%s\\0' {.} \"{/}\" '{/.}' {//} | cat"];
+    let stdout = shown(&sandbox, &command, b"d'\"/$(touch x) `touch x`.c\xff\0");
+    let parts: &[&[u8]] = &[
+        b"d'\"/$(touch x) `touch x`",
+        b"$(touch x) `touch x`.c\xff",
+        b"$(touch x) `touch x`",
+        b"d'\"",
+    ];
+    assert_eq!(stdout, nul_terminated(parts));
+    assert!(!sandbox.path().join("x").exists(), "a value was executed");
+}
+
+// Long arguments.
+
+/// What a kernel accepts as one argument, with its NUL byte.
+const LONGEST: usize = 128 * 1024;
+
+#[test]
+fn a_long_argument_arrives_whole() {
+    let sandbox = Sandbox::new();
+    let command = ["--", "sh", "-c", "printf %s \"$1\" | wc -c", "sh"];
+    assert_eq!(shown_text(&sandbox, &command, &[b'x'; 100 * 1024]).trim(), "102400");
+}
+
+#[test]
+fn a_long_argument_of_a_shell_command_arrives_whole() {
+    let sandbox = Sandbox::new();
+    assert_eq!(
+        shown_text(&sandbox, &["printf %s {} | wc -c"], &[b'x'; 100 * 1024]).trim(),
+        "102400"
+    );
+}
+
+#[test]
+fn a_long_argument_arrives_unchanged() {
+    let sandbox = Sandbox::new();
+    let value: Vec<u8> = (1..=255).cycle().take(100 * 1024).collect();
+    let input = nul_terminated(&[&value]);
+    assert!(shown(&sandbox, &["-0", "--", "printf", "%s\\0"], &input) == input);
+}
+
+#[test]
+fn the_longest_possible_argument_arrives_whole() {
+    let sandbox = Sandbox::new();
+    let value = vec![b'x'; LONGEST - 1];
+    assert!(shown(&sandbox, &["--", "printf", "%s"], &value) == value);
+}
+
+/// A run in which the second of three values makes its command impossible to start.
+fn assert_fails_alone(arguments: &[&str], length: usize) {
+    let sandbox = Sandbox::new();
+    let input = [b"before\n", &vec![b'x'; length][..], b"\nafter\n"].concat();
+    let output = run_with_input(&mut sandbox.msup(arguments), &input);
+    let stderr = stderr_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{stderr:.2000}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "before\nafter\n");
+    assert!(stderr.to_lowercase().contains("argument list"), "{stderr:.2000}");
+}
+
+#[test]
+fn an_argument_one_byte_too_long_fails_its_task_only() {
+    assert_fails_alone(&["-k", "--", "sh", "-c", "echo \"$1\"", "sh"], LONGEST);
+}
+
+#[test]
+fn an_argument_far_too_long_fails_its_task_only() {
+    assert_fails_alone(&["-k", "--", "echo"], 200 * 1024);
+}
+
+#[test]
+fn an_argument_far_too_long_for_a_shell_command_fails_its_task_only() {
+    assert_fails_alone(&["-k", "echo {} | cat"], 200 * 1024);
+}
+
+#[test]
+fn an_argument_of_many_megabytes_fails_its_task_only() {
+    assert_fails_alone(&["-k", "--", "echo"], 10 << 20);
+}
+
+#[test]
+fn arguments_too_long_together_fail_their_task_only() {
+    let repeated = ["{}"; 100];
+    let command = ["-k", "--", "sh", "-c", "echo \"$1\"", "sh"];
+    assert_fails_alone(&[&command[..], &repeated[..]].concat(), 100 * 1024);
+}
+
+#[test]
+fn an_argument_too_long_is_counted_as_failed_in_the_summary() {
+    let sandbox = Sandbox::new();
+    let input = [b"before\n", &[b'x'; 200 * 1024][..], b"\nafter\n"].concat();
+    run_with_input(&mut sandbox.msup(["--summary", "figures", "echo"]), &input);
+    let figures = summary(&sandbox.path().join("figures"));
+    assert_eq!(figures["tasks"]["total"], 3);
+    assert_eq!(figures["tasks"]["succeeded"], 2);
+    assert_eq!(figures["tasks"]["failed"], 1);
+    assert_eq!(figures["exit_status"], 1);
+}
+
+// Outputs.
+
+const TASKS: usize = 200;
+const LINES: usize = 3_000;
+
+/// The output of many tasks that print their number many times, as runs of equal lines.
+fn blocks(arguments: &[&str]) -> Vec<(usize, usize)> {
+    let sandbox = Sandbox::new();
+    let command = [arguments, &["yes {} | head -n 3000"]].concat();
+    let stdout = shown_text(&sandbox, &command, &numbers(TASKS));
+    let lines: Vec<usize> = stdout.lines().map(|line| line.parse().expect("a number")).collect();
+    lines.chunk_by(|one, other| one == other).map(|block| (block[0], block.len())).collect()
+}
+
+#[test]
+fn the_lines_of_a_task_stay_together() {
+    let mut blocks = blocks(&["-P", "4"]);
+    blocks.sort_unstable();
+    assert_eq!(blocks, (1..=TASKS).map(|task| (task, LINES)).collect::<Vec<_>>());
+}
+
+#[test]
+fn outputs_keep_the_order_of_the_input_when_asked() {
+    let blocks = blocks(&["-P", "4", "-k"]);
+    assert_eq!(blocks, (1..=TASKS).map(|task| (task, LINES)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_large_output_arrives_whole() {
+    let sandbox = Sandbox::new();
+    let stdout = shown(&sandbox, &["head -c 20971520 /dev/zero | tr '\\0' {}", ":::", "x"], b"");
+    assert_eq!(stdout.len(), 20 << 20);
+    assert!(stdout.iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn large_outputs_of_several_tasks_do_not_mix() {
+    let sandbox = Sandbox::new();
+    let command = ["-k", "-P", "2", "head -c 20971520 /dev/zero | tr '\\0' {}", ":::", "a", "b"];
+    let stdout = shown(&sandbox, &command, b"");
+    let blocks = stdout.chunk_by(|one, other| one == other);
+    let blocks: Vec<_> = blocks.map(|block| (block[0], block.len())).collect();
+    assert_eq!(blocks, [(b'a', 20 << 20), (b'b', 20 << 20)]);
+}
+
+#[test]
+fn an_output_without_a_final_newline_stays_so() {
+    let sandbox = Sandbox::new();
+    assert_eq!(shown_text(&sandbox, &["-k", "--", "printf", "%s", ":::", "a", "b"], b""), "ab");
+}
+
+#[test]
+fn errors_of_tasks_arrive_on_standard_error() {
+    let sandbox = Sandbox::new();
+    let output = run(&mut sandbox.msup(["-q", "echo {} >&2", ":::", "oops"]));
+    assert_eq!((output.stdout, output.stderr), (Vec::new(), b"oops\n".to_vec()));
+}
+
+#[test]
+fn the_output_of_a_task_that_fails_is_shown() {
+    let sandbox = Sandbox::new();
+    let output = run(&mut sandbox.msup(["-q", "echo {}; exit 7", ":::", "shown"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "shown\n");
+}
+
+// Exit statuses.
+
+fn status_of(arguments: &[&str], input: &[u8]) -> Option<i32> {
+    let sandbox = Sandbox::new();
+    run_with_input(&mut sandbox.msup(arguments), input).status.code()
+}
+
+#[test]
+fn the_status_is_the_number_of_failures() {
+    let command = ["--", "sh", "-c", "exit $1", "sh", ":::", "0", "1", "2", "0", "3"];
+    assert_eq!(status_of(&command, b""), Some(3));
+}
+
+#[test]
+fn a_hundred_failures_are_still_counted() {
+    assert_eq!(status_of(&["false"], &numbers(100)), Some(100));
+}
+
+#[test]
+fn more_failures_share_a_status() {
+    assert_eq!(status_of(&["false"], &numbers(101)), Some(101));
+    assert_eq!(status_of(&["false"], &numbers(150)), Some(101));
+}
+
+#[test]
+fn more_failures_are_counted_in_the_summary() {
+    let sandbox = Sandbox::new();
+    run_with_input(&mut sandbox.msup(["--summary", "figures", "false"]), &numbers(150));
+    let figures = summary(&sandbox.path().join("figures"));
+    assert_eq!(figures["tasks"]["failed"], 150);
+    assert_eq!(figures["exit_status"], 101);
+}
+
+// What a task is told and given.
+
+#[test]
+fn a_task_knows_the_number_of_its_input() {
+    let sandbox = Sandbox::new();
+    let stdout = shown_text(&sandbox, &["-k", "-P", "4", "--", "echo", "{#}"], &numbers(100));
+    assert_eq!(stdout.into_bytes(), numbers(100));
+}
+
+#[test]
+fn a_shell_command_knows_the_number_of_its_input() {
+    let sandbox = Sandbox::new();
+    let stdout = shown_text(&sandbox, &["-k", "echo {#} | cat"], &numbers(20));
+    assert_eq!(stdout.into_bytes(), numbers(20));
+}
+
+#[test]
+fn a_slot_is_between_one_and_the_cap_on_workers() {
+    let sandbox = Sandbox::new();
+    let command = ["-P", "2", "--max-workers", "3", "--", "echo", "{%}"];
+    let stdout = shown_text(&sandbox, &command, &numbers(100));
+    let slots: BTreeSet<usize> = stdout.lines().map(|slot| slot.parse().expect("a slot")).collect();
+    assert!(slots.iter().all(|slot| (1..=3).contains(slot)), "{slots:?}");
+}
+
+/// What a shell script shows that is run for one value.
+fn one_task(script: &str) -> String {
+    shown_text(&Sandbox::new(), &["--", "sh", "-c", script, "sh", ":::", "value"], b"")
+}
+
+#[test]
+fn the_number_is_in_the_environment_under_both_names() {
+    let sandbox = Sandbox::new();
+    let script = "echo $MSUP_SEQ $PARALLEL_SEQ $1";
+    let stdout = shown_text(&sandbox, &["-k", "--", "sh", "-c", script, "sh"], &numbers(20));
+    let wanted: String = (1..=20).map(|number| format!("{number} {number} {number}\n")).collect();
+    assert_eq!(stdout, wanted);
+}
+
+#[test]
+fn the_slot_is_in_the_environment_under_both_names() {
+    let sandbox = Sandbox::new();
+    let script = "echo $MSUP_SLOT $PARALLEL_JOBSLOT $1";
+    let stdout = shown_text(&sandbox, &["--", "sh", "-c", script, "sh", "{%}"], &numbers(20));
+    for line in stdout.lines() {
+        let slots: Vec<&str> = line.split(' ').collect();
+        assert_eq!(slots, [slots[0]; 3], "{stdout}");
     }
 }
 
 #[test]
-fn a_long_argument_arrives_and_a_too_long_one_fails_alone() {
-    let sandbox = Sandbox::new();
-    let long = |len: usize| [vec![b'x'; len], b"\n".to_vec()].concat();
-    let input = [long(100 << 10), long(200 << 10), long(3 << 20), b"short\n".to_vec()].concat();
-    let output = run_with_input(&mut sandbox.msup(["-k", "printf %s {} | wc -c"]), &input);
-    // In a script the value is one variable of the environment: the same limit.
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "102400\n5\n");
-    let output = run_with_input(&mut sandbox.msup(["-k", "--", "expr", "length", "{}"]), &input);
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "102400\n5\n");
-    let report = String::from_utf8_lossy(&output.stderr);
-    assert!(report.contains("task 2 failed: cannot start: Argument list too long"), "{report}");
+fn the_attempt_is_in_the_environment() {
+    assert_eq!(one_task("echo $MSUP_ATTEMPT"), "1\n");
 }
 
 #[test]
-fn each_tasks_output_is_in_one_piece() {
-    let sandbox = Sandbox::new();
-    let values: Vec<String> = (1..=200).map(|n| n.to_string()).collect();
-    let expected = |n: &String| format!("{n}\n").repeat(3000);
-    let script = "yes {} | head -n 3000";
-    let output = run(sandbox.msup(["-q", "-k", "-j", "4", script, ":::"]).args(&values));
-    let in_order: String = values.iter().map(expected).collect();
-    assert!(output.stdout == in_order.as_bytes(), "not in the order of the input");
-    let output = run(sandbox.msup(["-q", "-j", "4", script, ":::"]).args(&values));
-    let text = String::from_utf8(output.stdout).expect("digits");
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 200 * 3000);
-    let whole = lines.chunks(3000).all(|task| task.iter().all(|line| *line == task[0]));
-    assert!(whole, "tasks' outputs are mixed");
+fn a_task_reads_nothing_from_standard_input() {
+    assert_eq!(one_task("readlink /proc/self/fd/0"), "/dev/null\n");
 }
 
 #[test]
-fn a_large_output_arrives_whole_and_both_streams_stay_apart() {
+fn a_task_cannot_take_the_values_of_others() {
     let sandbox = Sandbox::new();
-    let script =
-        "head -c 20000000 /dev/zero; echo trouble >&2; head -c 100000 /dev/zero >&2; exit {}";
-    let output = run(&mut sandbox.msup(["-q", script, ":::", "7"]));
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(output.stdout.len(), 20_000_000);
-    assert!(output.stderr.starts_with(b"trouble\n") && output.stderr.len() == 100_008);
+    let stdout = shown_text(&sandbox, &["-k", "cat; echo {}"], &numbers(20));
+    assert_eq!(stdout.into_bytes(), numbers(20));
 }
 
 #[test]
-fn a_closed_standard_output_stops_the_run() {
-    let sandbox = Sandbox::new();
-    let mut shell = sandbox.command("sh");
-    let script = "{ seq 100000 | \"$0\" -q echo; echo $? >status; } | head -n 1";
-    let output = run(shell.args(["-c", script]).arg(msup_tests::program("msup")));
-    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1);
-    let status = std::fs::read_to_string(sandbox.path().join("status")).expect("written");
-    assert_eq!(status, "141\n");
+fn a_task_leads_a_process_group_of_its_own() {
+    let stdout = one_task("echo $$ $(cut -d ' ' -f 5 /proc/$$/stat)");
+    let (process, group) = stdout.trim().split_once(' ').expect("two numbers");
+    assert_eq!(process, group);
 }
 
 #[test]
-fn a_task_knows_its_numbers() {
+fn a_task_inherits_no_variables_of_the_machinery() {
+    const TOLD: [&str; 5] =
+        ["MSUP_SEQ", "MSUP_SLOT", "MSUP_ATTEMPT", "MSUP_RUN", "MSUP_TEST_SANDBOX"];
+    let stdout = one_task("env");
+    let names = stdout.lines().filter_map(|line| Some(line.split_once('=')?.0));
+    let others: Vec<&str> =
+        names.filter(|name| name.starts_with("MSUP_") && !TOLD.contains(name)).collect();
+    assert_eq!(others, Vec::<&str>::new());
+}
+
+/// Lists the descriptors of the shell, which has to be there after the list is.
+const LIST_DESCRIPTORS: &str = "ls /proc/$$/fd; :";
+
+/// The descriptors of a program started by this test itself: the standard streams, and what the
+/// caller of the tests passes on to everything.
+fn descriptors_of_any_program(sandbox: &Sandbox) -> String {
+    let output = run(sandbox.command("sh").args(["-c", LIST_DESCRIPTORS]));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn a_task_inherits_no_descriptor_of_the_machinery() {
+    let wanted = descriptors_of_any_program(&Sandbox::new());
+    assert_eq!(one_task(LIST_DESCRIPTORS), wanted);
+}
+
+#[test]
+fn a_shell_command_inherits_no_descriptor_of_the_machinery() {
     let sandbox = Sandbox::new();
-    let script = "echo {#} $MSUP_SEQ $PARALLEL_SEQ $MSUP_ATTEMPT; \
-                  [ {%} = $MSUP_SLOT ] && [ $PARALLEL_JOBSLOT -ge 1 ] && [ {%} -le 3 ] && \
-                  [ -n \"$MSUP_RUN\" ]";
-    let mut msup = sandbox.msup(["-q", "-k", "-j", "3", script, ":::", "a", "b", "c"]);
-    let output = run(&mut msup);
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "1 1 1 1\n2 2 2 1\n3 3 3 1\n");
+    let command = ["ls /proc/$$/fd; : {}", ":::", "value"];
+    assert_eq!(shown_text(&sandbox, &command, b""), descriptors_of_any_program(&sandbox));
+}
+
+#[test]
+fn a_task_among_many_inherits_no_descriptor_of_the_machinery() {
+    let sandbox = Sandbox::new();
+    let command = ["-P", "4", "--", "sh", "-c", LIST_DESCRIPTORS, "sh"];
+    let wanted = descriptors_of_any_program(&sandbox).repeat(50);
+    assert_eq!(shown_text(&sandbox, &command, &numbers(50)), wanted);
+}
+
+#[test]
+fn a_task_writes_its_errors_to_a_stream_of_its_own() {
+    let sandbox = Sandbox::new();
+    let script = "readlink /proc/$$/fd/1 /proc/$$/fd/2; :";
+    let output = run(&mut sandbox.msup(["--", "sh", "-c", script, "sh", ":::", "value"]));
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    let (out, err) = stdout.trim().split_once('\n').expect("two streams");
+    assert_ne!(out, err);
+}
+
+// The figures of a run.
+
+#[test]
+fn a_run_over_names_is_summed_up() {
+    let sandbox = Sandbox::new();
+    let command = ["-0", "--summary", "figures", "-P", "2", "--", "printf", "%s\\0"];
+    shown(&sandbox, &command, &nul_terminated(NAMES));
+    let figures = summary(&sandbox.path().join("figures"));
+    assert_eq!(figures["tasks"]["total"], NAMES.len());
+    assert_eq!(figures["tasks"]["succeeded"], NAMES.len());
+    assert_eq!(figures["tasks"]["failed"], 0);
+    assert_eq!(figures["exit_status"], 0);
+}
+
+#[test]
+fn every_token_is_back_when_tasks_failed() {
+    let sandbox = Sandbox::new();
+    let arguments = ["-P", "3", "--max-workers", "9", "--summary", "figures", "false"];
+    run_with_input(&mut sandbox.msup(arguments), &numbers(50));
+    let figures = summary(&sandbox.path().join("figures"));
+    assert_eq!(figures["tokens"]["idle_at_end"], 3, "{figures:#}");
 }
 
 #[test]
@@ -145,13 +561,4 @@ fn a_command_gets_a_clean_place() {
     assert_eq!(lines[5], "own group");
     let own = run(sandbox.command("sh").args(["-c", "ulimit -n"]));
     assert_eq!(lines[6].as_bytes(), own.stdout.trim_ascii());
-}
-
-#[test]
-fn values_come_from_files_too() {
-    let sandbox = Sandbox::new();
-    sandbox.file("list", b"a\nb");
-    let output = run(&mut sandbox.msup(["-k", "-q", "--summary", "s.json", "-a", "list", "echo"]));
-    assert_eq!(output.stdout, b"a\nb\n");
-    assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["total"], 2);
 }
