@@ -498,7 +498,7 @@ fn flags_that_make_no_sense_are_named() {
         (&["-j", "2", "--procs", "2", "true", ":::", "a"], &["--jobs", "--procs"]),
         (&["--max-workers", "99999999", "true", ":::", "a"], &["--max-workers", "limits"]),
         (&["--schedtrace", "0", "true", ":::", "a"], &["--schedtrace 0"]),
-        (&["--idle-timeout", "-1", "true", ":::", "a"], &["--idle-timeout"]),
+        (&["--idle-timeout=-1", "true", ":::", "a"], &["--idle-timeout -1"]),
     ];
     for (arguments, parts) in cases {
         assert_names(&refused(arguments), parts);

@@ -185,6 +185,9 @@ fn source(file: Option<PathBuf>, values: Option<Vec<OsString>>) -> Result<Source
     match (file, values) {
         (Some(_), Some(_)) => Err("-a and ':::' both give values: use one of them".into()),
         (Some(path), None) => match File::open(&path) {
+            Ok(file) if file.metadata().is_ok_and(|meta| meta.is_dir()) => {
+                Err(format!("-a {}: is a directory", path.display()))
+            }
             Ok(file) => Ok(Source::File(file, path)),
             Err(why) => Err(format!("-a {}: {why}", path.display())),
         },
