@@ -1,5 +1,6 @@
 //! Where everything stands in the segment. Offsets are frozen per [`LAYOUT_VERSION`].
 
+use crate::barrier;
 use crate::bits::Bits;
 use crate::line::Line;
 use crate::slot::WorkerSlot;
@@ -9,7 +10,7 @@ use crate::token::{TokenWord, Tokens};
 use crate::watch::Watch;
 
 /// Goes up whenever any offset, word or protocol step changes.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"msup-seg");
 const LINE: usize = 64;
@@ -100,6 +101,8 @@ pub struct Header {
     release: [AtomicU64; 2],
     sizes: [AtomicU32; 4],
     nofile: AtomicU64,
+    procs: AtomicU32,
+    heavy_side_asks: AtomicU32,
     watch: Lonely,
     armed: Lonely,
     head: Lonely,
@@ -144,7 +147,7 @@ pub enum Mismatch {
 impl Header {
     /// Writes the identity of a new segment. `release` is cut after 16 bytes; `nofile` is the soft
     /// limit on open files that commands shall get.
-    pub fn set_up(&self, sizes: Sizes, release: &str, nofile: u64) {
+    pub fn set_up(&self, sizes: Sizes, procs: u32, release: &str, nofile: u64) {
         let bytes = &release.as_bytes()[..release.len().min(16)];
         let mut padded = [0; 16];
         padded[..bytes.len()].copy_from_slice(bytes);
@@ -158,6 +161,8 @@ impl Header {
             word.store(number, Ordering::Relaxed);
         }
         self.nofile.store(nofile, Ordering::Relaxed);
+        self.procs.store(procs, Ordering::Relaxed);
+        self.heavy_side_asks.store(barrier::is_supported().into(), Ordering::Relaxed);
         self.layout_version.store(LAYOUT_VERSION, Ordering::Relaxed);
         self.magic.store(MAGIC, Ordering::Release);
     }
@@ -190,6 +195,12 @@ impl Header {
     #[must_use]
     pub fn nofile(&self) -> u64 {
         self.nofile.load(Ordering::Relaxed)
+    }
+
+    /// Whether the supervisor puts barriers into the workers, see [`crate::barrier`].
+    #[must_use]
+    pub fn heavy_side_asks(&self) -> bool {
+        self.heavy_side_asks.load(Ordering::Relaxed) != 0
     }
 
     /// The word that says whether the supervisor sleeps, for [`crate::bell::Bell`].
@@ -253,7 +264,7 @@ impl<'a> Shared<'a> {
         let cell_words = parts.cells.len() / parts.words.len().max(1);
         Shared {
             header: parts.header,
-            tokens: Tokens::new(parts.tokens),
+            tokens: Tokens::new(parts.tokens, &parts.header.procs),
             line: Line::new(parts.slots, Bits::new(parts.announced), Bits::new(parts.parked)),
             tasks: Tasks::new(parts.words, parts.cells, cell_words, &parts.header.head.0),
             done: Bits::new(parts.done),
@@ -269,8 +280,8 @@ mod tests {
     const SIZES: Sizes = Sizes { tokens: 6, workers: 200, tasks: 512, cell_bytes: 4096 };
 
     #[test]
-    fn offsets_of_version_1_are_frozen() {
-        assert_eq!(LAYOUT_VERSION, 1, "a new version gets its own golden numbers");
+    fn offsets_of_version_2_are_frozen() {
+        assert_eq!(LAYOUT_VERSION, 2, "a new version gets its own golden numbers");
         assert_eq!(
             Layout::of(SIZES),
             Ok(Layout {
@@ -303,14 +314,14 @@ mod tests {
     fn another_release_is_told_apart() {
         let header = Header::default();
         assert_eq!(header.check(None), Err(Mismatch::Foreign));
-        header.set_up(SIZES, "1.2.3", 1024);
+        header.set_up(SIZES, 2, "1.2.3", 1024);
         assert_eq!(header.check(None), Ok(SIZES));
         assert_eq!(header.check(Some("1.2.3")), Ok(SIZES));
         assert_eq!(
             header.check(Some("1.2.4")).map_err(|why| why.to_string()),
             Err("release 1.2.3, this program is 1.2.4".into())
         );
-        header.layout_version.store(2, Ordering::Relaxed);
-        assert_eq!(header.check(None), Err(Mismatch::Layout { found: 2 }));
+        header.layout_version.store(1, Ordering::Relaxed);
+        assert_eq!(header.check(None), Err(Mismatch::Layout { found: 1 }));
     }
 }

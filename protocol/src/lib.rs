@@ -10,6 +10,8 @@
 
 pub mod sync;
 
+pub mod barrier;
+
 pub mod packed;
 
 pub mod token;
@@ -27,6 +29,8 @@ pub mod watch;
 pub mod bell;
 
 pub mod task;
+
+pub mod grants;
 
 pub mod seat;
 

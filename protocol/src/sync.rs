@@ -1,10 +1,12 @@
 //! The only door to atomics and to the clock that stamps announcements: the real ones, or loom's model.
 
+pub use std::sync::atomic::compiler_fence;
+
 #[cfg(not(loom))]
-pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Stands where both sides of a Dekker pair rely on the single order of all SeqCst accesses. The
 /// accesses themselves are SeqCst, so nothing is left to do; but loom models SeqCst accesses as

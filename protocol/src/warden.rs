@@ -104,7 +104,7 @@ impl Sysmon {
                 Some(State::Blocked) => {
                     free += 1;
                     match shared.taker(at.seen.owner()) {
-                        Some(to) if unchanged_ns > 0 => {
+                        Some(to) if unchanged_ns > 0 || shared.has_lost_patience(to, now_ns) => {
                             look.retakes += retake(shared, park, at, to);
                         }
                         Some(_) => {}

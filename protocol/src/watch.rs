@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::barrier::heavy_side;
 use crate::park::Park;
 use crate::sync::{AtomicU32, Ordering, single_order};
 
@@ -38,9 +39,9 @@ impl<'a> Watch<'a> {
 
     /// Called after a token went to `Blocked`.
     pub fn token_blocked(self, park: &impl Park) {
-        // ORDERING: SeqCst. The word was changed, then this is read; sysmon writes this, then reads
-        // the words. One of them sees the other; pairs with `lie_down()`.
-        single_order();
+        // ORDERING: SeqCst. The word was changed, `LightSide::pass()` stands between, then this is read;
+        // sysmon writes this, then reads the words. One of them sees the other; pairs with
+        // `lie_down()`.
         if self.word.load(Ordering::SeqCst) == ALL_IN_USE {
             self.rouse(park);
         }
@@ -75,6 +76,8 @@ impl<'a> Watch<'a> {
     pub fn lie_down(self, quiet: Quiet) {
         // ORDERING: SeqCst, see `token_blocked()`.
         self.word.store(quiet as u32, Ordering::SeqCst);
+        // A token that was blocked just now may still be on its way to memory.
+        heavy_side();
     }
 
     /// sysmon changed its mind.

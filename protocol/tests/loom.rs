@@ -8,7 +8,7 @@ use std::time::Duration;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use msup_protocol::layout::{Header, Parts, Shared};
+use msup_protocol::layout::{Header, Parts, Shared, Sizes};
 use msup_protocol::park::Park;
 use msup_protocol::seat::{Next, Seat};
 use msup_protocol::slot::WorkerSlot;
@@ -29,11 +29,18 @@ struct World {
     wakes: Condvar,
 }
 
+fn header(tokens: usize) -> Header {
+    let header = Header::default();
+    let sizes = Sizes { tokens: 1, workers: 1, tasks: 1, cell_bytes: 64 };
+    header.set_up(sizes, tokens as u32, "model", 0);
+    header
+}
+
 impl World {
     fn new(tokens: usize, workers: usize) -> Arc<World> {
         let zeros = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         Arc::new(World {
-            header: Header::default(),
+            header: header(tokens),
             tokens: (0..tokens).map(|_| TokenWord::new(State::Idle)).collect(),
             slots: (0..workers).map(|_| WorkerSlot::default()).collect(),
             announced: zeros(1),
@@ -167,7 +174,7 @@ fn a_blocked_token_is_retaken_for_who_waits() {
             let _ = sysmon.look(&third.shared(), &&*third, 1_000_000);
         });
         let seat = world.seat(0);
-        let away = seat.enter(held).expect("ours");
+        let away = seat.enter_lazily(held);
         let held = seat.exit(Some(away));
         seat.release(held).expect("ours");
         sysmon.join().expect("no panics");
@@ -200,26 +207,35 @@ fn sysmon_until_it_retakes(world: &Arc<World>) {
                 shared.watch.get_up();
             }
         }
+        // The pause between two looks.
+        thread::yield_now();
     }
 }
 
+/// A parked worker cannot help itself: only sysmon can bring it the blocked token.
 #[test]
 fn sysmon_is_kicked_from_every_side() {
     model(|| {
         let world = World::new(1, 2);
         let held = world.shared().tokens.acquire(0).expect("idle");
         let other = Arc::clone(&world);
-        let waiter = thread::spawn(move || {
-            let seat = other.seat(1);
-            let held = seat.exit(None);
+        let parked = thread::spawn(move || {
+            let mut seat = other.seat(1);
+            let Ok(Next::Run(held, claim)) = seat.next_task(None, &|| false) else {
+                panic!("nobody tells it to leave");
+            };
+            assert!(other.shared().tasks.complete(1, claim));
             seat.release(held).expect("ours");
         });
         let third = Arc::clone(&world);
         let sysmon = thread::spawn(move || sysmon_until_it_retakes(&third));
-        let seat = world.seat(0);
-        // It blocks for ever: only sysmon can help the waiter.
-        let _away = seat.enter(held).expect("ours");
-        waiter.join().expect("no panics");
+        let shared = world.shared();
+        assert!(shared.tasks.publish(0).is_some());
+        shared.pass_on(&&*world, None);
+        shared.watch.token_wanted(&&*world);
+        // It blocks for ever.
+        let _away = world.seat(0).enter_lazily(held);
+        parked.join().expect("no panics");
         sysmon.join().expect("no panics");
         world.assert_all_idle();
     });
@@ -294,10 +310,10 @@ fn die(world: &World, how: Death) {
     let Some(held) = shared.tokens.acquire(0) else { return };
     match how {
         Death::Holding => std::mem::forget(held),
-        Death::Blocked => drop(shared.tokens.enter(0, held).expect("ours")),
-        Death::ReleasedNotGranted => drop(shared.tokens.release(held).expect("ours")),
+        Death::Blocked => drop(shared.tokens.enter(0, held)),
+        Death::ReleasedNotGranted => drop(shared.tokens.release(held)),
         Death::GrantedNotWoken => match shared.taker(Some(0)) {
-            Some(to) => shared.tokens.hand_off(held, to).expect("ours"),
+            Some(to) => assert_eq!(shared.tokens.hand_off(held, to), Ok(true)),
             None => std::mem::forget(held),
         },
         Death::AnnouncedNotAsleep => {}

@@ -93,7 +93,7 @@ impl<'h, 'a> Back<'h, 'a> {
     fn enter(hold: &'h mut Hold<'a>, long: bool) -> Back<'h, 'a> {
         let away = hold.token.take().and_then(|token| {
             let entered =
-                if long { hold.seat.enter_long(token) } else { hold.seat.enter(token).map(Some) };
+                if long { hold.seat.enter_eagerly(token) } else { hold.seat.enter(token) };
             entered.unwrap_or_else(leave)
         });
         Back { hold, away }

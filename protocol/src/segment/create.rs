@@ -83,7 +83,7 @@ fn set_up(segment: &Segment, procs: u32, release: &str, nofile: u64) {
         slot.set_status(Status::Vacant);
     }
     let header: &Header = shared.header;
-    header.set_up(segment.sizes, release, nofile);
+    header.set_up(segment.sizes, procs, release, nofile);
 }
 
 /// Removes segments whose creator died in the instant between naming and unnaming them. Returns how

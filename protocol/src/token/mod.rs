@@ -9,6 +9,7 @@ mod word;
 pub use word::{Snapshot, State, TokenWord};
 
 use crate::packed::WorkerId;
+use crate::sync::{AtomicU32, Ordering};
 
 /// A token in the caller's hand: its word is `Running(me)`.
 #[must_use = "a token that is dropped without a verb stays Running for ever"]
@@ -79,17 +80,60 @@ impl Census {
     }
 }
 
+/// What became of a token that was let go.
+#[must_use = "an idle token is passed on to whoever wants it"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freed {
+    /// It is idle: pass it on.
+    Idle(Sighting),
+    /// There are fewer tokens than there were: it is out of use. Nothing to do.
+    Retired,
+}
+
 /// All token words of a segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Tokens<'a> {
     words: &'a [TokenWord],
+    /// How many of them are in use: the words from this index on are retired as they are let go.
+    procs: &'a AtomicU32,
 }
 
 impl<'a> Tokens<'a> {
     /// The verbs over these words.
     #[must_use]
-    pub fn new(words: &'a [TokenWord]) -> Tokens<'a> {
-        Tokens { words }
+    pub fn new(words: &'a [TokenWord], procs: &'a AtomicU32) -> Tokens<'a> {
+        Tokens { words, procs }
+    }
+
+    /// How many tokens are to be in use.
+    #[must_use]
+    pub fn procs(self) -> u32 {
+        self.procs.load(Ordering::Relaxed)
+    }
+
+    /// The supervisor's: from now on this many tokens are in use, at most as many as there are words.
+    /// Words that are in use beyond it are retired as they are let go. Call [`Tokens::settle`] next.
+    pub fn set_procs(self, procs: u32) {
+        // ORDERING: Relaxed. Who reads it late lets a word go to the wrong state; `settle()` repairs it.
+        self.procs.store(procs.clamp(1, self.words.len() as u32), Ordering::Relaxed);
+    }
+
+    /// The supervisor's, at every look: retires idle words beyond `procs`, restores retired ones
+    /// below (`retire` and `restore`). Returns whether words became idle: pass them on.
+    pub fn settle(self) -> bool {
+        let mut restored = false;
+        for at in self.sight() {
+            match (at.seen.state(), self.is_beyond(at.index)) {
+                (Some(State::Idle), true) => {
+                    let _ = self.take(at, State::Retired, 0);
+                }
+                (Some(State::Retired), false) => {
+                    restored |= self.take(at, State::Idle, 0).is_some();
+                }
+                _ => {}
+            }
+        }
+        restored
     }
 
     /// How many words there are, `Retired` ones included.
@@ -135,18 +179,16 @@ impl<'a> Tokens<'a> {
     #[must_use]
     pub fn acquire(self, me: WorkerId) -> Option<Held> {
         self.sight()
-            .filter(|at| at.seen.state() == Some(State::Idle))
+            .filter(|at| at.seen.state() == Some(State::Idle) && !self.is_beyond(at.index))
             .find_map(|at| self.take(at, State::Running, me))
             .map(|at| Held { index: at.index, seen: at.seen })
     }
 
-    /// `enter`: Running(me) → Blocked(me).
-    ///
-    /// # Errors
-    /// [`Revoked`] when the word is no longer the caller's.
-    pub fn enter(self, me: WorkerId, held: Held) -> Result<Away, Revoked> {
-        self.own(held.index, held.seen, State::Blocked, me)
-            .map(|seen| Away { index: held.index, seen })
+    /// `enter`: Running(me) → Blocked(me). Nobody else may change a running word of a living worker, so
+    /// this cannot fail. Afterwards the caller looks whether sysmon wants to know.
+    pub fn enter(self, me: WorkerId, held: Held) -> Away {
+        let Held { index, seen } = held;
+        Away { index, seen: self.words[usize::from(index)].block(seen, me) }
     }
 
     /// `exit`, fast path: Blocked(me) → Running(me). `None` when somebody took the token meanwhile.
@@ -165,12 +207,16 @@ impl<'a> Tokens<'a> {
         self.take(at, State::Running, me).map(|at| Held { index: at.index, seen: at.seen })
     }
 
-    /// `hand_off`: Running(me) → Granted(to). The caller wakes `to` next.
+    /// `hand_off`: Running(me) → Granted(to). True: the caller wakes `to` next. False: there are fewer
+    /// tokens than there were, and this one was retired instead.
     ///
     /// # Errors
     /// [`Revoked`] when the word is no longer the caller's.
-    pub fn hand_off(self, held: Held, to: WorkerId) -> Result<(), Revoked> {
-        self.own(held.index, held.seen, State::Granted, to).map(drop)
+    pub fn hand_off(self, held: Held, to: WorkerId) -> Result<bool, Revoked> {
+        if self.is_beyond(held.index) {
+            return self.own(held.index, held.seen, State::Retired, 0).map(|_| false);
+        }
+        self.own(held.index, held.seen, State::Granted, to).map(|_| true)
     }
 
     /// `accept`: Granted(me) → Running(me), on the first word granted to the caller.
@@ -182,28 +228,26 @@ impl<'a> Tokens<'a> {
             .map(|at| Held { index: at.index, seen: at.seen })
     }
 
-    /// `decline`: Granted(me) → Idle, on the first word granted to the caller. The caller passes the
-    /// idle word on.
-    #[must_use]
-    pub fn decline(self, me: WorkerId) -> Option<Sighting> {
-        self.sight()
-            .filter(|at| at.seen.is(State::Granted, me))
-            .find_map(|at| self.take(at, State::Idle, 0))
+    /// `decline`: Granted(me) → Idle, on the first word granted to the caller.
+    pub fn decline(self, me: WorkerId) -> Option<Freed> {
+        self.sight().filter(|at| at.seen.is(State::Granted, me)).find_map(|at| self.free(at))
     }
 
-    /// `release`: Running(me) → Idle. The caller passes the idle word on.
+    /// `release`: Running(me) → Idle.
     ///
     /// # Errors
     /// [`Revoked`] when the word is no longer the caller's.
-    pub fn release(self, held: Held) -> Result<Sighting, Revoked> {
-        self.own(held.index, held.seen, State::Idle, 0)
-            .map(|seen| Sighting { index: held.index, seen })
+    pub fn release(self, held: Held) -> Result<Freed, Revoked> {
+        let Held { index, seen } = held;
+        self.free(Sighting { index, seen }).ok_or(Revoked { index })
     }
 
     /// `grant`: Idle → Granted(to). The caller wakes `to` next. False when the word has changed.
     #[must_use]
     pub fn grant(self, at: Sighting, to: WorkerId) -> bool {
-        at.seen.state() == Some(State::Idle) && self.take(at, State::Granted, to).is_some()
+        at.seen.state() == Some(State::Idle)
+            && !self.is_beyond(at.index)
+            && self.take(at, State::Granted, to).is_some()
     }
 
     /// `retake`: Blocked(other) → Granted(to). The caller wakes `to` next. False when it has changed.
@@ -234,16 +278,15 @@ impl<'a> Tokens<'a> {
         at.seen.state() == Some(State::Idle) && self.take(at, State::Foreign, to).is_some()
     }
 
-    /// `discharge`: Foreign(w) → Idle. The caller passes the idle word on.
-    #[must_use]
-    pub fn discharge(self, at: Sighting) -> Option<Sighting> {
-        (at.seen.state() == Some(State::Foreign)).then(|| self.take(at, State::Idle, 0))?
+    /// `discharge`: Foreign(w) → Idle. `None` when the word has changed.
+    pub fn discharge(self, at: Sighting) -> Option<Freed> {
+        (at.seen.state() == Some(State::Foreign)).then(|| self.free(at))?
     }
 
-    /// `revoke`: Granted(w) → Idle. The supervisor's, when w is vacant or slow to take it up.
-    #[must_use]
-    pub fn revoke(self, at: Sighting) -> Option<Sighting> {
-        (at.seen.state() == Some(State::Granted)).then(|| self.take(at, State::Idle, 0))?
+    /// `revoke`: Granted(w) → Idle. The supervisor's, when w is vacant or slow to take it up. `None`
+    /// when the word has changed.
+    pub fn revoke(self, at: Sighting) -> Option<Freed> {
+        (at.seen.state() == Some(State::Granted)).then(|| self.free(at))?
     }
 
     /// `reclaim`: any(dead) → Idle, on every word of a worker whose death is confirmed. Returns how
@@ -255,22 +298,10 @@ impl<'a> Tokens<'a> {
             // slot late (Granted): both end after a bounded number of rounds, since nobody new reads
             // the slot's announcement any more.
             while let Some(at) = self.sighted(index).filter(|at| at.seen.owner() == Some(dead)) {
-                reclaimed += u32::from(self.take(at, State::Idle, 0).is_some());
+                reclaimed += u32::from(self.free(at).is_some());
             }
         }
         reclaimed
-    }
-
-    /// `retire`: Idle → Retired: one token fewer. False when the word is not idle any more.
-    #[must_use]
-    pub fn retire(self, at: Sighting) -> bool {
-        at.seen.state() == Some(State::Idle) && self.take(at, State::Retired, 0).is_some()
-    }
-
-    /// `restore`: Retired → Idle: one token more. The caller passes the idle word on.
-    #[must_use]
-    pub fn restore(self, at: Sighting) -> Option<Sighting> {
-        (at.seen.state() == Some(State::Retired)).then(|| self.take(at, State::Idle, 0))?
     }
 
     /// One word as it is now; `None` when there is no such index.
@@ -278,6 +309,18 @@ impl<'a> Tokens<'a> {
     pub fn sighted(self, index: u16) -> Option<Sighting> {
         let seen = self.words.get(usize::from(index))?.load();
         Some(Sighting { index, seen })
+    }
+
+    fn is_beyond(self, index: u16) -> bool {
+        u32::from(index) >= self.procs()
+    }
+
+    /// Lets a word go: to `Idle`, or out of use. `None` when it has changed.
+    fn free(self, at: Sighting) -> Option<Freed> {
+        if self.is_beyond(at.index) {
+            return self.take(at, State::Retired, 0).map(|_| Freed::Retired);
+        }
+        self.take(at, State::Idle, 0).map(Freed::Idle)
     }
 
     fn take(self, at: Sighting, state: State, owner: WorkerId) -> Option<Sighting> {
@@ -303,17 +346,17 @@ impl<'a> Tokens<'a> {
 mod tests {
     use super::*;
 
-    fn words(n: usize) -> Vec<TokenWord> {
-        (0..n).map(|_| TokenWord::new(State::Idle)).collect()
+    fn tokens(n: u32) -> Tokens<'static> {
+        let words: Vec<TokenWord> = (0..n).map(|_| TokenWord::new(State::Idle)).collect();
+        Tokens::new(words.leak(), Box::leak(Box::new(AtomicU32::new(n))))
     }
 
     #[test]
     fn one_token_has_one_holder() {
-        let words = words(1);
-        let tokens = Tokens::new(&words);
+        let tokens = tokens(1);
         let held = tokens.acquire(1).expect("it is idle");
         assert_eq!(tokens.acquire(2), None);
-        let at = tokens.release(held).expect("it is ours");
+        let Freed::Idle(at) = tokens.release(held).expect("it is ours") else { panic!("in use") };
         assert!(tokens.grant(at, 2));
         assert_eq!(tokens.acquire(1), None, "granted is not idle");
         assert!(tokens.accept(2).is_some());
@@ -321,12 +364,11 @@ mod tests {
 
     #[test]
     fn a_blocked_token_goes_back_or_on() {
-        let words = words(1);
-        let tokens = Tokens::new(&words);
+        let tokens = tokens(1);
         let held = tokens.acquire(1).expect("idle");
-        let away = tokens.enter(1, held).expect("ours");
+        let away = tokens.enter(1, held);
         let held = tokens.exit(1, away).expect("nobody wanted it");
-        let away = tokens.enter(1, held).expect("ours");
+        let away = tokens.enter(1, held);
         let at = tokens.sighted(0).expect("one word");
         assert!(tokens.retake(at, 2));
         assert_eq!(tokens.exit(1, away), None);
@@ -335,10 +377,9 @@ mod tests {
 
     #[test]
     fn a_stolen_token_is_lost_to_its_owner() {
-        let words = words(1);
-        let tokens = Tokens::new(&words);
+        let tokens = tokens(1);
         let held = tokens.acquire(1).expect("idle");
-        let away = tokens.enter(1, held).expect("ours");
+        let away = tokens.enter(1, held);
         let at = tokens.sighted(0).expect("one word");
         let stolen = tokens.steal(2, at).expect("still blocked");
         assert_eq!(tokens.exit(1, away), None);
@@ -347,11 +388,10 @@ mod tests {
 
     #[test]
     fn the_dead_give_everything_back() {
-        let words = words(4);
-        let tokens = Tokens::new(&words);
+        let tokens = tokens(4);
         let running = tokens.acquire(7).expect("idle");
         let blocked = tokens.acquire(7).expect("idle");
-        let blocked = tokens.enter(7, blocked).expect("ours");
+        let blocked = tokens.enter(7, blocked);
         let at = tokens.sighted(2).expect("a word");
         assert!(tokens.grant(at, 7));
         let at = tokens.sighted(3).expect("a word");
@@ -365,13 +405,30 @@ mod tests {
 
     #[test]
     fn fewer_and_more_tokens() {
-        let words = words(2);
-        let tokens = Tokens::new(&words);
+        let tokens = tokens(3);
+        let held: Vec<Held> = (0..3).map(|me| tokens.acquire(me).expect("idle")).collect();
+        let [first, second, third] = <[Held; 3]>::try_from(held).expect("three");
+        tokens.set_procs(1);
+        assert!(!tokens.settle());
+        assert_eq!(tokens.census().running, 3, "who uses one keeps it");
+        assert_eq!(tokens.hand_off(second, 9), Ok(false), "until it lets go");
+        assert_eq!(tokens.release(third), Ok(Freed::Retired));
+        assert_eq!(tokens.hand_off(first, 9), Ok(true));
+        assert_eq!((tokens.census().live, tokens.census().granted), (1, 1));
+        tokens.set_procs(9);
+        assert!(tokens.settle());
+        assert_eq!((tokens.census().live, tokens.census().idle), (3, 2), "there are no more words");
+    }
+
+    #[test]
+    fn an_idle_word_beyond_is_nobodys_until_it_is_retired() {
+        let tokens = tokens(2);
+        tokens.set_procs(1);
         let at = tokens.sighted(1).expect("a word");
-        assert!(tokens.retire(at));
-        assert_eq!((tokens.census().live, tokens.len()), (1, 2));
-        let at = tokens.sighted(1).expect("a word");
-        assert!(tokens.restore(at).is_some());
-        assert_eq!(tokens.census().idle, 2);
+        assert!(!tokens.grant(at, 5));
+        assert!(tokens.acquire(5).is_some());
+        assert_eq!(tokens.acquire(6), None);
+        assert!(!tokens.settle());
+        assert_eq!(tokens.census().live, 1);
     }
 }

@@ -123,6 +123,16 @@ impl TokenWord {
             .map(|_| next)
     }
 
+    /// Running(owner) → Blocked(owner), by the owner, who alone may change it then: so a store will do.
+    /// Returns the new sight.
+    pub(crate) fn block(&self, seen: Snapshot, owner: WorkerId) -> Snapshot {
+        let next = seen.next(State::Blocked, owner);
+        // ORDERING: Release, for whoever takes the token and so acquires what its owner wrote; pairs
+        // with `change()`. Whether somebody needs to be told is read after `LightSide::pass()`.
+        self.0.store(next.0.raw(), Ordering::Release);
+        next
+    }
+
     /// Overwrites the word while nobody else can see it: before the first worker is spawned.
     #[cfg(feature = "create")]
     pub(crate) fn set_up(&self, state: State) {

@@ -1,0 +1,115 @@
+//! Around a blocking call: letting the token go, and coming back.
+
+use std::time::Duration;
+
+use super::Seat;
+use crate::packed::WorkerId;
+use crate::park::Park;
+use crate::slot::count;
+use crate::sync::now_ns;
+use crate::token::{Away, Charged, Held, Revoked};
+
+/// A call that was over sooner was not worth a hand-over. Nobody takes a token sooner either.
+const SHORT: Duration = Duration::from_micros(20);
+
+/// How old a waiter must be for `checkpoint()` to yield to it.
+const YIELD_AFTER: Duration = Duration::from_millis(10);
+
+impl<P: Park> Seat<'_, P> {
+    /// Lets the token go for a blocking call, lazily or eagerly, whichever this worker's last calls
+    /// speak for. `None` when it was handed over.
+    ///
+    /// # Errors
+    /// [`Revoked`]: leave at once.
+    pub fn enter(&self, held: Held) -> Result<Option<Away>, Revoked> {
+        if self.is_eager.get() {
+            self.enter_eagerly(held)
+        } else {
+            Ok(Some(self.enter_lazily(held)))
+        }
+    }
+
+    /// Leaves the token behind: it stays ours unless somebody wants it. A store and a load.
+    pub fn enter_lazily(&self, held: Held) -> Away {
+        let away = self.shared.tokens.enter(self.me, held);
+        // CRASH: enter_before_kick. Blocked(dead): reclaimed on the reap, which kicks sysmon too.
+        self.light_side.pass();
+        self.shared.watch.token_blocked(&self.park);
+        away
+    }
+
+    /// Gives the token straight to somebody who wants it, else leaves it behind. `None` when it was
+    /// handed over, or is out of use.
+    ///
+    /// # Errors
+    /// [`Revoked`]: leave at once.
+    pub fn enter_eagerly(&self, held: Held) -> Result<Option<Away>, Revoked> {
+        let Some(to) = self.shared.taker(Some(self.me)) else {
+            return Ok(Some(self.enter_lazily(held)));
+        };
+        self.hand_off(held, to)?;
+        self.handed_at_ns.set(now_ns());
+        Ok(None)
+    }
+
+    /// Comes back from a blocking call: with the same token, or in line for another.
+    ///
+    /// A token that somebody took meanwhile speaks for handing it over next time, which saves whoever
+    /// waits the time until it is noticed. A call that turns out short after a hand-over speaks
+    /// against.
+    pub fn exit(&self, away: Option<Away>) -> Held {
+        let Some(away) = away else {
+            let away_ns = now_ns().saturating_sub(self.handed_at_ns.get());
+            self.is_eager.set(away_ns >= SHORT.as_nanos() as u64);
+            return self.wait_for_token();
+        };
+        if let Some(held) = self.shared.tokens.exit(self.me, away) {
+            count(&self.slot.counters.fast_exits, 1);
+            return held;
+        }
+        self.is_eager.set(true);
+        self.wait_for_token()
+    }
+
+    /// Starts to run a command on the token.
+    ///
+    /// # Errors
+    /// [`Revoked`]: leave at once.
+    pub fn begin_foreign(&self, held: Held) -> Result<Charged, Revoked> {
+        self.shared.tokens.begin_foreign(self.me, held)
+    }
+
+    /// The command has ended: back to the token, or in line for another.
+    pub fn end_foreign(&self, charged: Charged) -> Held {
+        self.shared.tokens.end_foreign(self.me, charged).unwrap_or_else(|| self.wait_for_token())
+    }
+
+    /// In a long computation: yields the token to somebody who has waited for more than 10 ms in the
+    /// middle of a task, and takes the next one.
+    ///
+    /// # Errors
+    /// [`Revoked`]: leave at once.
+    pub fn checkpoint(&self, held: Held) -> Result<Held, Revoked> {
+        if !self.shared.line.somebody_waits() {
+            return Ok(held);
+        }
+        let Some(waiter) = self.shared.line.oldest() else { return Ok(held) };
+        if now_ns().saturating_sub(waiter.since_ns) < YIELD_AFTER.as_nanos() as u64 {
+            return Ok(held);
+        }
+        self.hand_off(held, waiter.worker)?;
+        Ok(self.wait_for_token())
+    }
+
+    /// Hands the token to `to`, unless there are fewer tokens than there were.
+    pub(super) fn hand_off(&self, held: Held, to: WorkerId) -> Result<(), Revoked> {
+        if !self.shared.tokens.hand_off(held, to)? {
+            return Ok(());
+        }
+        // CRASH: hand_off_before_wake. Granted(to), asleep: woken on the reap.
+        self.shared.line.wake(&self.park, to);
+        self.shared.watch.token_granted(&self.park);
+        count(&self.slot.counters.handoffs, 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Waiting for a token in the middle of a task.
+
+use std::time::Duration;
+
+use super::Seat;
+use crate::park::Park;
+use crate::slot::count;
+use crate::sync::now_ns;
+use crate::token::{Held, Sighting, State};
+
+/// A waiter looks again after this long even if nobody wakes it: a belt, never relied on.
+const WAIT_AT_MOST: Duration = Duration::from_millis(100);
+
+/// A token that was left behind for this long is not coming back at once: whoever waits may take it.
+/// Go's sysmon looks twice this far apart before it takes a P out of a system call.
+const STEAL_AFTER: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 20 });
+
+/// A blocked token that a waiter keeps an eye on.
+#[derive(Clone, Copy)]
+struct Prey {
+    at: Sighting,
+    since_ns: u64,
+}
+
+impl<P: Park> Seat<'_, P> {
+    /// Takes a token as soon as there is one: granted, idle, or stolen out of somebody's blocking call.
+    pub(super) fn wait_for_token(&self) -> Held {
+        let since_ns = now_ns();
+        let mut prey = None;
+        let mut nap = STEAL_AFTER;
+        let held = loop {
+            // The park word is read before anything else: what changes after it ends the sleep.
+            let seen = self.slot.park.load(crate::sync::Ordering::SeqCst);
+            if let Some(held) = self.take_a_token(since_ns, &mut prey) {
+                break held;
+            }
+            // Asked every time: sysmon passes over a worker that was too slow to take up a grant.
+            if !self.shared.line.is_announced(self.me) {
+                self.shared.line.announce(self.me, since_ns);
+                // CRASH: announced_before_rescan. A stale announcement: cleared on the reap.
+                self.shared.watch.token_wanted(&self.park);
+                continue;
+            }
+            // sysmon is on the same trail; but on a busy machine it may come late. Ever longer naps,
+            // so that many who wait do not keep the machine busy.
+            let timeout = if prey.is_some() { nap } else { WAIT_AT_MOST };
+            nap = (nap * 2).min(WAIT_AT_MOST);
+            self.park.wait(&self.slot.park, seen, timeout);
+        };
+        self.shared.line.withdraw(self.me);
+        // CRASH: withdrawn_before_decline. Granted(dead): reclaimed on the reap.
+        self.decline_all();
+        count(&self.slot.counters.slow_exits, 1);
+        count(&self.slot.counters.wait_ns, now_ns().saturating_sub(since_ns));
+        held
+    }
+
+    fn take_a_token(&self, since_ns: u64, prey: &mut Option<Prey>) -> Option<Held> {
+        let tokens = self.shared.tokens;
+        if let Some(held) = tokens.accept(self.me) {
+            return Some(held);
+        }
+        let now_ns = now_ns();
+        if !self.shared.may_go_first(self.me, since_ns, now_ns) {
+            // Whoever let an idle one lie did so for somebody older.
+            self.shared.pass_on(&self.park, None);
+            *prey = None;
+            return tokens.accept(self.me);
+        }
+        tokens.acquire(self.me).or_else(|| self.steal(now_ns, prey))
+    }
+
+    /// Takes a token out of a blocking call that has lasted since it was first seen.
+    fn steal(&self, now_ns: u64, prey: &mut Option<Prey>) -> Option<Held> {
+        let tokens = self.shared.tokens;
+        let same = prey.filter(|prey| tokens.sighted(prey.at.index) == Some(prey.at));
+        if let Some(prey) = same
+            && now_ns.saturating_sub(prey.since_ns) >= STEAL_AFTER.as_nanos() as u64
+            && let Some(held) = tokens.steal(self.me, prey.at)
+        {
+            count(&self.slot.counters.steals, 1);
+            return Some(held);
+        }
+        *prey = same.or_else(|| {
+            let mut blocked = tokens.sight();
+            let at = blocked.find(|at| at.seen.state() == Some(State::Blocked))?;
+            Some(Prey { at, since_ns: now_ns })
+        });
+        None
+    }
+}
