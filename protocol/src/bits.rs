@@ -1,6 +1,6 @@
 //! Bitmaps in shared memory: hints about which of many slots are worth a look.
 
-use crate::sync::{AtomicU64, Ordering, single_order};
+use crate::sync::{AtomicU64, Ordering};
 
 /// A set of small numbers. A bit may be stale: whoever acts on it checks the slot it points at.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,6 @@ impl<'a> Bits<'a> {
         if let Some(word) = self.words.get(usize::from(member) / 64) {
             // ORDERING: SeqCst. The first half of both Dekker pairs of a waiter and of a completion;
             // pairs with `TokenWord::load()` of a rescan and with the loads in `iter()`.
-            single_order();
             word.fetch_or(1 << (member % 64), Ordering::SeqCst);
         }
     }
@@ -35,7 +34,6 @@ impl<'a> Bits<'a> {
     pub fn clear(self, member: u16) {
         if let Some(word) = self.words.get(usize::from(member) / 64) {
             // ORDERING: SeqCst, so that a grant made before it is seen by the declines after it.
-            single_order();
             word.fetch_and(!(1 << (member % 64)), Ordering::SeqCst);
         }
     }
@@ -44,7 +42,6 @@ impl<'a> Bits<'a> {
     #[must_use]
     pub fn has(self, member: u16) -> bool {
         // ORDERING: SeqCst, see `iter()`.
-        single_order();
         self.words
             .get(usize::from(member) / 64)
             .is_some_and(|word| word.load(Ordering::SeqCst) >> (member % 64) & 1 == 1)
@@ -54,7 +51,6 @@ impl<'a> Bits<'a> {
     #[must_use]
     pub fn any(self) -> bool {
         // ORDERING: SeqCst, see `iter()`.
-        single_order();
         self.words.iter().any(|word| word.load(Ordering::SeqCst) != 0)
     }
 
@@ -67,7 +63,6 @@ impl<'a> Bits<'a> {
     /// The members, ascending, as each word is reached.
     pub fn iter(self) -> impl Iterator<Item = u16> + 'a {
         // ORDERING: SeqCst. The second half of a releaser's Dekker pair; pairs with `set()`.
-        single_order();
         self.drain_with(|word| word.load(Ordering::SeqCst))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::crash;
 use crate::layout::Shared;
 use crate::packed::WorkerId;
 use crate::park::Park;
@@ -21,6 +22,7 @@ impl Shared<'_> {
             if self.tokens.grant(at, to) {
                 granted += 1;
                 // CRASH: grant_before_wake. Granted(to), asleep: woken on the reap.
+                crash::point("grant_before_wake");
                 self.line.wake(park, to);
                 self.watch.token_granted(park);
             }

@@ -15,6 +15,8 @@ pub struct Kin {
     pub group: i32,
     /// Whether it has ended and waits to be reaped.
     pub ended: bool,
+    /// Whether it is stopped, or in a wait that nothing interrupts: it makes no progress by itself.
+    pub stuck: bool,
     /// When it started, in clock ticks since boot: with the pid, its identity.
     pub start: u64,
 }
@@ -112,7 +114,8 @@ fn parse(stat: &[u8]) -> Option<Kin> {
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let start = fields.nth(16)?.parse().ok()?;
-    Some(Kin { pid, parent, group, ended: matches!(state, "Z" | "X"), start })
+    let (ended, stuck) = (matches!(state, "Z" | "X"), matches!(state, "T" | "t" | "D"));
+    Some(Kin { pid, parent, group, ended, stuck, start })
 }
 
 #[cfg(test)]
@@ -122,7 +125,7 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
         let stat = b"42 (a) R (b) S 7 40 40 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 1\n";
-        let kin = Kin { pid: 42, parent: 7, group: 40, ended: false, start: 987_654 };
+        let kin = Kin { pid: 42, parent: 7, group: 40, ended: false, stuck: false, start: 987_654 };
         assert_eq!(parse(stat), Some(kin));
         assert_eq!(parse(b"42 (torn"), None);
         assert_eq!(parse(b""), None);

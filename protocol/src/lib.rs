@@ -12,6 +12,8 @@ pub mod sync;
 
 pub mod barrier;
 
+pub mod crash;
+
 pub mod packed;
 
 pub mod token;

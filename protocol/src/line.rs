@@ -5,6 +5,7 @@
 //! is ready. Announcements are hints: a grant to somebody who no longer waits is declined by it.
 
 use crate::bits::Bits;
+use crate::crash;
 use crate::packed::WorkerId;
 use crate::park::Park;
 use crate::slot::WorkerSlot;
@@ -140,6 +141,8 @@ impl<'a> Line<'a> {
             // ORDERING: SeqCst; pairs with the load of the park word before a rescan. Either the
             // sleeper's futex wait sees the new value, or its rescan sees what was changed before.
             slot.park.fetch_add(1, Ordering::SeqCst);
+            // CRASH: bump_before_wake. Asleep on a word that has changed: woken on the reap.
+            crash::point("bump_before_wake");
             park.wake(&slot.park);
         }
     }

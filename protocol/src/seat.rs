@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::barrier::LightSide;
+use crate::crash;
 use crate::layout::Shared;
 use crate::packed::WorkerId;
 use crate::park::Park;
@@ -110,6 +111,7 @@ impl<'a, P: Park> Seat<'a, P> {
             let seen = self.slot.park.load(Ordering::SeqCst);
             self.shared.line.park(self.me);
             // CRASH: parked_before_rescan. A stale parked bit: cleared on the reap.
+            crash::point("parked_before_rescan");
             held = self.shared.tokens.accept(self.me).or_else(|| self.start_on_idle());
             if held.is_none() {
                 if leaving() || self.slot.told_to_leave() {
@@ -121,6 +123,8 @@ impl<'a, P: Park> Seat<'a, P> {
                 held = self.shared.tokens.accept(self.me);
             }
             self.shared.line.unpark(self.me);
+            // CRASH: unparked_before_decline. Running(dead) or Granted(dead): reclaimed on the reap.
+            crash::point("unparked_before_decline");
             self.decline_all();
         }
     }
@@ -132,6 +136,7 @@ impl<'a, P: Park> Seat<'a, P> {
     pub fn release(&self, held: Held) -> Result<(), Revoked> {
         if let Freed::Idle(_) = self.shared.tokens.release(held)? {
             // CRASH: release_before_grant. Idle with somebody waiting: granted on the reap.
+            crash::point("release_before_grant");
             self.shared.pass_on(&self.park, Some(self.me));
         }
         Ok(())

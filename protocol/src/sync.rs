@@ -6,16 +6,13 @@ pub use std::sync::atomic::compiler_fence;
 pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub mod model;
 
-/// Stands where both sides of a Dekker pair rely on the single order of all SeqCst accesses. The
-/// accesses themselves are SeqCst, so nothing is left to do; but loom models SeqCst accesses as
-/// acquire and release only, and needs a fence to see that order.
-#[inline]
-pub(crate) fn single_order() {
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
-}
+#[cfg(loom)]
+pub use loom::sync::atomic::fence;
+
+#[cfg(loom)]
+pub use model::{AtomicU32, AtomicU64, Ordering};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: the same clock in every process of the machine. Never zero.
 #[must_use]
@@ -29,6 +26,8 @@ pub fn now_ns() -> u64 {
 #[must_use]
 #[cfg(loom)]
 pub fn now_ns() -> u64 {
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    loom::lazy_static! {
+        static ref NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    }
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }

@@ -5,8 +5,9 @@
 //! is no ring and no step between which a task could be lost. The payload (the task's frame, later the
 //! outcome's) stands in a cell beside the word.
 
+use crate::crash;
 use crate::packed::{Packed, WorkerId};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, single_order};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// What a task word can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +128,6 @@ impl<'a> Tasks<'a> {
         let word = self.words.get(usize::from(index))?;
         // ORDERING: SeqCst. A parking worker puts itself among the parked, then looks here; the
         // supervisor publishes, then looks for parked workers. Pairs with `change()`.
-        single_order();
         Some(Snapshot(Packed::from_raw(word.load(Ordering::SeqCst))))
     }
 
@@ -151,7 +151,8 @@ impl<'a> Tasks<'a> {
         self.starting_at_head().find_map(|index| {
             let seen = self.sighted(index).filter(|seen| seen.state() == Some(State::Ready))?;
             let claimed = self.change(index, seen, State::Claimed, me)?;
-            // CRASH: claim_before_head. The head is only a hint of where to look first.
+            // CRASH: claim_before_head. Claimed(dead): the task is run again. The head is but a hint.
+            crash::point("claim_before_head");
             self.head.store(u32::from(index) + 1, Ordering::Relaxed);
             Some(Claim { index, stamp: seen.0.stamp(), seen: claimed })
         })
@@ -256,7 +257,6 @@ impl<'a> Tasks<'a> {
 
     fn change(self, index: u16, seen: Snapshot, state: State, owner: WorkerId) -> Option<Snapshot> {
         let next = Snapshot(seen.0.next(owner, state as u8));
-        single_order();
         // ORDERING: SeqCst, see `sighted()`. As release and acquire it carries the cell's content.
         self.words
             .get(usize::from(index))?

@@ -192,7 +192,7 @@ fn retake(shared: &Shared<'_>, park: &impl Park, at: Sighting, to: WorkerId) -> 
     if !shared.tokens.retake(at, to) {
         return 0;
     }
-    // CRASH is no question here: if the supervisor dies, so does the run.
+    // No crash point: if the supervisor dies, so does the run.
     shared.line.wake(park, to);
     1
 }

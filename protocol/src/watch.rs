@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use crate::barrier::heavy_side;
+use crate::crash;
 use crate::park::Park;
-use crate::sync::{AtomicU32, Ordering, single_order};
+use crate::sync::{AtomicU32, Ordering};
 
 const AWAKE: u32 = 0;
 const NOBODY_WANTS: u32 = 1;
@@ -50,7 +51,6 @@ impl<'a> Watch<'a> {
     /// Called after somebody announced itself, parked while tasks are ready, or a task was published.
     pub fn token_wanted(self, park: &impl Park) {
         // ORDERING: SeqCst, see `token_blocked()`.
-        single_order();
         if self.word.load(Ordering::SeqCst) == NOBODY_WANTS {
             self.rouse(park);
         }
@@ -59,7 +59,6 @@ impl<'a> Watch<'a> {
     /// Called after a token was granted: sysmon sees to it that it is taken up.
     pub fn token_granted(self, park: &impl Park) {
         // ORDERING: SeqCst, see `token_blocked()`.
-        single_order();
         if self.word.load(Ordering::SeqCst) != AWAKE {
             self.rouse(park);
         }
@@ -69,6 +68,7 @@ impl<'a> Watch<'a> {
     pub fn rouse(self, park: &impl Park) {
         self.word.store(AWAKE, Ordering::SeqCst);
         // CRASH: kick_before_wake. sysmon sleeps on; whoever reaps the dead kicks it again.
+        crash::point("kick_before_wake");
         park.wake(self.word);
     }
 

@@ -9,6 +9,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use msup_protocol::crash::{self, Role};
 use msup_protocol::exit;
 
 mod cli;
@@ -28,6 +29,7 @@ mod report;
 mod os;
 
 fn main() -> ExitCode {
+    crash::arm(Role::Supervisor);
     let plan = match cli::parse() {
         Ok(plan) => plan,
         Err(cli::Refusal::Shown(text)) => {

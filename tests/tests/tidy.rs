@@ -1,5 +1,6 @@
 //! The repository's own rules: who may use whom, sizes of files, names in documents.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -118,6 +119,38 @@ fn documents_name_what_is_there() {
 fn is_path(name: &str) -> bool {
     let tops = ["protocol/", "worker/", "supervisor/", "tests/", "configs/", "docs/", ".ci/"];
     tops.iter().any(|top| name.starts_with(top)) && !name.contains(['*', ' ', '{', 'N'])
+}
+
+/// Every `// CRASH: label` stands over the point of that name, and has a test and a row in the table.
+#[test]
+fn every_crash_point_has_its_test_and_its_row() {
+    let tests = read(&root().join("tests/tests/crash_points.rs"));
+    let table = read(&root().join("protocol/src/token/README.md"));
+    let (mut labels, mut points) = (BTreeSet::new(), BTreeSet::new());
+    for folder in ["protocol/src", "worker/src", "supervisor/src"] {
+        for path in files(folder, ".rs") {
+            let text = read(&path);
+            let quoted = |line: &str| line.split('"').nth(1).map(str::to_owned);
+            let mut last = None;
+            for line in text.lines().map(str::trim) {
+                if let Some(comment) = line.strip_prefix("// CRASH: ") {
+                    last = comment.split('.').next().map(str::to_owned);
+                    labels.extend(last.clone());
+                } else if line.starts_with("crash::point(") {
+                    assert_eq!(quoted(line), last, "{}: {line}", path.display());
+                    points.extend(quoted(line));
+                }
+            }
+        }
+    }
+    assert!(labels.len() > 20, "they have not been found");
+    assert_eq!(labels, points);
+    for label in &labels {
+        assert!(tests.contains(&format!("#[test]\nfn {label}() {{")), "{label} has no test");
+        assert!(table.contains(&format!("| `{label}` |")), "{label} has no row");
+    }
+    let tested = tests.matches("#[test]").count();
+    assert_eq!(tested, labels.len(), "a test of a point that is not there");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use msup_protocol::bell::Bell;
+use msup_protocol::crash::{self, Role};
 use msup_protocol::env as names;
 use msup_protocol::exit;
 use msup_protocol::packed::WorkerId;
@@ -61,6 +62,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let me = number(names::WORKER_SLOT)?;
     let folder = env::var_os(names::RUN_FOLDER)
         .ok_or(CannotAttach::Environment { name: names::RUN_FOLDER })?;
+    crash::arm(Role::Worker);
     forget_environment()?;
     // A worker keeps its post until it exits: the segment and the bell live as long as the process.
     let segment: &'static Segment = Box::leak(Box::new(Segment::attach(&segment_fd, release)?));
@@ -69,6 +71,8 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let seat = Seat::new(shared, me, Futex).ok_or(CannotAttach::Slot(me))?;
     let bell = Bell::new(shared.header.armed(), bell_fd.as_fd());
     guardian::keep_awake(&seat.slot().park);
+    // CRASH: mapped_before_attached. The slot says Starting: a worker that ended while starting.
+    crash::point("mapped_before_attached");
     seat.attach();
     bell.ring();
     Ok(Some(Post { seat, bell, folder: folder.into() }))

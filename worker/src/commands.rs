@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use msup_protocol::codec::{Command, TaskFrame, Verdict, Work};
-use msup_protocol::exit;
 use msup_protocol::token::Held;
+use msup_protocol::{crash, exit};
 
 use crate::attach::{Post, attach};
 use crate::ctx::leave;
@@ -84,7 +84,10 @@ impl Runner {
         };
         let charged = post.seat.begin_foreign(token).unwrap_or_else(leave);
         // CRASH: foreign_before_spawn. Foreign(dead): reclaimed on the reap.
+        crash::point("foreign_before_spawn");
         let (verdict, leaked) = self.run(command, seq, attempt, &mut output);
+        // CRASH: ended_before_outcome. Foreign(dead), Claimed(dead): the task is run again.
+        crash::point("ended_before_outcome");
         // What earlier commands left running may have ended by now: no zombie shall pile up.
         guardian::has_children();
         let token = post.seat.end_foreign(charged);

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Verdict, Work};
-use msup_protocol::exit;
 use msup_protocol::seat::Next;
 use msup_protocol::task::Claim;
 use msup_protocol::token::Held;
+use msup_protocol::{crash, exit};
 
 use crate::attach::{Post, attach};
 use crate::ctx::{Ctx, leave};
@@ -64,6 +64,8 @@ pub(crate) fn serve(
             Next::Run(held, claim) => (held, claim),
             Next::Leave => return,
         };
+        // CRASH: claimed_before_run. Running(dead), Claimed(dead): the task is run again.
+        crash::point("claimed_before_run");
         let began = Instant::now();
         let output = codec::stream_files(claim.index(), claim.publication())
             .map(|name| Sink::new(post.folder.join(name)));
@@ -116,10 +118,14 @@ fn report(post: &Post, claim: Claim, ended: Ended, wall_ns: u64, frame: &mut Vec
     }
     let index = claim.index();
     let written = shared.tasks.write(index, frame).is_ok();
-    // CRASH: outcome_before_done. Claimed(dead): the task is run again.
+    // CRASH: outcome_before_done. Claimed(dead), perhaps files: these removed, the task run again.
+    crash::point("outcome_before_done");
     if written && shared.tasks.complete(post.seat.me(), claim) {
         // CRASH: done_before_bit. Done(dead): collected on the reap.
+        crash::point("done_before_bit");
         shared.done.set(index);
+        // CRASH: bit_before_bell. Nobody rang: the supervisor looks when the dead is reaped.
+        crash::point("bit_before_bell");
         post.bell.ring();
     }
     token

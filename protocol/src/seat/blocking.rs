@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Seat;
+use crate::crash;
 use crate::packed::WorkerId;
 use crate::park::Park;
 use crate::slot::count;
@@ -33,6 +34,7 @@ impl<P: Park> Seat<'_, P> {
     pub fn enter_lazily(&self, held: Held) -> Away {
         let away = self.shared.tokens.enter(self.me, held);
         // CRASH: enter_before_kick. Blocked(dead): reclaimed on the reap, which kicks sysmon too.
+        crash::point("enter_before_kick");
         self.light_side.pass();
         self.shared.watch.token_blocked(&self.park);
         away
@@ -107,7 +109,10 @@ impl<P: Park> Seat<'_, P> {
             return Ok(());
         }
         // CRASH: hand_off_before_wake. Granted(to), asleep: woken on the reap.
+        crash::point("hand_off_before_wake");
         self.shared.line.wake(&self.park, to);
+        // CRASH: woken_before_kick. sysmon may not know of the grant: kicked on the reap.
+        crash::point("woken_before_kick");
         self.shared.watch.token_granted(&self.park);
         count(&self.slot.counters.handoffs, 1);
         Ok(())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Seat;
+use crate::crash;
 use crate::park::Park;
 use crate::slot::count;
 use crate::sync::now_ns;
@@ -12,8 +13,9 @@ use crate::token::{Held, Sighting, State};
 const WAIT_AT_MOST: Duration = Duration::from_millis(100);
 
 /// A token that was left behind for this long is not coming back at once: whoever waits may take it.
-/// Go's sysmon looks twice this far apart before it takes a P out of a system call.
-const STEAL_AFTER: Duration = Duration::from_micros(if cfg!(loom) { 0 } else { 20 });
+/// Go's sysmon looks twice this far apart before it takes a P out of a system call. In the model, where
+/// every look at the clock is one nanosecond later: not before a nap.
+const STEAL_AFTER: Duration = Duration::from_nanos(if cfg!(loom) { 2 } else { 20_000 });
 
 /// A blocked token that a waiter keeps an eye on.
 #[derive(Clone, Copy)]
@@ -38,6 +40,7 @@ impl<P: Park> Seat<'_, P> {
             if !self.shared.line.is_announced(self.me) {
                 self.shared.line.announce(self.me, since_ns);
                 // CRASH: announced_before_rescan. A stale announcement: cleared on the reap.
+                crash::point("announced_before_rescan");
                 self.shared.watch.token_wanted(&self.park);
                 continue;
             }
@@ -47,8 +50,11 @@ impl<P: Park> Seat<'_, P> {
             nap = (nap * 2).min(WAIT_AT_MOST);
             self.park.wait(&self.slot.park, seen, timeout);
         };
+        // CRASH: taken_before_withdrawal. Running(dead), still in line: both repaired on the reap.
+        crash::point("taken_before_withdrawal");
         self.shared.line.withdraw(self.me);
-        // CRASH: withdrawn_before_decline. Granted(dead): reclaimed on the reap.
+        // CRASH: withdrawn_before_decline. Running(dead), perhaps Granted(dead): reclaimed on the reap.
+        crash::point("withdrawn_before_decline");
         self.decline_all();
         count(&self.slot.counters.slow_exits, 1);
         count(&self.slot.counters.wait_ns, now_ns().saturating_sub(since_ns));

@@ -10,6 +10,7 @@ use rustix::shm::OFlags;
 use shared_memory::{ShmemConf, ShmemError};
 
 use super::{Keeper, Memory, Segment};
+use crate::crash;
 use crate::kin::Identity;
 use crate::layout::{BadSizes, Header, Layout, Sizes};
 use crate::slot::Status;
@@ -61,6 +62,7 @@ pub fn create(
         Err(errno) => return Err(io::Error::from(errno).into()),
     }
     // CRASH: segment_named. A name without a living owner is swept by the next start.
+    crash::point("segment_named");
     rustix::shm::unlink(name.as_str()).map_err(io::Error::from)?;
     mapping.set_owner(false);
     let base = NonNull::new(mapping.as_ptr()).ok_or_else(|| io::Error::other("mapped at null"))?;

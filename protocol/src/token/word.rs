@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::packed::{Packed, WorkerId};
-use crate::sync::{AtomicU64, Ordering, single_order};
+use crate::sync::{AtomicU64, Ordering};
 
 /// What a token word can say. Zero is no state: memory that was never set up is not a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,6 @@ impl TokenWord {
         // ORDERING: SeqCst. A waiter announces, then loads; a releaser changes the word, then reads
         // the announcements. Only a single order of all four makes one see the other; pairs with
         // `change()` and `Bits::set()`.
-        single_order();
         Snapshot(Packed::from_raw(self.0.load(Ordering::SeqCst)))
     }
 
@@ -114,7 +113,6 @@ impl TokenWord {
     /// sight, or `None` when somebody else was first.
     pub(crate) fn change(&self, seen: Snapshot, state: State, owner: WorkerId) -> Option<Snapshot> {
         let next = seen.next(state, owner);
-        single_order();
         // ORDERING: SeqCst, see `load()`. As an acquire it also carries what the former owner wrote
         // before it let the token go.
         self.0

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use msup_protocol::crash;
 use msup_protocol::kin::Identity;
 use rustix::fs::{FlockOperation, flock};
 
@@ -40,6 +41,8 @@ impl RunFolder {
                 }
                 Err(why) => return Err(describe(&path, &why)),
             }
+            // CRASH: folder_before_lock. It is named after its process: swept by the next start.
+            crash::point("folder_before_lock");
             // Another start may sweep it before it is locked; then the next name will do.
             if let Some(lock) = lock(&path)
                 && lock.metadata().is_ok_and(|meta| meta.nlink() > 0)

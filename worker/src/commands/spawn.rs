@@ -13,6 +13,7 @@ use std::ptr;
 use std::time::Duration;
 
 use libc::{c_char, c_int, c_void};
+use msup_protocol::crash;
 use rustix::pipe::PipeFlags;
 
 use crate::guardian;
@@ -143,6 +144,8 @@ impl Spawner {
             unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
             return Err(io::Error::from_raw_os_error(order.errno));
         }
+        // CRASH: spawned_before_guard. The command's death signal ends it; its task is run again.
+        crash::point("spawned_before_guard");
         guardian::guard(pid);
         drop(blocked);
         guardian::end_if_told();

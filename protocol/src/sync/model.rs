@@ -1,0 +1,124 @@
+//! loom's atomics, with two additions.
+//!
+//! A **killer**: a model can end a thread before any of its writes, as SIGKILL ends a process. Reads
+//! leave nothing behind, so that a death between two writes is all there is.
+//!
+//! **SeqCst loads** read the latest value. loom takes SeqCst accesses for acquire and release only. Its
+//! SeqCst fence is no way out: it orders all that came before it in any thread, and loom then believes
+//! that nothing before it can be reordered, so that most interleavings are never looked at. A
+//! read-modify-write that changes nothing has neither fault.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use loom::sync::atomic as loom_atomic;
+pub use loom::sync::atomic::Ordering;
+
+loom::thread_local! {
+    /// How many writes this thread may still make; none when nobody kills it.
+    static WRITES_LEFT: Cell<Option<u32>> = Cell::new(None);
+}
+
+/// What a killed thread unwinds with.
+struct Killed;
+
+/// Runs `life` until its end or until it is killed, which is after so many writes. `None` when it was
+/// killed.
+pub fn killed_after<T>(writes: u32, life: impl FnOnce() -> T) -> Option<T> {
+    WRITES_LEFT.with(|left| left.set(Some(writes)));
+    let end = catch_unwind(AssertUnwindSafe(life));
+    WRITES_LEFT.with(|left| left.set(None));
+    match end {
+        Ok(value) => Some(value),
+        Err(payload) if payload.is::<Killed>() => None,
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// A step that others can see: a write, or a wake.
+pub fn visible_step() {
+    WRITES_LEFT.with(|left| match left.get() {
+        // Not a panic: nothing is printed.
+        Some(0) => resume_unwind(Box::new(Killed)),
+        Some(n) => left.set(Some(n - 1)),
+        None => {}
+    });
+}
+
+macro_rules! atomic {
+    ($name:ident, $value:ty) => {
+        /// loom's, with the killer in front.
+        #[derive(Debug)]
+        pub struct $name(loom_atomic::$name);
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new(0)
+            }
+        }
+
+        impl $name {
+            /// A new one.
+            pub fn new(value: $value) -> Self {
+                Self(loom_atomic::$name::new(value))
+            }
+
+            /// As std's.
+            pub fn load(&self, ordering: Ordering) -> $value {
+                match ordering {
+                    Ordering::SeqCst => self.0.fetch_add(0, Ordering::AcqRel),
+                    weaker => self.0.load(weaker),
+                }
+            }
+
+            /// As std's. A swap in the model: loom may put a plain store before another thread's
+            /// read-modify-write that came earlier, which then undoes it.
+            pub fn store(&self, value: $value, ordering: Ordering) {
+                visible_step();
+                self.0.swap(value, ordering);
+            }
+
+            /// As std's.
+            pub fn swap(&self, value: $value, ordering: Ordering) -> $value {
+                visible_step();
+                self.0.swap(value, ordering)
+            }
+
+            /// As std's.
+            pub fn fetch_add(&self, value: $value, ordering: Ordering) -> $value {
+                visible_step();
+                self.0.fetch_add(value, ordering)
+            }
+
+            /// As std's.
+            pub fn fetch_or(&self, value: $value, ordering: Ordering) -> $value {
+                visible_step();
+                self.0.fetch_or(value, ordering)
+            }
+
+            /// As std's.
+            pub fn fetch_and(&self, value: $value, ordering: Ordering) -> $value {
+                visible_step();
+                self.0.fetch_and(value, ordering)
+            }
+
+            /// As std's.
+            ///
+            /// # Errors
+            /// The value that was there instead.
+            pub fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                visible_step();
+                self.0.compare_exchange(current, new, success, failure)
+            }
+        }
+    };
+}
+
+atomic!(AtomicU32, u32);
+atomic!(AtomicU64, u64);

@@ -1,0 +1,122 @@
+//! A worker is killed before every single one of its writes and wakes. The supervisor learns of it from
+//! the kernel and buries it; the other one finishes, and no token is lost or doubled.
+//!
+//! One verb per model, and the victim and its supervisor in one thread (one comes after the other
+//! anyway): so every interleaving can be looked at, without a bound on preemptions.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use loom::sync::Arc;
+use loom::thread;
+use msup_protocol::sync::model::killed_after;
+use msup_protocol::task::State;
+use msup_protocol::token::Held;
+use msup_protocol::warden::Sysmon;
+
+use crate::world::{World, model};
+
+/// No verb writes more often.
+const WRITES_AT_MOST: u32 = 40;
+
+/// Ends worker 0's `life` after 0, 1, 2, ... writes, until no execution is left in which it is killed,
+/// while worker 1 lives its own. The token is in worker 0's hand at first, or in worker 1's.
+fn killed_at_every_step(
+    first_owner: u16,
+    life: fn(&World, Option<Held>),
+    other: fn(&World, Option<Held>),
+    supervise: fn(&World),
+) {
+    for writes in 0..WRITES_AT_MOST {
+        let was_killed = std::sync::Arc::new(AtomicBool::new(false));
+        let noted = std::sync::Arc::clone(&was_killed);
+        model(move || {
+            let world = World::new(1, 2);
+            let mut held = world.shared().tokens.acquire(first_owner);
+            let others = held.take_if(|_| first_owner == 1);
+            let second = Arc::clone(&world);
+            let other = thread::spawn(move || other(&second, others));
+            let killed = killed_after(writes, || life(&world, held)).is_none();
+            noted.fetch_or(killed, Ordering::Relaxed);
+            let _reclaimed = world.shared().bury(&&*world, 0);
+            supervise(&world);
+            other.join().expect("no panics");
+            // A grant that was on its way to the dead is what sysmon is for.
+            let _ = Sysmon::new().look(&world.shared(), &&*world, 1);
+            let census = world.shared().tokens.census();
+            assert_eq!((census.live, census.idle + census.running), (1, 1), "{census:?}");
+        });
+        if !was_killed.load(Ordering::Relaxed) {
+            println!("{writes} steps");
+            assert!(writes > 0, "it was never killed");
+            return;
+        }
+    }
+    panic!("a longer life than thought");
+}
+
+fn waits(world: &World, _nothing: Option<Held>) {
+    let _held = world.seat(1).exit(None);
+}
+
+fn nothing(_world: &World) {}
+
+#[test]
+fn entering_lazily() {
+    let life = |world: &World, held: Option<Held>| {
+        let _away = world.seat(0).enter_lazily(held.expect("a token"));
+    };
+    killed_at_every_step(0, life, waits, nothing);
+}
+
+#[test]
+fn entering_eagerly() {
+    let life = |world: &World, held: Option<Held>| {
+        let _away = world.seat(0).enter_eagerly(held.expect("a token"));
+    };
+    killed_at_every_step(0, life, waits, nothing);
+}
+
+#[test]
+fn releasing() {
+    let life = |world: &World, held: Option<Held>| {
+        world.seat(0).release(held.expect("a token")).expect("ours");
+    };
+    killed_at_every_step(0, life, waits, nothing);
+}
+
+#[test]
+fn waiting() {
+    let life = |world: &World, _nothing: Option<Held>| {
+        let _held = world.seat(0).exit(None);
+    };
+    let releases = |world: &World, held: Option<Held>| {
+        world.seat(1).release(held.expect("a token")).expect("ours");
+    };
+    killed_at_every_step(1, life, releases, nothing);
+}
+
+/// The task that the dead had claimed is run by the other one.
+#[test]
+fn claiming() {
+    let life = |world: &World, held: Option<Held>| {
+        assert!(world.shared().tasks.publish(0).is_some());
+        let _next = world.seat(0).next_task(held, &|| false);
+    };
+    let takes_a_task = |world: &World, _nothing: Option<Held>| {
+        let _next = world.seat(1).next_task(None, &|| false);
+    };
+    let runs_it_again = |world: &World| {
+        let shared = world.shared();
+        let seen = shared.tasks.sighted(0).expect("a slot");
+        let again = match seen.state() {
+            Some(State::Free) => true,
+            Some(State::Claimed) if seen.owner() == Some(0) => shared.tasks.vacate(0, seen),
+            _ => false,
+        };
+        if again {
+            assert!(shared.tasks.publish(0).is_some());
+        }
+        shared.pass_on(&world, None);
+    };
+    killed_at_every_step(0, life, takes_a_task, runs_it_again);
+}

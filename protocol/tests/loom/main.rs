@@ -1,0 +1,136 @@
+//! The protocol under loom: every interleaving of its atomics up to a bound on preemptions, with a
+//! park that never times out, so that a lost wake is a deadlock. Run with `RUSTFLAGS="--cfg loom"`.
+//!
+//! Time stands still here: sysmon's rescue of lost wakes never acts, so these models also show that
+//! nothing needs it.
+
+#![cfg(loom)]
+
+mod barriers;
+mod interleavings;
+mod kills;
+mod world;
+
+use loom::sync::Arc;
+use loom::thread;
+use msup_protocol::seat::Next;
+use msup_protocol::warden::Sysmon;
+
+use world::{World, gets_a_task, gets_a_token, model, sysmon_until_it_retakes};
+
+#[test]
+fn a_released_token_reaches_who_waits() {
+    model(|| {
+        let world = World::new(1, 2);
+        let held = world.shared().tokens.acquire(0).expect("idle");
+        let other = Arc::clone(&world);
+        let waiter = thread::spawn(move || gets_a_token(&other, 1));
+        world.seat(0).release(held).expect("ours");
+        waiter.join().expect("no panics");
+        world.assert_all_idle();
+    });
+}
+
+#[test]
+fn two_who_come_back_share_one_token() {
+    model(|| {
+        let world = World::new(1, 2);
+        let other = Arc::clone(&world);
+        let second = thread::spawn(move || gets_a_token(&other, 1));
+        gets_a_token(&world, 0);
+        second.join().expect("no panics");
+        world.assert_all_idle();
+    });
+}
+
+#[test]
+fn who_wakes_for_no_reason_sleeps_again() {
+    model(|| {
+        let world = World::restless(1, 2);
+        let other = Arc::clone(&world);
+        let second = thread::spawn(move || gets_a_token(&other, 1));
+        gets_a_token(&world, 0);
+        second.join().expect("no panics");
+        world.assert_all_idle();
+    });
+}
+
+#[test]
+fn a_published_task_is_run_by_a_worker_that_parks() {
+    model(|| {
+        let world = World::new(1, 1);
+        let other = Arc::clone(&world);
+        let worker = thread::spawn(move || gets_a_task(&other, 0));
+        let shared = world.shared();
+        assert!(shared.tasks.publish(0).is_some());
+        shared.pass_on(&&*world, None);
+        worker.join().expect("no panics");
+        world.assert_all_idle();
+    });
+}
+
+#[test]
+fn a_blocked_token_is_retaken_for_who_waits() {
+    model(|| {
+        let world = World::new(1, 2);
+        let held = world.shared().tokens.acquire(0).expect("idle");
+        let other = Arc::clone(&world);
+        let waiter = thread::spawn(move || gets_a_token(&other, 1));
+        let third = Arc::clone(&world);
+        let sysmon = thread::spawn(move || {
+            // Two looks far apart: what has not changed in between is retaken.
+            let mut sysmon = Sysmon::new();
+            let _ = sysmon.look(&third.shared(), &&*third, 1);
+            let _ = sysmon.look(&third.shared(), &&*third, 1_000_000);
+        });
+        let seat = world.seat(0);
+        let away = seat.enter_lazily(held);
+        let held = seat.exit(Some(away));
+        seat.release(held).expect("ours");
+        sysmon.join().expect("no panics");
+        waiter.join().expect("no panics");
+        world.assert_all_idle();
+    });
+}
+
+/// A parked worker cannot help itself: only sysmon can bring it the blocked token.
+#[test]
+fn sysmon_is_kicked_from_every_side() {
+    model(|| {
+        let world = World::new(1, 2);
+        let held = world.shared().tokens.acquire(0).expect("idle");
+        let other = Arc::clone(&world);
+        let parked = thread::spawn(move || gets_a_task(&other, 1));
+        let third = Arc::clone(&world);
+        let sysmon = thread::spawn(move || sysmon_until_it_retakes(&third));
+        let shared = world.shared();
+        assert!(shared.tasks.publish(0).is_some());
+        shared.pass_on(&&*world, None);
+        shared.watch.token_wanted(&&*world);
+        // It blocks for ever.
+        let _away = world.seat(0).enter_lazily(held);
+        parked.join().expect("no panics");
+        sysmon.join().expect("no panics");
+        world.assert_all_idle();
+    });
+}
+
+/// Whoever is told to end gives back what it holds or is granted, although tasks are ready.
+#[test]
+fn a_worker_that_is_told_to_end_leaves_whatever_is_ready() {
+    model(|| {
+        let world = World::new(1, 1);
+        assert!(world.shared().tasks.publish(0).is_some());
+        let held = world.shared().tokens.acquire(0);
+        let other = Arc::clone(&world);
+        let worker = thread::spawn(move || {
+            let next = other.seat(0).next_task(held, &|| true);
+            assert!(matches!(next, Ok(Next::Leave)));
+        });
+        world.shared().pass_on(&&*world, None);
+        worker.join().expect("no panics");
+        // A grant on the way to a slot that is vacant now is what sysmon is for.
+        let _ = world.shared().bury(&&*world, 0);
+        world.assert_all_idle();
+    });
+}
