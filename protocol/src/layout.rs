@@ -203,6 +203,12 @@ impl Header {
         self.heavy_side_asks.load(Ordering::Relaxed) != 0
     }
 
+    /// The word that says how many tokens are in use, for [`Tokens`].
+    #[must_use]
+    pub fn procs(&self) -> &AtomicU32 {
+        &self.procs
+    }
+
     /// The word that says whether the supervisor sleeps, for [`crate::bell::Bell`].
     #[must_use]
     pub fn armed(&self) -> &AtomicU32 {

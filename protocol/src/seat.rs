@@ -179,3 +179,84 @@ impl<'a, P: Park> Seat<'a, P> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::layout::{Header, Parts, Sizes};
+    use crate::park::Futex;
+    use crate::sync::AtomicU64;
+    use crate::token::{State, TokenWord};
+
+    /// A segment on the heap, for as long as the test process lives.
+    fn shared(tokens: u32) -> Shared<'static> {
+        let header: &Header = Box::leak(Box::default());
+        let sizes = Sizes { tokens, workers: 3, tasks: 1, cell_bytes: 64 };
+        header.set_up(sizes, tokens, "test", 0);
+        let words = |n, value| (0..n).map(|_| AtomicU64::new(value)).collect::<Vec<_>>().leak();
+        let tokens: Vec<_> = (0..tokens).map(|_| TokenWord::new(State::Idle)).collect();
+        let slots: Vec<_> = (0..3).map(|_| WorkerSlot::default()).collect();
+        let free = 1;
+        Shared::new(Parts {
+            header,
+            tokens: tokens.leak(),
+            slots: slots.leak(),
+            announced: words(1, 0),
+            parked: words(1, 0),
+            done: words(1, 0),
+            words: words(1, free),
+            cells: words(8, 0),
+        })
+    }
+
+    #[test]
+    fn what_was_granted_beyond_need_is_given_back() {
+        let shared = shared(2);
+        let seat = Seat::new(shared, 0, Futex).expect("a slot");
+        for at in shared.tokens.sight() {
+            assert!(shared.tokens.grant(at, 0));
+        }
+        let held = seat.exit(None);
+        assert_eq!((shared.tokens.census().running, shared.tokens.census().idle), (1, 1));
+        seat.release(held).expect("ours");
+    }
+
+    #[test]
+    fn nobody_goes_past_who_has_waited_for_long() {
+        let shared = shared(1);
+        let (second, ms) = (1, 1_000_000);
+        shared.line.announce(second, 5 * ms);
+        assert!(shared.may_go_first(0, 5 * ms + 100, 5 * ms + 200), "it has just come");
+        assert!(!shared.may_go_first(0, 7 * ms, 7 * ms));
+        assert!(shared.may_go_first(second, 5 * ms, 7 * ms));
+        assert!(shared.may_go_first(0, 4 * ms, 7 * ms), "older still");
+        // And a token that is let go goes to it.
+        let held = shared.tokens.acquire(2).expect("idle");
+        let releaser = Seat::new(shared, 2, Futex).expect("a slot");
+        releaser.release(held).expect("ours");
+        assert!(shared.tokens.accept(second).is_some());
+    }
+
+    #[test]
+    fn a_worker_learns_when_to_hand_over() {
+        let shared = shared(1);
+        let seat = Seat::new(shared, 0, Futex).expect("a slot");
+        let other = Seat::new(shared, 1, Futex).expect("a slot");
+        let held = shared.tokens.acquire(0).expect("idle");
+        let away = seat.enter(held).expect("ours").expect("lazily at first");
+        // Somebody takes it meanwhile, and is done with it before its owner is back.
+        let at = shared.tokens.sighted(0).expect("a word");
+        let stolen = shared.tokens.steal(1, at).expect("blocked");
+        other.release(stolen).expect("ours");
+        let held = seat.exit(Some(away));
+        shared.line.announce(1, 1);
+        assert_eq!(seat.enter(held), Ok(None), "handed to who waits");
+        let held = shared.tokens.accept(1).expect("granted");
+        shared.line.withdraw(1);
+        other.release(held).expect("ours");
+        // That call was over at once.
+        let held = seat.exit(None);
+        shared.line.announce(1, 1);
+        assert!(matches!(seat.enter(held), Ok(Some(_))), "lazily again");
+    }
+}

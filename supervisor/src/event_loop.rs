@@ -3,6 +3,7 @@
 
 mod crew;
 mod figures;
+mod lender;
 mod queue;
 
 use std::io;
@@ -35,6 +36,7 @@ use crate::sysmon;
 
 use crew::Crew;
 use figures::Figures;
+use lender::Lender;
 use queue::Queue;
 
 /// The loop looks around this often even if nothing happens.
@@ -78,6 +80,7 @@ struct Run {
     queue: Queue,
     crew: Crew,
     figures: Figures,
+    lender: Lender,
     segment: Arc<Segment>,
     doorbell: OwnedFd,
     poller: Poller,
@@ -154,6 +157,7 @@ impl Run {
             engine: Engine::new(limits),
             queue: Queue::new(Arc::clone(&segment), folder.path().to_owned(), plan.job),
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
+            lender: Lender::new(plan.procs, LENDABLE),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style, private()?).map_err(line("standard output"))?,
@@ -278,6 +282,7 @@ impl Run {
 
     fn look(&mut self) -> View {
         self.sysmon.findings.wants_worker.store(false, Ordering::SeqCst);
+        self.lend();
         let shared = self.segment.shared();
         let census = shared.tokens.census();
         let (ready, in_flight) = shared.tasks.load();
@@ -292,6 +297,19 @@ impl Run {
             ready,
             waiting: shared.line.waiting(),
             parked: parked.collect(),
+        }
+    }
+
+    /// Puts as many tokens into use as there are to be.
+    fn lend(&mut self) {
+        let tokens = self.segment.shared().tokens;
+        let (crew, now) = (&self.crew, self.began.elapsed());
+        let procs = self.lender.look(now, tokens.sight(), |worker| crew.is_stuck(worker));
+        if procs != tokens.procs() {
+            tokens.set_procs(procs);
+        }
+        if tokens.settle() {
+            self.queue.announce();
         }
     }
 
@@ -402,6 +420,7 @@ impl Run {
         let findings = &self.sysmon.findings;
         let counted = self.crew.counted();
         let mut summary = self.figures.summary(&self.engine, counted, census, findings, self.began);
+        summary.tokens.lent = self.lender.lent;
         summary.exit_status = status;
         summary
     }

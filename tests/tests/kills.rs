@@ -208,6 +208,26 @@ fn a_poison_task_is_quarantined_alone() {
     }
 }
 
+/// A stopped worker keeps its token; another one is lent meanwhile, or nobody would ever go on. G2.
+#[test]
+fn a_stopped_holder_costs_nobody_else_a_cpu() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "1", "--summary", "s.json", "--worker"]);
+    let file = sandbox.path().join("made");
+    msup.arg(program("waits_for_file")).arg(&file).args([":::", "wait", "make"]);
+    let child = spawn_piped(&mut msup);
+    wait_until(|| sandbox.path().join("made.awaited").exists());
+    let first = *workers(&sandbox, &child).first().expect("one");
+    kill(first, Signal::SIGSTOP);
+    wait_until(|| file.exists());
+    kill(first, Signal::SIGCONT);
+    let output = child.wait_with_output().expect("ours");
+    assert!(output.status.success());
+    let tokens = &summary(&sandbox.path().join("s.json"))["tokens"];
+    assert!(tokens["lent"].as_u64() >= Some(1));
+    assert_eq!((&tokens["idle_at_end"], &tokens["rescues"]), (&1.into(), &0.into()));
+}
+
 /// A shell that replaced itself by msup had a child of its own: msup must not end it.
 #[test]
 fn what_was_there_before_msup_is_left_alone() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use msup_protocol::kin;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
@@ -90,6 +91,12 @@ impl Crew {
                 Err(format!("{}: {why}", self.recipe.program.display()))
             }
         }
+    }
+
+    /// Whether a worker's process is stopped or hangs in the kernel.
+    pub(super) fn is_stuck(&self, worker: WorkerId) -> bool {
+        let member = self.members.get(usize::from(worker)).and_then(Option::as_ref);
+        member.and_then(|member| kin::look_up(member.process.pid())).is_some_and(|kin| kin.stuck)
     }
 
     /// Lets a worker leave when it has no task. At the end of the run it can have none, and is killed
