@@ -38,6 +38,8 @@ pub mod seat;
 
 pub mod warden;
 
+pub mod sysmon;
+
 pub mod layout;
 
 #[cfg(not(loom))]

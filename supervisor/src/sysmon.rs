@@ -4,20 +4,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
-use msup_protocol::sync::now_ns;
-use msup_protocol::warden::Sysmon;
-
-/// Go's numbers: it starts with 20 µs, and after 50 looks that changed nothing doubles up to 10 ms.
-const SHORTEST: Duration = Duration::from_micros(20);
-const LONGEST: Duration = Duration::from_millis(10);
-const LOOKS_BEFORE_BACKOFF: u32 = 50;
-
-/// It looks up after this long even if nobody kicks it: a belt, never relied on.
-const SLEEP_AT_MOST: Duration = Duration::from_millis(100);
+use msup_protocol::sysmon;
 
 /// What it shares with the event loop.
 #[derive(Debug, Default)]
@@ -56,38 +46,12 @@ impl Handle {
 }
 
 fn watch(segment: &Segment, findings: &Findings, doorbell: &OwnedFd) {
-    let shared = segment.shared();
-    let mut sysmon = Sysmon::new();
-    let (mut pause, mut useless) = (SHORTEST, 0);
-    while !findings.stop.load(Ordering::SeqCst) {
-        let look = sysmon.look(&shared, &Futex, now_ns());
+    sysmon::watch(&segment.shared(), &Futex, thread::sleep, |look| {
         findings.retakes.fetch_add(u64::from(look.retakes), Ordering::Relaxed);
         findings.rescues.fetch_add(u64::from(look.rescues), Ordering::Relaxed);
         if look.wants_worker && !findings.wants_worker.swap(true, Ordering::SeqCst) {
             let _ = rustix::io::write(doorbell, &1u64.to_ne_bytes());
         }
-        if let Some(quiet) = look.quiet {
-            shared.watch.lie_down(quiet);
-            // Once more, now that everybody can see that it is about to sleep.
-            let again = sysmon.look(&shared, &Futex, now_ns());
-            findings.retakes.fetch_add(u64::from(again.retakes), Ordering::Relaxed);
-            findings.rescues.fetch_add(u64::from(again.rescues), Ordering::Relaxed);
-            if again.quiet == Some(quiet) && !findings.stop.load(Ordering::SeqCst) {
-                shared.watch.sleep(&Futex, quiet, SLEEP_AT_MOST);
-            } else {
-                shared.watch.get_up();
-            }
-            (pause, useless) = (SHORTEST, 0);
-            continue;
-        }
-        if look.was_useful() {
-            (pause, useless) = (SHORTEST, 0);
-        } else {
-            useless += 1;
-            if useless > LOOKS_BEFORE_BACKOFF {
-                pause = (pause * 2).min(LONGEST);
-            }
-        }
-        thread::sleep(pause);
-    }
+        !findings.stop.load(Ordering::SeqCst)
+    });
 }

@@ -1,0 +1,9 @@
+//! What the benchmarks share: rows with ratios, pinned processes around one segment, peers.
+
+pub mod go;
+
+pub mod peers;
+
+pub mod report;
+
+pub mod stage;
