@@ -102,6 +102,11 @@ fn hand_off_before_wake() {
 }
 
 #[test]
+fn announced_before_hand_off() {
+    dies_while_somebody_waits("announced_before_hand_off", "yield");
+}
+
+#[test]
 fn woken_before_kick() {
     dies_while_somebody_waits("woken_before_kick", "hand_over");
 }

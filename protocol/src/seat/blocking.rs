@@ -99,8 +99,30 @@ impl<P: Park> Seat<'_, P> {
         if now_ns().saturating_sub(waiter.since_ns) < YIELD_AFTER.as_nanos() as u64 {
             return Ok(held);
         }
-        self.hand_off(held, waiter.worker)?;
-        Ok(self.wait_for_token())
+        self.yield_to(held, waiter.worker)
+    }
+
+    /// Yields the token to whoever waits in the middle of a task, if anybody does, and takes the next
+    /// one.
+    ///
+    /// # Errors
+    /// [`Revoked`]: leave at once.
+    pub fn yield_token(&self, held: Held) -> Result<Held, Revoked> {
+        match self.shared.oldest_unserved(Some(self.me)) {
+            Some(to) => self.yield_to(held, to),
+            None => Ok(held),
+        }
+    }
+
+    /// In line first, then the hand-over: its wake may put the other one in our place on this CPU at
+    /// once, which must find us waiting if it wants to hand the token back.
+    fn yield_to(&self, held: Held, to: WorkerId) -> Result<Held, Revoked> {
+        let since_ns = now_ns();
+        self.shared.line.announce(self.me, since_ns);
+        // CRASH: announced_before_hand_off. Running(dead), in line: both repaired on the reap.
+        crash::point("announced_before_hand_off");
+        self.hand_off(held, to)?;
+        Ok(self.wait_since(since_ns))
     }
 
     /// Hands the token to `to`, unless there are fewer tokens than there were.

@@ -27,7 +27,11 @@ struct Prey {
 impl<P: Park> Seat<'_, P> {
     /// Takes a token as soon as there is one: granted, idle, or stolen out of somebody's blocking call.
     pub(super) fn wait_for_token(&self) -> Held {
-        let since_ns = now_ns();
+        self.wait_since(now_ns())
+    }
+
+    /// The same for one that has waited for a while, and may be in line already.
+    pub(super) fn wait_since(&self, since_ns: u64) -> Held {
         let mut prey = None;
         let mut nap = STEAL_AFTER;
         let held = loop {

@@ -134,3 +134,18 @@ fn a_worker_that_is_told_to_end_leaves_whatever_is_ready() {
         world.assert_all_idle();
     });
 }
+
+#[test]
+fn who_yields_gets_the_token_back() {
+    model(|| {
+        let world = World::new(1, 2);
+        let held = world.shared().tokens.acquire(0).expect("idle");
+        let other = Arc::clone(&world);
+        let waiter = thread::spawn(move || gets_a_token(&other, 1));
+        let seat = world.seat(0);
+        let held = seat.yield_token(held).expect("ours");
+        seat.release(held).expect("ours");
+        waiter.join().expect("no panics");
+        world.assert_all_idle();
+    });
+}

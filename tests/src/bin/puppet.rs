@@ -34,6 +34,7 @@ fn main() {
             "hand_over" => {
                 away = seat.enter_eagerly(held.take().expect("a token")).expect("ours");
             }
+            "yield" => held = Some(seat.yield_token(held.take().expect("a token")).expect("ours")),
             "exit" => held = Some(seat.exit(away.take())),
             "next" => match seat.next_task(held.take(), &|| false).expect("ours") {
                 Next::Run(token, task) => (held, claim) = (Some(token), Some(task)),

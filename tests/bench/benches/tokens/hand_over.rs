@@ -15,16 +15,17 @@ use crate::Effort;
 const GROUP: &str = "hand-over";
 const NEVER: Duration = Duration::from_secs(1000);
 
-/// Takes the token and hands it over, again and again.
+/// Yields the token again and again, and gets it back each time.
 fn play(seat: &Seat<'_, Futex>, turns: u64) {
+    let mut held = seat.exit(None);
     for _ in 0..turns {
-        let mut held = seat.exit(None);
-        while let Some(away) = seat.enter_eagerly(held).expect("ours") {
-            // The other one is not in line yet.
-            held = seat.exit(Some(away));
+        // Only at the first turn the other one may not be there yet.
+        while !seat.shared().line.somebody_waits() {
             std::thread::yield_now();
         }
+        held = seat.yield_token(held).expect("ours");
     }
+    seat.release(held).expect("ours");
 }
 
 pub(crate) fn ping(role: &Role) {
@@ -67,11 +68,8 @@ fn ours(cpu: usize, turns: u64) -> io::Result<f64> {
     }
     let began = Instant::now();
     seat.release(held).expect("ours");
-    play(&seat, turns - 1);
-    // After the child's last turn.
-    let held = seat.exit(None);
+    play(&seat, turns);
     let took = began.elapsed();
-    seat.release(held).expect("ours");
     stage.finish()?;
     Ok(took.as_nanos() as f64 / (2 * turns) as f64)
 }

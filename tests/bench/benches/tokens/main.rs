@@ -1,5 +1,5 @@
 //! The token protocol beside the hardware's floor and beside what others use.
-//! `cargo bench -p msup-bench --bench tokens [-- --quick] [-- --json FILE]`.
+//! `cargo bench -p msup-bench --bench tokens [-- [--quick] [--only GROUP] [--json FILE]]`.
 
 mod claims;
 mod grid;
@@ -53,10 +53,23 @@ fn main() -> io::Result<()> {
     if let Err(why) = &go {
         println!("Go was skipped: {why}");
     }
-    pairs::measure(&mut report, effort, go.as_ref().ok())?;
-    hand_over::measure(&mut report, effort)?;
-    claims::measure(&mut report, effort, go.as_ref().ok())?;
-    retake::measure(&mut report, effort)?;
-    grid::measure(&mut report, effort)?;
+    let only = arguments.iter().position(|argument| argument == "--only");
+    let only = only.and_then(|at| arguments.get(at + 1));
+    let wanted = |group: &str| only.is_none_or(|only| only == group);
+    if wanted("pairs") {
+        pairs::measure(&mut report, effort, go.as_ref().ok())?;
+    }
+    if wanted("hand_over") {
+        hand_over::measure(&mut report, effort)?;
+    }
+    if wanted("claims") {
+        claims::measure(&mut report, effort, go.as_ref().ok())?;
+    }
+    if wanted("retake") {
+        retake::measure(&mut report, effort)?;
+    }
+    if wanted("grid") {
+        grid::measure(&mut report, effort)?;
+    }
     json.map_or(Ok(()), |path| report.write(&path))
 }
