@@ -4,6 +4,22 @@ use std::os::fd::BorrowedFd;
 
 use crate::sync::{AtomicU32, Ordering};
 
+const AWAKE: u32 = 0;
+
+/// Of so many completed tasks one rings for a supervisor that wants batches.
+const BATCH: u16 = 64;
+
+/// For what the supervisor wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Wants {
+    /// For every outcome.
+    Each = 1,
+    /// For a batch of outcomes: there are so many that it would do nothing but wake up. It looks by
+    /// itself soon.
+    Batches = 2,
+}
+
 /// A word that says whether the supervisor sleeps, and the eventfd that wakes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Bell<'a> {
@@ -22,7 +38,16 @@ impl<'a> Bell<'a> {
     pub fn ring(self) {
         // ORDERING: SeqCst. The news was written, then this is read; the supervisor arms, then reads
         // the news. One of them sees the other; pairs with `arm()`.
-        if self.armed.load(Ordering::SeqCst) != 0 {
+        if self.armed.load(Ordering::SeqCst) != AWAKE {
+            self.ring_anyway();
+        }
+    }
+
+    /// Wakes the supervisor if it sleeps and wants to know of this completed task slot now.
+    pub fn ring_for(self, slot: u16) {
+        // ORDERING: SeqCst, see `ring()`.
+        let wants = self.armed.load(Ordering::SeqCst);
+        if wants == Wants::Each as u32 || (wants != AWAKE && slot % BATCH == BATCH - 1) {
             self.ring_anyway();
         }
     }
@@ -35,14 +60,14 @@ impl<'a> Bell<'a> {
     }
 
     /// The supervisor is about to sleep. It looks for news once more before it does.
-    pub fn arm(self) {
+    pub fn arm(self, wants: Wants) {
         // ORDERING: SeqCst, see `ring()`.
-        self.armed.store(1, Ordering::SeqCst);
+        self.armed.store(wants as u32, Ordering::SeqCst);
     }
 
     /// The supervisor is awake: nobody needs to ring. Empties the eventfd, which must not block.
     pub fn disarm(self) {
-        self.armed.store(0, Ordering::SeqCst);
+        self.armed.store(AWAKE, Ordering::SeqCst);
         let mut count = [0; 8];
         let _ = rustix::io::read(self.eventfd, &mut count);
     }

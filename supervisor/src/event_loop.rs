@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use msup_protocol::bell::Bell;
+use msup_protocol::bell::{Bell, Wants};
 use msup_protocol::exit;
 use msup_protocol::layout::Sizes;
 use msup_protocol::segment::{self, Segment};
@@ -52,6 +52,10 @@ const OUTPUT_AFTER_KILL: Duration = Duration::from_secs(1);
 const BAR_EVERY: Duration = Duration::from_millis(100);
 
 const SIGKILL: u8 = 9;
+
+/// With so many outcomes since it last slept the loop wants to be woken for batches, or after this time.
+const BATCH: usize = 32;
+const BATCH_WITHIN: Duration = Duration::from_millis(1);
 
 /// Bytes of a task slot, and how many slots there are: enough to keep every worker busy while the
 /// supervisor sleeps, within 8 MiB unless more workers are asked for.
@@ -96,6 +100,8 @@ struct Run {
     began: Instant,
     under_pressure: bool,
     output_failed: bool,
+    /// How many outcomes came in since the loop last slept.
+    outcomes: usize,
     finished: bool,
     /// Last, so that it is removed after everything that writes to it.
     _folder: RunFolder,
@@ -173,6 +179,7 @@ impl Run {
             began,
             under_pressure: false,
             output_failed: false,
+            outcomes: 0,
             finished: false,
             _folder: folder,
         })
@@ -202,6 +209,7 @@ impl Run {
     fn gather(&mut self, events: &mut Vec<Event>) {
         events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
         self.queue.collect(events);
+        self.outcomes += events.len();
         self.crew.settle(events);
         for ended in self.crew.ended() {
             let (worker, end) = self.crew.bury(ended);
@@ -321,10 +329,17 @@ impl Run {
         let nap = nap.unwrap_or(LOOK_AT_LEAST).min(LOOK_AT_LEAST);
         let shared = self.segment.shared();
         let bell = Bell::new(shared.header.armed(), self.doorbell.as_fd());
-        bell.arm();
+        let (wants, nap) = if self.outcomes >= BATCH {
+            // They come in so fast that it is enough to be woken for batches, and to look now and then.
+            (Wants::Batches, nap.min(BATCH_WITHIN))
+        } else {
+            (Wants::Each, nap)
+        };
+        bell.arm(wants);
         // Once more, now that everybody can see that it is about to sleep.
         let news = shared.done.any() || self.sysmon.findings.wants_worker.load(Ordering::SeqCst);
         let timeout = if news { Duration::ZERO } else { nap };
+        self.outcomes = if news { self.outcomes } else { 0 };
         let keys = self.poller.wait(timeout)?;
         bell.disarm();
         self.crew.note(keys.into_iter().filter(|key| *key < KEY_BELL).map(|key| key as u16));

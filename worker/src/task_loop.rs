@@ -126,7 +126,7 @@ fn report(post: &Post, claim: Claim, ended: Ended, wall_ns: u64, frame: &mut Vec
         shared.done.set(index);
         // CRASH: bit_before_bell. Nobody rang: the supervisor looks when the dead is reaped.
         crash::point("bit_before_bell");
-        post.bell.ring();
+        post.bell.ring_for(index);
     }
     token
 }

@@ -8,7 +8,7 @@ use msup_bench::go::Figures;
 use msup_bench::peers::python_pools;
 use msup_bench::report::{Report, quantile, row};
 use msup_bench::stage::{Role, Stage};
-use msup_protocol::bell::Bell;
+use msup_protocol::bell::{Bell, Wants};
 use msup_protocol::park::Futex;
 use msup_protocol::seat::Next;
 
@@ -26,7 +26,7 @@ pub(crate) fn claims(role: &Role) {
         let index = claim.index();
         assert!(shared.tasks.complete(role.slot, claim));
         shared.done.set(index);
-        bell.ring();
+        bell.ring_for(index);
         token = Some(held);
     }
 }
@@ -44,7 +44,7 @@ fn through_slots(workers: u16, tasks: u64) -> io::Result<f64> {
     let eventfd = stage.bell();
     let bell = Bell::new(shared.header.armed(), eventfd);
     let began = Instant::now();
-    let (mut published, mut collected) = (0, 0);
+    let (mut published, mut collected, mut slept_at) = (0, 0, 0);
     let mut free: Vec<u16> = (0..shared.tasks.len() as u16).collect();
     while collected < tasks {
         let before = (published, collected);
@@ -64,10 +64,16 @@ fn through_slots(workers: u16, tasks: u64) -> io::Result<f64> {
             collected += 1;
         }
         if collected == before.1 {
-            bell.arm();
+            // As the event loop does.
+            let busy = collected - slept_at >= 32;
+            bell.arm(if busy { Wants::Batches } else { Wants::Each });
             if !shared.done.any() {
+                slept_at = collected;
                 let mut rung = [rustix::event::PollFd::new(&eventfd, rustix::event::PollFlags::IN)];
-                let wait = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+                let wait = rustix::event::Timespec {
+                    tv_sec: 0,
+                    tv_nsec: if busy { 1_000_000 } else { 100_000_000 },
+                };
                 let _ = rustix::event::poll(&mut rung, Some(&wait));
             }
             bell.disarm();
