@@ -158,6 +158,7 @@ impl Run {
             max_workers: plan.max_workers,
             task_slots: sizes.tasks as usize,
             idle_timeout: plan.idle_timeout,
+            at_cap: plan.at_cap,
         };
         Ok(Run {
             engine: Engine::new(limits),

@@ -491,7 +491,8 @@ fn a_task_loop_that_has_started_threads_is_told_to_begin_earlier() {
 
 #[test]
 fn flags_that_make_no_sense_are_named() {
-    let cases: [(&[&str], &[&str]); 7] = [
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["--at-cap", "run", "true", ":::", "a"], &["--at-cap run", "wait or fail"]),
         (&[" ", ":::", "a"], &["the command is empty"]),
         (&["--procs", "many", "true", ":::", "a"], &["--procs many"]),
         (&["-j", "0", "true", ":::", "a"], &["--jobs 0", "at least 1"]),

@@ -64,7 +64,7 @@ fn the_summary_has_the_documented_fields() {
         keys(&summary["tasks"]),
         "attempts cancelled failed quarantined skipped succeeded total"
     );
-    assert_eq!(keys(&summary["workers"]), "lost peak reaped_idle spawned");
+    assert_eq!(keys(&summary["workers"]), "lost peak reaped_idle spawned stalls");
     assert_eq!(keys(&summary["in_flight"]), "mean peak");
     assert_eq!(
         keys(&summary["tokens"]),
@@ -110,4 +110,19 @@ fn a_summary_that_cannot_be_written_is_an_error() {
     assert_eq!(output.status.code(), Some(255));
     let said = String::from_utf8(output.stderr).expect("text");
     assert!(said.starts_with("msup: --summary none/s.json: "), "{said}");
+}
+
+/// All workers that there may be wait, and a CPU has nothing to do: that is said, counted, and ends the
+/// run if the user wants it to.
+#[test]
+fn a_stall_at_the_cap_is_reported() {
+    let sandbox = Sandbox::new();
+    let flags = ["--procs", "1", "--max-workers", "1", "--at-cap", "fail", "--summary", "s.json"];
+    let mut msup = sandbox.msup(flags);
+    msup.arg("--worker").arg(program("computes_and_waits")).args(["0", "600000", ":::", "a", "b"]);
+    let output = run(&mut msup);
+    assert_eq!(output.status.code(), Some(255));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("all 1 workers are in blocking calls") && said.contains("--max-workers"));
+    assert_eq!(summary(&sandbox.path().join("s.json"))["workers"]["stalls"], 1);
 }

@@ -39,6 +39,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(super) idle_timeout: f64,
 
+    /// When all workers there may be are in blocking calls while a CPU is free: wait, or fail
+    #[arg(long, value_name = "wait|fail", default_value = "wait", hide_default_value = true)]
+    pub(super) at_cap: String,
+
     /// Values end with a NUL byte, not a newline
     #[arg(short = '0', long)]
     pub(super) null: bool,

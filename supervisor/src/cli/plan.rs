@@ -11,6 +11,7 @@ use msup_protocol::env as names;
 
 use super::args::Args;
 use super::template::Template;
+use crate::engine::AtCap;
 use crate::input::{Format, Source};
 use crate::os::{limits, process};
 
@@ -29,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) procs: u32,
     pub(crate) max_workers: u16,
     pub(crate) idle_timeout: Duration,
+    pub(crate) at_cap: AtCap,
     pub(crate) job: Job,
     pub(crate) worker_program: PathBuf,
     pub(crate) worker_arguments: Vec<OsString>,
@@ -56,6 +58,11 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
     let (procs, max_workers) = concurrency(&args)?;
     let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
         .map_err(|_| format!("--idle-timeout {}: not a time in seconds", args.idle_timeout))?;
+    let at_cap = match args.at_cap.as_str() {
+        "wait" => AtCap::Wait,
+        "fail" => AtCap::Fail,
+        other => return Err(format!("--at-cap {other}: must be wait or fail")),
+    };
     if args.schedtrace == Some(0) {
         return Err("--schedtrace 0: must be at least 1 millisecond".into());
     }
@@ -68,6 +75,7 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
         procs,
         max_workers,
         idle_timeout,
+        at_cap,
         job,
         worker_program,
         worker_arguments,

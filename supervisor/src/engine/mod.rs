@@ -9,6 +9,7 @@ mod effect;
 mod event;
 mod ledger;
 mod pool;
+mod stall;
 mod tally;
 mod verdict;
 
@@ -24,10 +25,12 @@ use msup_protocol::packed::WorkerId;
 pub(crate) use effect::Effect;
 pub(crate) use event::{Event, View, WorkerEnd};
 pub(crate) use ledger::TaskRecord;
+pub(crate) use stall::AtCap;
 pub(crate) use tally::{Tally, label};
 
 use ledger::Ledger;
 use pool::Pool;
+use stall::Stall;
 use tally::Failure;
 use verdict::{Cause, Ruling, judge, judge_loss};
 
@@ -52,6 +55,7 @@ pub(crate) struct Limits {
     pub(crate) max_workers: u16,
     pub(crate) task_slots: usize,
     pub(crate) idle_timeout: Duration,
+    pub(crate) at_cap: AtCap,
 }
 
 /// How urgently the run shall end. It only ever goes up.
@@ -71,6 +75,8 @@ pub(crate) struct Engine {
     worker_program: String,
     ledger: Ledger,
     pool: Pool,
+    stall: Stall,
+    at_cap: AtCap,
     tally: Tally,
     stop: Stop,
     inputs_ended: bool,
@@ -88,6 +94,8 @@ impl Engine {
             worker_program: limits.worker_program,
             ledger: Ledger::new(limits.task_slots),
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
+            stall: Stall::default(),
+            at_cap: limits.at_cap,
             tally: Tally::default(),
             stop: Stop::No,
             inputs_ended: false,
@@ -181,6 +189,10 @@ impl Engine {
     /// Whether somebody did not want to wait for what ran.
     pub(crate) fn was_killed(&self) -> bool {
         matches!(self.stop, Stop::Kill(_))
+    }
+
+    pub(crate) fn stalls(&self) -> u64 {
+        self.stall.count
     }
 
     /// The exit status of the run as it stands.
@@ -343,11 +355,26 @@ impl Engine {
         if self.closing || self.stop != Stop::No {
             return;
         }
+        if self.stall.look(self.pool.is_exhausted(view, now), now) {
+            self.on_stall(effects);
+        }
         effects.extend(self.pool.choose_to_spawn(view, now).into_iter().map(Effect::Spawn));
         for worker in self.pool.choose_to_dismiss(view, now) {
             if self.pool.set_leaving(worker) {
                 effects.push(Effect::Dismiss(worker));
             }
+        }
+    }
+
+    fn on_stall(&mut self, effects: &mut Vec<Effect>) {
+        let n = self.pool.alive();
+        let why = format!(
+            "all {n} workers are in blocking calls while tasks are ready and a CPU is free: allow \
+             more of them with --max-workers"
+        );
+        match self.at_cap {
+            AtCap::Wait => effects.push(Effect::Say(why)),
+            AtCap::Fail => self.fail(why, effects),
         }
     }
 

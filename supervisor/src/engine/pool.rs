@@ -77,6 +77,14 @@ impl Pool {
         chosen
     }
 
+    /// Whether there are as many workers as there may be, none of them free for a ready task that has
+    /// a token.
+    pub(crate) fn is_exhausted(&self, view: &View, now: Now) -> bool {
+        let usable = (view.idle + view.blocked).saturating_sub(view.waiting);
+        let nobody_free = view.parked.is_empty() && self.starting(now) == 0;
+        view.ready > 0 && usable > 0 && nobody_free && self.alive() == self.workers.len()
+    }
+
     /// Which parked workers have had nothing to do for too long.
     pub(crate) fn choose_to_dismiss(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
         for (slot, worker) in self.workers.iter_mut().enumerate() {

@@ -9,6 +9,7 @@ fn limits() -> Limits {
         max_workers: 4,
         task_slots: 2,
         idle_timeout: Duration::from_secs(10),
+        at_cap: AtCap::Fail,
     }
 }
 
@@ -223,4 +224,22 @@ fn a_standard_output_that_fails_is_an_error() {
     let effects = driver.step(Event::OutputFailed("no space".into()));
     assert_eq!(effects, ["Say", "Withdraw { slot: 0 }"]);
     assert_eq!(driver.engine.exit_status(), exit::ERROR);
+}
+
+#[test]
+fn a_stall_at_the_cap_ends_the_run_if_asked_to() {
+    let mut driver = Driver::with_inputs(6);
+    driver.step(Event::Looked(view(4, 4)));
+    for worker in 0..4 {
+        driver.step(Event::WorkerSettled(worker));
+    }
+    let all_blocked = || View { blocked: 1, ready: 2, ..View::default() };
+    driver.step(Event::Looked(all_blocked()));
+    driver.now += Duration::from_secs(4);
+    assert_eq!(driver.step(Event::Looked(all_blocked())), [""; 0]);
+    driver.now += Duration::from_secs(2);
+    let effects = driver.step(Event::Looked(all_blocked()));
+    assert_eq!(effects[0], "Say");
+    assert!(effects.contains(&"End(3)".to_owned()), "{effects:?}");
+    assert_eq!((driver.engine.exit_status(), driver.engine.stalls()), (exit::ERROR, 1));
 }

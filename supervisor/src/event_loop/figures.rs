@@ -62,6 +62,7 @@ impl Figures {
             spawned: engine.workers_spawned(),
             lost: tally.lost_workers,
             reaped_idle: engine.workers_reaped_idle(),
+            stalls: engine.stalls(),
         };
         summary.in_flight = InFlight {
             peak: self.in_flight_peak,

@@ -47,6 +47,8 @@ pub(crate) struct Workers {
     /// Ended without being told to.
     pub(crate) lost: u64,
     pub(crate) reaped_idle: u64,
+    /// How often all workers there may be were in blocking calls while a CPU was free.
+    pub(crate) stalls: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

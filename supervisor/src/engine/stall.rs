@@ -1,0 +1,65 @@
+//! A stall: every worker there may be is in a blocking call, while tasks are ready and a CPU is free.
+
+use std::time::Duration;
+
+use super::Now;
+
+/// Shorter than this it is only a busy moment.
+const STALL_AFTER: Duration = Duration::from_secs(5);
+
+/// What to do about a stall.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum AtCap {
+    /// Say so, and wait for the calls to end.
+    #[default]
+    Wait,
+    /// End the run.
+    Fail,
+}
+
+/// Whether the run is stalled, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct Stall {
+    since: Option<Now>,
+    is_reported: bool,
+    /// How many there were.
+    pub(crate) count: u64,
+}
+
+impl Stall {
+    /// Notes whether the run stands still now. True when a stall has become one: report it.
+    pub(crate) fn look(&mut self, stands_still: bool, now: Now) -> bool {
+        if !stands_still {
+            (self.since, self.is_reported) = (None, false);
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        let is_new = !self.is_reported && now.saturating_sub(since) >= STALL_AFTER;
+        if is_new {
+            self.is_reported = true;
+            self.count += 1;
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_is_reported_once_when_it_has_lasted() {
+        let mut stall = Stall::default();
+        let at = Duration::from_secs;
+        assert!(!stall.look(true, at(1)));
+        assert!(!stall.look(false, at(5)), "it moved");
+        assert!(!stall.look(true, at(6)));
+        assert!(!stall.look(true, at(10)));
+        assert!(stall.look(true, at(11)));
+        assert!(!stall.look(true, at(100)), "once");
+        assert!(!stall.look(false, at(101)));
+        assert!(!stall.look(true, at(102)));
+        assert!(stall.look(true, at(107)));
+        assert_eq!(stall.count, 2);
+    }
+}
