@@ -36,6 +36,8 @@ pub mod grants;
 
 pub mod seat;
 
+pub mod audit;
+
 pub mod warden;
 
 pub mod sysmon;

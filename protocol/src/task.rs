@@ -36,6 +36,12 @@ impl Snapshot {
             .find(|state| *state as u8 == self.0.state())
     }
 
+    /// How often the word had changed.
+    #[must_use]
+    pub fn stamp(self) -> u64 {
+        self.0.stamp()
+    }
+
     /// Who claimed it; `None` while nobody has.
     #[must_use]
     pub fn owner(self) -> Option<WorkerId> {

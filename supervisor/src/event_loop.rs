@@ -2,6 +2,7 @@
 //! where the pure core and the adapters meet.
 
 mod crew;
+mod epoch;
 mod figures;
 mod lender;
 mod queue;
@@ -14,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
+use msup_protocol::audit::{Audit, Violation};
 use msup_protocol::bell::{Bell, Wants};
 use msup_protocol::exit;
 use msup_protocol::layout::Sizes;
@@ -35,6 +37,7 @@ use crate::report::{human, trace};
 use crate::sysmon;
 
 use crew::Crew;
+use epoch::Epochs;
 use figures::Figures;
 use lender::Lender;
 use queue::Queue;
@@ -85,6 +88,8 @@ struct Run {
     crew: Crew,
     figures: Figures,
     lender: Lender,
+    audit: Audit,
+    epochs: Epochs,
     segment: Arc<Segment>,
     doorbell: OwnedFd,
     poller: Poller,
@@ -122,10 +127,10 @@ impl Run {
                 .clamp(*TASK_SLOTS.start(), *TASK_SLOTS.end().max(&max_workers)),
             cell_bytes: CELL_BYTES,
         };
-        let release = env!("CARGO_PKG_VERSION");
-        let (segment, segment_fd) = segment::create(sizes, plan.procs, release, plan.nofile)
-            .map_err(|why| why.to_string())?;
-        let segment = Arc::new(segment);
+        let own = folder.path().to_owned();
+        let mut epochs = Epochs::new(sizes, plan.procs, plan.nofile, own);
+        let epoch = epochs.begin()?;
+        let segment = epoch.segment;
         let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
         let doorbell = doorbell.map_err(io::Error::from).map_err(line("eventfd"))?;
         let private = || doorbell.try_clone().map_err(line("eventfd"));
@@ -140,17 +145,14 @@ impl Run {
         let recipe = Recipe {
             program: plan.worker_program,
             arguments: plan.worker_arguments,
-            segment: segment_fd,
+            segment: epoch.fd,
             doorbell: doorbell.try_clone().map_err(line("eventfd"))?,
-            folder: folder.path().to_owned(),
+            folder: epoch.folder.clone(),
             run_id: run_id.clone(),
         };
-        // These two are for workers to inherit, who close them in what they execute. This process
-        // executes nothing else.
-        for fd in [&recipe.segment, &recipe.doorbell] {
-            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())
-                .map_err(|errno| format!("descriptors for workers: {errno}"))?;
-        }
+        // For workers to inherit, as the segment is.
+        rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
+            .map_err(|errno| format!("descriptors for workers: {errno}"))?;
         let style =
             Style { keep_order: plan.keep_order, folder: folder.path().to_owned(), bar: plan.bar };
         let limits = Limits {
@@ -162,13 +164,15 @@ impl Run {
         };
         Ok(Run {
             engine: Engine::new(limits),
-            queue: Queue::new(Arc::clone(&segment), folder.path().to_owned(), plan.job),
+            queue: Queue::new(Arc::clone(&segment), epoch.folder, plan.job),
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
             lender: Lender::new(plan.procs, LENDABLE),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style, private()?).map_err(line("standard output"))?,
-            sysmon: sysmon::start(&segment, private()?),
+            sysmon: sysmon::start(&segment, private()?, Arc::default()),
+            audit: Audit::default(),
+            epochs,
             segment,
             doorbell,
             poller,
@@ -189,6 +193,13 @@ impl Run {
     fn turn_until_finished(&mut self) -> io::Result<()> {
         let (mut events, mut effects) = (Vec::new(), Vec::new());
         while !self.finished {
+            // Between two events the words and the engine's own ledger must agree.
+            if events.is_empty()
+                && let Err(violation) = self.audit()
+            {
+                self.begin_anew(&violation, &mut effects);
+                self.perform(&mut effects, &mut events);
+            }
             self.gather(&mut events);
             for event in events.drain(..) {
                 self.engine.step(event, self.began.elapsed(), &mut effects);
@@ -204,6 +215,33 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    fn audit(&mut self) -> Result<(), Violation> {
+        self.queue.violation.take().map_or(Ok(()), Err)?;
+        let engine = &self.engine;
+        self.audit.look(&self.segment.shared(), |slot| engine.task(slot).is_some())
+    }
+
+    /// The segment cannot be trusted any more. Everybody who has it is ended, and the run goes on with
+    /// a fresh one; what was under way is run again.
+    fn begin_anew(&mut self, violation: &Violation, effects: &mut Vec<Effect>) {
+        self.sysmon.stop();
+        self.crew.end_all();
+        let now = self.began.elapsed();
+        let begun = self.epochs.begin().and_then(|epoch| {
+            let doorbell = self.doorbell.try_clone().map_err(|why| format!("eventfd: {why}"))?;
+            let findings = Arc::clone(&self.sysmon.findings);
+            self.sysmon = sysmon::start(&epoch.segment, doorbell, findings);
+            self.queue.renew(Arc::clone(&epoch.segment), epoch.folder.clone());
+            self.crew.renew(Arc::clone(&epoch.segment), epoch.fd, epoch.folder);
+            self.audit = Audit::default();
+            self.segment = epoch.segment;
+            Ok(())
+        });
+        let failed = begun.err();
+        let why = violation.to_string();
+        self.engine.step(Event::EpochEnded { why, failed }, now, effects);
     }
 
     /// Collects what has happened since the last time.

@@ -27,9 +27,9 @@ pub(crate) struct Handle {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts it. The eventfd is written when a worker is wanted.
-pub(crate) fn start(segment: &Arc<Segment>, doorbell: OwnedFd) -> Handle {
-    let findings = Arc::new(Findings::default());
+/// Starts it, with what an earlier one found. The eventfd is written when a worker is wanted.
+pub(crate) fn start(segment: &Arc<Segment>, doorbell: OwnedFd, findings: Arc<Findings>) -> Handle {
+    findings.stop.store(false, Ordering::SeqCst);
     let (shared_findings, own_segment) = (Arc::clone(&findings), Arc::clone(segment));
     let thread = thread::spawn(move || watch(&own_segment, &shared_findings, &doorbell));
     Handle { findings, segment: Arc::clone(segment), thread: Some(thread) }

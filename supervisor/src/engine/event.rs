@@ -57,6 +57,13 @@ pub(crate) enum Event {
     OutputClosed,
     /// Standard output cannot be written any more: why.
     OutputFailed(String),
+    /// Somebody has written over the segment: every worker was ended, and there is a fresh one, empty.
+    EpochEnded {
+        /// What was found.
+        why: String,
+        /// Why there is no fresh one.
+        failed: Option<String>,
+    },
     /// A signal asks to stop: its number.
     StopSignal(u8),
 }

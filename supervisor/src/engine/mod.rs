@@ -47,6 +47,10 @@ const STARTUP_LIMIT: u32 = 3;
 const KILLED_AT_STARTUP_LIMIT: u32 = 10;
 const KILLED_AT_STARTUP_FOR: Duration = Duration::from_secs(10);
 
+/// So many epochs that end before their time within so long end the run.
+const EPOCHS_AT_MOST: usize = 5;
+const EPOCHS_WITHIN: Duration = Duration::from_secs(60);
+
 /// What the engine needs to know of the plan.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
@@ -77,6 +81,8 @@ pub(crate) struct Engine {
     pool: Pool,
     stall: Stall,
     at_cap: AtCap,
+    /// When the last epochs ended before their time.
+    epochs: Vec<Now>,
     tally: Tally,
     stop: Stop,
     inputs_ended: bool,
@@ -96,6 +102,7 @@ impl Engine {
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
             stall: Stall::default(),
             at_cap: limits.at_cap,
+            epochs: Vec::new(),
             tally: Tally::default(),
             stop: Stop::No,
             inputs_ended: false,
@@ -128,6 +135,7 @@ impl Engine {
             Event::OutputPressure(pressure) => self.output_pressure = pressure,
             Event::OutputClosed => self.on_output_closed(effects),
             Event::OutputFailed(why) => self.on_output_failed(&why, effects),
+            Event::EpochEnded { why, failed } => self.on_epoch_ended(&why, failed, now, effects),
             Event::StopSignal(signal) => self.on_stop_signal(signal, effects),
         }
         self.publish(effects);
@@ -222,7 +230,7 @@ impl Engine {
         self.tally.attempts += 1;
         self.tally.leaked += u64::from(outcome.leaked);
         let wall = Duration::from_nanos(outcome.wall_ns);
-        self.tally.busy += wall;
+        self.tally.busy = self.tally.busy.saturating_add(wall);
         match judge(outcome.verdict.clone()) {
             Ruling::Succeeded => {
                 self.tally.note_success(wall, &record.value);
@@ -363,6 +371,37 @@ impl Engine {
             if self.pool.set_leaving(worker) {
                 effects.push(Effect::Dismiss(worker));
             }
+        }
+    }
+
+    fn on_epoch_ended(
+        &mut self,
+        why: &str,
+        failed: Option<String>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.tally.epochs += 1;
+        self.pool.lose_all();
+        // Nobody knows which of them were under way: it counts against none.
+        let slots: Vec<u16> = self.ledger.occupied().collect();
+        for slot in slots.into_iter().rev() {
+            let Some(mut record) = self.ledger.remove(slot) else { continue };
+            record.attempt += 1;
+            self.ledger.put_back(record);
+        }
+        if self.stop != Stop::No {
+            self.tally.cancelled += self.ledger.drop_pending();
+        }
+        self.epochs.retain(|then| now.saturating_sub(*then) < EPOCHS_WITHIN);
+        self.epochs.push(now);
+        let what = format!("somebody has written over the shared memory ({why})");
+        match failed {
+            Some(failed) => self.fail(format!("{what}, and there is no other: {failed}"), effects),
+            None if self.epochs.len() > EPOCHS_AT_MOST => {
+                self.fail(format!("{what} again and again"), effects);
+            }
+            None => effects.push(Effect::Say(format!("{what}: all workers start afresh"))),
         }
     }
 

@@ -132,6 +132,11 @@ impl Pool {
             .map_or((false, false), |worker| (worker.starting.is_some(), worker.leaving))
     }
 
+    /// Everybody was ended at once, through no fault of theirs.
+    pub(crate) fn lose_all(&mut self) {
+        self.workers.fill(None);
+    }
+
     /// No process could be made.
     pub(crate) fn spawn_failed(&mut self, worker: WorkerId, now: Now) {
         self.gone(worker);

@@ -33,6 +33,8 @@ pub(crate) struct Tally {
     pub(crate) leaked: u64,
     /// Workers that ended without being told to.
     pub(crate) lost_workers: u64,
+    /// How often the segment had to be replaced.
+    pub(crate) epochs: u64,
     /// Wall time of all attempts together.
     pub(crate) busy: Duration,
     /// The first few that did not succeed.

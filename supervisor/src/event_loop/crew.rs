@@ -1,5 +1,7 @@
 //! The workers' processes: starting them, letting them go, burying them.
 
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the descendants of a dead worker may take to die before its tokens are given out again.
 const ORPHANS_DIE_WITHIN: Duration = Duration::from_millis(50);
+
+/// How long everybody may take to die when an epoch ends.
+const END_ALL_WITHIN: Duration = Duration::from_secs(2);
 
 struct Member {
     process: Process,
@@ -184,6 +189,33 @@ impl Crew {
         self.orphanage.sweep(&[], patience)
     }
 
+    /// Ends everybody at once, and whatever they had started: the segment they share is no good.
+    pub(super) fn end_all(&mut self) {
+        for member in self.members.iter().flatten() {
+            member.process.kill();
+        }
+        let members: Vec<Member> = self.members.iter_mut().filter_map(Option::take).collect();
+        let began = Instant::now();
+        while members.iter().any(|member| member.process.ended().is_none())
+            && began.elapsed() < END_ALL_WITHIN
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for member in members {
+            // One that hangs in the kernel has nothing to share with the others any more.
+            member.process.reap();
+        }
+        self.noted.clear();
+        self.orphanage.sweep(&[], END_ALL_WITHIN);
+    }
+
+    /// From now on workers get this segment.
+    pub(super) fn renew(&mut self, segment: Arc<Segment>, fd: OwnedFd, folder: PathBuf) {
+        self.segment = segment;
+        self.recipe.segment = fd;
+        self.recipe.folder = folder;
+    }
+
     /// What all workers have counted so far.
     pub(super) fn counted(&self) -> Counted {
         let shared = self.segment.shared();
@@ -220,7 +252,8 @@ impl Counted {
             (&mut self.steals, &counters.steals),
             (&mut self.wait_ns, &counters.wait_ns),
         ] {
-            *sum += counter.load(Ordering::Relaxed);
+            // Whatever stands there: it must not bring the supervisor down.
+            *sum = sum.saturating_add(counter.load(Ordering::Relaxed));
         }
     }
 }

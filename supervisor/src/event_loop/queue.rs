@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Verdict, Work};
+use msup_protocol::audit::Violation;
+use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Work};
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
@@ -22,12 +23,21 @@ pub(super) struct Queue {
     /// The name of each slot's last publication, and whether its frame is in a file.
     publications: Vec<(u64, bool)>,
     frame: Vec<u8>,
+    /// What was found that nobody can have written who keeps to the protocol.
+    pub(super) violation: Option<Violation>,
 }
 
 impl Queue {
     pub(super) fn new(segment: Arc<Segment>, folder: PathBuf, job: Job) -> Queue {
         let publications = vec![(0, false); segment.sizes().tasks as usize];
-        Queue { segment, folder, job, publications, frame: Vec::new() }
+        Queue { segment, folder, job, publications, frame: Vec::new(), violation: None }
+    }
+
+    /// From now on tasks go through this segment.
+    pub(super) fn renew(&mut self, segment: Arc<Segment>, folder: PathBuf) {
+        (self.segment, self.folder) = (segment, folder);
+        self.publications.fill((0, false));
+        self.violation = None;
     }
 
     /// Puts a task into its slot.
@@ -49,10 +59,11 @@ impl Queue {
             // An empty frame says: look into the file.
             tasks.write(slot, &[]).map_err(|why| why.to_string())?;
         }
-        match tasks.publish(slot) {
-            Some(published) if published == publication => Ok(()),
-            _ => Err("its slot is in use".into()),
+        if tasks.publish(slot) != Some(publication) {
+            // We had not filled it.
+            self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot)));
         }
+        Ok(())
     }
 
     /// Tells workers that tasks were published.
@@ -109,18 +120,16 @@ impl Queue {
         let outcome = read.and_then(|()| {
             codec::decode::<OutcomeFrame>(&self.frame).map_err(|why| why.to_string())
         });
-        if !tasks.vacate(slot, seen) {
-            return;
+        match outcome {
+            Ok(outcome) if tasks.vacate(slot, seen) => {
+                self.forget_task_file(slot);
+                events.push(Event::Collected { slot, outcome });
+            }
+            Ok(_) => self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot))),
+            Err(why) => {
+                self.violation = Some(Violation::new("the outcome in task slot", slot, why))
+            }
         }
-        self.forget_task_file(slot);
-        let outcome = outcome.unwrap_or_else(|why| OutcomeFrame {
-            verdict: Verdict::Trouble(format!("protocol violation: {why}")),
-            wall_ns: 0,
-            leaked: false,
-            stdout: Stream::nothing(),
-            stderr: Stream::nothing(),
-        });
-        events.push(Event::Collected { slot, outcome });
     }
 
     /// What a task wrote, for the writer.

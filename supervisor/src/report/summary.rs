@@ -69,6 +69,8 @@ pub(crate) struct Tokens {
     pub(crate) reclaims: u64,
     pub(crate) lent: u64,
     pub(crate) rescues: u64,
+    /// How often the segment had to be replaced because somebody had written over it.
+    pub(crate) epochs: u64,
     pub(crate) wait_seconds: f64,
 }
 

@@ -1,0 +1,91 @@
+//! Whether the words still say what they could say. The supervisor asks at every look: whoever writes
+//! where it should not, a worker's stray pointer or somebody with the descriptor, ends the epoch.
+
+use std::fmt;
+
+use crate::layout::Shared;
+use crate::packed::WorkerId;
+use crate::task::{Snapshot as TaskSnapshot, State as TaskState};
+use crate::token::Sighting;
+
+/// A word that nobody who keeps to the protocol can have written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    what: &'static str,
+    index: u16,
+    seen: String,
+}
+
+impl Violation {
+    /// A word of this kind and index, and what it says.
+    #[must_use]
+    pub fn new(what: &'static str, index: u16, seen: impl fmt::Debug) -> Violation {
+        Violation { what, index, seen: format!("{seen:?}") }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} says {}", self.what, self.index, self.seen)
+    }
+}
+
+/// What every word said at the last look: from there on it may only go forward.
+#[derive(Debug, Default)]
+pub struct Audit {
+    tokens: Vec<Sighting>,
+    tasks: Vec<TaskSnapshot>,
+}
+
+/// A stamp may have wrapped around; no word changes half of all stamps often between two looks.
+fn is_ahead(now: u64, before: u64) -> bool {
+    const STAMPS: u64 = 1 << 40;
+    now.wrapping_sub(before) % STAMPS < STAMPS / 2
+}
+
+impl Audit {
+    /// Looks at every token and task word. `is_occupied` tells of a task slot whether the supervisor
+    /// has put a task into it that it has not collected or withdrawn.
+    ///
+    /// # Errors
+    /// The first word that is impossible.
+    pub fn look(
+        &mut self,
+        shared: &Shared<'_>,
+        is_occupied: impl Fn(u16) -> bool,
+    ) -> Result<(), Violation> {
+        let is_worker = |worker: WorkerId| usize::from(worker) < shared.line.len();
+        for at in shared.tokens.sight() {
+            let known = self.tokens.get(usize::from(at.index)).copied().unwrap_or(at);
+            let goes_on = at == known
+                || (at.seen.stamp() != known.seen.stamp()
+                    && is_ahead(at.seen.stamp(), known.seen.stamp()));
+            let is_possible = at.seen.state().is_some() && at.seen.owner().is_none_or(is_worker);
+            if !goes_on || !is_possible {
+                return Err(Violation::new("token", at.index, at.seen));
+            }
+            remember(&mut self.tokens, at.index, at);
+        }
+        for index in 0..shared.tasks.len() as u16 {
+            let Some(seen) = shared.tasks.sighted(index) else { continue };
+            let known = self.tasks.get(usize::from(index)).copied().unwrap_or(seen);
+            let goes_on = seen == known
+                || (seen.stamp() != known.stamp() && is_ahead(seen.stamp(), known.stamp()));
+            let is_possible = seen.state().is_some() && seen.owner().is_none_or(is_worker);
+            let is_free = seen.state() == Some(TaskState::Free);
+            if !goes_on || !is_possible || is_free == is_occupied(index) {
+                return Err(Violation::new("task slot", index, seen));
+            }
+            remember(&mut self.tasks, index, seen);
+        }
+        Ok(())
+    }
+}
+
+fn remember<T: Copy>(known: &mut Vec<T>, index: u16, seen: T) {
+    let index = usize::from(index);
+    if known.len() <= index {
+        known.resize(index + 1, seen);
+    }
+    known[index] = seen;
+}

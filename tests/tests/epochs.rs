@@ -1,0 +1,98 @@
+//! Somebody writes over the shared memory while a run goes on: the supervisor notices, everybody starts
+//! afresh, and every task gets its outcome all the same. G2, G9.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::process::Child;
+
+use msup_tests::{Sandbox, program, spawn_piped, summary, wait_until};
+
+/// The segment, as anybody with the rights of its owner can find it.
+fn segment_of(msup: &Child) -> Option<PathBuf> {
+    let folder = format!("/proc/{}/fd", msup.id());
+    let fds = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    fds.into_iter().find(|fd| {
+        let target = fs::read_link(fd).unwrap_or_default();
+        target.to_string_lossy().starts_with("/dev/shm/msup-")
+    })
+}
+
+/// Bytes that look like nothing.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        (state >> 33) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+/// Writes noise of this length over the segment, from this offset on, three times in a run.
+fn overwritten_three_times(offset: u64, len: usize, worker: Option<&str>) {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "-k", "--summary", "s.json", "-a", "list"]);
+    let values: String = (0..600).map(|n| format!("{n}\n")).collect();
+    sandbox.file("list", values.as_bytes());
+    match worker {
+        Some(worker) => msup.arg("--worker").arg(program(worker)),
+        None => msup.args(["--", "sh", "-c", "sleep 0.005; echo done $1; : >ran.$1", "sh", "{}"]),
+    };
+    let mut child = spawn_piped(&mut msup);
+    let ran = |n: usize| sandbox.path().join(format!("ran.{n}")).exists();
+    for round in 0..3 {
+        match worker {
+            Some(_) => std::thread::sleep(std::time::Duration::from_millis(20)),
+            None => wait_until(|| ran(100 * round + 20)),
+        }
+        let Some(segment) = segment_of(&child) else { break };
+        let Ok(file) = fs::File::options().write(true).open(segment) else { break };
+        let _ = file.write_all_at(&noise(round as u64 + 1, len), offset);
+    }
+    let mut stderr = child.stderr.take().expect("piped");
+    let said = std::thread::spawn(move || {
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
+        said
+    });
+    let output = child.wait_with_output().expect("ours");
+    let said = said.join().expect("no panic");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let expected: String = (0..600).map(|n| format!("done {n}\n")).collect();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{said}");
+    let summary = summary(&sandbox.path().join("s.json"));
+    assert_eq!(summary["tasks"]["succeeded"], 600);
+    assert_eq!(summary["tokens"]["idle_at_end"], 2);
+    let epochs = summary["tokens"]["epochs"].as_u64().expect("a number");
+    let told = said.matches("somebody has written over the shared memory").count() as u64;
+    assert_eq!(epochs, told, "{said}");
+    if worker.is_none() {
+        assert!(epochs >= 1, "nobody noticed: {said}");
+    }
+}
+
+#[test]
+fn noise_over_everything() {
+    overwritten_three_times(0, 1 << 20, None);
+}
+
+#[test]
+fn noise_over_the_tokens() {
+    overwritten_three_times(256, 6 * 64, None);
+}
+
+#[test]
+fn noise_over_the_task_slots() {
+    // Token words, worker slots and bitmaps are before them.
+    overwritten_three_times(26_432, 3200, None);
+}
+
+#[test]
+fn noise_over_one_word() {
+    overwritten_three_times(256 + 64, 8, None);
+}
+
+#[test]
+fn noise_over_everything_while_task_loops_run() {
+    overwritten_three_times(0, 1 << 20, Some("says_done"));
+}
