@@ -138,10 +138,19 @@ fn twenty_tasks(sandbox: &Sandbox, max_workers: &str) -> f64 {
 #[test]
 fn waiting_tasks_overlap_although_there_is_one_token() {
     let sandbox = Sandbox::new();
-    let serial = twenty_tasks(&sandbox, "1");
-    let overlapped = twenty_tasks(&sandbox, "200");
-    assert!(serial > 20.0 * 0.055, "the tasks did not do their work: {serial} s");
-    assert!(overlapped * 3.0 < serial, "{overlapped} s is not a third of {serial} s");
+    // On a machine that is busy with something else one pair may be disturbed. Without overlap every
+    // pair would be as long as the other.
+    let pairs = (0..5).map(|_| (twenty_tasks(&sandbox, "1"), twenty_tasks(&sandbox, "200")));
+    let mut seen = Vec::new();
+    for (serial, overlapped) in pairs {
+        assert!(serial > 20.0 * 0.055, "the tasks did not do their work: {serial} s");
+        println!("{overlapped:.3} s instead of {serial:.3} s");
+        if overlapped * 3.0 < serial {
+            return;
+        }
+        seen.push((serial, overlapped));
+    }
+    panic!("never a third of the serial time: {seen:?}");
 }
 
 #[test]
@@ -152,7 +161,8 @@ fn idle_workers_leave() {
     let mut child = spawn_piped(&mut msup);
     let mut stdin = child.stdin.take().expect("piped");
     std::io::Write::write_all(&mut stdin, "x\n".repeat(20).as_bytes()).expect("msup reads");
-    let workers = || sandbox.processes().len() - 1;
+    // Right after its start the environment of a process cannot be read yet.
+    let workers = || sandbox.processes().len().saturating_sub(1);
     wait_until(|| workers() >= 5);
     wait_until(|| workers() == 1);
     drop(stdin);
