@@ -129,14 +129,15 @@ fn grant_before_wake() {
 #[test]
 fn kick_before_wake() {
     let stage = Stage::new();
-    stage.shared().watch.lie_down(Quiet::AllInUse);
     let label = "kick_before_wake";
-    let victim = stage.puppet(VICTIM, label, &["acquire", "touch:held", "enter"]);
-    stage.bury(victim, label);
-    // sysmon may sleep only on the word that it wrote itself.
-    let sleeps = std::time::Instant::now();
-    stage.shared().watch.sleep(&Futex, Quiet::AllInUse, std::time::Duration::from_secs(3600));
-    println!("sysmon slept for {:?}", sleeps.elapsed());
+    stage.shared().watch.lie_down(Quiet::AllInUse);
+    let hour = std::time::Duration::from_secs(3600);
+    std::thread::scope(|scope| {
+        // sysmon: asleep long before the victim has come up. The wake that is owed to it must come.
+        scope.spawn(|| stage.shared().watch.sleep(&Futex, Quiet::AllInUse, hour));
+        let victim = stage.puppet(VICTIM, label, &["acquire", "touch:held", "enter"]);
+        stage.bury(victim, label);
+    });
     stage.assert_all_idle();
 }
 
