@@ -23,7 +23,21 @@ const SCRATCH: usize = 1 << 16;
 pub struct Scratch(&'static [AtomicU64]);
 
 impl Scratch {
-    fn map(fd: impl AsFd) -> io::Result<Scratch> {
+    /// Fresh memory, to be mapped by anybody who gets the descriptor.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn memory() -> io::Result<OwnedFd> {
+        let memory = rustix::fs::memfd_create("bench", MemfdFlags::empty())?;
+        rustix::fs::ftruncate(&memory, SCRATCH as u64 * 8)?;
+        Ok(memory)
+    }
+
+    /// Maps it.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn map(fd: impl AsFd) -> io::Result<Scratch> {
         let prot = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a fresh mapping at an address that the kernel chooses.
         let base = unsafe {
@@ -31,6 +45,12 @@ impl Scratch {
         }?;
         // SAFETY: page-aligned, that long, never unmapped; atomics may hold any bytes.
         Ok(Scratch(unsafe { std::slice::from_raw_parts(base.cast(), SCRATCH) }))
+    }
+
+    /// Where it begins, for those who keep something else in it.
+    #[must_use]
+    pub fn base(self) -> *mut u8 {
+        self.0.as_ptr().cast_mut().cast()
     }
 
     /// A word.
@@ -97,8 +117,7 @@ impl Stage {
         let sizes = Sizes { tokens: procs, workers, tasks: 256, cell_bytes: 4096 };
         let (segment, fd) =
             segment::create(sizes, procs, "bench", 1024).map_err(io::Error::other)?;
-        let memory = rustix::fs::memfd_create("bench", MemfdFlags::empty())?;
-        rustix::fs::ftruncate(&memory, SCRATCH as u64 * 8)?;
+        let memory = Scratch::memory()?;
         let bell = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK)?;
         rustix::io::fcntl_setfd(&fd, FdFlags::empty())?;
         let scratch = Scratch::map(&memory)?;
