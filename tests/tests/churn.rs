@@ -1,0 +1,73 @@
+//! A million times a token is let go and taken back, by 16 workers on 2 tokens: there are never more
+//! holders than tokens, and none gets lost, whatever is killed or stopped. G1, G2.
+
+use std::process::Child;
+use std::time::Duration;
+
+use msup_tests::{Sandbox, kill, parent_of, program, spawn_piped, summary};
+use nix::sys::signal::Signal;
+
+/// Tasks of so many rounds each.
+const ROUNDS: u64 = 4000;
+
+/// Runs them; `disturb` is called again and again with the workers alive until the run is over.
+fn churn(tasks: u64, desks: u32, mut disturb: impl FnMut(&[i32], u64)) -> serde_json::Value {
+    let sandbox = Sandbox::new();
+    let flags = ["--procs", "2", "--max-workers", "16", "--summary", "s.json", "-a", "list"];
+    let mut msup = sandbox.msup(flags);
+    sandbox.file("list", "x\n".repeat(tasks as usize).as_bytes());
+    msup.arg("--worker").arg(program("churns")).args([desks.to_string(), ROUNDS.to_string()]);
+    let mut child = spawn_piped(&mut msup);
+    let mut chance = 7_u64;
+    while child.try_wait().expect("ours").is_none() {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        disturb(&workers(&sandbox, &child), chance >> 33);
+    }
+    let output = child.wait_with_output().expect("ours");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!sandbox.path().join("violation").exists(), "more holders than tokens: {said}");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let summary = summary(&sandbox.path().join("s.json"));
+    assert_eq!(summary["tasks"]["succeeded"], tasks);
+    assert_eq!(summary["tokens"]["idle_at_end"], 2);
+    summary
+}
+
+fn workers(sandbox: &Sandbox, msup: &Child) -> Vec<i32> {
+    let msup = msup.id() as i32;
+    sandbox.processes().into_iter().filter(|pid| parent_of(*pid) == Some(msup)).collect()
+}
+
+#[test]
+fn a_million_exchanges() {
+    let tasks = 250;
+    let summary = churn(tasks, 2, |_, _| std::thread::sleep(Duration::from_millis(10)));
+    let tokens = &summary["tokens"];
+    let exits = ["fast_exits", "slow_exits"].map(|name| tokens[name].as_u64().expect("a number"));
+    assert_eq!(exits[0] + exits[1], tasks * ROUNDS, "each call comes back once");
+    assert_eq!(tokens["rescues"], 0);
+    assert!(tokens["held_peak"].as_u64() <= Some(2));
+    assert!(summary["workers"]["peak"].as_u64() <= Some(16));
+}
+
+#[test]
+fn a_churn_with_kills() {
+    let summary = churn(60, 2, |workers, chance| {
+        if let Some(worker) = workers.get(chance as usize % workers.len().max(1)) {
+            kill(*worker, Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(50 + chance % 100));
+    });
+    assert!(summary["workers"]["lost"].as_u64() >= Some(1), "nobody was killed");
+}
+
+/// A stopped holder keeps its token; when that lasts, up to four more are lent.
+#[test]
+fn a_churn_with_stops() {
+    churn(60, 6, |workers, chance| {
+        let stopped = workers.get(chance as usize % workers.len().max(1));
+        stopped.into_iter().for_each(|worker| kill(*worker, Signal::SIGSTOP));
+        std::thread::sleep(Duration::from_millis(5 + chance % 45));
+        stopped.into_iter().for_each(|worker| kill(*worker, Signal::SIGCONT));
+    });
+}
