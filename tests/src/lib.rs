@@ -1,6 +1,10 @@
 //! The harness: a sandbox per test, the built programs, waiting without sleeping blindly, and a
 //! watchdog for everything that can hang.
 
+pub mod board;
+pub mod ring;
+pub mod trace;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -97,6 +101,13 @@ impl Sandbox {
         marked(&self.mark)
     }
 
+    /// The living workers of a running `msup`.
+    #[must_use]
+    pub fn workers(&self, msup: &Child) -> Vec<i32> {
+        let msup = msup.id() as i32;
+        self.processes().into_iter().filter(|pid| parent_of(*pid) == Some(msup)).collect()
+    }
+
     /// What runs have left in the folder for temporary files.
     #[must_use]
     pub fn residue(&self) -> Vec<PathBuf> {
@@ -191,6 +202,8 @@ fn status_field(pid: i32, field: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
+/// The living processes whose mark begins like this. A mark is `PID-NUMBER`: `PID-` means all
+/// sandboxes of that test process.
 fn marked(mark: &str) -> BTreeSet<i32> {
     let entry = format!("{MARK}={mark}");
     let pids = fs::read_dir("/proc")
@@ -198,7 +211,10 @@ fn marked(mark: &str) -> BTreeSet<i32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == entry.as_bytes())
+        environment.split(|byte| *byte == 0).any(|variable| {
+            let rest = variable.strip_prefix(entry.as_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || mark.ends_with('-'))
+        })
     })
     .filter(|pid| is_alive(*pid))
     .collect()
@@ -221,6 +237,10 @@ impl Watchdog {
                     };
                     let command = read("cmdline").replace('\0', " ");
                     eprintln!("{pid}: {command}\n{}{}", read("wchan"), read("status"));
+                    kill(pid, nix::sys::signal::Signal::SIGKILL);
+                }
+                // This process goes down with all its sandboxes; nobody else is left to empty them.
+                for pid in marked(&format!("{}-", std::process::id())) {
                     kill(pid, nix::sys::signal::Signal::SIGKILL);
                 }
                 eprintln!("a test hung");

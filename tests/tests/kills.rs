@@ -2,17 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use msup_tests::{
-    Sandbox, is_alive, kill, name_of, parent_of, program, spawn_piped, summary, wait_until,
-};
+use msup_tests::{Sandbox, is_alive, kill, name_of, program, spawn_piped, summary, wait_until};
 use nix::sys::signal::Signal;
-
-fn workers(sandbox: &Sandbox, msup: &Child) -> Vec<i32> {
-    let msup = msup.id() as i32;
-    sandbox.processes().into_iter().filter(|pid| parent_of(*pid) == Some(msup)).collect()
-}
 
 fn shared_memory() -> BTreeSet<String> {
     let entries = fs::read_dir("/dev/shm").expect("there is /dev/shm").flatten();
@@ -28,7 +21,7 @@ fn kill_storm(sandbox: &Sandbox, mut msup: std::process::Command) {
     let mut chosen = std::process::id() as usize;
     while kills < 60 {
         assert_eq!(child.try_wait().expect("ours"), None, "too few tasks for 60 kills: {kills}");
-        let alive = workers(sandbox, &child);
+        let alive = sandbox.workers(&child);
         if alive.is_empty() {
             continue;
         }
@@ -120,7 +113,7 @@ fn a_computing_task_loop_does_not_survive_the_supervisor() {
     let mut msup = sandbox.msup(["--procs", "1", "--worker"]);
     msup.arg(program("computes_and_waits")).args(["1000000", "0", ":::", "x"]);
     let mut child = spawn_piped(&mut msup);
-    let alive = || workers(&sandbox, &child).len();
+    let alive = || sandbox.workers(&child).len();
     wait_until(|| alive() == 1);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait().expect("ours");
@@ -141,7 +134,7 @@ fn the_family_of_a_killed_worker_goes_with_it() {
     };
     wait_until(|| sleeps().len() == 2);
     let before = sleeps();
-    for worker in workers(&sandbox, &child) {
+    for worker in sandbox.workers(&child) {
         kill(worker, Signal::SIGKILL);
     }
     let output = child.wait_with_output().expect("ours");

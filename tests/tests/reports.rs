@@ -1,19 +1,6 @@
 //! What msup tells of a run: the trace, the summary, the closing paragraph.
 
-use std::collections::BTreeMap;
-
-use msup_tests::{Sandbox, program, run, summary};
-
-/// `name=value` pairs of a trace line after its `MSUP 104ms:`.
-fn fields(line: &str) -> BTreeMap<String, u64> {
-    let (at, rest) = line.split_once(": ").expect("a time, then fields");
-    assert!(at.strip_prefix("MSUP ").is_some_and(|at| at.ends_with("ms")), "{line}");
-    let fields = rest.split(' ').map(|field| {
-        let (name, value) = field.split_once('=').expect("name=value");
-        (name.to_owned(), value.parse().expect("a number"))
-    });
-    fields.collect()
-}
+use msup_tests::{Sandbox, program, run, summary, trace};
 
 #[test]
 fn the_trace_accounts_for_every_token() {
@@ -23,7 +10,7 @@ fn the_trace_accounts_for_every_token() {
     msup.arg(program("computes_and_waits")).args(["2", "10", ":::"]);
     let output = run(msup.args((0..100).map(|n| n.to_string())));
     let text = String::from_utf8(output.stderr).expect("text");
-    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("MSUP ")).map(fields).collect();
+    let lines = trace::lines(&text);
     assert!(lines.len() >= 5, "{text}");
     for line in &lines {
         // Words are read one after the other: one that moves during the look may be seen twice or not

@@ -1,0 +1,25 @@
+//! Reading the lines of `--schedtrace`.
+
+use std::collections::BTreeMap;
+
+/// The fields of one line.
+pub type Line = BTreeMap<String, u64>;
+
+/// The trace lines in what `msup` wrote to its standard error, without one that is not whole yet.
+///
+/// # Panics
+/// When a line that begins like a trace line is none.
+#[must_use]
+pub fn lines(text: &str) -> Vec<Line> {
+    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    whole.lines().filter(|line| line.starts_with("MSUP ")).map(fields).collect()
+}
+
+/// `name=value` pairs of a trace line after its `MSUP 104ms:`, and that time as `at_ms`.
+fn fields(line: &str) -> Line {
+    let (at, rest) = line.split_once(": ").expect("a time, then fields");
+    let at = at.strip_prefix("MSUP ").and_then(|at| at.strip_suffix("ms")).expect(line);
+    let fields = rest.split(' ').map(|field| field.split_once('=').expect("name=value"));
+    let number = |(name, value): (&str, &str)| (name.to_owned(), value.parse().expect("a number"));
+    fields.chain([("at_ms", at)]).map(number).collect()
+}
