@@ -1,10 +1,9 @@
 //! A million times a token is let go and taken back, by 16 workers on 2 tokens: there are never more
 //! holders than tokens, and none gets lost, whatever is killed or stopped. G1, G2.
 
-use std::process::Child;
 use std::time::Duration;
 
-use msup_tests::{Sandbox, kill, parent_of, program, spawn_piped, summary};
+use msup_tests::{Sandbox, kill, program, spawn_piped, summary};
 use nix::sys::signal::Signal;
 
 /// Tasks of so many rounds each.
@@ -21,7 +20,7 @@ fn churn(tasks: u64, desks: u32, mut disturb: impl FnMut(&[i32], u64)) -> serde_
     let mut chance = 7_u64;
     while child.try_wait().expect("ours").is_none() {
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        disturb(&workers(&sandbox, &child), chance >> 33);
+        disturb(&sandbox.workers(&child), chance >> 33);
     }
     let output = child.wait_with_output().expect("ours");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -31,11 +30,6 @@ fn churn(tasks: u64, desks: u32, mut disturb: impl FnMut(&[i32], u64)) -> serde_
     assert_eq!(summary["tasks"]["succeeded"], tasks);
     assert_eq!(summary["tokens"]["idle_at_end"], 2);
     summary
-}
-
-fn workers(sandbox: &Sandbox, msup: &Child) -> Vec<i32> {
-    let msup = msup.id() as i32;
-    sandbox.processes().into_iter().filter(|pid| parent_of(*pid) == Some(msup)).collect()
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn a_stopped_holder_costs_nobody_else_a_cpu() {
     msup.arg(program("waits_for_file")).arg(&file).args([":::", "wait", "make"]);
     let child = spawn_piped(&mut msup);
     wait_until(|| sandbox.path().join("made.awaited").exists());
-    let first = *workers(&sandbox, &child).first().expect("one");
+    let first = *sandbox.workers(&child).first().expect("one");
     kill(first, Signal::SIGSTOP);
     wait_until(|| file.exists());
     kill(first, Signal::SIGCONT);
