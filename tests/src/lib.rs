@@ -2,6 +2,7 @@
 //! watchdog for everything that can hang.
 
 pub mod board;
+pub mod desks;
 pub mod ring;
 pub mod trace;
 
