@@ -8,24 +8,27 @@ use msup_tests::board::Board;
 use msup_tests::{Sandbox, kill, program, run, spawn_piped, summary};
 use nix::sys::signal::Signal;
 
-/// Tasks of so many rounds each.
+/// So many rounds of letting go and taking back per task, undisturbed.
 const ROUNDS: u64 = 4000;
 
-fn churning(sandbox: &Sandbox, procs: &str, tasks: u64, manner: &str) -> Command {
+/// And where workers are killed: a task that is hit ten times has failed, so tasks are short.
+const SHORT: u64 = 100;
+
+fn churning(sandbox: &Sandbox, procs: &str, [tasks, rounds]: [u64; 2], manner: &str) -> Command {
     let flags = ["--procs", procs, "--max-workers", "16", "--summary", "s.json", "-a", "list"];
     let mut msup = sandbox.msup(flags);
     sandbox.file("list", "x\n".repeat(tasks as usize).as_bytes());
     let board = sandbox.path().join("board");
     let _board = Board::create(&board);
-    msup.arg("--worker").arg(program("churns")).arg(board).args([&ROUNDS.to_string(), manner]);
+    msup.arg("--worker").arg(program("churns")).arg(board).args([&rounds.to_string(), manner]);
     msup
 }
 
 /// Runs them on two tokens; `disturb` is called again and again with the workers alive until the run is
 /// over.
-fn churn(tasks: u64, manner: &str, mut disturb: impl FnMut(&[i32], u64)) -> serde_json::Value {
+fn churn(size: [u64; 2], manner: &str, mut disturb: impl FnMut(&[i32], u64)) -> serde_json::Value {
     let sandbox = Sandbox::new();
-    let mut msup = churning(&sandbox, "2", tasks, manner);
+    let mut msup = churning(&sandbox, "2", size, manner);
     let mut child = spawn_piped(&mut msup);
     let mut chance = 7_u64;
     while child.try_wait().expect("ours").is_none() {
@@ -37,7 +40,7 @@ fn churn(tasks: u64, manner: &str, mut disturb: impl FnMut(&[i32], u64)) -> serd
     assert!(!sandbox.path().join("violation").exists(), "more holders than tokens: {said}");
     assert_eq!(output.status.code(), Some(0), "{said}");
     let summary = summary(&sandbox.path().join("s.json"));
-    assert_eq!(summary["tasks"]["succeeded"], tasks);
+    assert_eq!(summary["tasks"]["succeeded"], size[0]);
     assert_eq!(summary["tokens"]["idle_at_end"], 2);
     summary
 }
@@ -45,7 +48,8 @@ fn churn(tasks: u64, manner: &str, mut disturb: impl FnMut(&[i32], u64)) -> serd
 #[test]
 fn a_million_exchanges() {
     let tasks = 250;
-    let summary = churn(tasks, "sit", |_, _| std::thread::sleep(Duration::from_millis(10)));
+    let summary =
+        churn([tasks, ROUNDS], "sit", |_, _| std::thread::sleep(Duration::from_millis(10)));
     let tokens = &summary["tokens"];
     let exits = ["fast_exits", "slow_exits"].map(|name| tokens[name].as_u64().expect("a number"));
     assert_eq!(exits[0] + exits[1], tasks * ROUNDS, "each call comes back once");
@@ -58,17 +62,17 @@ fn a_million_exchanges() {
 #[test]
 fn a_third_holder_is_noticed() {
     let sandbox = Sandbox::new();
-    assert!(!run(&mut churning(&sandbox, "3", 30, "sit")).status.success());
+    assert!(!run(&mut churning(&sandbox, "3", [30, ROUNDS], "sit")).status.success());
     assert!(sandbox.path().join("violation").exists());
 }
 
 #[test]
 fn a_churn_with_kills() {
-    let summary = churn(60, "sit", |workers, chance| {
+    let summary = churn([2000, SHORT], "sit", |workers, chance| {
         if let Some(worker) = workers.get(chance as usize % workers.len().max(1)) {
             kill(*worker, Signal::SIGKILL);
         }
-        std::thread::sleep(Duration::from_millis(50 + chance % 100));
+        std::thread::sleep(Duration::from_millis(20 + chance % 40));
     });
     assert!(summary["workers"]["lost"].as_u64() >= Some(1), "nobody was killed");
 }
@@ -76,7 +80,7 @@ fn a_churn_with_kills() {
 /// A stopped holder keeps its token; when that lasts, more are lent, so there is nothing to count here.
 #[test]
 fn a_churn_with_stops() {
-    churn(60, "stand", |workers, chance| {
+    churn([60, ROUNDS], "stand", |workers, chance| {
         let stopped = workers.get(chance as usize % workers.len().max(1));
         stopped.into_iter().for_each(|worker| kill(*worker, Signal::SIGSTOP));
         std::thread::sleep(Duration::from_millis(5 + chance % 45));
