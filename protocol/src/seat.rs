@@ -222,6 +222,25 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_exit_is_a_blocking_calls() {
+        use crate::sync::now_ns;
+        let shared = shared(2);
+        let seat = Seat::new(shared, 0, Futex).expect("a slot");
+        let held = shared.tokens.acquire(0).expect("idle");
+        // Somebody has waited for long, so a checkpoint gives way; the other token is idle.
+        shared.line.announce(1, now_ns() - 20_000_000);
+        let held = seat.checkpoint(held).expect("ours");
+        assert_eq!(shared.tokens.accept(1).map(drop), Some(()), "it gave way");
+        shared.line.withdraw(1);
+        let exits = || seat.slot().counters.slow_exits.load(Ordering::Relaxed);
+        assert_eq!(exits(), 0, "that was no blocking call");
+        seat.release(held).expect("ours");
+        let held = seat.exit(None);
+        assert_eq!(exits(), 1);
+        seat.release(held).expect("ours");
+    }
+
+    #[test]
     fn nobody_goes_past_who_has_waited_for_long() {
         let shared = shared(1);
         let (second, ms) = (1, 1_000_000);

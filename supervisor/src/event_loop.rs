@@ -362,10 +362,12 @@ impl Run {
 
     fn sleep(&mut self) -> io::Result<()> {
         let now = self.began.elapsed();
-        let trace = self.schedtrace.map(|(_, next)| next);
-        let next = [trace, self.engine.looks_again_at()].into_iter().flatten();
-        let nap = next.map(|at| at.saturating_sub(now)).filter(|nap| !nap.is_zero()).min();
-        let nap = nap.unwrap_or(LOOK_AT_LEAST).min(LOOK_AT_LEAST);
+        let until = |at: Duration| at.saturating_sub(now);
+        // A line that has become due just now is printed at once. What the engine wanted to look at
+        // in the past it has looked at.
+        let trace = self.schedtrace.map(|(_, next)| until(next));
+        let engine = self.engine.looks_again_at().map(until).filter(|nap| !nap.is_zero());
+        let nap = [trace, engine].into_iter().flatten().fold(LOOK_AT_LEAST, Duration::min);
         let shared = self.segment.shared();
         let bell = Bell::new(shared.header.armed(), self.doorbell.as_fd());
         let (wants, nap) = if self.outcomes >= BATCH {
@@ -407,7 +409,7 @@ impl Run {
             if !self.under_pressure {
                 self.output.say(format!("{}\n", self.trace_line(now)));
             }
-            self.schedtrace = Some((every, (next + every).max(now)));
+            self.schedtrace = Some((every, trace::next_due(next, every, now)));
         }
     }
 

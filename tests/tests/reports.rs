@@ -18,7 +18,6 @@ fn the_trace_accounts_for_every_token() {
         let states = ["idle", "running", "blocked", "granted"];
         let sum: u64 = states.iter().map(|state| line[*state]).sum();
         assert_eq!((line["tokens"], sum), (2, 2), "{line:?}");
-        assert!(line["in_flight"] <= line["workers"], "{line:?}");
         assert_eq!((line["rescues"], line["lost"]), (0, 0));
     }
     assert!(lines.iter().any(|line| line["blocked"] + line["idle"] > 0));
@@ -28,6 +27,49 @@ fn the_trace_accounts_for_every_token() {
     assert!(summary["tokens"]["retakes"].as_u64() >= Some(last["retakes"]));
     let exits = ["fast_exits", "slow_exits"].map(|name| summary["tokens"][name].as_u64());
     assert_eq!(exits[0].zip(exits[1]).map(|(fast, slow)| fast + slow), Some(100));
+}
+
+/// What is documented of every line, and of the sums at the end, while all that can happen to a task
+/// happens: success, failure, quarantine, retries, killed workers.
+#[test]
+fn the_figures_add_up_whatever_happens() {
+    let sandbox = Sandbox::new();
+    let flags = ["--procs", "2", "--schedtrace", "1", "--summary", "s.json", "--worker"];
+    let mut msup = sandbox.msup(flags);
+    msup.arg(program("crashes")).args([":::", "abort", "panic", "exit"]);
+    let output = run(msup.args((0..200).map(|n| n.to_string())));
+    let text = String::from_utf8(output.stderr).expect("text");
+    let lines = trace::lines(&text);
+    for line in &lines {
+        let states = ["idle", "running", "blocked", "granted"];
+        let sum: u64 = states.iter().map(|state| line[*state]).sum();
+        assert_eq!((line["tokens"], sum), (2, 2), "{line:?}");
+        assert!(line["parked"] <= line["workers"], "{line:?}");
+        assert!(line["waiting"] <= line["workers"], "{line:?}");
+    }
+    for pair in lines.windows(2) {
+        for counter in ["at_ms", "retakes", "steals", "rescues", "lost"] {
+            assert!(pair[0][counter] <= pair[1][counter], "{counter} went down: {pair:?}");
+        }
+    }
+    let summary = summary(&sandbox.path().join("s.json"));
+    let number = |part: &str, name: &str| summary[part][name].as_u64().expect("a number");
+    let last = lines.last().expect("some");
+    for counter in ["retakes", "steals", "rescues"] {
+        assert!(number("tokens", counter) >= last[counter], "{counter}: {summary} {last:?}");
+    }
+    assert!(number("workers", "lost") >= last["lost"], "{summary} {last:?}");
+    let ended = ["succeeded", "failed", "quarantined", "cancelled", "skipped"];
+    let ended: Vec<u64> = ended.iter().map(|end| number("tasks", end)).collect();
+    assert_eq!(ended, [200, 0, 3, 0, 0]);
+    assert_eq!(ended.iter().sum::<u64>(), number("tasks", "total"));
+    assert_eq!(number("tasks", "attempts"), 200 + 3 * 3, "each of three was tried three times");
+    assert!(number("workers", "spawned") >= number("workers", "peak"));
+    assert!(number("workers", "peak") <= summary["max_workers"].as_u64().expect("a number"));
+    // Each attempt of those three costs a worker. One that panicked says so first, and may have been
+    // told to leave meanwhile: then it is not lost.
+    assert!((2 * 3..=3 * 3).contains(&number("workers", "lost")), "{summary}");
+    assert_eq!(output.status.code(), Some(3));
 }
 
 #[test]

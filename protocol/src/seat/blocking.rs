@@ -63,13 +63,18 @@ impl<P: Park> Seat<'_, P> {
         let Some(away) = away else {
             let away_ns = now_ns().saturating_sub(self.handed_at_ns.get());
             self.is_eager.set(away_ns >= SHORT.as_nanos() as u64);
-            return self.wait_for_token();
+            return self.exit_slowly();
         };
         if let Some(held) = self.shared.tokens.exit(self.me, away) {
             count(&self.slot.counters.fast_exits, 1);
             return held;
         }
         self.is_eager.set(true);
+        self.exit_slowly()
+    }
+
+    fn exit_slowly(&self) -> Held {
+        count(&self.slot.counters.slow_exits, 1);
         self.wait_for_token()
     }
 

@@ -31,10 +31,9 @@ fn a_released_token_reaches_who_waits() {
     });
 }
 
-#[test]
-fn two_who_come_back_share_one_token() {
-    model(|| {
-        let world = World::new(1, 2);
+fn two_who_come_back(new: fn(usize, usize) -> Arc<World>) {
+    model(move || {
+        let world = new(1, 2);
         let other = Arc::clone(&world);
         let second = thread::spawn(move || gets_a_token(&other, 1));
         gets_a_token(&world, 0);
@@ -44,15 +43,13 @@ fn two_who_come_back_share_one_token() {
 }
 
 #[test]
+fn two_who_come_back_share_one_token() {
+    two_who_come_back(World::new);
+}
+
+#[test]
 fn who_wakes_for_no_reason_sleeps_again() {
-    model(|| {
-        let world = World::restless(1, 2);
-        let other = Arc::clone(&world);
-        let second = thread::spawn(move || gets_a_token(&other, 1));
-        gets_a_token(&world, 0);
-        second.join().expect("no panics");
-        world.assert_all_idle();
-    });
+    two_who_come_back(World::restless);
 }
 
 #[test]

@@ -20,6 +20,13 @@ pub(crate) struct Line {
     pub(crate) lost: u64,
 }
 
+/// When the next line is due after one that was printed at `now`, having been due at `due`: always
+/// later than now, and at its old pace unless that was missed.
+pub(crate) fn next_due(due: Duration, every: Duration, now: Duration) -> Duration {
+    let next = due + every;
+    if next > now { next } else { now + every }
+}
+
 impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Line { at, tokens, workers, parked, waiting, ready, in_flight, .. } = self;
@@ -45,6 +52,15 @@ impl std::fmt::Display for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_late_line_does_not_change_the_pace() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_due(ms(20), ms(10), ms(20)), ms(30));
+        assert_eq!(next_due(ms(20), ms(10), ms(24)), ms(30), "a little late");
+        assert_eq!(next_due(ms(20), ms(10), ms(30)), ms(40), "never at once");
+        assert_eq!(next_due(ms(20), ms(10), ms(75)), ms(85), "what was missed is not made up for");
+    }
 
     #[test]
     fn the_line_reads_as_documented() {
