@@ -16,7 +16,7 @@ use crate::layout::Shared;
 use crate::packed::WorkerId;
 use crate::park::Park;
 use crate::slot::{Status, WorkerSlot, count};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, now_ns};
 use crate::task::Claim;
 use crate::token::{Freed, Held, Revoked};
 
@@ -39,6 +39,8 @@ pub struct Seat<'a, P> {
     /// Whether the next blocking call shall hand the token over, and when the last one did.
     is_eager: Cell<bool>,
     handed_at_ns: Cell<u64>,
+    /// Since when this worker has had a token without waiting for one.
+    held_since_ns: Cell<u64>,
 }
 
 /// What a worker does next.
@@ -55,8 +57,20 @@ impl<'a, P: Park> Seat<'a, P> {
     pub fn new(shared: Shared<'a>, me: WorkerId, park: P) -> Option<Seat<'a, P>> {
         let slot = shared.line.slot(me)?;
         let light_side = LightSide::new(shared.header.heavy_side_asks());
-        let (is_eager, handed_at_ns) = (Cell::new(false), Cell::new(0));
-        Some(Seat { shared, slot, me, park, light_side, turns: 0, is_eager, handed_at_ns })
+        let is_eager = Cell::new(false);
+        let [handed_at_ns, held_since_ns] = [(); 2].map(|()| Cell::new(0));
+        let turns = 0;
+        Some(Seat {
+            shared,
+            slot,
+            me,
+            park,
+            light_side,
+            turns,
+            is_eager,
+            handed_at_ns,
+            held_since_ns,
+        })
     }
 
     /// Tells the supervisor that this worker runs its task loop now. Ring its bell afterwards.
@@ -126,6 +140,7 @@ impl<'a, P: Park> Seat<'a, P> {
             // CRASH: unparked_before_decline. Running(dead) or Granted(dead): reclaimed on the reap.
             crash::point("unparked_before_decline");
             self.decline_all();
+            self.held_since_ns.set(now_ns());
         }
     }
 
@@ -187,6 +202,7 @@ mod tests {
     use crate::park::Futex;
     use crate::sync::AtomicU64;
     use crate::token::{State, TokenWord};
+    use crate::watch::Quiet;
 
     /// A segment on the heap, for as long as the test process lives.
     fn shared(tokens: u32) -> Shared<'static> {
@@ -223,12 +239,11 @@ mod tests {
 
     #[test]
     fn a_slow_exit_is_a_blocking_calls() {
-        use crate::sync::now_ns;
         let shared = shared(2);
         let seat = Seat::new(shared, 0, Futex).expect("a slot");
         let held = shared.tokens.acquire(0).expect("idle");
-        // Somebody has waited for long, so a checkpoint gives way; the other token is idle.
-        shared.line.announce(1, now_ns() - 20_000_000);
+        // Had for ages, so a checkpoint gives way; the other token is idle.
+        shared.line.announce(1, now_ns());
         let held = seat.checkpoint(held).expect("ours");
         assert_eq!(shared.tokens.accept(1).map(drop), Some(()), "it gave way");
         shared.line.withdraw(1);
@@ -238,6 +253,25 @@ mod tests {
         let held = seat.exit(None);
         assert_eq!(exits(), 1);
         seat.release(held).expect("ours");
+    }
+
+    #[test]
+    fn a_token_that_others_want_is_kept_for_a_slice() {
+        let shared = shared(1);
+        let seat = Seat::new(shared, 0, Futex).expect("a slot");
+        let held = seat.exit(None);
+        let began = now_ns();
+        shared.line.announce(1, began);
+        let (mut held, mut calls) = (Some(held), 0_u64);
+        while let Some(token) = held.take() {
+            // As sysmon does when it finds every token in use.
+            shared.watch.lie_down(Quiet::AllInUse);
+            let away = seat.enter_lazily(token);
+            held = away.map(|away| seat.exit(Some(away)));
+            calls += 1;
+        }
+        assert!(now_ns() - began >= 9_000_000, "after {calls} calls");
+        assert!(shared.tokens.accept(1).is_some(), "it went to who waits");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub struct Counters {
 }
 
 /// Adds to a counter that only the caller's process writes.
+#[inline]
 pub fn count(counter: &AtomicU64, by: u64) {
     // One writer, so no read-modify-write is needed: a counter must not cost what a token costs.
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);

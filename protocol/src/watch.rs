@@ -38,19 +38,20 @@ impl<'a> Watch<'a> {
         Watch { word }
     }
 
-    /// Called after a token went to `Blocked`.
-    pub fn token_blocked(self, park: &impl Park) {
+    /// Asked after a token went to `Blocked`: whether sysmon sleeps because it saw none that it could
+    /// take. Then rouse it, or see yourself to it that somebody gets the token.
+    #[must_use]
+    #[inline]
+    pub fn is_over_all_in_use(self) -> bool {
         // ORDERING: SeqCst. The word was changed, `LightSide::pass()` stands between, then this is read;
         // sysmon writes this, then reads the words. One of them sees the other; pairs with
         // `lie_down()`.
-        if self.word.load(Ordering::SeqCst) == ALL_IN_USE {
-            self.rouse(park);
-        }
+        self.word.load(Ordering::SeqCst) == ALL_IN_USE
     }
 
     /// Called after somebody announced itself, parked while tasks are ready, or a task was published.
     pub fn token_wanted(self, park: &impl Park) {
-        // ORDERING: SeqCst, see `token_blocked()`.
+        // ORDERING: SeqCst, see `is_over_all_in_use()`.
         if self.word.load(Ordering::SeqCst) == NOBODY_WANTS {
             self.rouse(park);
         }
@@ -58,7 +59,7 @@ impl<'a> Watch<'a> {
 
     /// Called after a token was granted: sysmon sees to it that it is taken up.
     pub fn token_granted(self, park: &impl Park) {
-        // ORDERING: SeqCst, see `token_blocked()`.
+        // ORDERING: SeqCst, see `is_over_all_in_use()`.
         if self.word.load(Ordering::SeqCst) != AWAKE {
             self.rouse(park);
         }
@@ -74,7 +75,7 @@ impl<'a> Watch<'a> {
 
     /// sysmon's first step towards sleep. It looks at everything once more before [`Watch::sleep`].
     pub fn lie_down(self, quiet: Quiet) {
-        // ORDERING: SeqCst, see `token_blocked()`.
+        // ORDERING: SeqCst, see `is_over_all_in_use()`.
         self.word.store(quiet as u32, Ordering::SeqCst);
         // A token that was blocked just now may still be on its way to memory.
         heavy_side();

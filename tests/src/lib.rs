@@ -5,6 +5,7 @@ pub mod board;
 pub mod desks;
 pub mod ring;
 pub mod trace;
+pub mod waits;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

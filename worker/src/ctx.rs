@@ -40,6 +40,7 @@ impl<'a> Ctx<'a> {
 
     /// Runs `call`, which may block, without needing the CPU token: if another task wants it, it gets
     /// it, and this one waits for a token when `call` is over. Costs two atomic operations otherwise.
+    /// A call that is over at once may keep the token; but not for longer than 10 ms of such calls.
     pub fn blocking<T>(&mut self, call: impl FnOnce() -> T) -> T {
         self.without_token(false, call)
     }
@@ -50,8 +51,8 @@ impl<'a> Ctx<'a> {
         self.without_token(true, call)
     }
 
-    /// In a long computation, every few milliseconds: lets a task go first that has waited for a
-    /// token for more than 10 ms. Costs next to nothing when nobody waits.
+    /// In a long computation, every few milliseconds: lets a task go first that waits for a token, if
+    /// this one has had its own for 10 ms. Costs next to nothing when nobody waits.
     pub fn checkpoint(&mut self) {
         if let Some(hold) = &mut self.hold
             && let Some(token) = hold.token.take()
@@ -76,6 +77,7 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    #[inline]
     fn without_token<T>(&mut self, long: bool, call: impl FnOnce() -> T) -> T {
         let Some(hold) = &mut self.hold else { return call() };
         let _back = Back::enter(hold, long);
@@ -90,6 +92,7 @@ struct Back<'h, 'a> {
 }
 
 impl<'h, 'a> Back<'h, 'a> {
+    #[inline]
     fn enter(hold: &'h mut Hold<'a>, long: bool) -> Back<'h, 'a> {
         let away = hold.token.take().and_then(|token| {
             let entered =
@@ -101,6 +104,7 @@ impl<'h, 'a> Back<'h, 'a> {
 }
 
 impl Drop for Back<'_, '_> {
+    #[inline]
     fn drop(&mut self) {
         self.hold.token = Some(self.hold.seat.exit(self.away.take()));
     }

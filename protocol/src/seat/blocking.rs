@@ -13,8 +13,9 @@ use crate::token::{Away, Charged, Held, Revoked};
 /// A call that was over sooner was not worth a hand-over. Nobody takes a token sooner either.
 const SHORT: Duration = Duration::from_micros(20);
 
-/// How old a waiter must be for `checkpoint()` to yield to it.
-const YIELD_AFTER: Duration = Duration::from_millis(10);
+/// So long a worker keeps a token that others wait for, if it does not go away for longer than a moment.
+/// Go preempts after the same time. In the model, where time stands almost still: not at all.
+const SLICE: Duration = Duration::from_nanos(if cfg!(loom) { 1 } else { 10_000_000 });
 
 impl<P: Park> Seat<'_, P> {
     /// Lets the token go for a blocking call, lazily or eagerly, whichever this worker's last calls
@@ -22,22 +23,42 @@ impl<P: Park> Seat<'_, P> {
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
+    #[inline]
     pub fn enter(&self, held: Held) -> Result<Option<Away>, Revoked> {
-        if self.is_eager.get() {
-            self.enter_eagerly(held)
-        } else {
-            Ok(Some(self.enter_lazily(held)))
-        }
+        if self.is_eager.get() { self.enter_eagerly(held) } else { Ok(self.enter_lazily(held)) }
     }
 
-    /// Leaves the token behind: it stays ours unless somebody wants it. A store and a load.
-    pub fn enter_lazily(&self, held: Held) -> Away {
+    /// Leaves the token behind: it stays ours unless somebody wants it. A store and a load. `None` when
+    /// it went to somebody who waits, because we have had it for long enough.
+    #[inline]
+    pub fn enter_lazily(&self, held: Held) -> Option<Away> {
         let away = self.shared.tokens.enter(self.me, held);
         // CRASH: enter_before_kick. Blocked(dead): reclaimed on the reap, which kicks sysmon too.
         crash::point("enter_before_kick");
         self.light_side.pass();
-        self.shared.watch.token_blocked(&self.park);
-        away
+        let is_gone = self.shared.watch.is_over_all_in_use() && self.leave_to_others(&away);
+        (!is_gone).then_some(away)
+    }
+
+    /// Somebody wants a token, and sysmon saw none that it could take. A call that is over at once would
+    /// hide this one from everybody who looks only now and then, so after a slice it is handed over;
+    /// before that, sysmon watches how long the call takes. Whether it was handed over.
+    #[cold]
+    fn leave_to_others(&self, away: &Away) -> bool {
+        if self.slice_is_over()
+            && let Some(to) = self.shared.oldest_unserved(Some(self.me))
+            && self.shared.tokens.retake(away.sighting(), to)
+        {
+            self.wake_granted(to);
+            self.handed_at_ns.set(now_ns());
+            return true;
+        }
+        self.shared.watch.rouse(&self.park);
+        false
+    }
+
+    fn slice_is_over(&self) -> bool {
+        now_ns().saturating_sub(self.held_since_ns.get()) >= SLICE.as_nanos() as u64
     }
 
     /// Gives the token straight to somebody who wants it, else leaves it behind. `None` when it was
@@ -47,7 +68,7 @@ impl<P: Park> Seat<'_, P> {
     /// [`Revoked`]: leave at once.
     pub fn enter_eagerly(&self, held: Held) -> Result<Option<Away>, Revoked> {
         let Some(to) = self.shared.taker(Some(self.me)) else {
-            return Ok(Some(self.enter_lazily(held)));
+            return Ok(self.enter_lazily(held));
         };
         self.hand_off(held, to)?;
         self.handed_at_ns.set(now_ns());
@@ -59,21 +80,22 @@ impl<P: Park> Seat<'_, P> {
     /// A token that somebody took meanwhile speaks for handing it over next time, which saves whoever
     /// waits the time until it is noticed. A call that turns out short after a hand-over speaks
     /// against.
+    #[inline]
     pub fn exit(&self, away: Option<Away>) -> Held {
-        let Some(away) = away else {
-            let away_ns = now_ns().saturating_sub(self.handed_at_ns.get());
-            self.is_eager.set(away_ns >= SHORT.as_nanos() as u64);
-            return self.exit_slowly();
-        };
-        if let Some(held) = self.shared.tokens.exit(self.me, away) {
+        let was_handed_over = away.is_none();
+        if let Some(away) = away
+            && let Some(held) = self.shared.tokens.exit(self.me, away)
+        {
             count(&self.slot.counters.fast_exits, 1);
             return held;
         }
-        self.is_eager.set(true);
-        self.exit_slowly()
+        self.exit_slowly(was_handed_over)
     }
 
-    fn exit_slowly(&self) -> Held {
+    #[cold]
+    fn exit_slowly(&self, was_handed_over: bool) -> Held {
+        let away_ns = now_ns().saturating_sub(self.handed_at_ns.get());
+        self.is_eager.set(!was_handed_over || away_ns >= SHORT.as_nanos() as u64);
         count(&self.slot.counters.slow_exits, 1);
         self.wait_for_token()
     }
@@ -91,20 +113,16 @@ impl<P: Park> Seat<'_, P> {
         self.shared.tokens.end_foreign(self.me, charged).unwrap_or_else(|| self.wait_for_token())
     }
 
-    /// In a long computation: yields the token to somebody who has waited for more than 10 ms in the
-    /// middle of a task, and takes the next one.
+    /// In a long computation: after a slice, yields the token to somebody who waits in the middle of a
+    /// task, and takes the next one.
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
     pub fn checkpoint(&self, held: Held) -> Result<Held, Revoked> {
-        if !self.shared.line.somebody_waits() {
-            return Ok(held);
+        if self.shared.line.somebody_waits() && self.slice_is_over() {
+            return self.yield_token(held);
         }
-        let Some(waiter) = self.shared.line.oldest() else { return Ok(held) };
-        if now_ns().saturating_sub(waiter.since_ns) < YIELD_AFTER.as_nanos() as u64 {
-            return Ok(held);
-        }
-        self.yield_to(held, waiter.worker)
+        Ok(held)
     }
 
     /// Yields the token to whoever waits in the middle of a task, if anybody does, and takes the next
@@ -135,6 +153,11 @@ impl<P: Park> Seat<'_, P> {
         if !self.shared.tokens.hand_off(held, to)? {
             return Ok(());
         }
+        self.wake_granted(to);
+        Ok(())
+    }
+
+    fn wake_granted(&self, to: WorkerId) {
         // CRASH: hand_off_before_wake. Granted(to), asleep: woken on the reap.
         crash::point("hand_off_before_wake");
         self.shared.line.wake(&self.park, to);
@@ -142,6 +165,5 @@ impl<P: Park> Seat<'_, P> {
         crash::point("woken_before_kick");
         self.shared.watch.token_granted(&self.park);
         count(&self.slot.counters.handoffs, 1);
-        Ok(())
     }
 }

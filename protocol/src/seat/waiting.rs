@@ -60,7 +60,9 @@ impl<P: Park> Seat<'_, P> {
         // CRASH: withdrawn_before_decline. Running(dead), perhaps Granted(dead): reclaimed on the reap.
         crash::point("withdrawn_before_decline");
         self.decline_all();
-        count(&self.slot.counters.wait_ns, now_ns().saturating_sub(since_ns));
+        let now_ns = now_ns();
+        self.held_since_ns.set(now_ns);
+        count(&self.slot.counters.wait_ns, now_ns.saturating_sub(since_ns));
         held
     }
 

@@ -27,6 +27,15 @@ pub struct Away {
     seen: Snapshot,
 }
 
+impl Away {
+    /// The word as it was left.
+    #[must_use]
+    #[inline]
+    pub fn sighting(&self) -> Sighting {
+        Sighting { index: self.index, seen: self.seen }
+    }
+}
+
 /// A token that the caller's command runs on: its word was `Foreign(me)`.
 #[must_use = "take the token back with end_foreign()"]
 #[derive(Debug, PartialEq, Eq)]
@@ -186,6 +195,7 @@ impl<'a> Tokens<'a> {
 
     /// `enter`: Running(me) → Blocked(me). Nobody else may change a running word of a living worker, so
     /// this cannot fail. Afterwards the caller looks whether sysmon wants to know.
+    #[inline]
     pub fn enter(self, me: WorkerId, held: Held) -> Away {
         let Held { index, seen } = held;
         Away { index, seen: self.words[usize::from(index)].block(seen, me) }
@@ -193,9 +203,10 @@ impl<'a> Tokens<'a> {
 
     /// `exit`, fast path: Blocked(me) → Running(me). `None` when somebody took the token meanwhile.
     #[must_use]
+    #[inline]
     pub fn exit(self, me: WorkerId, away: Away) -> Option<Held> {
-        let at = Sighting { index: away.index, seen: away.seen };
-        self.take(at, State::Running, me).map(|at| Held { index: at.index, seen: at.seen })
+        self.take(away.sighting(), State::Running, me)
+            .map(|at| Held { index: at.index, seen: at.seen })
     }
 
     /// `steal`: Blocked(other) → Running(me). The caller has seen this very sight long enough.
@@ -323,6 +334,7 @@ impl<'a> Tokens<'a> {
         self.take(at, State::Idle, 0).map(Freed::Idle)
     }
 
+    #[inline]
     fn take(self, at: Sighting, state: State, owner: WorkerId) -> Option<Sighting> {
         let seen = self.words.get(usize::from(at.index))?.change(at.seen, state, owner)?;
         Some(Sighting { index: at.index, seen })

@@ -111,6 +111,7 @@ impl TokenWord {
 
     /// The one way a token changes: from exactly `seen` to `state` and `owner`. Returns the new
     /// sight, or `None` when somebody else was first.
+    #[inline]
     pub(crate) fn change(&self, seen: Snapshot, state: State, owner: WorkerId) -> Option<Snapshot> {
         let next = seen.next(state, owner);
         // ORDERING: SeqCst, see `load()`. As an acquire it also carries what the former owner wrote
@@ -123,6 +124,7 @@ impl TokenWord {
 
     /// Running(owner) → Blocked(owner), by the owner, who alone may change it then: so a store will do.
     /// Returns the new sight.
+    #[inline]
     pub(crate) fn block(&self, seen: Snapshot, owner: WorkerId) -> Snapshot {
         let next = seen.next(State::Blocked, owner);
         // ORDERING: Release, for whoever takes the token and so acquires what its owner wrote; pairs

@@ -12,6 +12,7 @@ use msup_protocol::sync::model::killed_after;
 use msup_protocol::task::State;
 use msup_protocol::token::Held;
 use msup_protocol::warden::Sysmon;
+use msup_protocol::watch::Quiet;
 
 use crate::world::{World, model};
 
@@ -81,6 +82,16 @@ fn ends(world: &World) {
 #[test]
 fn entering_lazily() {
     let life = |world: &World, held: Option<Held>| {
+        let _away = world.seat(0).enter_lazily(held.expect("a token"));
+    };
+    killed_at_every_step(0, life, waits, ends_if_it_left_the_token, nothing);
+}
+
+/// The same while sysmon sleeps because all tokens are in use: it is kicked, or who waits gets the token.
+#[test]
+fn entering_while_somebody_wants_it() {
+    let life = |world: &World, held: Option<Held>| {
+        world.shared().watch.lie_down(Quiet::AllInUse);
         let _away = world.seat(0).enter_lazily(held.expect("a token"));
     };
     killed_at_every_step(0, life, waits, ends_if_it_left_the_token, nothing);

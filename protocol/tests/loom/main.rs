@@ -82,7 +82,7 @@ fn a_blocked_token_is_retaken_for_who_waits() {
         });
         let seat = world.seat(0);
         let away = seat.enter_lazily(held);
-        let held = seat.exit(Some(away));
+        let held = seat.exit(away);
         seat.release(held).expect("ours");
         sysmon.join().expect("no panics");
         waiter.join().expect("no panics");

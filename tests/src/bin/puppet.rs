@@ -30,7 +30,7 @@ fn main() {
             }
             "acquire" => held = seat.shared().tokens.acquire(slot),
             "release" => seat.release(held.take().expect("a token")).expect("ours"),
-            "enter" => away = Some(seat.enter_lazily(held.take().expect("a token"))),
+            "enter" => away = seat.enter_lazily(held.take().expect("a token")),
             "hand_over" => {
                 away = seat.enter_eagerly(held.take().expect("a token")).expect("ours");
             }

@@ -34,7 +34,7 @@ pub(crate) fn loops(role: &Role) {
     while role.scratch.at(STOP).load(Ordering::Relaxed) == 0 {
         compute(COMPUTING);
         let away = match column {
-            0 => Some(seat.enter_lazily(held)),
+            0 => seat.enter_lazily(held),
             1 => seat.enter_eagerly(held).expect("ours"),
             _ => seat.enter(held).expect("ours"),
         };

@@ -35,7 +35,7 @@ pub(crate) fn blocks(role: &Role) {
         role.scratch.at(LEFT).store(now_ns(), Ordering::SeqCst);
         let away = seat.enter_lazily(held);
         thread::sleep(Duration::from_millis(40));
-        let held = seat.exit(Some(away));
+        let held = seat.exit(away);
         seat.release(held).expect("ours");
         role.scratch.wait_for(TURN, 4 * sample + 3);
         role.scratch.at(TURN).store(4 * sample + 4, Ordering::SeqCst);
