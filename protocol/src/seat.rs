@@ -41,6 +41,8 @@ pub struct Seat<'a, P> {
     handed_at_ns: Cell<u64>,
     /// Since when this worker has had a token without waiting for one.
     held_since_ns: Cell<u64>,
+    /// How many calls had kept the token when last one lost it.
+    kept_until_taken: Cell<u64>,
 }
 
 /// What a worker does next.
@@ -59,6 +61,7 @@ impl<'a, P: Park> Seat<'a, P> {
         let light_side = LightSide::new(shared.header.heavy_side_asks());
         let is_eager = Cell::new(false);
         let [handed_at_ns, held_since_ns] = [(); 2].map(|()| Cell::new(0));
+        let kept_until_taken = Cell::new(u64::MAX / 2);
         let turns = 0;
         Some(Seat {
             shared,
@@ -70,6 +73,7 @@ impl<'a, P: Park> Seat<'a, P> {
             is_eager,
             handed_at_ns,
             held_since_ns,
+            kept_until_taken,
         })
     }
 
@@ -296,12 +300,21 @@ mod tests {
         let seat = Seat::new(shared, 0, Futex).expect("a slot");
         let other = Seat::new(shared, 1, Futex).expect("a slot");
         let held = shared.tokens.acquire(0).expect("idle");
-        let away = seat.enter(held).expect("ours").expect("lazily at first");
-        // Somebody takes it meanwhile, and is done with it before its owner is back.
-        let at = shared.tokens.sighted(0).expect("a word");
-        let stolen = shared.tokens.steal(1, at).expect("blocked");
-        other.release(stolen).expect("ours");
-        let held = seat.exit(Some(away));
+        let taken_meanwhile = |held| {
+            let away = seat.enter(held).expect("ours").expect("lazily");
+            // Somebody takes it, and is done with it before its owner is back.
+            let at = shared.tokens.sighted(0).expect("a word");
+            let stolen = shared.tokens.steal(1, at).expect("blocked");
+            other.release(stolen).expect("ours");
+            seat.exit(Some(away))
+        };
+        // Once may be chance.
+        let mut held = taken_meanwhile(held);
+        for _ in 0..10 {
+            let away = seat.enter(held).expect("ours");
+            held = seat.exit(away);
+        }
+        let held = taken_meanwhile(taken_meanwhile(held));
         shared.line.announce(1, 1);
         assert_eq!(seat.enter(held), Ok(None), "handed to who waits");
         let held = shared.tokens.accept(1).expect("granted");

@@ -7,11 +7,14 @@ use crate::crash;
 use crate::packed::WorkerId;
 use crate::park::Park;
 use crate::slot::count;
-use crate::sync::now_ns;
+use crate::sync::{Ordering, now_ns};
 use crate::token::{Away, Charged, Held, Revoked};
 
 /// A call that was over sooner was not worth a hand-over. Nobody takes a token sooner either.
 const SHORT: Duration = Duration::from_micros(20);
+
+/// Two calls are in a row, as far as losing the token goes, with so many between them that kept it.
+const KEPT_BETWEEN: u64 = 2;
 
 /// So long a worker keeps a token that others wait for, if it does not go away for longer than a moment.
 /// Go preempts after the same time. In the model, where time stands almost still: not at all.
@@ -77,9 +80,9 @@ impl<P: Park> Seat<'_, P> {
 
     /// Comes back from a blocking call: with the same token, or in line for another.
     ///
-    /// A token that somebody took meanwhile speaks for handing it over next time, which saves whoever
-    /// waits the time until it is noticed. A call that turns out short after a hand-over speaks
-    /// against.
+    /// A token that somebody took meanwhile, twice in a row, speaks for handing it over next time, which
+    /// saves whoever waits the time until it is noticed; once alone it may only have been preempted
+    /// there. A call that turns out short after a hand-over speaks against.
     #[inline]
     pub fn exit(&self, away: Option<Away>) -> Held {
         let was_handed_over = away.is_none();
@@ -94,8 +97,13 @@ impl<P: Park> Seat<'_, P> {
 
     #[cold]
     fn exit_slowly(&self, was_handed_over: bool) -> Held {
-        let away_ns = now_ns().saturating_sub(self.handed_at_ns.get());
-        self.is_eager.set(!was_handed_over || away_ns >= SHORT.as_nanos() as u64);
+        self.is_eager.set(if was_handed_over {
+            let away_ns = now_ns().saturating_sub(self.handed_at_ns.get());
+            away_ns >= SHORT.as_nanos() as u64
+        } else {
+            let kept = self.slot.counters.fast_exits.load(Ordering::Relaxed);
+            kept.wrapping_sub(self.kept_until_taken.replace(kept)) <= KEPT_BETWEEN
+        });
         count(&self.slot.counters.slow_exits, 1);
         self.wait_for_token()
     }
