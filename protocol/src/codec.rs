@@ -44,12 +44,31 @@ pub struct OutcomeFrame {
     pub verdict: Verdict,
     /// Wall time of the attempt in nanoseconds.
     pub wall_ns: u64,
+    /// What it used, for commands.
+    pub usage: Usage,
     /// Whether something the command left behind still held its output when it was taken.
     pub leaked: bool,
     /// What it wrote to standard output.
     pub stdout: Stream,
     /// What it wrote to standard error.
     pub stderr: Stream,
+}
+
+/// What a command and whatever it waited for used until its end, as the kernel tells its parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Its process id, 0 when there was none.
+    pub pid: u32,
+    /// From its start to its end, in nanoseconds.
+    pub wall_ns: u64,
+    /// CPU time in nanoseconds.
+    pub cpu_ns: u64,
+    /// How often it went to sleep of its own accord.
+    pub sleeps: u64,
+    /// The largest resident set of a single process of it, in KiB.
+    pub peak_kib: u64,
+    /// CPU time in nanoseconds that its worker itself has used since its last report.
+    pub worker_ns: u64,
 }
 
 /// The end of an attempt whose worker lived to tell.

@@ -17,6 +17,11 @@ pub struct Kin {
     pub ended: bool,
     /// Whether it is stopped, or in a wait that nothing interrupts: it makes no progress by itself.
     pub stuck: bool,
+    /// What its first thread does, in the kernel's letter: `R` runs or could, `S` waits, `D` waits for a
+    /// disk, mostly.
+    pub state: char,
+    /// CPU time of the children it has reaped, theirs included, in clock ticks.
+    pub reaped_ticks: u64,
     /// When it started, in clock ticks since boot: with the pid, its identity.
     pub start: u64,
 }
@@ -103,19 +108,26 @@ fn all_pids() -> impl Iterator<Item = i32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// `PID (COMM) STATE PPID PGRP ... STARTTIME(22nd)`; COMM may hold anything, `)` included.
+/// Every process there is.
+pub fn everybody() -> impl Iterator<Item = Kin> {
+    all_pids().filter_map(look_up)
+}
+
+/// `PID (COMM) STATE PPID PGRP ... CUTIME(16th) CSTIME ... STARTTIME(22nd)`; COMM may hold anything, `)` included.
 fn parse(stat: &[u8]) -> Option<Kin> {
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let pid_end = stat.iter().position(|byte| *byte == b' ')?;
     let pid = std::str::from_utf8(&stat[..pid_end]).ok()?.parse().ok()?;
     let rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?;
     let mut fields = rest.split(' ');
-    let state = fields.next()?;
+    let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    let start = fields.nth(16)?.parse().ok()?;
-    let (ended, stuck) = (matches!(state, "Z" | "X"), matches!(state, "T" | "t" | "D"));
-    Some(Kin { pid, parent, group, ended, stuck, start })
+    let reaped: u64 = fields.nth(10)?.parse().ok()?;
+    let reaped_ticks = reaped + fields.next()?.parse::<u64>().ok()?;
+    let start = fields.nth(4)?.parse().ok()?;
+    let (ended, stuck) = (matches!(state, 'Z' | 'X'), matches!(state, 'T' | 't' | 'D'));
+    Some(Kin { pid, parent, group, ended, stuck, state, reaped_ticks, start })
 }
 
 #[cfg(test)]
@@ -124,8 +136,17 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let stat = b"42 (a) R (b) S 7 40 40 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 1\n";
-        let kin = Kin { pid: 42, parent: 7, group: 40, ended: false, stuck: false, start: 987_654 };
+        let stat = b"42 (a) R (b) S 7 40 40 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 1 0 987654 1 1\n";
+        let kin = Kin {
+            pid: 42,
+            parent: 7,
+            group: 40,
+            ended: false,
+            stuck: false,
+            state: 'S',
+            reaped_ticks: 7,
+            start: 987_654,
+        };
         assert_eq!(parse(stat), Some(kin));
         assert_eq!(parse(b"42 (torn"), None);
         assert_eq!(parse(b""), None);

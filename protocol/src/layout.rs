@@ -10,7 +10,7 @@ use crate::token::{TokenWord, Tokens};
 use crate::watch::Watch;
 
 /// Goes up whenever any offset, word or protocol step changes.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"msup-seg");
 const LINE: usize = 64;
@@ -106,12 +106,13 @@ pub struct Header {
     watch: Lonely,
     armed: Lonely,
     head: Lonely,
+    starts: Lonely,
 }
 
 // The model's atomics have other sizes; nothing is laid out then.
 #[cfg(not(loom))]
 const _: () = {
-    assert!(size_of::<Header>() == 4 * LINE);
+    assert!(size_of::<Header>() == 5 * LINE);
     assert!(size_of::<TokenWord>() == LINE && align_of::<TokenWord>() == LINE);
     assert!(size_of::<WorkerSlot>() == 2 * LINE && align_of::<WorkerSlot>() == 2 * LINE);
     assert!(std::mem::offset_of!(Header, magic) == 0);
@@ -203,6 +204,34 @@ impl Header {
         self.heavy_side_asks.load(Ordering::Relaxed) != 0
     }
 
+    /// The supervisor's: from now on so many commands may be started without a token. Wake as many parked
+    /// workers afterwards. What somebody took and did not use is made good by saying it anew.
+    pub fn allow_starts(&self, starts: u32) {
+        // ORDERING: SeqCst. A worker parks, then looks here; the supervisor writes here, then looks who is
+        // parked. One of them sees the other.
+        self.starts.0.store(starts, Ordering::SeqCst);
+    }
+
+    /// How many commands may be started without a token.
+    #[must_use]
+    pub fn starts(&self) -> u32 {
+        self.starts.0.load(Ordering::SeqCst)
+    }
+
+    /// Takes the right to start one command without a token.
+    #[must_use]
+    pub fn take_start(&self) -> bool {
+        let mut starts = self.starts();
+        while starts > 0 {
+            let (full, seen) = (Ordering::SeqCst, Ordering::SeqCst);
+            match self.starts.0.compare_exchange(starts, starts - 1, full, seen) {
+                Ok(_) => return true,
+                Err(now) => starts = now,
+            }
+        }
+        false
+    }
+
     /// The word that says how many tokens are in use, for [`Tokens`].
     #[must_use]
     pub fn procs(&self) -> &AtomicU32 {
@@ -286,18 +315,18 @@ mod tests {
     const SIZES: Sizes = Sizes { tokens: 6, workers: 200, tasks: 512, cell_bytes: 4096 };
 
     #[test]
-    fn offsets_of_version_2_are_frozen() {
-        assert_eq!(LAYOUT_VERSION, 2, "a new version gets its own golden numbers");
+    fn offsets_of_version_3_are_frozen() {
+        assert_eq!(LAYOUT_VERSION, 3, "a new version gets its own golden numbers");
         assert_eq!(
             Layout::of(SIZES),
             Ok(Layout {
-                tokens: 256,
-                slots: 640,
-                announced: 26_240,
-                parked: 26_304,
-                done: 26_368,
-                words: 26_432,
-                cells: 30_528,
+                tokens: 320,
+                slots: 768,
+                announced: 26_368,
+                parked: 26_432,
+                done: 26_496,
+                words: 26_560,
+                cells: 30_656,
                 total: 2_129_920,
             })
         );

@@ -50,6 +50,8 @@ pub struct Seat<'a, P> {
 pub enum Next {
     /// Run this task, with this token.
     Run(Held, Claim),
+    /// Run this task's command, without a token: what is in flight is less than what may be.
+    Start(Claim),
     /// Leave: it holds nothing any more.
     Leave,
 }
@@ -131,7 +133,8 @@ impl<'a, P: Park> Seat<'a, P> {
             // CRASH: parked_before_rescan. A stale parked bit: cleared on the reap.
             crash::point("parked_before_rescan");
             held = self.shared.tokens.accept(self.me).or_else(|| self.start_on_idle());
-            if held.is_none() {
+            let start = if held.is_none() { self.start_without() } else { None };
+            if held.is_none() && start.is_none() {
                 if leaving() || self.slot.told_to_leave() {
                     self.shared.line.unpark(self.me);
                     self.decline_all();
@@ -143,7 +146,11 @@ impl<'a, P: Park> Seat<'a, P> {
             self.shared.line.unpark(self.me);
             // CRASH: unparked_before_decline. Running(dead) or Granted(dead): reclaimed on the reap.
             crash::point("unparked_before_decline");
+            // That of a command, too: its tokens come and go by themselves.
             self.decline_all();
+            if let Some(claim) = start {
+                return Ok(Next::Start(claim));
+            }
             self.held_since_ns.set(now_ns());
         }
     }
@@ -187,6 +194,17 @@ impl<'a, P: Park> Seat<'a, P> {
             self.shared.watch.token_wanted(&self.park);
         }
         held
+    }
+
+    fn start_without(&self) -> Option<Claim> {
+        if !self.shared.tasks.any_ready() || !self.shared.header.take_start() {
+            return None;
+        }
+        // CRASH: start_before_claim. A start that nobody makes: allowed anew at the supervisor's next look.
+        crash::point("start_before_claim");
+        let claim = self.shared.tasks.claim(self.me)?;
+        count(&self.slot.counters.tasks, 1);
+        Some(claim)
     }
 
     /// Gives back everything granted to this worker beyond what it took.

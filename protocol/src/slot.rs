@@ -47,7 +47,7 @@ pub struct WorkerSlot {
     pub park: AtomicU32,
     status: AtomicU32,
     leave: AtomicU32,
-    _reserved: u32,
+    command: AtomicU32,
     ticket: AtomicU64,
     /// What the worker has counted since the slot was prepared for it.
     pub counters: Counters,
@@ -93,10 +93,25 @@ impl WorkerSlot {
         self.leave.store(1, Ordering::SeqCst);
     }
 
+    /// The process id of the command that this worker runs, 0 when it runs none. A hint like all others:
+    /// who acts on it asks the kernel whose process that is.
+    #[must_use]
+    pub fn command(&self) -> u32 {
+        // ORDERING: SeqCst. A worker takes its command back, then looks for words charged to it; the
+        // supervisor charges a word, then looks here. One of them sees the other.
+        self.command.load(Ordering::SeqCst)
+    }
+
+    /// Says which command runs, 0 for none.
+    pub fn set_command(&self, pid: u32) {
+        self.command.store(pid, Ordering::SeqCst);
+    }
+
     /// Makes the slot ready for a new process. The old one's death is confirmed and its words are
     /// reclaimed. The park word keeps counting: a late wake for the old owner stays harmless.
     pub fn prepare(&self) {
         self.leave.store(0, Ordering::Relaxed);
+        self.command.store(0, Ordering::Relaxed);
         self.set_ticket(0);
         let Counters { fast_exits, slow_exits, handoffs, steals, wait_ns, tasks } = &self.counters;
         for counter in [fast_exits, slow_exits, handoffs, steals, wait_ns, tasks] {

@@ -5,6 +5,7 @@ mod crew;
 mod epoch;
 mod figures;
 mod lender;
+mod meter;
 mod queue;
 
 use std::io;
@@ -19,6 +20,7 @@ use msup_protocol::audit::{Audit, Violation};
 use msup_protocol::bell::{Bell, Wants};
 use msup_protocol::exit;
 use msup_protocol::layout::Sizes;
+use msup_protocol::park::Futex;
 use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -40,6 +42,7 @@ use crew::Crew;
 use epoch::Epochs;
 use figures::Figures;
 use lender::Lender;
+use meter::Meter;
 use queue::Queue;
 
 /// The loop looks around this often even if nothing happens.
@@ -88,6 +91,8 @@ struct Run {
     crew: Crew,
     figures: Figures,
     lender: Lender,
+    /// For commands whose number follows what they use.
+    meter: Option<Meter>,
     audit: Audit,
     epochs: Epochs,
     segment: Arc<Segment>,
@@ -161,12 +166,14 @@ impl Run {
             task_slots: sizes.tasks as usize,
             idle_timeout: plan.idle_timeout,
             at_cap: plan.at_cap,
+            admit: plan.admits.then_some(plan.procs),
         };
         Ok(Run {
             engine: Engine::new(limits),
             queue: Queue::new(Arc::clone(&segment), epoch.folder, plan.job),
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
             lender: Lender::new(plan.procs, LENDABLE),
+            meter: plan.admits.then(|| Meter::new(plan.procs, plan.max_workers)),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style, private()?).map_err(line("standard output"))?,
@@ -206,6 +213,7 @@ impl Run {
             }
             self.take_input(&mut effects);
             self.perform(&mut effects, &mut events);
+            self.measure(&mut effects);
             let view = self.look();
             self.engine.step(Event::Looked(view), self.began.elapsed(), &mut effects);
             self.perform(&mut effects, &mut events);
@@ -236,6 +244,9 @@ impl Run {
             self.queue.renew(Arc::clone(&epoch.segment), epoch.folder.clone());
             self.crew.renew(Arc::clone(&epoch.segment), epoch.fd, epoch.folder);
             self.audit = Audit::default();
+            if let Some(meter) = &mut self.meter {
+                meter.lost_all();
+            }
             self.segment = epoch.segment;
             Ok(())
         });
@@ -249,10 +260,14 @@ impl Run {
         events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
         self.queue.collect(events);
         self.outcomes += events.len();
+        self.account(events);
         self.crew.settle(events);
         for ended in self.crew.ended() {
             let (worker, end) = self.crew.bury(ended);
             let claimed = self.queue.collect_from(worker, events);
+            if let Some(meter) = &mut self.meter {
+                meter.lost(worker);
+            }
             events.push(Event::WorkerEnded { worker, end, claimed });
         }
         if !std::mem::replace(&mut self.output_failed, self.output.failure().is_some()) {
@@ -312,6 +327,7 @@ impl Run {
                         });
                     }
                 }
+                Effect::AllowStarts(starts) => self.allow_starts(starts),
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
                 Effect::End(worker) => self.crew.end(worker),
                 Effect::Deliver { seq, slot, outcome } => {
@@ -331,8 +347,9 @@ impl Run {
         self.sysmon.findings.wants_worker.store(false, Ordering::SeqCst);
         self.lend();
         let shared = self.segment.shared();
-        let census = shared.tokens.census();
+        // In this order: what is claimed after the first is seen as held in the second.
         let (ready, in_flight) = shared.tasks.load();
+        let census = shared.tokens.census();
         self.figures.look(census, in_flight);
         let parked = shared.line.parked().map(|worker| {
             let slot = shared.line.slot(worker);
@@ -340,10 +357,44 @@ impl Run {
         });
         View {
             idle: census.idle,
+            owed: self.meter.as_ref().map_or(0, |meter| meter.owed),
+            running: census.running,
+            granted: census.granted,
+            foreign: census.foreign,
+            in_flight,
             blocked: census.blocked,
             ready,
             waiting: shared.line.waiting(),
             parked: parked.collect(),
+        }
+    }
+
+    /// Tells the meter of commands that have ended.
+    fn account(&mut self, events: &[Event]) {
+        let Some(meter) = &mut self.meter else { return };
+        for event in events {
+            if let Event::Collected { outcome, .. } = event {
+                meter.ended(&outcome.usage);
+            }
+        }
+    }
+
+    /// Ends the meter's window, if it is time.
+    fn measure(&mut self, effects: &mut Vec<Effect>) {
+        let Some(meter) = &mut self.meter else { return };
+        let crew = &self.crew;
+        let window = meter.look(&self.segment, |worker| crew.pid(worker), self.engine.has_more());
+        if let Some(window) = window {
+            self.engine.step(Event::Measured(window), self.began.elapsed(), effects);
+        }
+    }
+
+    /// Lets so many commands start without a token, and wakes as many workers.
+    fn allow_starts(&self, starts: u32) {
+        let shared = self.segment.shared();
+        shared.header.allow_starts(starts);
+        for worker in shared.line.parked().take(starts as usize) {
+            shared.line.wake(&Futex, worker);
         }
     }
 
@@ -367,7 +418,9 @@ impl Run {
         // in the past it has looked at.
         let trace = self.schedtrace.map(|(_, next)| until(next));
         let engine = self.engine.looks_again_at().map(until).filter(|nap| !nap.is_zero());
-        let nap = [trace, engine].into_iter().flatten().fold(LOOK_AT_LEAST, Duration::min);
+        let meter =
+            self.meter.as_ref().map(|meter| meter.due().saturating_duration_since(Instant::now()));
+        let nap = [trace, engine, meter].into_iter().flatten().fold(LOOK_AT_LEAST, Duration::min);
         let shared = self.segment.shared();
         let bell = Bell::new(shared.header.armed(), self.doorbell.as_fd());
         let (wants, nap) = if self.outcomes >= BATCH {
@@ -428,6 +481,9 @@ impl Run {
             steals: self.crew.counted().steals,
             rescues: self.sysmon.findings.rescues.load(Ordering::Relaxed),
             lost: self.engine.tally().lost_workers,
+            measured: self.meter.as_ref().zip(self.engine.target()).map(|(meter, target)| {
+                trace::Measured { used: meter.cpus, debt: meter.debt, target }
+            }),
         }
     }
 

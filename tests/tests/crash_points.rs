@@ -206,6 +206,26 @@ fn claim_before_head() {
     dies_while_it_looks_for_a_task("claim_before_head");
 }
 
+/// Somebody else has the token; the victim may start a command without one, and dies before it has claimed
+/// its task. The supervisor allows that start anew.
+#[test]
+fn start_before_claim() {
+    let stage = Stage::new();
+    let (seat, held) = stage.seat();
+    let shared = stage.shared();
+    assert!(shared.tasks.publish(0).is_some());
+    shared.header.allow_starts(1);
+    let victim = stage.puppet(VICTIM, "start_before_claim", &["next", "complete"]);
+    stage.bury(victim, "start_before_claim");
+    assert_eq!((shared.header.starts(), shared.tasks.any_ready()), (0, true));
+    shared.header.allow_starts(1);
+    let mut survivor = stage.puppet(SURVIVOR, "none", &["next", "complete"]);
+    assert!(survivor.wait().expect("ours").success());
+    assert_eq!(shared.header.starts(), 0);
+    seat.release(held).expect("ours");
+    stage.assert_all_idle();
+}
+
 /// One worker of a whole run dies at `label`: every task succeeds, its output is shown once.
 fn a_worker_of_a_run_dies(label: &str) {
     let sandbox = Sandbox::new();
@@ -244,6 +264,11 @@ fn foreign_before_spawn() {
 #[test]
 fn spawned_before_guard() {
     a_worker_of_a_run_dies("spawned_before_guard");
+}
+
+#[test]
+fn ended_before_recharge() {
+    a_worker_of_a_run_dies("ended_before_recharge");
 }
 
 #[test]

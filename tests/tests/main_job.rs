@@ -50,7 +50,8 @@ fn the_same_digests_as_xargs_with_two_commands_at_most() {
     let input = nul_separated(&real_files());
     let list = sandbox.file("list", &input);
     let expected = run_with_input(sandbox.command("xargs").args(["-0", "sha256sum"]), &input);
-    let flags = ["-0", "--procs", "2", "--max-workers", "50", "--summary", "s.json", "-a", "list"];
+    // As many commands as tokens, whether they wait for the disk or not.
+    let flags = ["-0", "--procs", "2", "--max-workers", "2", "--summary", "s.json", "-a", "list"];
     let mut msup = sandbox.msup(flags);
     let out = fs::File::create(sandbox.path().join("out")).expect("writable");
     let mut child = msup
@@ -79,7 +80,7 @@ fn the_same_digests_as_xargs_with_two_commands_at_most() {
     assert_eq!(summary["tokens"]["idle_at_end"], 2);
     assert_eq!(summary["tokens"]["rescues"], 0);
     assert!(summary["tokens"]["held_peak"].as_u64() <= Some(2));
-    assert!(summary["workers"]["peak"].as_u64() <= Some(50));
+    assert!(summary["workers"]["peak"].as_u64() <= Some(2));
     drop(list);
 }
 

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use msup_protocol::codec::{Command, TaskFrame, Verdict, Work};
+use msup_protocol::codec::{Command, TaskFrame, Usage, Verdict, Work};
 use msup_protocol::token::Held;
 use msup_protocol::{crash, exit};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::attach::{Post, attach};
 use crate::ctx::leave;
@@ -58,6 +59,8 @@ struct Runner {
     environment: Environment,
     spawner: Spawner,
     buffer: Vec<u8>,
+    /// CPU time of this worker when it last reported it.
+    own_ns: u64,
 }
 
 impl Runner {
@@ -67,6 +70,8 @@ impl Runner {
             environment: Environment::of_this_process(post.seat.me()),
             spawner: Spawner::new(nofile)?,
             buffer: vec![0; capture::CHUNK],
+            // What starting took belongs to no command.
+            own_ns: own_time_ns(),
         })
     }
 
@@ -74,41 +79,67 @@ impl Runner {
         &mut self,
         post: &Post,
         frame: TaskFrame,
-        token: Held,
+        token: Option<Held>,
         mut output: [Sink; 2],
     ) -> Ended {
         let TaskFrame { seq, attempt, work } = frame;
         let Work::Command(command) = work else {
             let verdict = Verdict::Trouble("msup-worker runs commands only".into());
-            return Ended { token, verdict, output, leaked: false };
+            return Ended { token, verdict, usage: Usage::default(), output, leaked: false };
         };
-        let charged = post.seat.begin_foreign(token).unwrap_or_else(leave);
+        if let Some(token) = token {
+            post.seat.begin_foreign(token).unwrap_or_else(leave);
+        }
         // CRASH: foreign_before_spawn. Foreign(dead): reclaimed on the reap.
         crash::point("foreign_before_spawn");
-        let (verdict, leaked) = self.run(command, seq, attempt, &mut output);
+        let (verdict, leaked, usage) = self.run(post, command, seq, attempt, &mut output);
         // CRASH: ended_before_outcome. Foreign(dead), Claimed(dead): the task is run again.
         crash::point("ended_before_outcome");
         // What earlier commands left running may have ended by now: no zombie shall pile up.
         guardian::has_children();
-        let token = post.seat.end_foreign(charged);
-        Ended { token, verdict, output, leaked }
+        let token = post.seat.end_foreign();
+        let usage = Usage { worker_ns: self.own_time(), ..usage };
+        Ended { token, verdict, usage, output, leaked }
     }
 
     fn run(
         &mut self,
+        post: &Post,
         command: Command,
         seq: u64,
         attempt: u32,
         output: &mut [Sink; 2],
-    ) -> (Verdict, bool) {
+    ) -> (Verdict, bool, Usage) {
         let envp = self.environment.for_task(seq, attempt, &command.env);
         let argv = self.environment.arguments(command);
         let (Ok(envp), Ok(argv)) = (envp, argv) else {
-            return (Verdict::Trouble("a NUL byte in an argument".into()), false);
+            let verdict = Verdict::Trouble("a NUL byte in an argument".into());
+            return (verdict, false, Usage::default());
         };
+        let began = Instant::now();
         match self.spawner.spawn(&argv, &envp) {
-            Ok(child) => capture::until_end(child, output, &mut self.buffer),
-            Err(why) => (Verdict::CannotStart(why.raw_os_error().unwrap_or(0)), false),
+            Ok(child) => {
+                post.seat.slot().set_command(child.pid.unsigned_abs());
+                let (verdict, leaked, usage) = capture::until_end(child, output, &mut self.buffer);
+                let wall_ns = began.elapsed().as_nanos() as u64;
+                (verdict, leaked, Usage { wall_ns, ..usage })
+            }
+            Err(why) => {
+                let verdict = Verdict::CannotStart(why.raw_os_error().unwrap_or(0));
+                (verdict, false, Usage::default())
+            }
         }
     }
+
+    /// CPU time of this worker since the last time it was asked.
+    fn own_time(&mut self) -> u64 {
+        let now = own_time_ns();
+        now.saturating_sub(std::mem::replace(&mut self.own_ns, now))
+    }
+}
+
+/// CPU time of this process so far.
+fn own_time_ns() -> u64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

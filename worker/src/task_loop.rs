@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Verdict, Work};
+use msup_protocol::codec::{self, OutcomeFrame, TaskFrame, Usage, Verdict, Work};
 use msup_protocol::seat::Next;
 use msup_protocol::task::Claim;
 use msup_protocol::token::Held;
@@ -32,6 +32,8 @@ where
         Ok(None) => run_absent(function),
         Ok(Some(mut post)) => {
             serve(&mut post, |post, frame, token, output| {
+                // Task loops are never told to start without one.
+                let token = token.unwrap_or_else(|| post.seat.exit(None));
                 attempt(post, frame, token, output, &mut function)
             });
             ExitCode::SUCCESS
@@ -45,8 +47,10 @@ where
 
 /// What is left of an attempt for the loop to report.
 pub(crate) struct Ended {
-    pub(crate) token: Held,
+    /// `None` when the command's tokens went to others while it waited.
+    pub(crate) token: Option<Held>,
     pub(crate) verdict: Verdict,
+    pub(crate) usage: Usage,
     pub(crate) output: [Sink; 2],
     pub(crate) leaked: bool,
 }
@@ -54,14 +58,15 @@ pub(crate) struct Ended {
 /// The loop itself, until the supervisor lets this worker go or ends it.
 pub(crate) fn serve(
     post: &mut Post,
-    mut attempt: impl FnMut(&Post, TaskFrame, Held, [Sink; 2]) -> Ended,
+    mut attempt: impl FnMut(&Post, TaskFrame, Option<Held>, [Sink; 2]) -> Ended,
 ) {
     let mut token = None;
     let mut frame = Vec::new();
     loop {
         let next = post.seat.next_task(token.take(), &guardian::told_to_end);
         let (held, claim) = match next.unwrap_or_else(leave) {
-            Next::Run(held, claim) => (held, claim),
+            Next::Run(held, claim) => (Some(held), claim),
+            Next::Start(claim) => (None, claim),
             Next::Leave => return,
         };
         // CRASH: claimed_before_run. Running(dead), Claimed(dead): the task is run again.
@@ -72,7 +77,8 @@ pub(crate) fn serve(
         let ended = match read_task(post, &claim, &mut frame) {
             Ok(task) => attempt(post, task, held, output),
             Err(why) => {
-                Ended { token: held, verdict: Verdict::Trouble(why), output, leaked: false }
+                let (token, verdict) = (held, Verdict::Trouble(why));
+                Ended { token, verdict, usage: Usage::default(), output, leaked: false }
             }
         };
         if guardian::told_to_end() {
@@ -81,7 +87,7 @@ pub(crate) fn serve(
         }
         let panicked = matches!(ended.verdict, Verdict::Panicked(_));
         let wall_ns = began.elapsed().as_nanos() as u64;
-        token = Some(report(post, claim, ended, wall_ns, &mut frame));
+        token = report(post, claim, ended, wall_ns, &mut frame);
         if panicked {
             // Whatever the panic left half-done dies with this process.
             let _ = token.take().map(|held| post.seat.release(held));
@@ -101,20 +107,31 @@ fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> Result<TaskFram
     codec::decode(frame).map_err(|why| why.to_string())
 }
 
-fn report(post: &Post, claim: Claim, ended: Ended, wall_ns: u64, frame: &mut Vec<u8>) -> Held {
+fn report(
+    post: &Post,
+    claim: Claim,
+    ended: Ended,
+    wall_ns: u64,
+    frame: &mut Vec<u8>,
+) -> Option<Held> {
     let shared = post.seat.shared();
-    let Ended { token, verdict, mut output, leaked } = ended;
+    let Ended { token, verdict, usage, mut output, leaked } = ended;
     let capacity = shared.tasks.capacity();
-    let mut outcome = outcome_of(verdict, wall_ns, leaked, &output);
+    let outcome_of = |verdict, output: &[Sink; 2]| {
+        let (stdout, stderr) = (output[0].stream(), output[1].stream());
+        OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr }
+    };
+    let mut outcome = outcome_of(verdict, &output);
     while codec::encode(&outcome, frame).is_err() || frame.len() > capacity {
         let [stdout, stderr] = &mut output;
         let larger = if stdout.in_memory() >= stderr.in_memory() { stdout } else { stderr };
         if let Err(why) = larger.spill() {
             output.iter_mut().for_each(Sink::discard);
-            outcome = trouble(format!("cannot keep its output: {why}"), wall_ns);
+            let verdict = Verdict::Trouble(format!("cannot keep its output: {why}"));
+            outcome = outcome_of(verdict, &output);
             continue;
         }
-        outcome = outcome_of(outcome.verdict, wall_ns, leaked, &output);
+        outcome = outcome_of(outcome.verdict, &output);
     }
     let index = claim.index();
     let written = shared.tasks.write(index, frame).is_ok();
@@ -131,26 +148,6 @@ fn report(post: &Post, claim: Claim, ended: Ended, wall_ns: u64, frame: &mut Vec
     token
 }
 
-fn outcome_of(
-    verdict: Verdict,
-    wall_ns: u64,
-    leaked: bool,
-    [stdout, stderr]: &[Sink; 2],
-) -> OutcomeFrame {
-    let (stdout, stderr) = (stdout.stream(), stderr.stream());
-    OutcomeFrame { verdict, wall_ns, leaked, stdout, stderr }
-}
-
-fn trouble(why: String, wall_ns: u64) -> OutcomeFrame {
-    OutcomeFrame {
-        verdict: Verdict::Trouble(why),
-        wall_ns,
-        leaked: false,
-        stdout: Stream::nothing(),
-        stderr: Stream::nothing(),
-    }
-}
-
 /// One attempt of an SDK task.
 fn attempt<F>(post: &Post, frame: TaskFrame, token: Held, output: [Sink; 2], f: &mut F) -> Ended
 where
@@ -159,7 +156,8 @@ where
     let TaskFrame { seq, attempt, work } = frame;
     let Work::Value(value) = work else {
         let verdict = Verdict::Trouble("this worker does not run commands".into());
-        return Ended { token, verdict, output, leaked: false };
+        let usage = Usage::default();
+        return Ended { token: Some(token), verdict, usage, output, leaked: false };
     };
     let task = Task { seq, attempt, value: value.into_vec() };
     let mut ctx = Ctx::new(&post.seat, token, output);
@@ -170,7 +168,9 @@ where
         Err(panic) => Verdict::Panicked(cut(panic_message(&*panic))),
     };
     match ctx.into_parts() {
-        (Some(token), Some(output)) => Ended { token, verdict, output, leaked: false },
+        (token @ Some(_), Some(output)) => {
+            Ended { token, verdict, usage: Usage::default(), output, leaked: false }
+        }
         _ => unreachable!("a supervised context has a token between calls, and its output"),
     }
 }

@@ -8,7 +8,7 @@ use crate::packed::WorkerId;
 use crate::park::Park;
 use crate::slot::count;
 use crate::sync::{Ordering, now_ns};
-use crate::token::{Away, Charged, Held, Revoked};
+use crate::token::{Away, Freed, Held, Revoked};
 
 /// A call that was over sooner was not worth a hand-over. Nobody takes a token sooner either.
 const SHORT: Duration = Duration::from_micros(20);
@@ -112,13 +112,24 @@ impl<P: Park> Seat<'_, P> {
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
-    pub fn begin_foreign(&self, held: Held) -> Result<Charged, Revoked> {
+    pub fn begin_foreign(&self, held: Held) -> Result<(), Revoked> {
         self.shared.tokens.begin_foreign(self.me, held)
     }
 
-    /// The command has ended: back to the token, or in line for another.
-    pub fn end_foreign(&self, charged: Charged) -> Held {
-        self.shared.tokens.end_foreign(self.me, charged).unwrap_or_else(|| self.wait_for_token())
+    /// The command has ended: back to a token that is charged to it; `None` when there is none, which is
+    /// no reason to wait: what is left to do is to report. What else is charged to it is passed on.
+    pub fn end_foreign(&self) -> Option<Held> {
+        // First nobody charges anything to it any more, then the words are scanned.
+        self.slot.set_command(0);
+        // CRASH: ended_before_recharge. Foreign(dead): reclaimed on the reap.
+        crash::point("ended_before_recharge");
+        let held = self.shared.tokens.end_foreign(self.me);
+        while let Some(freed) = self.shared.tokens.discharge_own(self.me) {
+            if let Freed::Idle(_) = freed {
+                self.shared.pass_on(&self.park, Some(self.me));
+            }
+        }
+        held
     }
 
     /// In a long computation: after a slice, yields the token to somebody who waits in the middle of a

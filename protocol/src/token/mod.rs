@@ -1,8 +1,8 @@
 //! The tokens and their verbs: every one is a single compare-and-swap.
 //!
-//! Evidence types: who has a [`Held`] holds that token, who has an [`Away`] left it `Blocked`, who has
-//! a [`Charged`] has a command running on it. They cannot be copied, so a verb that consumes one
-//! cannot be used twice.
+//! Evidence types: who has a [`Held`] holds that token, who has an [`Away`] left it `Blocked`. They
+//! cannot be copied, so a verb that consumes one cannot be used twice. A command has no evidence of
+//! its words: the supervisor moves them while it runs.
 
 mod word;
 
@@ -34,14 +34,6 @@ impl Away {
     pub fn sighting(&self) -> Sighting {
         Sighting { index: self.index, seen: self.seen }
     }
-}
-
-/// A token that the caller's command runs on: its word was `Foreign(me)`.
-#[must_use = "take the token back with end_foreign()"]
-#[derive(Debug, PartialEq, Eq)]
-pub struct Charged {
-    index: u16,
-    seen: Snapshot,
 }
 
 /// The word is no longer what its owner left: the supervisor has declared this worker dead, or the
@@ -271,22 +263,32 @@ impl<'a> Tokens<'a> {
     ///
     /// # Errors
     /// [`Revoked`] when the word is no longer the caller's.
-    pub fn begin_foreign(self, me: WorkerId, held: Held) -> Result<Charged, Revoked> {
-        self.own(held.index, held.seen, State::Foreign, me)
-            .map(|seen| Charged { index: held.index, seen })
+    pub fn begin_foreign(self, me: WorkerId, held: Held) -> Result<(), Revoked> {
+        self.own(held.index, held.seen, State::Foreign, me).map(|_| ())
     }
 
-    /// `end_foreign`: Foreign(me) → Running(me). `None` when the supervisor took the token meanwhile.
+    /// `end_foreign`: Foreign(me) → Running(me), on the first word charged to the caller's command, which
+    /// has ended. `None` when it has none: others used the CPU meanwhile.
     #[must_use]
-    pub fn end_foreign(self, me: WorkerId, charged: Charged) -> Option<Held> {
-        let at = Sighting { index: charged.index, seen: charged.seen };
-        self.take(at, State::Running, me).map(|at| Held { index: at.index, seen: at.seen })
+    pub fn end_foreign(self, me: WorkerId) -> Option<Held> {
+        self.sight()
+            .filter(|at| at.seen.is(State::Foreign, me))
+            .find_map(|at| self.take(at, State::Running, me))
+            .map(|at| Held { index: at.index, seen: at.seen })
     }
 
-    /// `charge`: Idle → Foreign(to): one more word for a command that uses more than one CPU.
+    /// `discharge`, the worker's: Foreign(me) → Idle, on the first word charged to the caller's command.
+    pub fn discharge_own(self, me: WorkerId) -> Option<Freed> {
+        self.sight().filter(|at| at.seen.is(State::Foreign, me)).find_map(|at| self.free(at))
+    }
+
+    /// `charge`, the supervisor's: Idle or Foreign(w) → Foreign(to): a command uses more CPUs than it has
+    /// words for, and nobody or another one less. The caller then looks whether it still runs.
     #[must_use]
-    pub fn charge(self, at: Sighting, to: WorkerId) -> bool {
-        at.seen.state() == Some(State::Idle) && self.take(at, State::Foreign, to).is_some()
+    pub fn charge(self, at: Sighting, to: WorkerId) -> Option<Sighting> {
+        let is_free = at.seen.state() == Some(State::Idle) && !self.is_beyond(at.index);
+        let is_charged = at.seen.state() == Some(State::Foreign);
+        if is_free || is_charged { self.take(at, State::Foreign, to) } else { None }
     }
 
     /// `discharge`: Foreign(w) → Idle. `None` when the word has changed.
@@ -388,6 +390,27 @@ mod tests {
     }
 
     #[test]
+    fn a_commands_words_come_and_go_while_it_runs() {
+        let tokens = tokens(3);
+        let held = tokens.acquire(1).expect("idle");
+        tokens.begin_foreign(1, held).expect("ours");
+        let at = |index| tokens.sighted(index).expect("a word");
+        assert!(matches!(tokens.discharge(at(0)), Some(Freed::Idle(_))));
+        assert_eq!(tokens.end_foreign(1), None, "it waited, and another one uses the CPU");
+        // It computes on two CPUs, one of which was another's.
+        assert!(tokens.charge(at(0), 2).is_some());
+        assert!(tokens.charge(at(0), 1).is_some());
+        assert!(tokens.charge(at(1), 1).is_some());
+        assert_eq!(tokens.end_foreign(2), None);
+        let held = tokens.end_foreign(1).expect("charged");
+        assert!(matches!(tokens.discharge_own(1), Some(Freed::Idle(_))), "the second one");
+        assert_eq!(tokens.discharge_own(1), None);
+        assert_eq!(tokens.charge(at(0), 2), None, "in somebody's hand");
+        let _ = tokens.release(held);
+        assert_eq!(tokens.census().idle, 3);
+    }
+
+    #[test]
     fn a_stolen_token_is_lost_to_its_owner() {
         let tokens = tokens(1);
         let held = tokens.acquire(1).expect("idle");
@@ -407,7 +430,7 @@ mod tests {
         let at = tokens.sighted(2).expect("a word");
         assert!(tokens.grant(at, 7));
         let at = tokens.sighted(3).expect("a word");
-        assert!(tokens.charge(at, 7));
+        assert!(tokens.charge(at, 7).is_some());
         assert_eq!(tokens.census().idle, 0);
         assert_eq!(tokens.reclaim(7), 4);
         assert_eq!(tokens.census().idle, 4);

@@ -29,6 +29,8 @@ pub(crate) enum Job {
 pub(crate) struct Plan {
     pub(crate) procs: u32,
     pub(crate) max_workers: u16,
+    /// The number of commands in flight follows what they use.
+    pub(crate) admits: bool,
     pub(crate) idle_timeout: Duration,
     pub(crate) at_cap: AtCap,
     pub(crate) job: Job,
@@ -74,6 +76,7 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
     Ok(Plan {
         procs,
         max_workers,
+        admits: args.worker.is_none() && u32::from(max_workers) > procs,
         idle_timeout,
         at_cap,
         job,

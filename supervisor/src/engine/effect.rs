@@ -18,6 +18,8 @@ pub(crate) enum Effect {
     },
     /// Start a process for this worker slot.
     Spawn(WorkerId),
+    /// Let so many commands be started without a token.
+    AllowStarts(u32),
     /// Let this worker leave when it has no task.
     Dismiss(WorkerId),
     /// End this worker and its command now.

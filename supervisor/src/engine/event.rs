@@ -3,6 +3,8 @@
 use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::packed::WorkerId;
 
+use super::Window;
+
 /// One thing that happened. The adapters observe, the engine decides.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -51,6 +53,8 @@ pub(crate) enum Event {
     },
     /// How tokens and workers stand now.
     Looked(View),
+    /// What commands used over a window.
+    Measured(Window),
     /// Output is waiting to be written faster than it is taken, or no longer so.
     OutputPressure(bool),
     /// Nobody reads our standard output any more.
@@ -91,6 +95,14 @@ impl std::fmt::Display for WorkerEnd {
 pub(crate) struct View {
     /// Idle tokens.
     pub(crate) idle: u32,
+    /// Tokens that commands use beyond those they have.
+    pub(crate) owed: u32,
+    /// Tokens in workers' hands, on their way to them, and charged to commands.
+    pub(crate) running: u32,
+    pub(crate) granted: u32,
+    pub(crate) foreign: u32,
+    /// Tasks that workers have claimed.
+    pub(crate) in_flight: u32,
     /// Tokens whose workers are in blocking calls.
     pub(crate) blocked: u32,
     /// Tasks that nobody has claimed.

@@ -5,6 +5,7 @@
 //! `pending → in a slot → succeeded | failed | quarantined | cancelled`, back to pending when its
 //! attempt was ended from outside or crashed and may be tried again.
 
+mod admission;
 mod effect;
 mod event;
 mod ledger;
@@ -22,12 +23,14 @@ use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit;
 use msup_protocol::packed::WorkerId;
 
+pub(crate) use admission::Window;
 pub(crate) use effect::Effect;
 pub(crate) use event::{Event, View, WorkerEnd};
 pub(crate) use ledger::TaskRecord;
 pub(crate) use stall::AtCap;
 pub(crate) use tally::{Tally, label};
 
+use admission::Admission;
 use ledger::Ledger;
 use pool::Pool;
 use stall::Stall;
@@ -47,6 +50,13 @@ const STARTUP_LIMIT: u32 = 3;
 const KILLED_AT_STARTUP_LIMIT: u32 = 10;
 const KILLED_AT_STARTUP_FOR: Duration = Duration::from_secs(10);
 
+/// So many tasks lie ready for whoever ends one with a token in its hand, so that the supervisor need not
+/// be there each time.
+const PREFETCH: usize = 64;
+
+/// While commands wait to be started, workers are told again this often.
+const STARTS_AGAIN: Duration = Duration::from_millis(1);
+
 /// So many epochs that end before their time within so long end the run.
 const EPOCHS_AT_MOST: usize = 5;
 const EPOCHS_WITHIN: Duration = Duration::from_secs(60);
@@ -60,6 +70,8 @@ pub(crate) struct Limits {
     pub(crate) task_slots: usize,
     pub(crate) idle_timeout: Duration,
     pub(crate) at_cap: AtCap,
+    /// For commands, whose number follows what they use: the number of tokens.
+    pub(crate) admit: Option<u32>,
 }
 
 /// How urgently the run shall end. It only ever goes up.
@@ -81,6 +93,16 @@ pub(crate) struct Engine {
     pool: Pool,
     stall: Stall,
     at_cap: AtCap,
+    admission: Option<Admission>,
+    /// Tasks that may be published beyond those allowed in flight: who ends one with a token in its hand
+    /// goes on to the next without asking.
+    prefetch: usize,
+    /// Nothing is started: a command that runs is owed a token.
+    holds_back: bool,
+    /// When to look again because commands wait to be started.
+    starts_at: Option<Now>,
+    /// How many may be started as was last said.
+    starts: u32,
     /// When the last epochs ended before their time.
     epochs: Vec<Now>,
     tally: Tally,
@@ -96,7 +118,13 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(limits: Limits) -> Engine {
+        let cap = u32::from(limits.max_workers);
         Engine {
+            admission: limits.admit.map(|procs| Admission::new(procs, cap)),
+            prefetch: 0,
+            holds_back: false,
+            starts_at: None,
+            starts: 0,
             worker_program: limits.worker_program,
             ledger: Ledger::new(limits.task_slots),
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
@@ -132,6 +160,11 @@ impl Engine {
             }
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, why, now, effects),
             Event::Looked(view) => self.on_looked(&view, now, effects),
+            Event::Measured(window) => {
+                if let Some(admission) = &mut self.admission {
+                    admission.measured(&window);
+                }
+            }
             Event::OutputPressure(pressure) => self.output_pressure = pressure,
             Event::OutputClosed => self.on_output_closed(effects),
             Event::OutputFailed(why) => self.on_output_failed(&why, effects),
@@ -152,7 +185,17 @@ impl Engine {
 
     /// When the engine wants to look around again, if nothing happens before.
     pub(crate) fn looks_again_at(&self) -> Option<Now> {
-        self.pool.backs_off_until()
+        self.pool.backs_off_until().into_iter().chain(self.starts_at).min()
+    }
+
+    /// How many commands may be in flight, if that follows what they use.
+    pub(crate) fn target(&self) -> Option<u32> {
+        self.admission.as_ref().map(Admission::target)
+    }
+
+    /// Whether tasks wait to be started.
+    pub(crate) fn has_more(&self) -> bool {
+        self.ledger.pending() > 0
     }
 
     /// The task in a slot.
@@ -279,7 +322,10 @@ impl Engine {
     }
 
     fn on_withdrawn(&mut self, slot: u16) {
-        if self.ledger.remove(slot).is_some() {
+        let Some(record) = self.ledger.remove(slot) else { return };
+        if self.stop == Stop::No {
+            self.ledger.put_back(record);
+        } else {
             self.tally.cancelled += 1;
         }
     }
@@ -363,15 +409,53 @@ impl Engine {
         if self.closing || self.stop != Stop::No {
             return;
         }
-        if self.stall.look(self.pool.is_exhausted(view, now), now) {
+        let startable = self.startable(view);
+        if self.stall.look(self.pool.is_exhausted(view, startable, now), now) {
             self.on_stall(effects);
         }
-        effects.extend(self.pool.choose_to_spawn(view, now).into_iter().map(Effect::Spawn));
+        let spawned = self.pool.choose_to_spawn(view, startable, now);
+        effects.extend(spawned.into_iter().map(Effect::Spawn));
+        self.allow_starts(view, startable, now, effects);
         for worker in self.pool.choose_to_dismiss(view, now) {
             if self.pool.set_leaving(worker) {
                 effects.push(Effect::Dismiss(worker));
             }
         }
+    }
+
+    /// How many more tasks could be started just now, if there are so many.
+    fn startable(&self, view: &View) -> u32 {
+        let usable = (view.idle + view.blocked).saturating_sub(view.waiting);
+        let Some(target) = self.target() else { return usable };
+        // Whoever holds a token is about to start a command, or has just started one.
+        let started = view.in_flight.max(view.foreign) + view.running + view.granted;
+        target.saturating_sub(started)
+    }
+
+    /// Lets commands start, as many as may be in flight beyond those that are. They need no token for it:
+    /// tokens follow what commands use. None starts while another one is owed a token.
+    fn allow_starts(&mut self, view: &View, startable: u32, now: Now, effects: &mut Vec<Effect>) {
+        let Some(admission) = &self.admission else { return };
+        // Who ends a command with a token in its hand goes on to the next one without asking, as long as
+        // nobody else could take that one up instead.
+        let full = view.idle == 0 && view.owed == 0 && admission.keeps_cpus_busy();
+        self.prefetch = if full { PREFETCH } else { 0 };
+        let starts = if view.owed == 0 { view.ready.min(startable) } else { 0 };
+        let is_due = self.starts_at.is_none_or(|due| now >= due);
+        if starts != self.starts || (starts > 0 && is_due) {
+            effects.push(Effect::AllowStarts(starts));
+            self.starts_at = (starts > 0).then(|| now + STARTS_AGAIN);
+        }
+        self.starts = starts;
+        self.holds_back = view.owed > 0;
+        if self.holds_back {
+            self.hold_back(effects);
+        }
+    }
+
+    /// Takes back what nobody has claimed yet.
+    fn hold_back(&mut self, effects: &mut Vec<Effect>) {
+        effects.extend(self.ledger.occupied().map(|slot| Effect::Withdraw { slot }));
     }
 
     fn on_epoch_ended(
@@ -475,7 +559,14 @@ impl Engine {
             return;
         }
         // With `-k` what waits to be written may wait for a task that must run again.
-        while let Some(slot) = self.ledger.place(self.output_pressure) {
+        let limit = match self.target() {
+            Some(_) if self.holds_back => 0,
+            Some(target) => target as usize + self.prefetch,
+            None => usize::MAX,
+        };
+        while self.ledger.in_slots() < limit
+            && let Some(slot) = self.ledger.place(self.output_pressure)
+        {
             effects.push(Effect::Publish { slot });
         }
     }

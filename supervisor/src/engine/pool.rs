@@ -53,15 +53,19 @@ impl Pool {
         }
     }
 
-    /// Which workers to start: as many as there are ready tasks with a free or blocked token and
-    /// neither a parked nor a starting worker for it.
-    pub(crate) fn choose_to_spawn(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
+    /// Which workers to start: as many as there are ready tasks that can be started, `startable` at most,
+    /// and have neither a parked nor a starting worker.
+    pub(crate) fn choose_to_spawn(
+        &mut self,
+        view: &View,
+        startable: u32,
+        now: Now,
+    ) -> Vec<WorkerId> {
         self.blocking_seen |= view.blocked > 0;
         if self.spawn_backoff.is_some_and(|(until, _)| now < until) {
             return Vec::new();
         }
-        let usable = (view.idle + view.blocked).saturating_sub(view.waiting);
-        let needed = view.ready.min(usable);
+        let needed = view.ready.min(startable);
         let spare = if self.blocking_seen && needed > 0 { SPARES } else { 0 };
         let there = view.parked.len() as u32 + self.starting(now);
         let missing = (needed + spare).saturating_sub(there);
@@ -79,10 +83,9 @@ impl Pool {
 
     /// Whether there are as many workers as there may be, none of them free for a ready task that has
     /// a token.
-    pub(crate) fn is_exhausted(&self, view: &View, now: Now) -> bool {
-        let usable = (view.idle + view.blocked).saturating_sub(view.waiting);
+    pub(crate) fn is_exhausted(&self, view: &View, startable: u32, now: Now) -> bool {
         let nobody_free = view.parked.is_empty() && self.starting(now) == 0;
-        view.ready > 0 && usable > 0 && nobody_free && self.alive() == self.workers.len()
+        view.ready > 0 && startable > 0 && nobody_free && self.alive() == self.workers.len()
     }
 
     /// Which parked workers have had nothing to do for too long.

@@ -1,7 +1,7 @@
 //! The engine driven by hand: no processes, no time but what the test says.
 
 use super::*;
-use msup_protocol::codec::{Stream, Verdict};
+use msup_protocol::codec::{Stream, Usage, Verdict};
 
 fn limits() -> Limits {
     Limits {
@@ -10,6 +10,7 @@ fn limits() -> Limits {
         task_slots: 2,
         idle_timeout: Duration::from_secs(10),
         at_cap: AtCap::Fail,
+        admit: None,
     }
 }
 
@@ -47,6 +48,7 @@ impl Driver {
         let outcome = OutcomeFrame {
             verdict,
             wall_ns: 1,
+            usage: Usage::default(),
             leaked: false,
             stdout: Stream::nothing(),
             stderr: Stream::nothing(),

@@ -98,6 +98,12 @@ impl Crew {
         }
     }
 
+    /// A worker's process.
+    pub(super) fn pid(&self, worker: WorkerId) -> Option<i32> {
+        let member = self.members.get(usize::from(worker))?.as_ref()?;
+        Some(member.process.pid())
+    }
+
     /// Whether a worker's process is stopped or hangs in the kernel.
     pub(super) fn is_stuck(&self, worker: WorkerId) -> bool {
         let member = self.members.get(usize::from(worker)).and_then(Option::as_ref);

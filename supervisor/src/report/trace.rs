@@ -18,6 +18,19 @@ pub(crate) struct Line {
     pub(crate) steals: u64,
     pub(crate) rescues: u64,
     pub(crate) lost: u64,
+    /// For commands whose number follows what they use.
+    pub(crate) measured: Option<Measured>,
+}
+
+/// What was measured of commands, and what follows from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measured {
+    /// CPUs they used in the last window.
+    pub(crate) used: f64,
+    /// CPU seconds that they have used beyond what there are tokens.
+    pub(crate) debt: f64,
+    /// How many may be in flight.
+    pub(crate) target: u32,
 }
 
 /// When the next line is due after one that was printed at `now`, having been due at `due`: always
@@ -45,7 +58,10 @@ impl std::fmt::Display for Line {
             self.steals,
             self.rescues,
             self.lost,
-        )
+        )?;
+        let Some(Measured { used, debt, target }) = self.measured else { return Ok(()) };
+        let charged = tokens.foreign;
+        write!(f, " used={used:.2} charged={charged} debt={debt:.3} target={target}")
     }
 }
 
@@ -72,5 +88,8 @@ mod tests {
             "MSUP 104ms: tokens=8 idle=0 running=6 blocked=2 granted=0 workers=14 parked=1 \
              waiting=0 ready=812 in_flight=0 retakes=0 steals=0 rescues=0 lost=0"
         );
+        let measured = Some(Measured { used: 1.934, debt: 0.02, target: 31 });
+        let line = Line { measured, ..line }.to_string();
+        assert!(line.ends_with(" lost=0 used=1.93 charged=1 debt=0.020 target=31"), "{line}");
     }
 }

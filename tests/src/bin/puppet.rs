@@ -38,6 +38,7 @@ fn main() {
             "exit" => held = Some(seat.exit(away.take())),
             "next" => match seat.next_task(held.take(), &|| false).expect("ours") {
                 Next::Run(token, task) => (held, claim) = (Some(token), Some(task)),
+                Next::Start(task) => claim = Some(task),
                 Next::Leave => return,
             },
             "complete" => {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use msup_protocol::codec::Verdict;
+use msup_protocol::codec::{Usage, Verdict};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
@@ -18,13 +18,13 @@ pub(super) const CHUNK: usize = 64 << 10;
 /// How long something that a command left running may hold the command's output open after its end.
 const LEAK_AFTER: Duration = Duration::from_millis(200);
 
-/// Collects a command's output until its end. Returns the end, and whether something it left behind
-/// still held its output then.
+/// Collects a command's output until its end. Returns the end, whether something it left behind still
+/// held its output then, and what it used.
 pub(super) fn until_end(
     child: Child,
     output: &mut [Sink; 2],
     buffer: &mut [u8],
-) -> (Verdict, bool) {
+) -> (Verdict, bool, Usage) {
     let Child { pid, pidfd, stdout, stderr } = child;
     let mut open = [Some(stdout), Some(stderr)];
     let read = read_all(&pidfd, &mut open, output, buffer);
@@ -36,10 +36,10 @@ pub(super) fn until_end(
         waitid(id.clone(), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
     {}
     guardian::release();
-    let end = reap(pid);
+    let (end, usage) = reap(pid);
     match read {
-        Ok(leaked) => (end, leaked),
-        Err(why) => (Verdict::Trouble(format!("cannot keep its output: {why}")), false),
+        Ok(leaked) => (end, leaked, usage),
+        Err(why) => (Verdict::Trouble(format!("cannot keep its output: {why}")), false, usage),
     }
 }
 
@@ -103,22 +103,36 @@ fn wait(
     Ok((ready, !has_ended && answers.next().unwrap_or(false)))
 }
 
-fn reap(pid: i32) -> Verdict {
+fn reap(pid: i32) -> (Verdict, Usage) {
     let mut status = 0;
+    // SAFETY: plain numbers, for which zero is a value.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: our own child, a valid place for its status.
-        let reaped = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        // SAFETY: our own child, valid places for its status and its usage.
+        let reaped = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut used) };
         if reaped == pid {
             break;
         }
         let why = io::Error::last_os_error();
         if why.kind() != io::ErrorKind::Interrupted {
-            return Verdict::Trouble(format!("cannot wait for the command: {why}"));
+            let verdict = Verdict::Trouble(format!("cannot wait for the command: {why}"));
+            return (verdict, Usage::default());
         }
     }
-    if libc::WIFSIGNALED(status) {
+    let verdict = if libc::WIFSIGNALED(status) {
         Verdict::Signaled(libc::WTERMSIG(status) as u8)
     } else {
         Verdict::Exited(libc::WEXITSTATUS(status) as u8)
-    }
+    };
+    let nanos =
+        |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    let usage = Usage {
+        pid: pid.unsigned_abs(),
+        wall_ns: 0,
+        cpu_ns: nanos(used.ru_utime) + nanos(used.ru_stime),
+        sleeps: used.ru_nvcsw as u64,
+        peak_kib: used.ru_maxrss as u64,
+        worker_ns: 0,
+    };
+    (verdict, usage)
 }

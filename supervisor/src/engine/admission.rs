@@ -1,0 +1,201 @@
+//! How many commands may be in flight, so that the CPUs are full with the fewest of them.
+//!
+//! Commands cannot be made to wait, so this controls an average. Over windows of some tens of
+//! milliseconds the use of the CPUs is measured. Below the goal the target grows, at or above it the
+//! target shrinks a little, so that it settles at the knee.
+//!
+//! Waiting is not always an idle CPU that more commands could fill: on a full disk, behind a lock or a
+//! server that admits only so many, more commands only get into each other's way. So far below the goal
+//! every doubling is a trial: it is kept only if the use rose with it ([`climb`]).
+
+mod climb;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use climb::{Climb, Level, Move};
+
+/// The use of the CPUs that is aimed at. More of it costs many more commands in flight.
+const GOAL: f64 = 0.985;
+
+/// How strongly the target follows a use below the goal, and how much at most in one window.
+const GROWTH: f64 = 1.2;
+const GROWTH_AT_MOST: f64 = 2.0;
+
+/// What the target loses in a window at the goal.
+const SHRINK: f64 = 0.015;
+/// The same when this share of the commands could run: hardly any of them waits any more.
+const SHRINK_FAST: f64 = 0.1;
+const CROWDED: f64 = 0.8;
+/// So far below what is in flight the target may be.
+const LEAD: f64 = 0.15;
+
+/// A window whose use differs by so much from what it was counts by itself.
+const LEAP: f64 = 0.2;
+
+/// Commands that wait so seldom have nothing to fill, however little CPU time they get: somebody else
+/// has it.
+const ALWAYS_RUNNABLE: f64 = 0.95;
+
+/// Tokens are in use when this share of them is wanted all the time, even if this much CPU time less is had.
+const ALWAYS_WANTED: f64 = 0.98;
+const TAKEN: f64 = 0.04;
+
+/// With so many commands per token that could run, no CPU is idle for want of them.
+const ENOUGH: f64 = 12.0;
+
+/// From this use on growth is no trial any more, but goes no further than so many times the target there.
+const NEAR: f64 = 0.8;
+const NEAR_GROWTH_AT_MOST: f64 = 4.0;
+/// The part of the growth that is called for which one window brings there.
+const NEAR_PACE: f64 = 0.4;
+
+/// The weight of the last window in what is smoothed.
+const NEWEST: f64 = 0.2;
+/// The same for what one glance a window tells: it takes many to be sure.
+const NEWEST_WANTED: f64 = 0.03;
+
+/// What was measured over one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Window {
+    /// Its length.
+    pub(crate) span: Duration,
+    /// CPU time of commands, those that ended in it included, and of msup around them.
+    pub(crate) used: Duration,
+    /// Commands in flight at its end.
+    pub(crate) in_flight: u32,
+    /// The share of the commands looked at that ran or waited for a CPU. `None`: none was looked at.
+    pub(crate) runnable: Option<f64>,
+    /// How long it takes from one spell of computing of a command to its next, on average.
+    pub(crate) cycle: Duration,
+    /// The share of the commands looked at that waited in a queue they share: for a disk, for a lock.
+    pub(crate) queued: f64,
+    /// Whether there were tasks that could have been started.
+    pub(crate) had_more: bool,
+    /// Whether processes stand still for want of memory.
+    pub(crate) short_of_memory: bool,
+}
+
+/// The controller.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    procs: f64,
+    cap: f64,
+    target: f64,
+    /// Smoothed: the use, and the share of commands that could run.
+    use_: Option<f64>,
+    runnable: Option<f64>,
+    /// The share of the tokens for which there was a command that could run, smoothed.
+    wanted: f64,
+    /// The target at which the use was last found to be near the goal, coming from below.
+    near_at: Option<f64>,
+    climb: Climb,
+}
+
+impl Admission {
+    /// Starts with as many commands as there are tokens, and never allows more than `cap`.
+    pub(crate) fn new(procs: u32, cap: u32) -> Admission {
+        let procs = f64::from(procs);
+        let cap = f64::from(cap).max(procs);
+        Admission {
+            procs,
+            cap,
+            target: procs,
+            use_: None,
+            runnable: None,
+            wanted: 0.0,
+            near_at: None,
+            climb: Climb::new(procs, cap),
+        }
+    }
+
+    /// How many commands may be in flight.
+    pub(crate) fn target(&self) -> u32 {
+        self.target as u32
+    }
+
+    /// Whether the CPUs have been in use lately, whoever used them.
+    pub(crate) fn keeps_cpus_busy(&self) -> bool {
+        self.use_.is_none_or(|used| used >= NEAR)
+            || self.runnable.is_none_or(|runnable| runnable >= ALWAYS_RUNNABLE)
+    }
+
+    /// Takes in what was measured.
+    pub(crate) fn measured(&mut self, window: &Window) {
+        let seconds = window.span.as_secs_f64() * self.procs;
+        if seconds <= 0.0 {
+            return;
+        }
+        let used = window.used.as_secs_f64() / seconds;
+        // One window says little about the mean, but a leap is a leap.
+        let before = self.use_.unwrap_or(used);
+        let leap = (used - before).abs() > LEAP;
+        let smoothed = before + NEWEST * (used - before);
+        self.use_ = Some(smoothed);
+        let used = if leap { used } else { smoothed };
+        if let Some(runnable) = window.runnable {
+            let before = self.runnable.unwrap_or(runnable);
+            self.runnable = Some(before + NEWEST * (runnable - before));
+            let wanted = (runnable * f64::from(window.in_flight) / self.procs).min(1.0);
+            self.wanted += NEWEST_WANTED * (wanted - self.wanted);
+        }
+        // Tokens that are wanted and yet get no CPU time: somebody else has it.
+        let crowded_out = self.wanted >= ALWAYS_WANTED && smoothed < self.wanted - TAKEN;
+        let never_waits = self.runnable.is_some_and(|runnable| runnable >= ALWAYS_RUNNABLE);
+        let full = never_waits || crowded_out;
+        let could_run = self.runnable.unwrap_or(0.0) * f64::from(window.in_flight);
+        let enough_could_run = could_run >= ENOUGH * self.procs;
+        let in_flight = f64::from(window.in_flight);
+        let next = if window.short_of_memory {
+            self.climb.rest();
+            in_flight * (1.0 - SHRINK)
+        } else if used >= GOAL && smoothed < GOAL && !full {
+            // What was just started computes first, and waits later.
+            self.target
+        } else if used >= GOAL || full {
+            self.climb.rest();
+            let crowded = self.runnable.is_some_and(|runnable| runnable >= CROWDED);
+            let shrink = if crowded { SHRINK_FAST } else { SHRINK };
+            let next = self.target.min(in_flight.max(self.procs)) * (1.0 - shrink);
+            // It shows only as commands end: no good running ahead of them.
+            next.max(in_flight * (1.0 - LEAD)).min(self.target)
+        } else if !window.had_more || enough_could_run {
+            self.target
+        } else {
+            self.below_the_goal([used, smoothed], in_flight, window)
+        };
+        self.target = next.clamp(self.procs, self.cap);
+    }
+
+    fn below_the_goal(
+        &mut self,
+        [used, smoothed]: [f64; 2],
+        in_flight: f64,
+        window: &Window,
+    ) -> f64 {
+        let factor = |used: f64| (GOAL / used.max(0.01)).powf(GROWTH).min(GROWTH_AT_MOST);
+        // What was allowed is not there yet: starting takes time, and it says nothing of more.
+        let is_there = in_flight >= 0.85 * self.target.floor();
+        let is_over = in_flight > (1.15 * self.target).max(self.target + 1.0);
+        if smoothed >= NEAR {
+            self.climb.rest();
+            let from = *self.near_at.get_or_insert(self.target);
+            if !is_there {
+                return self.target;
+            }
+            // Slowly: commands that compute in step leave windows empty, which says nothing of the mean.
+            let factor = 1.0 + NEAR_PACE * (factor(smoothed) - 1.0);
+            return (self.target * factor).min((from * NEAR_GROWTH_AT_MOST).max(self.target));
+        }
+        self.near_at = None;
+        let Window { span, used: time, cycle, .. } = *window;
+        let level = Level { target: self.target, span, used: time, cycle };
+        match self.climb.next(level, is_there && !is_over, window.queued) {
+            Move::Grow => self.target * factor(used),
+            Move::To(target) => target,
+            Move::Stay => self.target,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Far below the goal: doubling what is in flight as long as that makes use of the CPUs, halving it as
+//! long as that costs nothing.
+//!
+//! Use as a function of commands in flight is taken to be concave: where a doubling gained nothing, a
+//! further one gains nothing, and perhaps an earlier one had not either.
+
+use std::time::Duration;
+
+/// Nobody asks whether a doubling is of use, unless so many wait in a common queue: where each waits for
+/// itself, asking costs more than it finds. Whether fewer would do is asked when there can be no more.
+const MANY_QUEUED: f64 = 0.25;
+/// Those who wait in one may take long over it: so many per token are started without asking.
+const BLIND_QUEUED: f64 = 2.0;
+
+/// Windows that pass before what was started is like all others.
+const SETTLING: u32 = 2;
+
+/// Windows after which a gain counts, after which its absence does, and after which anything does.
+const GAIN_AFTER: u32 = 2;
+const NO_GAIN_AFTER: u32 = 6;
+const DECIDED_AFTER: u32 = 12;
+/// With less CPU time than this nothing can be said.
+const EVIDENCE: Duration = Duration::from_millis(10);
+
+/// The parts of the gain that can be expected with which a doubling is kept early, is kept in the end, and
+/// is given up early.
+const CLEAR_GAIN: f64 = 0.4;
+const GAIN: f64 = 0.08;
+const NO_GAIN: f64 = 0.02;
+
+/// How long a target that was found to be enough is kept: at first, and at most.
+const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// A use that differs by so much from the one at which it was found means that things have changed.
+const CHANGED: f64 = 0.1;
+const CHANGED_FOR: u32 = 5;
+
+/// One window at a target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Level {
+    pub(super) target: f64,
+    pub(super) span: Duration,
+    pub(super) used: Duration,
+    pub(super) cycle: Duration,
+}
+
+/// What to do with the target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Move {
+    Stay,
+    Grow,
+    To(f64),
+}
+
+/// Windows at one target, added up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stay {
+    target: f64,
+    windows: u32,
+    span: Duration,
+    used: Duration,
+}
+
+impl Stay {
+    fn new(target: f64) -> Stay {
+        Stay { target, windows: 0, span: Duration::ZERO, used: Duration::ZERO }
+    }
+
+    fn add(&mut self, level: Level) {
+        self.windows += 1;
+        self.span += level.span;
+        self.used += level.used;
+    }
+
+    /// CPUs in use.
+    fn cpus(&self) -> f64 {
+        if self.span.is_zero() { 0.0 } else { self.used.as_secs_f64() / self.span.as_secs_f64() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    /// Growing without a question.
+    Blind,
+    /// Finding out what the use is here, before anything is compared with it.
+    Base(Stay),
+    /// Twice as many: was it of use?
+    Up { base: Stay, here: Stay },
+    /// Half as many: was anything lost?
+    Down { here: Stay, base: Stay },
+    /// Enough, until it is time to look again.
+    Rest { base: Stay, left: Duration, changed: u32 },
+}
+
+/// Where the search stands.
+#[derive(Debug)]
+pub(super) struct Climb {
+    procs: f64,
+    cap: f64,
+    phase: Phase,
+    pause: Duration,
+    /// So many windows still belong to a change of target: what has just been started computes first.
+    settling: u32,
+}
+
+impl Climb {
+    pub(super) fn new(procs: f64, cap: f64) -> Climb {
+        Climb { procs, cap, phase: Phase::Blind, pause: REST[0], settling: 0 }
+    }
+
+    /// The use is near the goal: nothing to find out.
+    pub(super) fn rest(&mut self) {
+        self.phase = Phase::Blind;
+        self.pause = REST[0];
+    }
+
+    /// What to do after one more window. It counts only when about as many are in flight as the target
+    /// says: as long as there are fewer or more, commands start and do not end, or the other way round.
+    pub(super) fn next(&mut self, level: Level, is_there: bool, queued: f64) -> Move {
+        if !is_there {
+            return Move::Stay;
+        }
+        if self.settling > 0 {
+            self.settling -= 1;
+            return Move::Stay;
+        }
+        match self.phase {
+            Phase::Blind => {
+                let disk = queued >= MANY_QUEUED;
+                let limit = if disk { self.procs * BLIND_QUEUED } else { self.cap };
+                if level.target < limit {
+                    return Move::Grow;
+                }
+                self.settling = SETTLING;
+                self.phase = Phase::Base(Stay::new(level.target));
+                Move::Stay
+            }
+            Phase::Base(mut base) => {
+                base.add(level);
+                if base.windows < GAIN_AFTER || base.span < level.cycle {
+                    self.phase = Phase::Base(base);
+                    return Move::Stay;
+                }
+                self.look_again(base)
+            }
+            Phase::Up { base, mut here } => {
+                here.add(level);
+                match gained(&base, &here, level.cycle, queued) {
+                    None => {
+                        self.phase = Phase::Up { base, here };
+                        Move::Stay
+                    }
+                    Some(true) => {
+                        self.pause = REST[0];
+                        self.look_again(here)
+                    }
+                    Some(false) => self.down(base),
+                }
+            }
+            Phase::Down { mut here, base } => {
+                here.add(level);
+                // The other way round: what twice as many would have gained.
+                match gained(&here, &base, level.cycle, queued) {
+                    _ if here.windows < NO_GAIN_AFTER || here.span < level.cycle => {
+                        self.phase = Phase::Down { here, base };
+                        Move::Stay
+                    }
+                    Some(true) => self.keep(base),
+                    _ => self.down(here),
+                }
+            }
+            Phase::Rest { base, left, changed } => self.resting(base, left, changed, level),
+        }
+    }
+
+    fn look_again(&mut self, base: Stay) -> Move {
+        if base.target < self.cap { self.up(base) } else { self.down(base) }
+    }
+
+    fn up(&mut self, base: Stay) -> Move {
+        self.settling = SETTLING;
+        let twice = (base.target * 2.0).min(self.cap);
+        self.phase = Phase::Up { base, here: Stay::new(twice) };
+        Move::To(twice)
+    }
+
+    fn down(&mut self, base: Stay) -> Move {
+        self.settling = SETTLING;
+        let half = (base.target / 2.0).max(self.procs);
+        if half >= base.target {
+            return self.keep(base);
+        }
+        self.phase = Phase::Down { here: Stay::new(half), base };
+        Move::To(half)
+    }
+
+    fn keep(&mut self, base: Stay) -> Move {
+        self.phase = Phase::Rest { base, left: self.pause, changed: 0 };
+        self.pause = (self.pause * 2).min(REST[1]);
+        Move::To(base.target)
+    }
+
+    fn resting(&mut self, base: Stay, left: Duration, changed: u32, level: Level) -> Move {
+        let cpus = level.used.as_secs_f64() / level.span.as_secs_f64().max(1e-9);
+        let differs = (cpus - base.cpus()).abs() > CHANGED * self.procs;
+        let changed = if differs { changed + 1 } else { 0 };
+        let left = left.saturating_sub(level.span);
+        if changed >= CHANGED_FOR {
+            self.rest();
+        } else if left.is_zero() {
+            return self.look_again(Stay { target: level.target, ..base });
+        } else {
+            self.phase = Phase::Rest { base, left, changed };
+        }
+        Move::Stay
+    }
+}
+
+/// Whether going from `few` to `many` was of use; `None` as long as nobody can tell.
+///
+/// Commands that were started together compute together: less than one of their cycles says nothing.
+fn gained(few: &Stay, many: &Stay, cycle: Duration, queued: f64) -> Option<bool> {
+    if many.span < cycle {
+        return None;
+    }
+    let (before, after) = (few.cpus(), many.cpus());
+    let windows = many.windows;
+    if many.used < EVIDENCE {
+        // They hardly compute: that there is no harm is all that can be said, and not of a disk.
+        let patient = queued >= MANY_QUEUED;
+        return (windows >= DECIDED_AFTER || (windows >= NO_GAIN_AFTER && !patient))
+            .then_some(!patient);
+    }
+    let expected = before * (many.target / few.target - 1.0);
+    let gain = after - before;
+    match windows {
+        _ if windows >= DECIDED_AFTER => Some(gain >= GAIN * expected),
+        _ if windows >= GAIN_AFTER && gain >= CLEAR_GAIN * expected => Some(true),
+        _ if windows >= NO_GAIN_AFTER && gain < NO_GAIN * expected => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,268 @@
+//! What commands really use: their clocks while they run, the kernel's account when they end.
+
+mod charges;
+mod family;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use msup_protocol::codec::Usage;
+use msup_protocol::kin::{self, Kin};
+use msup_protocol::packed::WorkerId;
+use msup_protocol::segment::Segment;
+
+use crate::engine::Window;
+use crate::os::cpu_time;
+use family::Families;
+
+/// A window: long enough for the kernel's ticks to be seen, short enough to follow. The first ones are
+/// what the ramp costs.
+const WINDOW: Duration = Duration::from_millis(40);
+const FIRST_WINDOW: Duration = Duration::from_millis(20);
+const FIRST_WINDOWS: u32 = 4;
+
+/// Sampling may use one part in so many of one CPU.
+const BUDGET: u32 = 100;
+
+/// At most so many commands are asked what they are doing just now.
+const ASKED: usize = 8;
+
+/// The weight of the last window in a command's own use, and of the last cycle in the mean.
+const NEWEST: f64 = 0.3;
+const NEWEST_CYCLE: f64 = 0.05;
+
+/// A command that went to sleep only once, when it was started, did nothing but compute, however long others
+/// had the CPU.
+const NEVER_SLEEPS: u64 = 1;
+
+/// One command that runs.
+#[derive(Clone, Debug)]
+struct Gauge {
+    pid: i32,
+    /// CPU time that was counted so far.
+    counted: Duration,
+    /// CPUs it uses, smoothed. A new one is taken to compute.
+    cpus: f64,
+    /// In how many windows it was looked at.
+    windows: u32,
+    /// When its clock was last seen to have moved.
+    moved: Instant,
+}
+
+/// Looks at the commands of all workers, window by window.
+#[derive(Debug)]
+pub(super) struct Meter {
+    gauges: Vec<Option<Gauge>>,
+    families: Families,
+    /// What was counted of commands that have ended, until their outcome comes in.
+    past: HashMap<i32, Duration>,
+    began: Instant,
+    due: Instant,
+    windows: u32,
+    /// What ended in this window: CPU time not counted before, and how it ran.
+    ended_used: Duration,
+    ended_runnable: f64,
+    ended_wall: f64,
+    own: Duration,
+    cycle: f64,
+    next_asked: usize,
+    /// Tokens that commands use beyond those they have.
+    pub(super) owed: u32,
+    /// CPUs in use by commands in the last window.
+    pub(super) cpus: f64,
+    /// Time spent above `procs`, in CPU seconds.
+    pub(super) debt: f64,
+    procs: f64,
+}
+
+impl Meter {
+    pub(super) fn new(procs: u32, max_workers: u16) -> Meter {
+        let now = Instant::now();
+        Meter {
+            gauges: vec![None; usize::from(max_workers)],
+            families: Families::default(),
+            past: HashMap::new(),
+            began: now,
+            due: now + FIRST_WINDOW,
+            windows: 0,
+            ended_used: Duration::ZERO,
+            ended_runnable: 0.0,
+            ended_wall: 0.0,
+            own: cpu_time::own(),
+            cycle: WINDOW.as_secs_f64(),
+            next_asked: 0,
+            owed: 0,
+            cpus: 0.0,
+            debt: 0.0,
+            procs: f64::from(procs),
+        }
+    }
+
+    /// When the next window ends.
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// A command has ended: what of its use was not seen yet belongs to this window.
+    pub(super) fn ended(&mut self, usage: &Usage) {
+        let pid = usage.pid.cast_signed();
+        let running =
+            self.gauges.iter_mut().find(|gauge| matches!(gauge, Some(gauge) if gauge.pid == pid));
+        let counted = match running {
+            Some(gauge) => gauge.take().map(|gauge| gauge.counted),
+            None => self.past.remove(&pid),
+        };
+        let cpu = Duration::from_nanos(usage.cpu_ns);
+        self.ended_used += cpu.saturating_sub(counted.unwrap_or_default());
+        self.ended_used += Duration::from_nanos(usage.worker_ns);
+        let wall = Duration::from_nanos(usage.wall_ns).as_secs_f64();
+        self.note_cycle(wall / (usage.sleeps + 1) as f64);
+        if counted.is_none() {
+            // Too short to have been looked at.
+            let share = (cpu.as_secs_f64() / wall.max(1e-9)).min(1.0);
+            let share = if usage.sleeps <= NEVER_SLEEPS { 1.0 } else { share };
+            self.ended_runnable += share * wall;
+            self.ended_wall += wall;
+        }
+    }
+
+    /// A worker is gone, and its command with it.
+    pub(super) fn lost(&mut self, worker: WorkerId) {
+        if let Some(gauge) = self.gauges.get_mut(usize::from(worker)) {
+            *gauge = None;
+        }
+    }
+
+    /// Everybody is gone.
+    pub(super) fn lost_all(&mut self) {
+        self.gauges.fill(None);
+        self.past.clear();
+    }
+
+    /// Ends the window, if it is time. `pid_of` tells the process of a worker.
+    pub(super) fn look(
+        &mut self,
+        segment: &Segment,
+        pid_of: impl Fn(WorkerId) -> Option<i32>,
+        had_more: bool,
+    ) -> Option<Window> {
+        let now = Instant::now();
+        if now < self.due {
+            return None;
+        }
+        let shared = segment.shared();
+        let mut used = Duration::ZERO;
+        let workers = 0..self.gauges.len() as WorkerId;
+        let commands = workers.filter_map(|worker| {
+            let command = shared.line.slot(worker)?.command().cast_signed();
+            (command != 0).then_some((worker, command))
+        });
+        let commands: Vec<(WorkerId, i32)> = commands.collect();
+        self.families.look(&commands, &pid_of, now);
+        // That may have taken long, where commands leave us little of the CPUs.
+        let (now, busy) = (Instant::now(), cpu_time::own_thread());
+        let span = now - self.began;
+        for (worker, command) in &commands {
+            used += self.sample(*worker, *command, &pid_of, span, now);
+        }
+        let waiting = self.ask(&commands, span);
+        let commands_used = used + self.ended_used;
+        self.cpus = commands_used.as_secs_f64() / span.as_secs_f64();
+        self.debt += (self.cpus - self.procs).max(0.0) * span.as_secs_f64();
+        let own = cpu_time::own();
+        let (runnable, queued) = waiting;
+        let window = Window {
+            span,
+            used: commands_used + own.saturating_sub(self.own),
+            in_flight: shared.tasks.load().1,
+            runnable,
+            queued,
+            cycle: Duration::from_secs_f64(self.cycle),
+            had_more,
+            short_of_memory: false,
+        };
+        self.owed = charges::settle(&shared, &self.gauges);
+        self.own = own;
+        self.began = now;
+        (self.ended_used, self.ended_runnable, self.ended_wall) = (Duration::ZERO, 0.0, 0.0);
+        self.windows += 1;
+        let length = if self.windows < FIRST_WINDOWS { FIRST_WINDOW } else { WINDOW };
+        self.due = now + length.max((cpu_time::own_thread() - busy) * BUDGET);
+        Some(window)
+    }
+
+    /// What a command has used since the last window.
+    fn sample(
+        &mut self,
+        worker: WorkerId,
+        command: i32,
+        pid_of: &impl Fn(WorkerId) -> Option<i32>,
+        span: Duration,
+        now: Instant,
+    ) -> Duration {
+        let gauge = &mut self.gauges[usize::from(worker)];
+        if gauge.as_ref().is_none_or(|gauge| gauge.pid != command) {
+            if let Some(old) = gauge.take() {
+                self.past.insert(old.pid, old.counted);
+            }
+            // The number comes from shared memory: it counts only if the kernel says whose child that is.
+            let parent = kin::look_up(command).map(|kin| kin.parent);
+            if parent.is_none() || parent != pid_of(worker) {
+                return Duration::ZERO;
+            }
+            let counted = Duration::ZERO;
+            *gauge = Some(Gauge { pid: command, counted, cpus: 1.0, windows: 0, moved: now });
+        }
+        let Some(gauge) = gauge else { return Duration::ZERO };
+        let Some(own) = cpu_time::of(command) else { return Duration::ZERO };
+        let total = own + self.families.cpu_time(worker, command);
+        let used = total.saturating_sub(gauge.counted);
+        gauge.counted = gauge.counted.max(total);
+        gauge.windows += 1;
+        gauge.cpus += NEWEST * (used.as_secs_f64() / span.as_secs_f64().max(1e-9) - gauge.cpus);
+        if !used.is_zero() {
+            let cycle = (now - gauge.moved).as_secs_f64();
+            gauge.moved = now;
+            self.note_cycle(cycle);
+        }
+        used
+    }
+
+    fn note_cycle(&mut self, seconds: f64) {
+        self.cycle += NEWEST_CYCLE * (seconds - self.cycle);
+    }
+
+    /// The shares of commands that can run, and that wait in a common queue. Not all are asked.
+    fn ask(&mut self, commands: &[(WorkerId, i32)], span: Duration) -> (Option<f64>, f64) {
+        let asked = commands.len().min(ASKED);
+        let (mut runnable, mut queued, mut known) = (0, 0, 0);
+        for nth in 0..asked {
+            let (worker, command) = commands[(self.next_asked + nth) % commands.len()];
+            let members = self.families.members(worker).chain([command]);
+            let kin: Vec<Kin> = members.filter_map(kin::look_up).filter(|kin| !kin.ended).collect();
+            if kin.is_empty() {
+                continue;
+            }
+            known += 1;
+            if kin.iter().any(|kin| kin.state == 'R') {
+                runnable += 1;
+            } else if kin.iter().any(|kin| kin.state == 'D' || waits_for_lock(kin.pid)) {
+                queued += 1;
+            }
+        }
+        self.next_asked = self.next_asked.wrapping_add(asked);
+        let alive = span.as_secs_f64() * commands.len() as f64;
+        let all = alive + self.ended_wall;
+        if all <= 0.0 {
+            return (None, 0.0);
+        }
+        let share = |n: i32| if known == 0 { 1.0 } else { f64::from(n) / f64::from(known) };
+        ((Some((share(runnable) * alive + self.ended_runnable) / all)), share(queued) * alive / all)
+    }
+}
+
+/// Whether a process waits for a file lock, as far as this kernel tells.
+fn waits_for_lock(pid: i32) -> bool {
+    std::fs::read(format!("/proc/{pid}/wchan"))
+        .is_ok_and(|place| place.windows(15).any(|part| part == b"lock_inode_wait"))
+}
