@@ -90,6 +90,14 @@ impl Layout {
 #[derive(Debug, Default)]
 struct Lonely(AtomicU32);
 
+/// What commands may be started without a token.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+struct Starts {
+    more: AtomicU32,
+    one_for_one: AtomicU32,
+}
+
 /// The segment's first bytes.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
@@ -106,7 +114,7 @@ pub struct Header {
     watch: Lonely,
     armed: Lonely,
     head: Lonely,
-    starts: Lonely,
+    starts: Starts,
 }
 
 // The model's atomics have other sizes; nothing is laid out then.
@@ -209,13 +217,25 @@ impl Header {
     pub fn allow_starts(&self, starts: u32) {
         // ORDERING: SeqCst. A worker parks, then looks here; the supervisor writes here, then looks who is
         // parked. One of them sees the other.
-        self.starts.0.store(starts, Ordering::SeqCst);
+        self.starts.more.store(starts, Ordering::SeqCst);
+    }
+
+    /// The supervisor's: whether who ends a command may start the next one without a token, too: as many
+    /// are in flight as may be, not more.
+    pub fn allow_one_for_one(&self, allowed: bool) {
+        self.starts.one_for_one.store(allowed.into(), Ordering::Relaxed);
+    }
+
+    /// Whether it may. Who reads it late starts one command more or less.
+    #[must_use]
+    pub fn one_for_one(&self) -> bool {
+        self.starts.one_for_one.load(Ordering::Relaxed) != 0
     }
 
     /// How many commands may be started without a token.
     #[must_use]
     pub fn starts(&self) -> u32 {
-        self.starts.0.load(Ordering::SeqCst)
+        self.starts.more.load(Ordering::SeqCst)
     }
 
     /// Takes the right to start one command without a token.
@@ -224,7 +244,7 @@ impl Header {
         let mut starts = self.starts();
         while starts > 0 {
             let (full, seen) = (Ordering::SeqCst, Ordering::SeqCst);
-            match self.starts.0.compare_exchange(starts, starts - 1, full, seen) {
+            match self.starts.more.compare_exchange(starts, starts - 1, full, seen) {
                 Ok(_) => return true,
                 Err(now) => starts = now,
             }

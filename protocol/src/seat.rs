@@ -36,6 +36,8 @@ pub struct Seat<'a, P> {
     park: P,
     light_side: LightSide,
     turns: u64,
+    /// A command has just ended that had no token in the end.
+    has_ended_one: Cell<bool>,
     /// Whether the next blocking call shall hand the token over, and when the last one did.
     is_eager: Cell<bool>,
     handed_at_ns: Cell<u64>,
@@ -72,6 +74,7 @@ impl<'a, P: Park> Seat<'a, P> {
             park,
             light_side,
             turns,
+            has_ended_one: Cell::new(false),
             is_eager,
             handed_at_ns,
             held_since_ns,
@@ -120,6 +123,14 @@ impl<'a, P: Park> Seat<'a, P> {
                     self.release(token)?;
                 }
                 return Ok(Next::Leave);
+            }
+            if self.has_ended_one.take()
+                && held.is_none()
+                && self.shared.header.one_for_one()
+                && let Some(claim) = self.shared.tasks.claim(self.me)
+            {
+                count(&self.slot.counters.tasks, 1);
+                return Ok(Next::Start(claim));
             }
             if let Some(token) = held.take() {
                 match self.use_token(token)? {

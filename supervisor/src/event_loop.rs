@@ -327,6 +327,9 @@ impl Run {
                         });
                     }
                 }
+                Effect::AllowOneForOne(allowed) => {
+                    self.segment.shared().header.allow_one_for_one(allowed);
+                }
                 Effect::AllowStarts(starts) => self.allow_starts(starts),
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
                 Effect::End(worker) => self.crew.end(worker),
@@ -533,6 +536,7 @@ impl Run {
         let counted = self.crew.counted();
         let mut summary = self.figures.summary(&self.engine, counted, census, findings, self.began);
         summary.tokens.lent = self.lender.lent;
+        summary.debt_seconds = self.meter.as_ref().map_or(0.0, |meter| meter.debt);
         summary.exit_status = status;
         summary
     }

@@ -29,7 +29,7 @@ fn kill_storm(sandbox: &Sandbox, mut msup: std::process::Command) {
         chosen = chosen.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         kill(alive[(chosen >> 33) % alive.len()], Signal::SIGKILL);
         kills += 1;
-        std::thread::sleep(std::time::Duration::from_micros((chosen >> 40) as u64 % 20_000));
+        std::thread::sleep(std::time::Duration::from_micros((chosen >> 40) as u64 % 8_000));
     }
     assert!(child.wait().expect("ours").success(), "some task did not succeed");
     let summary = summary(&sandbox.path().join("s.json"));
@@ -51,9 +51,10 @@ fn kill_storm(sandbox: &Sandbox, mut msup: std::process::Command) {
 #[test]
 fn sixty_killed_workers_of_commands_cost_nothing() {
     let sandbox = Sandbox::new();
-    let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "-a", "list"]);
+    let flags = ["--procs", "2", "--max-workers", "8", "--summary", "s.json", "-a", "list"];
+    let mut msup = sandbox.msup(flags);
     sandbox.file("list", (1..=2000).map(|n| format!("{n}\n")).collect::<String>().as_bytes());
-    msup.args(["--", "sh", "-c", "sleep 0.002; echo done $1", "sh", "{}"]);
+    msup.args(["--", "sh", "-c", "sleep 0.02; echo done $1", "sh", "{}"]);
     kill_storm(&sandbox, msup);
 }
 

@@ -124,6 +124,7 @@ impl<P: Park> Seat<'_, P> {
         // CRASH: ended_before_recharge. Foreign(dead): reclaimed on the reap.
         crash::point("ended_before_recharge");
         let held = self.shared.tokens.end_foreign(self.me);
+        self.has_ended_one.set(held.is_none());
         while let Some(freed) = self.shared.tokens.discharge_own(self.me) {
             if let Freed::Idle(_) = freed {
                 self.shared.pass_on(&self.park, Some(self.me));

@@ -25,7 +25,7 @@ const GROWTH: f64 = 1.2;
 const GROWTH_AT_MOST: f64 = 2.0;
 
 /// What the target loses in a window at the goal.
-const SHRINK: f64 = 0.015;
+const SHRINK: f64 = 0.006;
 /// The same when this share of the commands could run: hardly any of them waits any more.
 const SHRINK_FAST: f64 = 0.1;
 const CROWDED: f64 = 0.8;
@@ -49,7 +49,7 @@ const ENOUGH: f64 = 12.0;
 /// From this use on growth is no trial any more, but goes no further than so many times the target there.
 const NEAR: f64 = 0.8;
 const NEAR_GROWTH_AT_MOST: f64 = 4.0;
-/// The part of the growth that is called for which one window brings there.
+/// The part of the growth that is called for which one window brings there, once the goal was reached.
 const NEAR_PACE: f64 = 0.4;
 
 /// The weight of the last window in what is smoothed.
@@ -89,6 +89,8 @@ pub(crate) struct Admission {
     runnable: Option<f64>,
     /// The share of the tokens for which there was a command that could run, smoothed.
     wanted: f64,
+    /// The part of the growth called for that one window brings near the goal.
+    pace: f64,
     /// The target at which the use was last found to be near the goal, coming from below.
     near_at: Option<f64>,
     climb: Climb,
@@ -106,6 +108,7 @@ impl Admission {
             use_: None,
             runnable: None,
             wanted: 0.0,
+            pace: 1.0,
             near_at: None,
             climb: Climb::new(procs, cap),
         }
@@ -114,12 +117,6 @@ impl Admission {
     /// How many commands may be in flight.
     pub(crate) fn target(&self) -> u32 {
         self.target as u32
-    }
-
-    /// Whether the CPUs have been in use lately, whoever used them.
-    pub(crate) fn keeps_cpus_busy(&self) -> bool {
-        self.use_.is_none_or(|used| used >= NEAR)
-            || self.runnable.is_none_or(|runnable| runnable >= ALWAYS_RUNNABLE)
     }
 
     /// Takes in what was measured.
@@ -156,6 +153,7 @@ impl Admission {
             self.target
         } else if used >= GOAL || full {
             self.climb.rest();
+            self.pace = NEAR_PACE;
             let crowded = self.runnable.is_some_and(|runnable| runnable >= CROWDED);
             let shrink = if crowded { SHRINK_FAST } else { SHRINK };
             let next = self.target.min(in_flight.max(self.procs)) * (1.0 - shrink);
@@ -186,10 +184,10 @@ impl Admission {
                 return self.target;
             }
             // Slowly: commands that compute in step leave windows empty, which says nothing of the mean.
-            let factor = 1.0 + NEAR_PACE * (factor(smoothed) - 1.0);
+            let factor = 1.0 + self.pace * (factor(smoothed) - 1.0);
             return (self.target * factor).min((from * NEAR_GROWTH_AT_MOST).max(self.target));
         }
-        self.near_at = None;
+        (self.near_at, self.pace) = (None, 1.0);
         let Window { span, used: time, cycle, .. } = *window;
         let level = Level { target: self.target, span, used: time, cycle };
         match self.climb.next(level, is_there && !is_over, window.queued) {

@@ -20,6 +20,8 @@ pub(crate) enum Effect {
     Spawn(WorkerId),
     /// Let so many commands be started without a token.
     AllowStarts(u32),
+    /// Let workers that end a command start the next one without a token, or no longer.
+    AllowOneForOne(bool),
     /// Let this worker leave when it has no task.
     Dismiss(WorkerId),
     /// End this worker and its command now.

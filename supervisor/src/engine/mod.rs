@@ -50,6 +50,9 @@ const STARTUP_LIMIT: u32 = 3;
 const KILLED_AT_STARTUP_LIMIT: u32 = 10;
 const KILLED_AT_STARTUP_FOR: Duration = Duration::from_secs(10);
 
+/// So few missing commands are waited for a moment.
+const FEW: u32 = 2;
+
 /// So many tasks lie ready for whoever ends one with a token in its hand, so that the supervisor need not
 /// be there each time.
 const PREFETCH: usize = 64;
@@ -101,6 +104,10 @@ pub(crate) struct Engine {
     holds_back: bool,
     /// When to look again because commands wait to be started.
     starts_at: Option<Now>,
+    /// Since when fewer are in flight than may be.
+    short_since: Option<Now>,
+    /// Whether who ends a command may start the next one, as was last said.
+    one_for_one: bool,
     /// How many may be started as was last said.
     starts: u32,
     /// When the last epochs ended before their time.
@@ -124,6 +131,8 @@ impl Engine {
             prefetch: 0,
             holds_back: false,
             starts_at: None,
+            short_since: None,
+            one_for_one: false,
             starts: 0,
             worker_program: limits.worker_program,
             ledger: Ledger::new(limits.task_slots),
@@ -438,15 +447,29 @@ impl Engine {
         let Some(admission) = &self.admission else { return };
         // Who ends a command with a token in its hand goes on to the next one without asking, as long as
         // nobody else could take that one up instead.
-        let full = view.idle == 0 && view.owed == 0 && admission.keeps_cpus_busy();
+        let full = view.idle == 0 && view.owed == 0;
         self.prefetch = if full { PREFETCH } else { 0 };
-        let starts = if view.owed == 0 { view.ready.min(startable) } else { 0 };
+        // What is missing just now is mostly between two commands of the same worker.
+        let since = *self.short_since.get_or_insert(now);
+        let lasts = startable > FEW || now.saturating_sub(since) >= STARTS_AGAIN;
+        if startable == 0 {
+            self.short_since = None;
+        }
+        let starts = if view.owed == 0 && lasts { view.ready.min(startable) } else { 0 };
+        let one_for_one = view.owed == 0 && view.in_flight <= admission.target();
+        if self.one_for_one != one_for_one {
+            self.one_for_one = one_for_one;
+            effects.push(Effect::AllowOneForOne(one_for_one));
+        }
         let is_due = self.starts_at.is_none_or(|due| now >= due);
         if starts != self.starts || (starts > 0 && is_due) {
             effects.push(Effect::AllowStarts(starts));
             self.starts_at = (starts > 0).then(|| now + STARTS_AGAIN);
         }
         self.starts = starts;
+        if startable > 0 && starts == 0 {
+            self.starts_at = Some(now + STARTS_AGAIN);
+        }
         self.holds_back = view.owed > 0;
         if self.holds_back {
             self.hold_back(effects);

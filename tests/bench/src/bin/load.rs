@@ -3,12 +3,13 @@
 //! `load PLAN [VALUE]`: the plan is a list of steps separated by commas, perhaps after `N*`: `cMS` computes
 //! for so many milliseconds of CPU time, `wMS` sleeps, `lMS` holds the file lock that `LOAD_FILE` names,
 //! `tN` lets `N` threads compute from here on, `sKB` writes so many KiB to a file in `LOAD_FOLDER` and
-//! syncs it, `mMB` touches so much memory and keeps it.
+//! syncs it, `mMB` touches so much memory and keeps it, `oKB` writes so many KiB to standard output, `i` reads
+//! standard input to its end.
 
 use std::env;
 use std::fs::File;
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     match run(&plan) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            let _ = writeln!(std::io::stderr(), "load {plan}: {why}");
+            let _ = writeln!(io::stderr(), "load {plan}: {why}");
             ExitCode::FAILURE
         }
     }
@@ -32,6 +33,10 @@ fn run(plan: &str) -> Result<(), Box<dyn std::error::Error>> {
     let (mut threads, mut kept) = (1, Vec::new());
     for _ in 0..times.parse::<u32>()? {
         for step in steps.split(',') {
+            if step == "i" {
+                io::copy(&mut io::stdin(), &mut io::sink())?;
+                continue;
+            }
             let (kind, number) = step.split_at_checked(1).ok_or("an empty step")?;
             let number: f64 = number.parse()?;
             let time = Duration::from_secs_f64(number / 1000.0);
@@ -55,6 +60,7 @@ fn run(plan: &str) -> Result<(), Box<dyn std::error::Error>> {
                     std::fs::remove_file(path)?;
                 }
                 "m" => kept.push(black_box(vec![1_u8; number as usize * (1 << 20)])),
+                "o" => io::stdout().write_all(&vec![b'x'; number as usize * 1024])?,
                 other => return Err(format!("no such step: {other}").into()),
             }
         }

@@ -1,0 +1,103 @@
+//! Unmodified commands of many kinds: msup with default flags beside `xargs -P` with every number that
+//! somebody might choose. `cargo bench -p msup-bench --bench mixes [-- [--seconds S] [--only NAME]
+//! [--seed N] [--random N] [--json FILE]]`.
+
+mod peers;
+mod server;
+mod work;
+
+use std::io;
+use std::path::PathBuf;
+
+use msup_bench::report::{Report, row};
+use peers::Ran;
+use work::Mix;
+
+/// What is tried with xargs, in tokens, and once more 200.
+const TIMES: [u32; 6] = [1, 2, 4, 8, 16, 32];
+const MANY: u32 = 200;
+
+/// Within this of the best is as good as the best.
+const AS_GOOD: f64 = 1.03;
+
+fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let at = arguments.iter().position(|argument| argument == name)?;
+    arguments.get(at + 1)?.parse().ok()
+}
+
+fn main() -> io::Result<()> {
+    let seconds = argument("--seconds").unwrap_or(20.0);
+    let seed: u64 = argument("--seed").unwrap_or(1);
+    let only: Option<String> = argument("--only");
+    let procs = std::thread::available_parallelism()?.get() as u32;
+    let mut report = Report::default();
+    report.print_machine();
+    println!(
+        "seed {seed}, about {seconds} s of work each; xargs -P beside it, GNU parallel where it is"
+    );
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let server = server::Server::start()?;
+    let random = argument("--random").unwrap_or(20);
+    let mixes = work::named(&server.address).into_iter().chain(work::random(seed, random));
+    let (mut ratios, mut failed) = (Vec::new(), false);
+    for mix in mixes.filter(|mix| only.as_ref().is_none_or(|only| mix.name.starts_with(only))) {
+        let ratio = compare(&mut report, &mix, procs, seconds, folder.path())?;
+        failed |= ratio.is_none();
+        ratios.extend(ratio.filter(|_| mix.is_random));
+    }
+    if !ratios.is_empty() {
+        ratios.sort_by(f64::total_cmp);
+        let (median, worst) = (ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
+        println!("\nrandom mixes: median {median:.3}, worst {worst:.3} (aim: 1.03, 1.08)");
+    }
+    if let Some(path) = argument::<PathBuf>("--json") {
+        report.write(&path)?;
+    }
+    if failed { Err(io::Error::other("a run failed")) } else { Ok(()) }
+}
+
+/// One mix with everybody. The ratio of msup's time to the best.
+fn compare(
+    report: &mut Report,
+    mix: &Mix,
+    procs: u32,
+    seconds: f64,
+    folder: &std::path::Path,
+) -> io::Result<Option<f64>> {
+    let work = mix.prepare(procs, seconds, folder)?;
+    report.group(&format!("{}: {} commands", mix.name, work.tasks));
+    let numbers = TIMES.map(|times| times * procs).into_iter().chain([MANY]);
+    let mut static_runs: Vec<(u32, f64)> = Vec::new();
+    for number in numbers {
+        let best = static_runs.iter().map(|run| run.1).fold(f64::INFINITY, f64::min);
+        // Who is already this much slower than another one need not be waited for.
+        let limit = (best * 1.25).min(seconds * 4.0 + 10.0);
+        let name = format!("xargs -P{number}");
+        match peers::xargs(&work, number, limit)? {
+            Some(wall) => {
+                static_runs.push((number, wall));
+                report.add(row("mixes", name, "s", wall));
+            }
+            None => println!("  {name:<44} more than {limit:.1} s"),
+        }
+    }
+    if let Some(wall) = peers::parallel(&work)? {
+        report.add(row("mixes", "GNU parallel, default flags", "s", wall));
+    }
+    let Some(best) = static_runs.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else {
+        return Ok(None);
+    };
+    let fewest =
+        static_runs.iter().find(|run| run.1 <= best.1 * AS_GOOD).map_or(best.0, |run| run.0);
+    let Some(Ran { wall, mean, peak, debt }) = peers::msup(&work)? else { return Ok(None) };
+    let ratio = wall / best.1;
+    report.add(row("mixes", format!("{}: msup, default flags", mix.name), "s", wall));
+    println!(
+        "  => {ratio:.3} of the best (-P{}), {mean:.1} in flight ({:.2} of -P{fewest}, the fewest that is as \
+         good), {peak} at most, {debt:.2} s of debt",
+        best.0,
+        mean / f64::from(fewest),
+    );
+    Ok(Some(ratio))
+}

@@ -1,0 +1,82 @@
+//! The same work with xargs, GNU parallel and msup.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::work::Work;
+
+/// What msup tells of a run.
+pub(crate) struct Ran {
+    pub(crate) wall: f64,
+    pub(crate) mean: f64,
+    pub(crate) peak: u64,
+    pub(crate) debt: f64,
+}
+
+fn started(program: &str, arguments: &[String], work: &Work) -> io::Result<Child> {
+    Command::new(program)
+        .args(arguments)
+        .args(&work.command)
+        .stdin(File::open(&work.list)?)
+        .stdout(Stdio::null())
+        .env("LOAD_FILE", work.folder.join("lock"))
+        .env("LOAD_FOLDER", &work.folder)
+        .process_group(0)
+        .spawn()
+}
+
+/// Seconds until its end; `None` when it was ended because it took longer than the limit.
+fn wall(mut child: Child, began: Instant, limit: f64) -> io::Result<Option<f64>> {
+    while began.elapsed().as_secs_f64() < limit {
+        if let Some(end) = child.try_wait()? {
+            let wall = began.elapsed().as_secs_f64();
+            return if end.success() { Ok(Some(wall)) } else { Err(io::Error::other("it failed")) };
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    // xargs and what it started: its own group.
+    let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+    child.wait()?;
+    thread::sleep(Duration::from_millis(200));
+    Ok(None)
+}
+
+pub(crate) fn xargs(work: &Work, number: u32, limit: f64) -> io::Result<Option<f64>> {
+    let began = Instant::now();
+    let arguments = ["-P", &number.to_string(), "-n", "1"].map(str::to_owned);
+    wall(started("xargs", &arguments, work)?, began, limit)
+}
+
+/// `None` when it is not installed.
+pub(crate) fn parallel(work: &Work) -> io::Result<Option<f64>> {
+    let began = Instant::now();
+    match started("parallel", &["--will-cite".into()], work) {
+        Ok(child) => wall(child, began, f64::INFINITY),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
+    }
+}
+
+/// msup as cargo has built it for benchmarks.
+pub(crate) fn msup(work: &Work) -> io::Result<Option<Ran>> {
+    let summary = work.folder.join("summary.json");
+    let began = Instant::now();
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_load")).with_file_name("msup");
+    let arguments = ["--quiet", "--summary", &summary.display().to_string()].map(str::to_owned);
+    let child = started(&program.display().to_string(), &arguments, work)?;
+    let Some(wall) = wall(child, began, f64::INFINITY)? else { return Ok(None) };
+    let summary: serde_json::Value = serde_json::from_slice(&fs::read(summary)?)?;
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
+    Ok(Some(Ran {
+        wall,
+        mean: number(&summary["in_flight"]["mean"]),
+        peak: summary["in_flight"]["peak"].as_u64().unwrap_or(0),
+        debt: number(&summary["debt_seconds"]),
+    }))
+}
