@@ -386,7 +386,8 @@ impl Run {
     fn measure(&mut self, effects: &mut Vec<Effect>) {
         let Some(meter) = &mut self.meter else { return };
         let crew = &self.crew;
-        let window = meter.look(&self.segment, |worker| crew.pid(worker), self.engine.has_more());
+        let had_more = self.engine.has_more() || self.segment.shared().tasks.any_ready();
+        let window = meter.look(&self.segment, |worker| crew.pid(worker), had_more);
         if let Some(window) = window {
             self.engine.step(Event::Measured(window), self.began.elapsed(), effects);
         }

@@ -202,7 +202,7 @@ impl Engine {
         self.admission.as_ref().map(Admission::target)
     }
 
-    /// Whether tasks wait to be started.
+    /// Whether tasks wait that have not been published.
     pub(crate) fn has_more(&self) -> bool {
         self.ledger.pending() > 0
     }
