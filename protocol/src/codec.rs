@@ -65,8 +65,6 @@ pub struct Usage {
     pub cpu_ns: u64,
     /// How often it went to sleep of its own accord.
     pub sleeps: u64,
-    /// The largest resident set of a single process of it, in KiB.
-    pub peak_kib: u64,
     /// CPU time in nanoseconds that its worker itself has used since its last report.
     pub worker_ns: u64,
 }

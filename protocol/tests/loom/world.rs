@@ -119,7 +119,7 @@ pub(crate) fn complete_model(check: impl Fn() + Send + Sync + 'static) {
     builder.check(check);
 }
 
-/// Looks at many interleavings: those that loom finds with at most three preemptions, or as many as
+/// Looks at many interleavings: those that loom finds with at most four preemptions, or as many as
 /// `LOOM_MAX_PREEMPTIONS` says. That is not all of them: what loom skips because it believes that it
 /// has seen the like may have been seen only beyond the bound.
 pub(crate) fn model(check: impl Fn() + Send + Sync + 'static) {

@@ -74,8 +74,6 @@ pub(crate) struct Window {
     pub(crate) queued: f64,
     /// Whether there were tasks that could have been started.
     pub(crate) had_more: bool,
-    /// Whether processes stand still for want of memory.
-    pub(crate) short_of_memory: bool,
 }
 
 /// The controller.
@@ -145,10 +143,7 @@ impl Admission {
         let could_run = self.runnable.unwrap_or(0.0) * f64::from(window.in_flight);
         let enough_could_run = could_run >= ENOUGH * self.procs;
         let in_flight = f64::from(window.in_flight);
-        let next = if window.short_of_memory {
-            self.climb.rest();
-            in_flight * (1.0 - SHRINK)
-        } else if used >= GOAL && smoothed < GOAL && !full {
+        let next = if used >= GOAL && smoothed < GOAL && !full {
             // What was just started computes first, and waits later.
             self.target
         } else if used >= GOAL || full {

@@ -478,7 +478,9 @@ impl Engine {
 
     /// Takes back what nobody has claimed yet.
     fn hold_back(&mut self, effects: &mut Vec<Effect>) {
-        effects.extend(self.ledger.occupied().map(|slot| Effect::Withdraw { slot }));
+        // The last first: each goes before all others when it is put back.
+        let slots: Vec<u16> = self.ledger.occupied().collect();
+        effects.extend(slots.into_iter().rev().map(|slot| Effect::Withdraw { slot }));
     }
 
     fn on_epoch_ended(
@@ -489,6 +491,8 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         self.tally.epochs += 1;
+        // What was said of starts was said in the old segment.
+        (self.starts, self.one_for_one) = (0, false);
         self.pool.lose_all();
         // Nobody knows which of them were under way: it counts against none.
         let slots: Vec<u16> = self.ledger.occupied().collect();

@@ -179,7 +179,6 @@ impl Meter {
             queued,
             cycle: Duration::from_secs_f64(self.cycle),
             had_more,
-            short_of_memory: false,
         };
         self.owed = charges::settle(&shared, &self.gauges);
         self.own = own;

@@ -131,7 +131,6 @@ fn reap(pid: i32) -> (Verdict, Usage) {
         wall_ns: 0,
         cpu_ns: nanos(used.ru_utime) + nanos(used.ru_stime),
         sleeps: used.ru_nvcsw as u64,
-        peak_kib: used.ru_maxrss as u64,
         worker_ns: 0,
     };
     (verdict, usage)

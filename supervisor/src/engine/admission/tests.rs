@@ -144,7 +144,6 @@ impl Machine {
                     runnable: Some(computing / len),
                     queued: if self.load.disk { 1.0 - computing / len } else { 0.0 },
                     had_more: true,
-                    short_of_memory: false,
                 });
                 self.targets.push(self.admission.target());
                 (used, in_window) = (0.0, 0.0);
