@@ -35,6 +35,10 @@ pub struct Command {
     pub env: Vec<(ByteBuf, ByteBuf)>,
     /// Where the slot number goes: argument and byte offset in it, ascending.
     pub slot_marks: Vec<(u32, u32)>,
+    /// How many threads it is advised to use.
+    pub threads: u32,
+    /// Bytes of data that it may have, 0 for as many as it likes.
+    pub memory: u64,
 }
 
 /// How an attempt ended, from a worker to the supervisor.
@@ -65,6 +69,8 @@ pub struct Usage {
     pub cpu_ns: u64,
     /// How often it went to sleep of its own accord.
     pub sleeps: u64,
+    /// Bytes of memory that the largest of its processes had at most.
+    pub peak: u64,
     /// CPU time in nanoseconds that its worker itself has used since its last report.
     pub worker_ns: u64,
 }
@@ -168,6 +174,8 @@ mod tests {
                 argv: vec![ByteBuf::from(*b"cat"), ByteBuf::from(vec![0xff, b'\n', 0xfe])],
                 env: vec![(ByteBuf::from(*b"A"), ByteBuf::new())],
                 slot_marks: vec![(1, 2)],
+                threads: 1,
+                memory: 0,
             }),
         };
         let mut bytes = Vec::new();

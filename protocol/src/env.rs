@@ -23,6 +23,10 @@ pub const SEQ: &str = "MSUP_SEQ";
 pub const SLOT: &str = "MSUP_SLOT";
 /// For commands: which attempt of the task this is, from 1.
 pub const ATTEMPT: &str = "MSUP_ATTEMPT";
+/// For commands: how many threads it is advised to use.
+pub const THREADS: &str = "MSUP_THREADS";
+/// [`THREADS`] as OpenMP calls it; set unless somebody else has set it.
+pub const OMP_THREADS: &str = "OMP_NUM_THREADS";
 /// [`SEQ`] as GNU parallel calls it.
 pub const PARALLEL_SEQ: &str = "PARALLEL_SEQ";
 /// [`SLOT`] as GNU parallel calls it.

@@ -24,6 +24,8 @@ pub struct Kin {
     pub reaped_ticks: u64,
     /// When it started, in clock ticks since boot: with the pid, its identity.
     pub start: u64,
+    /// Bytes of memory it has just now, what it shares included.
+    pub resident: u64,
 }
 
 /// A process as no other can be: what is named after it can be told to be an orphan later.
@@ -113,7 +115,7 @@ pub fn everybody() -> impl Iterator<Item = Kin> {
     all_pids().filter_map(look_up)
 }
 
-/// `PID (COMM) STATE PPID PGRP ... CUTIME(16th) CSTIME ... STARTTIME(22nd)`; COMM may hold anything, `)` included.
+/// `PID (COMM) STATE PPID PGRP ... CUTIME(16th) CSTIME ... STARTTIME(22nd) VSIZE RSS(24th)`; COMM may hold anything, `)` included.
 fn parse(stat: &[u8]) -> Option<Kin> {
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let pid_end = stat.iter().position(|byte| *byte == b' ')?;
@@ -126,8 +128,10 @@ fn parse(stat: &[u8]) -> Option<Kin> {
     let reaped: u64 = fields.nth(10)?.parse().ok()?;
     let reaped_ticks = reaped + fields.next()?.parse::<u64>().ok()?;
     let start = fields.nth(4)?.parse().ok()?;
+    let pages: u64 = fields.nth(1)?.parse().ok()?;
+    let resident = pages * rustix::param::page_size() as u64;
     let (ended, stuck) = (matches!(state, 'Z' | 'X'), matches!(state, 'T' | 't' | 'D'));
-    Some(Kin { pid, parent, group, ended, stuck, state, reaped_ticks, start })
+    Some(Kin { pid, parent, group, ended, stuck, state, reaped_ticks, start, resident })
 }
 
 #[cfg(test)]
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let stat = b"42 (a) R (b) S 7 40 40 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 1 0 987654 1 1\n";
+        let stat = b"42 (a) R (b) S 7 40 40 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 1 0 987654 1 2\n";
         let kin = Kin {
             pid: 42,
             parent: 7,
@@ -146,6 +150,7 @@ mod tests {
             state: 'S',
             reaped_ticks: 7,
             start: 987_654,
+            resident: 2 * rustix::param::page_size() as u64,
         };
         assert_eq!(parse(stat), Some(kin));
         assert_eq!(parse(b"42 (torn"), None);

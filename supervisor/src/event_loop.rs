@@ -6,6 +6,7 @@ mod epoch;
 mod figures;
 mod lender;
 mod meter;
+mod oom;
 mod queue;
 
 use std::io;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use msup_protocol::audit::{Audit, Violation};
 use msup_protocol::bell::{Bell, Wants};
+use msup_protocol::codec::Verdict;
 use msup_protocol::exit;
 use msup_protocol::layout::Sizes;
 use msup_protocol::park::Futex;
@@ -93,6 +95,7 @@ struct Run {
     lender: Lender,
     /// For commands whose number follows what they use.
     meter: Option<Meter>,
+    oom: oom::Watch,
     audit: Audit,
     epochs: Epochs,
     segment: Arc<Segment>,
@@ -162,22 +165,30 @@ impl Run {
             Style { keep_order: plan.keep_order, folder: folder.path().to_owned(), bar: plan.bar };
         let limits = Limits {
             worker_program,
+            procs: plan.procs,
             max_workers: plan.max_workers,
             task_slots: sizes.tasks as usize,
             idle_timeout: plan.idle_timeout,
             at_cap: plan.at_cap,
-            admit: plan.admits.then_some(plan.procs),
+            admits: plan.admits,
+            memory: plan.memory,
         };
         Ok(Run {
             engine: Engine::new(limits),
-            queue: Queue::new(Arc::clone(&segment), epoch.folder, plan.job),
+            queue: Queue::new(
+                Arc::clone(&segment),
+                epoch.folder,
+                plan.job,
+                plan.memory_per_task.unwrap_or(0),
+            ),
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
             lender: Lender::new(plan.procs, LENDABLE),
-            meter: plan.admits.then(|| Meter::new(plan.procs, plan.max_workers)),
+            meter: plan.admits.then(|| Meter::new(plan.procs, plan.max_workers, plan.memory.is_some())),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style, private()?).map_err(line("standard output"))?,
             sysmon: sysmon::start(&segment, private()?, Arc::default()),
+            oom: oom::Watch::new(),
             audit: Audit::default(),
             epochs,
             segment,
@@ -260,6 +271,7 @@ impl Run {
         events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
         self.queue.collect(events);
         self.outcomes += events.len();
+        self.oom.look();
         self.account(events);
         self.crew.settle(events);
         for ended in self.crew.ended() {
@@ -268,7 +280,8 @@ impl Run {
             if let Some(meter) = &mut self.meter {
                 meter.lost(worker);
             }
-            events.push(Event::WorkerEnded { worker, end, claimed });
+            let starved = end == WorkerEnd::Signaled(SIGKILL) && self.oom.explains_a_kill();
+            events.push(Event::WorkerEnded { worker, end, claimed, starved });
         }
         if !std::mem::replace(&mut self.output_failed, self.output.failure().is_some()) {
             events.extend(self.output.failure().cloned().map(|failure| match failure {
@@ -323,7 +336,7 @@ impl Run {
                         } else {
                             // It lived, and was ended because it could not be watched.
                             let end = WorkerEnd::Signaled(SIGKILL);
-                            Event::WorkerEnded { worker, end, claimed }
+                            Event::WorkerEnded { worker, end, claimed, starved: false }
                         });
                     }
                 }
@@ -372,12 +385,15 @@ impl Run {
         }
     }
 
-    /// Tells the meter of commands that have ended.
-    fn account(&mut self, events: &[Event]) {
-        let Some(meter) = &mut self.meter else { return };
+    /// Tells the meter of commands that have ended, and finds out why those did that were killed.
+    fn account(&mut self, events: &mut [Event]) {
         for event in events {
-            if let Event::Collected { outcome, .. } = event {
+            let Event::Collected { outcome, starved, .. } = event else { continue };
+            if let Some(meter) = &mut self.meter {
                 meter.ended(&outcome.usage);
+            }
+            if outcome.verdict == Verdict::Signaled(SIGKILL) {
+                *starved = self.oom.explains_a_kill();
             }
         }
     }

@@ -110,14 +110,15 @@ impl Runner {
         attempt: u32,
         output: &mut [Sink; 2],
     ) -> (Verdict, bool, Usage) {
-        let envp = self.environment.for_task(seq, attempt, &command.env);
+        let memory = command.memory;
+        let envp = self.environment.for_task(seq, attempt, command.threads, &command.env);
         let argv = self.environment.arguments(command);
         let (Ok(envp), Ok(argv)) = (envp, argv) else {
             let verdict = Verdict::Trouble("a NUL byte in an argument".into());
             return (verdict, false, Usage::default());
         };
         let began = Instant::now();
-        match self.spawner.spawn(&argv, &envp) {
+        match self.spawner.spawn(&argv, &envp, memory) {
             Ok(child) => {
                 post.seat.slot().set_command(child.pid.unsigned_abs());
                 let (verdict, leaked, usage) = capture::until_end(child, output, &mut self.buffer);

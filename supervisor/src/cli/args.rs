@@ -18,7 +18,8 @@ use super::Refusal;
                       msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]",
     after_help = "Replacement strings in COMMAND: {} value, {.} without extension, {/} base name, \
                   {//} folder, {/.} base name without extension, {#} number of the task, {%} slot \
-                  of the worker. Without any, the value is appended.\n\n\
+                  of the worker, {threads} threads it \
+                  may use. Without any, the value is appended.\n\n\
                   Exit status: 0 all succeeded, 1-100 that many did not, 101 more, 255 usage or \
                   internal error, 128+N ended by signal N."
 )]
@@ -34,6 +35,14 @@ pub(super) struct Args {
     /// Exactly N tasks at once, as in other tools: N tokens and N workers
     #[arg(short = 'j', long, value_name = "N", conflicts_with_all = ["procs", "max_workers"])]
     pub(super) jobs: Option<u32>,
+
+    /// Memory that all commands may have together, by what earlier ones had (512M, 16G)
+    #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
+    pub(super) memory: Option<String>,
+
+    /// Memory that each process of a command may have as its own data, a hard limit
+    #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
+    pub(super) mem_per_task: Option<String>,
 
     /// Workers with nothing to do leave after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]

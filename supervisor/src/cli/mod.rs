@@ -5,7 +5,7 @@ mod plan;
 mod template;
 
 pub(crate) use plan::{Job, Plan};
-pub(crate) use template::Template;
+pub(crate) use template::{Numbers, Template};
 
 /// Why no plan could be made.
 #[derive(Debug)]

@@ -31,6 +31,9 @@ pub(crate) struct Plan {
     pub(crate) max_workers: u16,
     /// The number of commands in flight follows what they use.
     pub(crate) admits: bool,
+    /// Bytes of memory that commands may use together, and each by itself.
+    pub(crate) memory: Option<u64>,
+    pub(crate) memory_per_task: Option<u64>,
     pub(crate) idle_timeout: Duration,
     pub(crate) at_cap: AtCap,
     pub(crate) job: Job,
@@ -47,6 +50,9 @@ pub(crate) struct Plan {
     pub(crate) nofile: u64,
 }
 
+/// Less than this holds no program.
+const LEAST_MEMORY: u64 = 1 << 20;
+
 /// Workers per token, and the least cap, when none is given.
 const WORKERS_PER_TOKEN: u64 = 25;
 const LEAST_CAP: u64 = 200;
@@ -60,6 +66,8 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
     let (procs, max_workers) = concurrency(&args)?;
     let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
         .map_err(|_| format!("--idle-timeout {}: not a time in seconds", args.idle_timeout))?;
+    let memory = size("--memory", args.memory.as_deref())?;
+    let memory_per_task = size("--mem-per-task", args.mem_per_task.as_deref())?;
     let at_cap = match args.at_cap.as_str() {
         "wait" => AtCap::Wait,
         "fail" => AtCap::Fail,
@@ -76,7 +84,9 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
     Ok(Plan {
         procs,
         max_workers,
-        admits: args.worker.is_none() && u32::from(max_workers) > procs,
+        admits: args.worker.is_none() && (u32::from(max_workers) > procs || memory.is_some()),
+        memory,
+        memory_per_task,
         idle_timeout,
         at_cap,
         job,
@@ -129,6 +139,34 @@ fn in_range(flag: &str, number: u64, most: u64) -> Result<u16, String> {
              and ulimit -u)"
         )),
     }
+}
+
+fn size(flag: &str, text: Option<&str>) -> Result<Option<u64>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let bytes = parse_size(text).filter(|bytes| *bytes >= LEAST_MEMORY);
+    let wrong = || format!("{flag} {text}: must be a size of at least 1M, such as 512M or 1.5G");
+    bytes.map(Some).ok_or_else(wrong)
+}
+
+/// Bytes: a number, and perhaps a unit as GNU parallel has them, K, M, G or T for powers of 1024 and k, m, g
+/// or t for powers of 1000.
+fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = match text.char_indices().next_back()? {
+        (at, unit) if unit.is_ascii_alphabetic() => (&text[..at], Some(unit)),
+        _ => (text, None),
+    };
+    let power = |base: f64| unit.and_then(|unit| "kmgt".find(unit.to_ascii_lowercase())).map(
+        |at| base.powi(at as i32 + 1),
+    );
+    let factor = match unit {
+        None => 1.0,
+        Some(unit) if unit.is_ascii_uppercase() => power(1024.0)?,
+        Some(_) => power(1000.0)?,
+    };
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let bytes = number.parse::<f64>().ok().filter(|_| plain)? * factor;
+    // No machine has more than this, and it still fits.
+    (bytes < 1e18).then_some(bytes as u64)
 }
 
 /// `N`, `N%` of the CPUs, `+N` more or `-N` fewer than there are; at least 1 but for a plain 0.
@@ -230,6 +268,23 @@ mod tests {
         assert_eq!(parse("-20"), Some(1));
         for bad in ["0", "", "x", "--2", "+", "1.5", "3 ", "%"] {
             assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("1048576", 1 << 20),
+            ("512M", 512 << 20),
+            ("1.5G", 3 << 29),
+            ("2T", 2 << 40),
+            ("3k", 3000),
+            ("2g", 2_000_000_000),
+        ] {
+            assert_eq!(parse_size(text), Some(bytes), "{text}");
+        }
+        for bad in ["", "G", "1X", "-1M", "1e9", "1.2.3M", "1MB", "9999999T", "1 M", "\u{e9}"] {
+            assert_eq!(parse_size(bad), None, "{bad:?}");
         }
     }
 

@@ -6,9 +6,11 @@
 //!
 //! Waiting is not always an idle CPU that more commands could fill: on a full disk, behind a lock or a
 //! server that admits only so many, more commands only get into each other's way. So far below the goal
-//! every doubling is a trial: it is kept only if the use rose with it ([`climb`]).
+//! every doubling is a trial: it is kept only if the use rose with it ([`climb`]). Near the goal, too, fewer
+//! are tried when more seem to get less done ([`knee`]).
 
 mod climb;
+mod knee;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ mod tests;
 use std::time::Duration;
 
 use climb::{Climb, Level, Move};
+use knee::Knee;
 
 /// The use of the CPUs that is aimed at. More of it costs many more commands in flight.
 const GOAL: f64 = 0.985;
@@ -29,6 +32,9 @@ const SHRINK: f64 = 0.006;
 /// The same when this share of the commands could run: hardly any of them waits any more.
 const SHRINK_FAST: f64 = 0.1;
 const CROWDED: f64 = 0.8;
+/// What it loses more for each time so many commands per token that could run beyond the first.
+const SHRINK_SURPLUS: f64 = 0.02;
+const SEVERAL: f64 = 4.0;
 /// So far below what is in flight the target may be.
 const LEAD: f64 = 0.15;
 
@@ -58,7 +64,7 @@ const NEWEST: f64 = 0.2;
 const NEWEST_WANTED: f64 = 0.03;
 
 /// What was measured over one window.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Window {
     /// Its length.
     pub(crate) span: Duration,
@@ -74,6 +80,38 @@ pub(crate) struct Window {
     pub(crate) queued: f64,
     /// Whether there were tasks that could have been started.
     pub(crate) had_more: bool,
+    /// Commands that ended in it.
+    pub(crate) ended: Ended,
+    /// Bytes of memory that commands had, each with the processes below it, as far as they were looked at.
+    pub(crate) residents: Vec<u64>,
+    /// Bytes of memory that the machine, or what msup may use of it, had left.
+    pub(crate) available: Option<u64>,
+    /// The share of the time in which nobody got on, waiting for memory.
+    pub(crate) stalled: f64,
+}
+
+/// Commands that ended in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Ended {
+    /// How many.
+    pub(crate) commands: u32,
+    /// Mean CPU time of one in seconds, its worker's share included, and the sum of squared deviations.
+    pub(crate) cpu: f64,
+    pub(crate) squares: f64,
+    /// Mean time from start to end in seconds.
+    pub(crate) wall: f64,
+}
+
+impl Ended {
+    /// One more.
+    pub(crate) fn add(&mut self, cpu: f64, wall: f64) {
+        self.commands += 1;
+        let n = f64::from(self.commands);
+        let apart = cpu - self.cpu;
+        self.cpu += apart / n;
+        self.squares += apart * (cpu - self.cpu);
+        self.wall += (wall - self.wall) / n;
+    }
 }
 
 /// The controller.
@@ -92,6 +130,7 @@ pub(crate) struct Admission {
     /// The target at which the use was last found to be near the goal, coming from below.
     near_at: Option<f64>,
     climb: Climb,
+    knee: Knee,
 }
 
 impl Admission {
@@ -109,6 +148,7 @@ impl Admission {
             pace: 1.0,
             near_at: None,
             climb: Climb::new(procs, cap),
+            knee: Knee::default(),
         }
     }
 
@@ -150,7 +190,10 @@ impl Admission {
             self.climb.rest();
             self.pace = NEAR_PACE;
             let crowded = self.runnable.is_some_and(|runnable| runnable >= CROWDED);
+            // More of them that could run than a full CPU needs: it was too many by far.
+            let surplus = (could_run / self.procs / SEVERAL - 1.0).max(0.0);
             let shrink = if crowded { SHRINK_FAST } else { SHRINK };
+            let shrink = (shrink + SHRINK_SURPLUS * surplus).min(SHRINK_FAST);
             let next = self.target.min(in_flight.max(self.procs)) * (1.0 - shrink);
             // It shows only as commands end: no good running ahead of them.
             next.max(in_flight * (1.0 - LEAD)).min(self.target)
@@ -159,6 +202,15 @@ impl Admission {
         } else {
             self.below_the_goal([used, smoothed], in_flight, window)
         };
+        if smoothed < NEAR {
+            self.knee.forget();
+        }
+        let useful = if smoothed >= NEAR && window.had_more {
+            self.knee.at_most(self.target, self.procs, window)
+        } else {
+            None
+        };
+        let next = useful.map_or(next, |useful| next.min(useful));
         self.target = next.clamp(self.procs, self.cap);
     }
 
@@ -183,8 +235,8 @@ impl Admission {
             return (self.target * factor).min((from * NEAR_GROWTH_AT_MOST).max(self.target));
         }
         (self.near_at, self.pace) = (None, 1.0);
-        let Window { span, used: time, cycle, .. } = *window;
-        let level = Level { target: self.target, span, used: time, cycle };
+        let Window { span, used: time, cycle, ended, .. } = *window;
+        let level = Level { target: self.target, span, used: time, cycle, ended };
         match self.climb.next(level, is_there && !is_over, window.queued) {
             Move::Grow => self.target * factor(used),
             Move::To(target) => target,

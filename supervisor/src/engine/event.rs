@@ -20,6 +20,8 @@ pub(crate) enum Event {
         slot: u16,
         /// What the worker reported.
         outcome: OutcomeFrame,
+        /// It was killed, and the kernel has just ended somebody because there was no memory left.
+        starved: bool,
     },
     /// A task's slot was free again before anybody claimed it.
     Withdrawn {
@@ -43,6 +45,8 @@ pub(crate) enum Event {
         end: WorkerEnd,
         /// The slots of the tasks it had claimed, free again.
         claimed: Vec<u16>,
+        /// It was killed, and the kernel has just ended somebody because there was no memory left.
+        starved: bool,
     },
     /// No process could be made for a worker: why.
     SpawnFailed {

@@ -15,6 +15,10 @@ pub(crate) struct TaskRecord {
     pub(crate) crashes: u32,
     /// How many attempts were ended from outside.
     pub(crate) outside: u32,
+    /// How many were ended because there was no memory left.
+    pub(crate) starved: u32,
+    /// How many threads the next or the running one is advised to use.
+    pub(crate) threads: u32,
 }
 
 /// All tasks without an outcome.
@@ -43,13 +47,21 @@ impl Ledger {
     pub(crate) fn accept(&mut self, value: Vec<u8>) -> u64 {
         self.accepted += 1;
         let seq = self.accepted;
-        self.pending.push_back(TaskRecord { seq, value, attempt: 1, crashes: 0, outside: 0 });
+        self.pending.push_back(TaskRecord {
+            seq,
+            value,
+            attempt: 1,
+            crashes: 0,
+            outside: 0,
+            starved: 0,
+            threads: 1,
+        });
         seq
     }
 
-    /// Moves the next pending task into the next free slot, in order; if `only_again`, only one that
-    /// was tried before. `None` when there is no task or no slot.
-    pub(crate) fn place(&mut self, only_again: bool) -> Option<u16> {
+    /// Moves the next pending task into the next free slot, in order, to use so many threads; if
+    /// `only_again`, only one that was tried before. `None` when there is no task or no slot.
+    pub(crate) fn place(&mut self, only_again: bool, threads: u32) -> Option<u16> {
         // What is tried again stands before what never ran.
         let next = self.pending.front().filter(|next| !only_again || next.attempt > 1);
         if next.is_none() || self.in_slots == self.slots.len() {
@@ -60,7 +72,7 @@ impl Ledger {
         }
         let slot = self.cursor;
         self.cursor = (self.cursor + 1) % self.slots.len();
-        self.slots[slot] = self.pending.pop_front();
+        self.slots[slot] = self.pending.pop_front().map(|record| TaskRecord { threads, ..record });
         self.in_slots += 1;
         Some(slot as u16)
     }

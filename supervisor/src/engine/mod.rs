@@ -6,11 +6,14 @@
 //! attempt was ended from outside or crashed and may be tried again.
 
 mod admission;
+mod company;
 mod effect;
 mod event;
 mod ledger;
+mod memory;
 mod pool;
 mod stall;
+mod starts;
 mod tally;
 mod verdict;
 
@@ -23,17 +26,17 @@ use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit;
 use msup_protocol::packed::WorkerId;
 
-pub(crate) use admission::Window;
+pub(crate) use admission::{Ended, Window};
 pub(crate) use effect::Effect;
 pub(crate) use event::{Event, View, WorkerEnd};
 pub(crate) use ledger::TaskRecord;
 pub(crate) use stall::AtCap;
 pub(crate) use tally::{Tally, label};
 
-use admission::Admission;
 use ledger::Ledger;
 use pool::Pool;
 use stall::Stall;
+use starts::Starts;
 use tally::Failure;
 use verdict::{Cause, Ruling, judge, judge_loss};
 
@@ -44,21 +47,17 @@ pub(crate) type Now = Duration;
 const CRASH_LIMIT: u32 = 3;
 /// A task that is ended from outside this often has failed.
 const OUTSIDE_LIMIT: u32 = 10;
+/// A task that is ended so often because there is no memory left has failed.
+const STARVED_LIMIT: u32 = 4;
 /// So many workers in a row that end before they take up work end the run.
 const STARTUP_LIMIT: u32 = 3;
 /// So many that are killed from outside before they take up work do, over so long a time.
 const KILLED_AT_STARTUP_LIMIT: u32 = 10;
 const KILLED_AT_STARTUP_FOR: Duration = Duration::from_secs(10);
 
-/// So few missing commands are waited for a moment.
-const FEW: u32 = 2;
-
-/// So many tasks lie ready for whoever ends one with a token in its hand, so that the supervisor need not
-/// be there each time.
-const PREFETCH: usize = 64;
-
-/// While commands wait to be started, workers are told again this often.
-const STARTS_AGAIN: Duration = Duration::from_millis(1);
+/// While fewer tasks are known than there are tokens, they wait so long to see whether they are all: then
+/// each may use several.
+const MORE_WITHIN: Duration = Duration::from_millis(5);
 
 /// So many epochs that end before their time within so long end the run.
 const EPOCHS_AT_MOST: usize = 5;
@@ -69,12 +68,15 @@ const EPOCHS_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Limits {
     /// What workers run, for messages.
     pub(crate) worker_program: String,
+    pub(crate) procs: u32,
     pub(crate) max_workers: u16,
     pub(crate) task_slots: usize,
     pub(crate) idle_timeout: Duration,
     pub(crate) at_cap: AtCap,
-    /// For commands, whose number follows what they use: the number of tokens.
-    pub(crate) admit: Option<u32>,
+    /// The number of commands in flight follows what they use.
+    pub(crate) admits: bool,
+    /// Bytes of memory that commands may use together.
+    pub(crate) memory: Option<u64>,
 }
 
 /// How urgently the run shall end. It only ever goes up.
@@ -92,29 +94,20 @@ enum Stop {
 #[derive(Debug)]
 pub(crate) struct Engine {
     worker_program: String,
+    procs: u32,
     ledger: Ledger,
     pool: Pool,
     stall: Stall,
     at_cap: AtCap,
-    admission: Option<Admission>,
-    /// Tasks that may be published beyond those allowed in flight: who ends one with a token in its hand
-    /// goes on to the next without asking.
-    prefetch: usize,
-    /// Nothing is started: a command that runs is owed a token.
-    holds_back: bool,
-    /// When to look again because commands wait to be started.
-    starts_at: Option<Now>,
-    /// Since when fewer are in flight than may be.
-    short_since: Option<Now>,
-    /// Whether who ends a command may start the next one, as was last said.
-    one_for_one: bool,
-    /// How many may be started as was last said.
-    starts: u32,
+    /// For commands whose number follows what they use.
+    starts: Option<Starts>,
     /// When the last epochs ended before their time.
     epochs: Vec<Now>,
     tally: Tally,
     stop: Stop,
     inputs_ended: bool,
+    /// When the first input came.
+    first_input: Option<Now>,
     output_pressure: bool,
     startup_failures: u32,
     /// Workers killed from outside while none came up: how many, and when the first was.
@@ -127,14 +120,9 @@ impl Engine {
     pub(crate) fn new(limits: Limits) -> Engine {
         let cap = u32::from(limits.max_workers);
         Engine {
-            admission: limits.admit.map(|procs| Admission::new(procs, cap)),
-            prefetch: 0,
-            holds_back: false,
-            starts_at: None,
-            short_since: None,
-            one_for_one: false,
-            starts: 0,
+            starts: limits.admits.then(|| Starts::new(limits.procs, cap, limits.memory)),
             worker_program: limits.worker_program,
+            procs: limits.procs,
             ledger: Ledger::new(limits.task_slots),
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
             stall: Stall::default(),
@@ -143,6 +131,7 @@ impl Engine {
             tally: Tally::default(),
             stop: Stop::No,
             inputs_ended: false,
+            first_input: None,
             output_pressure: false,
             startup_failures: 0,
             killed_at_startup: None,
@@ -154,24 +143,29 @@ impl Engine {
     /// Takes in one event and appends what to do about it.
     pub(crate) fn step(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
         match event {
-            Event::Inputs(values) => self.on_inputs(values),
+            Event::Inputs(values) => {
+                self.first_input.get_or_insert(now);
+                self.on_inputs(values);
+            }
             Event::InputsEnded => self.inputs_ended = true,
             Event::InputFailed(why) => self.on_input_failed(why, effects),
-            Event::Collected { slot, outcome } => self.on_collected(slot, outcome, effects),
+            Event::Collected { slot, outcome, starved } => {
+                self.on_collected(slot, outcome, starved, now, effects);
+            }
             Event::Withdrawn { slot } => self.on_withdrawn(slot),
-            Event::CannotPublish { slot, why } => self.on_cannot_publish(slot, why, effects),
+            Event::CannotPublish { slot, why } => self.on_cannot_publish(slot, why, now, effects),
             Event::WorkerSettled(worker) => {
                 (self.startup_failures, self.killed_at_startup) = (0, None);
                 self.pool.settled(worker);
             }
-            Event::WorkerEnded { worker, end, claimed } => {
-                self.on_worker_ended(worker, end, claimed, now, effects);
+            Event::WorkerEnded { worker, end, claimed, starved } => {
+                self.on_worker_ended(worker, judge_loss(end, starved), end, claimed, now, effects);
             }
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, why, now, effects),
             Event::Looked(view) => self.on_looked(&view, now, effects),
             Event::Measured(window) => {
-                if let Some(admission) = &mut self.admission {
-                    admission.measured(&window);
+                if let Some(starts) = &mut self.starts {
+                    starts.measured(&window, now);
                 }
             }
             Event::OutputPressure(pressure) => self.output_pressure = pressure,
@@ -180,7 +174,7 @@ impl Engine {
             Event::EpochEnded { why, failed } => self.on_epoch_ended(&why, failed, now, effects),
             Event::StopSignal(signal) => self.on_stop_signal(signal, effects),
         }
-        self.publish(effects);
+        self.publish(now, effects);
         self.close_when_done(effects);
     }
 
@@ -194,12 +188,14 @@ impl Engine {
 
     /// When the engine wants to look around again, if nothing happens before.
     pub(crate) fn looks_again_at(&self) -> Option<Now> {
-        self.pool.backs_off_until().into_iter().chain(self.starts_at).min()
+        let starts = self.starts.as_ref().and_then(Starts::due);
+        let first = self.first_input.filter(|_| self.may_be_all()).map(|first| first + MORE_WITHIN);
+        self.pool.backs_off_until().into_iter().chain(starts).chain(first).min()
     }
 
     /// How many commands may be in flight, if that follows what they use.
     pub(crate) fn target(&self) -> Option<u32> {
-        self.admission.as_ref().map(Admission::target)
+        self.starts.as_ref().map(Starts::target)
     }
 
     /// Whether tasks wait that have not been published.
@@ -277,18 +273,28 @@ impl Engine {
         self.raise(Stop::Drain(exit::ERROR), effects);
     }
 
-    fn on_collected(&mut self, slot: u16, outcome: OutcomeFrame, effects: &mut Vec<Effect>) {
+    fn on_collected(
+        &mut self,
+        slot: u16,
+        outcome: OutcomeFrame,
+        starved: bool,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(record) = self.ledger.remove(slot) else { return };
         self.tally.attempts += 1;
         self.tally.leaked += u64::from(outcome.leaked);
         let wall = Duration::from_nanos(outcome.wall_ns);
         self.tally.busy = self.tally.busy.saturating_add(wall);
-        match judge(outcome.verdict.clone()) {
+        if let Some(starts) = &mut self.starts {
+            starts.ended(outcome.usage.peak);
+        }
+        match judge(outcome.verdict.clone(), starved) {
             Ruling::Succeeded => {
                 self.tally.note_success(wall, &record.value);
                 effects.push(Effect::Deliver { seq: record.seq, slot, outcome: Some(outcome) });
             }
-            ruling => self.on_failure(record, slot, ruling, Some(outcome), effects),
+            ruling => self.on_failure(record, slot, ruling, Some(outcome), now, effects),
         }
     }
 
@@ -298,6 +304,7 @@ impl Engine {
         slot: u16,
         ruling: Ruling,
         outcome: Option<OutcomeFrame>,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let (cause, again, quarantined) = match ruling {
@@ -310,6 +317,14 @@ impl Engine {
             Ruling::Outside(cause) => {
                 record.outside += 1;
                 (cause, record.outside < OUTSIDE_LIMIT, false)
+            }
+            Ruling::Starved(cause) => {
+                record.starved += 1;
+                self.tally.starved += 1;
+                if let Some(starts) = &mut self.starts {
+                    starts.out_of_memory(record.starved, now);
+                }
+                (cause, record.starved < STARVED_LIMIT, false)
             }
         };
         if again && self.stop == Stop::No {
@@ -339,15 +354,22 @@ impl Engine {
         }
     }
 
-    fn on_cannot_publish(&mut self, slot: u16, why: String, effects: &mut Vec<Effect>) {
+    fn on_cannot_publish(
+        &mut self,
+        slot: u16,
+        why: String,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(record) = self.ledger.remove(slot) {
-            self.on_failure(record, slot, Ruling::Failed(Cause::Trouble(why)), None, effects);
+            self.on_failure(record, slot, Ruling::Failed(Cause::Trouble(why)), None, now, effects);
         }
     }
 
     fn on_worker_ended(
         &mut self,
         worker: WorkerId,
+        ruling: Ruling,
         end: WorkerEnd,
         claimed: Vec<u16>,
         now: Now,
@@ -360,11 +382,11 @@ impl Engine {
         for slot in claimed {
             let Some(record) = self.ledger.remove(slot) else { continue };
             self.tally.attempts += 1;
-            self.on_failure(record, slot, judge_loss(end), None, effects);
+            self.on_failure(record, slot, ruling.clone(), None, now, effects);
         }
         if starting && !leaving {
             self.pool.back_off(now);
-            match judge_loss(end) {
+            match ruling {
                 Ruling::Crashed(_) => self.on_startup_failure(end, effects),
                 // That says nothing of the program, unless it goes on and on.
                 _ => self.on_killed_at_startup(end, now, effects),
@@ -424,7 +446,11 @@ impl Engine {
         }
         let spawned = self.pool.choose_to_spawn(view, startable, now);
         effects.extend(spawned.into_iter().map(Effect::Spawn));
-        self.allow_starts(view, startable, now, effects);
+        if let Some(starts) = &mut self.starts
+            && starts.allow(view, startable, now, effects)
+        {
+            self.hold_back(effects);
+        }
         for worker in self.pool.choose_to_dismiss(view, now) {
             if self.pool.set_leaving(worker) {
                 effects.push(Effect::Dismiss(worker));
@@ -435,45 +461,7 @@ impl Engine {
     /// How many more tasks could be started just now, if there are so many.
     fn startable(&self, view: &View) -> u32 {
         let usable = (view.idle + view.blocked).saturating_sub(view.waiting);
-        let Some(target) = self.target() else { return usable };
-        // Whoever holds a token is about to start a command, or has just started one.
-        let started = view.in_flight.max(view.foreign) + view.running + view.granted;
-        target.saturating_sub(started)
-    }
-
-    /// Lets commands start, as many as may be in flight beyond those that are. They need no token for it:
-    /// tokens follow what commands use. None starts while another one is owed a token.
-    fn allow_starts(&mut self, view: &View, startable: u32, now: Now, effects: &mut Vec<Effect>) {
-        let Some(admission) = &self.admission else { return };
-        // Who ends a command with a token in its hand goes on to the next one without asking, as long as
-        // nobody else could take that one up instead.
-        let full = view.idle == 0 && view.owed == 0;
-        self.prefetch = if full { PREFETCH } else { 0 };
-        // What is missing just now is mostly between two commands of the same worker.
-        let since = *self.short_since.get_or_insert(now);
-        let lasts = startable > FEW || now.saturating_sub(since) >= STARTS_AGAIN;
-        if startable == 0 {
-            self.short_since = None;
-        }
-        let starts = if view.owed == 0 && lasts { view.ready.min(startable) } else { 0 };
-        let one_for_one = view.owed == 0 && view.in_flight <= admission.target();
-        if self.one_for_one != one_for_one {
-            self.one_for_one = one_for_one;
-            effects.push(Effect::AllowOneForOne(one_for_one));
-        }
-        let is_due = self.starts_at.is_none_or(|due| now >= due);
-        if starts != self.starts || (starts > 0 && is_due) {
-            effects.push(Effect::AllowStarts(starts));
-            self.starts_at = (starts > 0).then(|| now + STARTS_AGAIN);
-        }
-        self.starts = starts;
-        if startable > 0 && starts == 0 {
-            self.starts_at = Some(now + STARTS_AGAIN);
-        }
-        self.holds_back = view.owed > 0;
-        if self.holds_back {
-            self.hold_back(effects);
-        }
+        self.starts.as_ref().map_or(usable, |starts| starts.startable(view))
     }
 
     /// Takes back what nobody has claimed yet.
@@ -491,8 +479,9 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         self.tally.epochs += 1;
-        // What was said of starts was said in the old segment.
-        (self.starts, self.one_for_one) = (0, false);
+        if let Some(starts) = &mut self.starts {
+            starts.renew();
+        }
         self.pool.lose_all();
         // Nobody knows which of them were under way: it counts against none.
         let slots: Vec<u16> = self.ledger.occupied().collect();
@@ -581,18 +570,26 @@ impl Engine {
         }
     }
 
-    fn publish(&mut self, effects: &mut Vec<Effect>) {
+    /// Whether these may be all the tasks there are, fewer than tokens.
+    fn may_be_all(&self) -> bool {
+        !self.inputs_ended && self.ledger.accepted() < u64::from(self.procs)
+    }
+
+    fn publish(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.stop != Stop::No {
             return;
         }
+        let first = self.first_input.unwrap_or(now);
+        if self.may_be_all() && now.saturating_sub(first) < MORE_WITHIN {
+            return;
+        }
+        // Tokens for which there will be no other task are offered to those that are left.
+        let left = (self.ledger.pending() + self.ledger.in_slots()).max(1);
+        let threads = if self.inputs_ended { (self.procs as usize / left).max(1) } else { 1 } as u32;
         // With `-k` what waits to be written may wait for a task that must run again.
-        let limit = match self.target() {
-            Some(_) if self.holds_back => 0,
-            Some(target) => target as usize + self.prefetch,
-            None => usize::MAX,
-        };
+        let limit = self.starts.as_ref().map_or(usize::MAX, Starts::publishable);
         while self.ledger.in_slots() < limit
-            && let Some(slot) = self.ledger.place(self.output_pressure)
+            && let Some(slot) = self.ledger.place(self.output_pressure, threads)
         {
             effects.push(Effect::Publish { slot });
         }

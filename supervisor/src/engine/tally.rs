@@ -29,6 +29,8 @@ pub(crate) struct Tally {
     pub(crate) attempts: u64,
     /// Attempts after which the task was tried again.
     pub(crate) retried: u64,
+    /// Attempts that were ended because there was no memory left.
+    pub(crate) starved: u64,
     /// Attempts whose command left something running that held its output.
     pub(crate) leaked: u64,
     /// Workers that ended without being told to.

@@ -10,7 +10,9 @@ fn limits() -> Limits {
         task_slots: 2,
         idle_timeout: Duration::from_secs(10),
         at_cap: AtCap::Fail,
-        admit: None,
+        procs: 1,
+        admits: false,
+        memory: None,
     }
 }
 
@@ -53,7 +55,7 @@ impl Driver {
             stdout: Stream::nothing(),
             stderr: Stream::nothing(),
         };
-        self.step(Event::Collected { slot, outcome })
+        self.step(Event::Collected { slot, outcome, starved: false })
     }
 }
 
@@ -76,7 +78,7 @@ fn a_run_from_beginning_to_end() {
     assert_eq!(driver.outcome(0, Verdict::Exited(0)), ["Deliver 1 from 0"]);
     let last = driver.outcome(1, Verdict::Exited(7));
     assert_eq!(last, ["Deliver 3 from 1", "Dismiss(0)", "Dismiss(1)"]);
-    let end = |worker| Event::WorkerEnded { worker, end: WorkerEnd::Exited(0), claimed: vec![] };
+    let end = |worker| Event::WorkerEnded { worker, end: WorkerEnd::Exited(0), claimed: vec![], starved: false };
     assert_eq!(driver.step(end(0)), [""; 0]);
     assert_eq!(driver.step(end(1)), ["Finish"]);
     assert_eq!(driver.engine.exit_status(), 1);
@@ -96,7 +98,7 @@ fn a_task_whose_worker_was_killed_runs_again() {
     let mut driver = Driver::with_inputs(1);
     driver.step(Event::Looked(view(1, 1)));
     driver.step(Event::WorkerSettled(0));
-    let killed = Event::WorkerEnded { worker: 0, end: WorkerEnd::Signaled(9), claimed: vec![0] };
+    let killed = Event::WorkerEnded { worker: 0, end: WorkerEnd::Signaled(9), claimed: vec![0], starved: false };
     let effects = driver.step(killed);
     assert_eq!(effects, ["Discard { slot: 0 }", "Publish { slot: 1 }"]);
     assert_eq!(driver.engine.task(1).map(|task| (task.seq, task.attempt)), Some((1, 2)));
@@ -172,7 +174,7 @@ fn output_pressure_stops_new_tasks_only() {
 fn end_at_startup(driver: &mut Driver, pause: Duration, end: WorkerEnd) -> Vec<String> {
     driver.now += pause;
     assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
-    driver.step(Event::WorkerEnded { worker: 0, end, claimed: vec![] })
+    driver.step(Event::WorkerEnded { worker: 0, end, claimed: vec![], starved: false })
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn under_output_pressure_only_what_was_tried_before_goes_on() {
     let mut driver = Driver::with_inputs(3);
     driver.step(Event::OutputPressure(true));
     let killed = WorkerEnd::Signaled(9);
-    let ended = Event::WorkerEnded { worker: 0, end: killed, claimed: vec![0] };
+    let ended = Event::WorkerEnded { worker: 0, end: killed, claimed: vec![0], starved: false };
     assert_eq!(driver.step(ended), ["Discard { slot: 0 }", "Publish { slot: 0 }"]);
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
 }

@@ -28,6 +28,8 @@ pub(crate) enum Cause {
     Trouble(String),
     /// The worker that ran it ended.
     LostWorker(WorkerEnd),
+    /// The kernel ended it.
+    OutOfMemory,
 }
 
 impl fmt::Display for Cause {
@@ -41,6 +43,7 @@ impl fmt::Display for Cause {
             Cause::Error(text) => write!(f, "error: {text}"),
             Cause::Panic(text) => write!(f, "panic: {text}"),
             Cause::Trouble(text) => f.write_str(text),
+            Cause::OutOfMemory => f.write_str("out of memory (the kernel ended it)"),
             Cause::LostWorker(WorkerEnd::Exited(status)) => {
                 write!(f, "lost worker (it exited with {status} in the middle of the task)")
             }
@@ -61,11 +64,14 @@ pub(crate) enum Ruling {
     Crashed(Cause),
     /// Somebody outside ended it: tried again many times.
     Outside(Cause),
+    /// There was no memory left for it: tried again a few times, with ever less beside it.
+    Starved(Cause),
 }
 
-/// Judges what a worker reported.
-pub(crate) fn judge(verdict: Verdict) -> Ruling {
+/// Judges what a worker reported. `starved`: the kernel has just ended somebody for want of memory.
+pub(crate) fn judge(verdict: Verdict, starved: bool) -> Ruling {
     match verdict {
+        Verdict::Signaled(SIGKILL) if starved => Ruling::Starved(Cause::OutOfMemory),
         Verdict::Done | Verdict::Exited(0) => Ruling::Succeeded,
         Verdict::Exited(status) => Ruling::Failed(Cause::Exit(status)),
         Verdict::Signaled(SIGKILL) => Ruling::Outside(Cause::Signal(SIGKILL)),
@@ -83,10 +89,11 @@ pub(crate) fn judge(verdict: Verdict) -> Ruling {
     }
 }
 
-/// Judges the end of a worker in the middle of a task.
-pub(crate) fn judge_loss(end: WorkerEnd) -> Ruling {
+/// Judges the end of a worker in the middle of a task; `starved` as in [`judge`].
+pub(crate) fn judge_loss(end: WorkerEnd, starved: bool) -> Ruling {
     let cause = Cause::LostWorker(end);
     match end {
+        WorkerEnd::Signaled(SIGKILL) if starved => Ruling::Starved(Cause::OutOfMemory),
         WorkerEnd::Signaled(SIGKILL | SIGTERM) | WorkerEnd::Exited(exit::WORKER_TOLD_TO_END) => {
             Ruling::Outside(cause)
         }
@@ -100,14 +107,16 @@ mod tests {
 
     #[test]
     fn whose_doing_it_was() {
-        assert_eq!(judge(Verdict::Exited(0)), Ruling::Succeeded);
-        assert_eq!(judge(Verdict::Exited(3)), Ruling::Failed(Cause::Exit(3)));
-        assert_eq!(judge(Verdict::Signaled(11)), Ruling::Crashed(Cause::Signal(11)));
-        assert_eq!(judge(Verdict::Signaled(9)), Ruling::Outside(Cause::Signal(9)));
-        assert_eq!(judge(Verdict::Signaled(1)), Ruling::Failed(Cause::Signal(1)));
+        assert_eq!(judge(Verdict::Exited(0), false), Ruling::Succeeded);
+        assert_eq!(judge(Verdict::Exited(3), false), Ruling::Failed(Cause::Exit(3)));
+        assert_eq!(judge(Verdict::Signaled(11), false), Ruling::Crashed(Cause::Signal(11)));
+        assert_eq!(judge(Verdict::Signaled(9), false), Ruling::Outside(Cause::Signal(9)));
+        assert_eq!(judge(Verdict::Signaled(1), false), Ruling::Failed(Cause::Signal(1)));
+        assert_eq!(judge(Verdict::Signaled(9), true), Ruling::Starved(Cause::OutOfMemory));
+        assert_eq!(judge(Verdict::Exited(3), true), Ruling::Failed(Cause::Exit(3)));
         let killed = WorkerEnd::Signaled(9);
-        assert_eq!(judge_loss(killed), Ruling::Outside(Cause::LostWorker(killed)));
+        assert_eq!(judge_loss(killed, false), Ruling::Outside(Cause::LostWorker(killed)));
         let quit = WorkerEnd::Exited(0);
-        assert_eq!(judge_loss(quit), Ruling::Crashed(Cause::LostWorker(quit)));
+        assert_eq!(judge_loss(quit, false), Ruling::Crashed(Cause::LostWorker(quit)));
     }
 }

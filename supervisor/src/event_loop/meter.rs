@@ -11,21 +11,26 @@ use msup_protocol::kin::{self, Kin};
 use msup_protocol::packed::WorkerId;
 use msup_protocol::segment::Segment;
 
-use crate::engine::Window;
-use crate::os::cpu_time;
+use crate::engine::{Ended, Window};
+use crate::os::{cpu_time, memory};
 use family::Families;
 
 /// A window: long enough for the kernel's ticks to be seen, short enough to follow. The first ones are
 /// what the ramp costs.
 const WINDOW: Duration = Duration::from_millis(40);
 const FIRST_WINDOW: Duration = Duration::from_millis(20);
-const FIRST_WINDOWS: u32 = 4;
+const FIRST_WINDOWS: u32 = 25;
 
 /// Sampling may use one part in so many of one CPU.
 const BUDGET: u32 = 100;
 
-/// At most so many commands are asked what they are doing just now.
+/// At most so many commands are asked what they are doing just now, and what memory they have; and where
+/// that is limited.
 const ASKED: usize = 8;
+const ASKED_OF_MEMORY: usize = 64;
+
+/// How often the machine is asked how much memory is left.
+const ASK_MACHINE_EVERY: Duration = Duration::from_millis(200);
 
 /// The weight of the last window in a command's own use, and of the last cycle in the mean.
 const NEWEST: f64 = 0.3;
@@ -47,6 +52,8 @@ struct Gauge {
     windows: u32,
     /// When its clock was last seen to have moved.
     moved: Instant,
+    /// Bytes of memory it had when last asked, 0 before.
+    resident: u64,
 }
 
 /// Looks at the commands of all workers, window by window.
@@ -63,9 +70,12 @@ pub(super) struct Meter {
     ended_used: Duration,
     ended_runnable: f64,
     ended_wall: f64,
+    ended: Ended,
     own: Duration,
     cycle: f64,
     next_asked: usize,
+    asked_at_most: usize,
+    machine: Machine,
     /// Tokens that commands use beyond those they have.
     pub(super) owed: u32,
     /// CPUs in use by commands in the last window.
@@ -76,7 +86,8 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(procs: u32, max_workers: u16) -> Meter {
+    /// `watches_memory`: there is a limit on it.
+    pub(super) fn new(procs: u32, max_workers: u16, watches_memory: bool) -> Meter {
         let now = Instant::now();
         Meter {
             gauges: vec![None; usize::from(max_workers)],
@@ -88,9 +99,12 @@ impl Meter {
             ended_used: Duration::ZERO,
             ended_runnable: 0.0,
             ended_wall: 0.0,
+            ended: Ended::default(),
             own: cpu_time::own(),
             cycle: WINDOW.as_secs_f64(),
             next_asked: 0,
+            asked_at_most: if watches_memory { ASKED_OF_MEMORY } else { ASKED },
+            machine: Machine::new(now),
             owed: 0,
             cpus: 0.0,
             debt: 0.0,
@@ -117,6 +131,7 @@ impl Meter {
         self.ended_used += Duration::from_nanos(usage.worker_ns);
         let wall = Duration::from_nanos(usage.wall_ns).as_secs_f64();
         self.note_cycle(wall / (usage.sleeps + 1) as f64);
+        self.ended.add(Duration::from_nanos(usage.cpu_ns + usage.worker_ns).as_secs_f64(), wall);
         if counted.is_none() {
             // Too short to have been looked at.
             let share = (cpu.as_secs_f64() / wall.max(1e-9)).min(1.0);
@@ -179,6 +194,10 @@ impl Meter {
             queued,
             cycle: Duration::from_secs_f64(self.cycle),
             had_more,
+            ended: std::mem::take(&mut self.ended),
+            residents: self.residents(&commands),
+            available: self.machine.available(now),
+            stalled: self.machine.stalled(span),
         };
         self.owed = charges::settle(&shared, &self.gauges);
         self.own = own;
@@ -210,7 +229,7 @@ impl Meter {
                 return Duration::ZERO;
             }
             let counted = Duration::ZERO;
-            *gauge = Some(Gauge { pid: command, counted, cpus: 1.0, windows: 0, moved: now });
+            *gauge = Some(Gauge { pid: command, counted, cpus: 1.0, windows: 0, moved: now, resident: 0 });
         }
         let Some(gauge) = gauge else { return Duration::ZERO };
         let Some(own) = cpu_time::of(command) else { return Duration::ZERO };
@@ -233,7 +252,7 @@ impl Meter {
 
     /// The shares of commands that can run, and that wait in a common queue. Not all are asked.
     fn ask(&mut self, commands: &[(WorkerId, i32)], span: Duration) -> (Option<f64>, f64) {
-        let asked = commands.len().min(ASKED);
+        let asked = commands.len().min(self.asked_at_most);
         let (mut runnable, mut queued, mut known) = (0, 0, 0);
         for nth in 0..asked {
             let (worker, command) = commands[(self.next_asked + nth) % commands.len()];
@@ -243,6 +262,9 @@ impl Meter {
                 continue;
             }
             known += 1;
+            if let Some(Some(gauge)) = self.gauges.get_mut(usize::from(worker)) {
+                gauge.resident = kin.iter().map(|kin| kin.resident).sum();
+            }
             if kin.iter().any(|kin| kin.state == 'R') {
                 runnable += 1;
             } else if kin.iter().any(|kin| kin.state == 'D' || waits_for_lock(kin.pid)) {
@@ -257,6 +279,48 @@ impl Meter {
         }
         let share = |n: i32| if known == 0 { 1.0 } else { f64::from(n) / f64::from(known) };
         ((Some((share(runnable) * alive + self.ended_runnable) / all)), share(queued) * alive / all)
+    }
+}
+
+impl Meter {
+    /// What commands have, as far as they were asked.
+    fn residents(&self, commands: &[(WorkerId, i32)]) -> Vec<u64> {
+        let gauges = commands.iter().filter_map(|(worker, command)| {
+            let gauge = self.gauges.get(usize::from(*worker))?.as_ref()?;
+            Some(gauge.resident).filter(|bytes| *bytes > 0 && gauge.pid == *command)
+        });
+        gauges.collect()
+    }
+}
+
+/// How the machine is off for memory.
+#[derive(Debug)]
+struct Machine {
+    memory: memory::Memory,
+    due: Instant,
+    stalled: Option<u64>,
+}
+
+impl Machine {
+    fn new(now: Instant) -> Machine {
+        Machine { memory: memory::Memory::open(), due: now, stalled: memory::stalled() }
+    }
+
+    /// Bytes left; `None`: not asked this time.
+    fn available(&mut self, now: Instant) -> Option<u64> {
+        if now < self.due {
+            return None;
+        }
+        self.due = now + ASK_MACHINE_EVERY;
+        self.memory.available()
+    }
+
+    /// The share of the time since the last look in which everybody waited for memory.
+    fn stalled(&mut self, span: Duration) -> f64 {
+        let now = memory::stalled();
+        let before = std::mem::replace(&mut self.stalled, now);
+        let Some((before, now)) = before.zip(now) else { return 0.0 };
+        Duration::from_micros(now.saturating_sub(before)).as_secs_f64() / span.as_secs_f64().max(1e-9)
     }
 }
 

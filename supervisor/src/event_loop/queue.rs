@@ -11,7 +11,7 @@ use msup_protocol::segment::Segment;
 use msup_protocol::task::State;
 use serde_bytes::ByteBuf;
 
-use crate::cli::{Job, Template};
+use crate::cli::{Job, Numbers, Template};
 use crate::engine::{Event, TaskRecord};
 use crate::output::{Delivery, Piece};
 
@@ -20,6 +20,8 @@ pub(super) struct Queue {
     segment: Arc<Segment>,
     folder: PathBuf,
     job: Job,
+    /// Bytes of memory that each command may have, 0 for any number.
+    memory: u64,
     /// The name of each slot's last publication, and whether its frame is in a file.
     publications: Vec<(u64, bool)>,
     frame: Vec<u8>,
@@ -28,9 +30,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(segment: Arc<Segment>, folder: PathBuf, job: Job) -> Queue {
+    pub(super) fn new(segment: Arc<Segment>, folder: PathBuf, job: Job, memory: u64) -> Queue {
         let publications = vec![(0, false); segment.sizes().tasks as usize];
-        Queue { segment, folder, job, publications, frame: Vec::new(), violation: None }
+        Queue { segment, folder, job, memory, publications, frame: Vec::new(), violation: None }
     }
 
     /// From now on tasks go through this segment.
@@ -49,7 +51,8 @@ impl Queue {
         // From here on the slot's files are this task's, also if it cannot be published.
         let publication = tasks.next_publication(slot);
         self.publications[usize::from(slot)] = (publication, false);
-        let frame = TaskFrame { seq: task.seq, attempt: task.attempt, work: work(&self.job, task) };
+        let TaskRecord { seq, attempt, .. } = *task;
+        let frame = TaskFrame { seq, attempt, work: work(&self.job, task, self.memory) };
         codec::encode(&frame, &mut self.frame).map_err(|why| why.to_string())?;
         if tasks.write(slot, &self.frame).is_err() {
             self.publications[usize::from(slot)].1 = true;
@@ -123,7 +126,7 @@ impl Queue {
         match outcome {
             Ok(outcome) if tasks.vacate(slot, seen) => {
                 self.forget_task_file(slot);
-                events.push(Event::Collected { slot, outcome });
+                events.push(Event::Collected { slot, outcome, starved: false });
             }
             Ok(_) => self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot))),
             Err(why) => {
@@ -155,7 +158,7 @@ impl Queue {
     /// A task as a person could run it again: its command, or its value for task loops.
     pub(super) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {
-            Job::Commands(template) => template.display(value, seq),
+            Job::Commands(template) => template.display(value, Numbers { seq, threads: 1 }),
             Job::Values => value.to_vec(),
         }
     }
@@ -177,18 +180,20 @@ impl Queue {
     }
 }
 
-fn work(job: &Job, task: &TaskRecord) -> Work {
+fn work(job: &Job, task: &TaskRecord, memory: u64) -> Work {
     match job {
         Job::Values => Work::Value(task.value.clone().into()),
-        Job::Commands(template) => Work::Command(command(template, task)),
+        Job::Commands(template) => Work::Command(command(template, task, memory)),
     }
 }
 
-fn command(template: &Template, task: &TaskRecord) -> codec::Command {
-    let rendered = template.render(&task.value, task.seq);
+fn command(template: &Template, task: &TaskRecord, memory: u64) -> codec::Command {
+    let rendered = template.render(&task.value, Numbers { seq: task.seq, threads: task.threads });
     codec::Command {
         argv: rendered.argv.into_iter().map(ByteBuf::from).collect(),
         env: rendered.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         slot_marks: rendered.slot_marks.iter().map(|mark| (mark.arg, mark.at)).collect(),
+        threads: task.threads,
+        memory,
     }
 }

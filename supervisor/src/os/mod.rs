@@ -2,6 +2,7 @@
 
 pub(crate) mod cpu_time;
 pub(crate) mod limits;
+pub(crate) mod memory;
 pub(crate) mod orphans;
 pub(crate) mod patient;
 pub(crate) mod poller;

@@ -68,6 +68,11 @@ fn write_paragraph(
         let n = tally.retried;
         writeln!(out, "msup: {n} attempts were lost or crashed and their tasks tried again")?;
     }
+    if tally.starved > 0 {
+        let n = tally.starved;
+        let hint = "limit what they may have together with --memory";
+        writeln!(out, "msup: {n} attempts were ended because there was no memory left: {hint}")?;
+    }
     if tally.leaked > 0 {
         let n = tally.leaked;
         writeln!(out, "msup: {n} commands left something running that held their output open")?;

@@ -131,6 +131,8 @@ fn reap(pid: i32) -> (Verdict, Usage) {
         wall_ns: 0,
         cpu_ns: nanos(used.ru_utime) + nanos(used.ru_stime),
         sleeps: used.ru_nvcsw as u64,
+        // In KiB.
+        peak: (used.ru_maxrss as u64) << 10,
         worker_ns: 0,
     };
     (verdict, usage)

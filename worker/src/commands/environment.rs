@@ -13,13 +13,21 @@ use serde_bytes::ByteBuf;
 pub(super) struct Environment {
     inherited: Vec<CString>,
     slot: String,
+    /// Nobody has said how many threads programs that use OpenMP shall have.
+    sets_openmp: bool,
 }
 
 impl Environment {
     /// What this process was started with. Slots are counted from 1 for users, as in GNU parallel.
     pub(super) fn of_this_process(me: WorkerId) -> Environment {
-        let ours =
-            [names::SEQ, names::SLOT, names::ATTEMPT, names::PARALLEL_SEQ, names::PARALLEL_JOBSLOT];
+        let ours = [
+            names::SEQ,
+            names::SLOT,
+            names::ATTEMPT,
+            names::THREADS,
+            names::PARALLEL_SEQ,
+            names::PARALLEL_JOBSLOT,
+        ];
         let inherited = env::vars_os()
             .filter(|(name, _)| !ours.iter().any(|ours| name == ours))
             .filter_map(|(name, value)| {
@@ -29,7 +37,8 @@ impl Environment {
                 CString::new(entry).ok()
             })
             .collect();
-        Environment { inherited, slot: (u32::from(me) + 1).to_string() }
+        let sets_openmp = env::var_os(names::OMP_THREADS).is_none();
+        Environment { inherited, slot: (u32::from(me) + 1).to_string(), sets_openmp }
     }
 
     /// The environment of one attempt: inherited, then msup's own, then the command's.
@@ -37,20 +46,24 @@ impl Environment {
         &self,
         seq: u64,
         attempt: u32,
+        threads: u32,
         extra: &[(ByteBuf, ByteBuf)],
     ) -> Result<Vec<CString>, NulError> {
-        let seq = seq.to_string();
+        let (seq, threads) = (seq.to_string(), threads.to_string());
         let own = [
             (names::SEQ, seq.as_str()),
             (names::SLOT, self.slot.as_str()),
             (names::ATTEMPT, &attempt.to_string()),
+            (names::THREADS, threads.as_str()),
             (names::PARALLEL_SEQ, seq.as_str()),
             (names::PARALLEL_JOBSLOT, self.slot.as_str()),
         ]
         .map(|(name, value)| format!("{name}={value}").into_bytes());
         let extra = extra.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat());
+        let openmp = format!("{}={threads}", names::OMP_THREADS).into_bytes();
+        let openmp = self.sets_openmp.then_some(openmp);
         let mut all = self.inherited.clone();
-        for entry in own.into_iter().chain(extra) {
+        for entry in own.into_iter().chain(openmp).chain(extra) {
             all.push(CString::new(entry)?);
         }
         Ok(all)
@@ -78,7 +91,7 @@ mod tests {
     fn the_slot_number_goes_where_it_is_marked() {
         let environment = Environment::of_this_process(11);
         let argv = [&b"echo"[..], b"", b"a--b"].map(|word| ByteBuf::from(word.to_vec())).to_vec();
-        let command = Command { argv, env: vec![], slot_marks: vec![(1, 0), (2, 1), (2, 2)] };
+        let command = Command { argv, env: vec![], slot_marks: vec![(1, 0), (2, 1), (2, 2)], ..Command::default() };
         let argv = environment.arguments(command).expect("no NUL");
         assert_eq!(argv, [c"echo", c"12", c"a12-12-b"].map(CString::from));
     }
@@ -87,8 +100,8 @@ mod tests {
     fn a_task_sees_its_numbers() {
         let environment = Environment::of_this_process(0);
         let extra = [(ByteBuf::from(*b"MSUP_V"), ByteBuf::from(vec![0xff]))];
-        let all = environment.for_task(7, 2, &extra).expect("no NUL");
-        for entry in [c"MSUP_SEQ=7", c"PARALLEL_SEQ=7", c"MSUP_SLOT=1", c"MSUP_ATTEMPT=2"] {
+        let all = environment.for_task(7, 2, 3, &extra).expect("no NUL");
+        for entry in [c"MSUP_SEQ=7", c"PARALLEL_SEQ=7", c"MSUP_SLOT=1", c"MSUP_ATTEMPT=2", c"MSUP_THREADS=3"] {
             assert!(all.iter().any(|found| found.as_c_str() == entry), "{entry:?}");
         }
         assert_eq!(all.last().map(|entry| entry.as_bytes()), Some(&b"MSUP_V=\xff"[..]));

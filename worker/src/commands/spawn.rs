@@ -58,11 +58,16 @@ impl Spawner {
     }
 
     /// Starts `argv` in a process group of its own, with an empty standard input and its two outputs
-    /// in fresh pipes. It dies with this process.
+    /// in fresh pipes. It dies with this process. It may have `memory` bytes of data, 0 for any number.
     ///
     /// # Errors
     /// Why the program cannot be executed, or no process made.
-    pub(super) fn spawn(&mut self, argv: &[CString], envp: &[CString]) -> io::Result<Child> {
+    pub(super) fn spawn(
+        &mut self,
+        argv: &[CString],
+        envp: &[CString],
+        memory: u64,
+    ) -> io::Result<Child> {
         let program = argv.first().ok_or(io::ErrorKind::InvalidInput)?;
         let candidates = self.candidates(program);
         let (stdout, stdout_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -79,6 +84,7 @@ impl Spawner {
             // SAFETY: no arguments, cannot fail.
             parent: unsafe { libc::getpid() },
             nofile: self.nofile,
+            memory,
             tried: 0,
             errno: 0,
         };
@@ -171,6 +177,7 @@ struct Order {
     fds: [RawFd; 3],
     parent: c_int,
     nofile: u64,
+    memory: u64,
     /// The child's answers: the last candidate it tried, and why it could execute none.
     tried: usize,
     errno: c_int,
@@ -202,6 +209,7 @@ fn prepare(order: &Order) -> Result<(), c_int> {
         check(unsafe { libc::dup2(fd, target as c_int) })?;
     }
     restore_nofile(order.nofile);
+    limit_memory(order.memory)?;
     for signal in [libc::SIGPIPE, libc::SIGTERM] {
         // SAFETY: the handlers' table is this process' own (no CLONE_SIGHAND). It must be reset while
         // signals are blocked: a handler would run in the parent's memory.
@@ -224,6 +232,16 @@ fn restore_nofile(soft: u64) {
         // SAFETY: a valid limit of this process. On failure the command has more files than usual.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     }
+}
+
+/// Limits what each process of the command may have as its own data, this one first.
+fn limit_memory(bytes: u64) -> Result<(), c_int> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: a valid limit of this process.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) })
 }
 
 /// Tries the candidates in turn; comes back only when none can be executed.

@@ -63,6 +63,15 @@ pub(crate) struct Rendered {
     pub(crate) slot_marks: Vec<SlotMark>,
 }
 
+/// The numbers of a task that its command may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    /// Its number in the input, from 1.
+    pub(crate) seq: u64,
+    /// How many threads it may use.
+    pub(crate) threads: u32,
+}
+
 /// A place for the worker's slot number in the arguments as rendered without any slot number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotMark {
@@ -135,24 +144,24 @@ impl Template {
         }
     }
 
-    /// Takes a task's value and its sequence number (counted from 1), returns its command. A NUL
+    /// Takes a task's value and numbers, returns its command. A NUL
     /// byte in the value is passed on as it is, although no program can be executed with it.
-    pub(crate) fn render(&self, value: &[u8], seq: u64) -> Rendered {
+    pub(crate) fn render(&self, value: &[u8], numbers: Numbers) -> Rendered {
         match &self.kind {
-            Kind::Direct(words) => render_words(words, value, seq),
-            Kind::Script(script) => script.render(value, seq),
+            Kind::Direct(words) => render_words(words, value, numbers),
+            Kind::Script(script) => script.render(value, numbers),
             Kind::EachInput => Rendered::without_replacements(line_argv(value)),
         }
     }
 
     /// Takes what `render` takes, returns the command as a person could paste it into a shell,
     /// for slot 1.
-    pub(crate) fn display(&self, value: &[u8], seq: u64) -> Vec<u8> {
+    pub(crate) fn display(&self, value: &[u8], numbers: Numbers) -> Vec<u8> {
         match &self.kind {
             Kind::Direct(words) => {
-                line::quoted_words(&render_words(words, value, seq).argv_in_slot_1())
+                line::quoted_words(&render_words(words, value, numbers).argv_in_slot_1())
             }
-            Kind::Script(script) => script.display(value, seq),
+            Kind::Script(script) => script.display(value, numbers),
             Kind::EachInput => value.to_vec(),
         }
     }
@@ -215,7 +224,7 @@ fn parse_word(word: &[u8]) -> Word {
     pieces
 }
 
-fn render_words(words: &[Word], value: &[u8], seq: u64) -> Rendered {
+fn render_words(words: &[Word], value: &[u8], numbers: Numbers) -> Rendered {
     let mut slot_marks = Vec::new();
     let mut argv = Vec::with_capacity(words.len());
     for pieces in words {
@@ -226,7 +235,10 @@ fn render_words(words: &[Word], value: &[u8], seq: u64) -> Rendered {
                 Piece::Replacement(Replacement::Value(form)) => {
                     arg.extend_from_slice(form.of(value));
                 }
-                Piece::Replacement(Replacement::Seq) => push_number(&mut arg, seq),
+                Piece::Replacement(Replacement::Seq) => push_number(&mut arg, numbers.seq),
+                Piece::Replacement(Replacement::Threads) => {
+                    push_number(&mut arg, numbers.threads.into());
+                }
                 Piece::Replacement(Replacement::Slot) => {
                     slot_marks.push(SlotMark::new(argv.len(), arg.len()));
                 }
@@ -244,7 +256,7 @@ impl Piece {
         match self {
             Piece::Text(bytes) => bytes.len(),
             Piece::Replacement(Replacement::Value(form)) => form.of(value).len(),
-            Piece::Replacement(Replacement::Seq | Replacement::Slot) => DIGITS,
+            Piece::Replacement(_) => DIGITS,
         }
     }
 }

@@ -24,9 +24,11 @@ pub(super) enum Replacement {
     Seq,
     /// `{%}`: the slot number of the worker that takes the task.
     Slot,
+    /// `{threads}`: how many threads the command may use.
+    Threads,
 }
 
-const SPELLINGS: [(&[u8], Replacement); 7] = [
+const SPELLINGS: [(&[u8], Replacement); 8] = [
     (b"{}", Replacement::Value(Form::Whole)),
     (b"{.}", Replacement::Value(Form::NoExt)),
     (b"{/}", Replacement::Value(Form::Base)),
@@ -34,6 +36,7 @@ const SPELLINGS: [(&[u8], Replacement); 7] = [
     (b"{/.}", Replacement::Value(Form::BaseNoExt)),
     (b"{#}", Replacement::Seq),
     (b"{%}", Replacement::Slot),
+    (b"{threads}", Replacement::Threads),
 ];
 
 impl Form {

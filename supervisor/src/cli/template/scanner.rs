@@ -29,6 +29,8 @@ pub(super) enum Piece {
     Value(Form, Quoting),
     /// The sequence number.
     Seq,
+    /// The number of threads.
+    Threads,
     /// The slot number.
     Slot,
 }
@@ -99,6 +101,7 @@ impl Scanner<'_> {
         match replacement {
             Replacement::Value(form) => self.pieces.push(Piece::Value(form, self.quoting())),
             Replacement::Seq => self.pieces.push(Piece::Seq),
+            Replacement::Threads => self.pieces.push(Piece::Threads),
             Replacement::Slot => self.pieces.push(Piece::Slot),
         }
         let number = !matches!(replacement, Replacement::Value(_));
@@ -196,7 +199,7 @@ impl Scanner<'_> {
                     self.copy(1);
                 }
                 let next = replacement_at(&self.source[self.at..]);
-                if matches!(next, Some((Replacement::Seq | Replacement::Slot, _)))
+                if matches!(next, Some((Replacement::Seq | Replacement::Slot | Replacement::Threads, _)))
                     && self.quoting() != Quoting::Number
                 {
                     // Otherwise the digits become part of the name.

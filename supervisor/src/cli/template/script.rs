@@ -7,7 +7,7 @@
 use super::line::{push_inside_quotes, push_quoted, quoted_words};
 use super::replacement::Form;
 use super::scanner::{Piece, Quoting, scan};
-use super::{Rendered, SlotMark, push_number};
+use super::{Numbers, Rendered, SlotMark, push_number};
 
 /// Holds `{}` for a script.
 const MSUP_V: &str = "MSUP_V";
@@ -67,14 +67,15 @@ impl Script {
     }
 
     /// Returns the command that runs the script for one value.
-    pub(super) fn render(&self, value: &[u8], seq: u64) -> Rendered {
+    pub(super) fn render(&self, value: &[u8], numbers: Numbers) -> Rendered {
         let mut text = Vec::with_capacity(self.len);
         let mut slots = Vec::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(bytes) => text.extend_from_slice(bytes),
                 Piece::Value(form, quoting) => push_reference(&mut text, *form, *quoting),
-                Piece::Seq => push_number(&mut text, seq),
+                Piece::Seq => push_number(&mut text, numbers.seq),
+                Piece::Threads => push_number(&mut text, numbers.threads.into()),
                 Piece::Slot => slots.push(text.len()),
             }
         }
@@ -86,7 +87,7 @@ impl Script {
 
     /// Returns the script with the value quoted in its place; or, where the quoting is not
     /// certain, the script as it is run with the variables set before it.
-    pub(super) fn display(&self, value: &[u8], seq: u64) -> Vec<u8> {
+    pub(super) fn display(&self, value: &[u8], numbers: Numbers) -> Vec<u8> {
         let mut shown = Vec::new();
         if !self.certain {
             for (name, content) in self.env(value) {
@@ -95,14 +96,15 @@ impl Script {
                 push_quoted(&mut shown, &content);
                 shown.push(b' ');
             }
-            shown.extend_from_slice(&quoted_words(&self.render(value, seq).argv_in_slot_1()));
+            shown.extend_from_slice(&quoted_words(&self.render(value, numbers).argv_in_slot_1()));
             return shown;
         }
         for piece in &self.pieces {
             match piece {
                 Piece::Text(bytes) => shown.extend_from_slice(bytes),
                 Piece::Value(form, quoting) => push_value(&mut shown, form.of(value), *quoting),
-                Piece::Seq => push_number(&mut shown, seq),
+                Piece::Seq => push_number(&mut shown, numbers.seq),
+                Piece::Threads => push_number(&mut shown, numbers.threads.into()),
                 Piece::Slot => push_number(&mut shown, 1),
             }
         }

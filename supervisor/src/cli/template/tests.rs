@@ -13,13 +13,17 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn at(seq: u64) -> Numbers {
+    Numbers { seq, threads: 4 }
+}
+
 fn template(words: &[&str]) -> Template {
     let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
     Template::from_words(words).expect("a template")
 }
 
 fn argv(words: &[&str], value: &[u8]) -> Vec<Vec<u8>> {
-    template(words).render(value, 7).argv
+    template(words).render(value, at(7)).argv
 }
 
 fn show(bytes: &[u8]) -> String {
@@ -61,7 +65,7 @@ fn replacement_strings() {
     ];
     let template = template(&["{}", "{.}", "{/}", "{//}", "{/.}"]);
     for [value, expected @ ..] in table {
-        let argv = template.render(value.as_bytes(), 1).argv;
+        let argv = template.render(value.as_bytes(), at(1)).argv;
         assert_eq!(argv, expected.map(|part| part.as_bytes().to_vec()), "{value:?}");
     }
 }
@@ -72,7 +76,7 @@ fn values_arrive_as_bytes_and_are_not_scanned_again() {
     assert_eq!(argv(&["p", "{}", "a{}b{}"], value)[1], value);
     let twice = [b"a", &value[..], b"b", value].concat();
     assert_eq!(argv(&["p", "a{}b{}"], value)[1], twice);
-    assert!(template(&["p", "{}"]).render(value, 1).slot_marks.is_empty());
+    assert!(template(&["p", "{}"]).render(value, at(1)).slot_marks.is_empty());
 }
 
 #[test]
@@ -221,7 +225,7 @@ fn fixed_program() {
 
 #[test]
 fn each_input_is_its_own_command_line() {
-    let argv = |line: &[u8]| Template::each_input().render(line, 1).argv;
+    let argv = |line: &[u8]| Template::each_input().render(line, at(1)).argv;
     assert_eq!(argv(b" p a  -b"), [&b"p"[..], b"a", b"-b"]);
     assert_eq!(argv(b"p {}"), [&b"sh"[..], b"-c", b"p {}"]);
     assert_eq!(argv(b"p \xff"), [&b"p"[..], b"\xff"]);
@@ -229,13 +233,13 @@ fn each_input_is_its_own_command_line() {
     assert_eq!(argv(b"-p; q"), [&b"sh"[..], b"-c", b"--", b"-p; q"]);
     assert_eq!(argv(b""), [&b"sh"[..], b"-c", b""]);
     assert_eq!(argv(b" \t"), [&b"sh"[..], b"-c", b" \t"]);
-    assert_eq!(Template::each_input().display(b"p {}; 'q", 1), b"p {}; 'q");
+    assert_eq!(Template::each_input().display(b"p {}; 'q", at(1)), b"p {}; 'q");
 }
 
 #[test]
 fn slot_marks_are_offsets_without_slot_numbers() {
     let marks = |words: &[&str], value: &[u8]| -> Vec<(u32, u32)> {
-        let rendered = template(words).render(value, 10);
+        let rendered = template(words).render(value, at(10));
         rendered.slot_marks.iter().map(|mark| (mark.arg, mark.at)).collect()
     };
     assert_eq!(marks(&["p", "{}"], b"v"), []);
@@ -276,14 +280,14 @@ fn references_are_quoted_for_their_place() {
     for (line, script) in table {
         assert_eq!(show(&argv(&[line], b"v")[2]), show(script.as_bytes()), "{line}");
     }
-    let env = template(&["p; {} '{}' {/} {}"]).render(b"a/b", 1).env;
+    let env = template(&["p; {} '{}' {/} {}"]).render(b"a/b", at(1)).env;
     let set = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
     assert_eq!(env, [set("MSUP_V", "a/b"), set("MSUP_V_BASE", "b")]);
 }
 
 #[test]
 fn display_can_be_pasted() {
-    let shown = |words: &[&str]| show(&template(words).display(b"it's", 3));
+    let shown = |words: &[&str]| show(&template(words).display(b"it's", at(3)));
     let table: [(&[&str], &str); 9] = [
         (&["p", "-a", "{}", "", "b c"], r"p -a 'it'\''s' '' 'b c'"),
         (&["if", "{#}{%}"], "'if' 31"),
@@ -335,7 +339,7 @@ impl Scene {
     /// Checks what a command prints for a value: when rendered, and when its display is pasted.
     fn check(&self, shell: &str, words: &[&str], value: &[u8], expected: &[u8]) {
         let template = template(words);
-        let mut rendered = template.render(value, 7);
+        let mut rendered = template.render(value, at(7));
         rendered.argv = rendered.clone().argv_in_slot_1();
         let pasted = pasted(&template, value);
         for (way, run) in [("rendered", rendered), ("displayed", pasted)] {
@@ -354,7 +358,7 @@ impl Scene {
 
 /// The display of a task's command as a script of its own.
 fn pasted(template: &Template, value: &[u8]) -> Rendered {
-    Rendered::without_replacements(script::literal_argv(&template.display(value, 7)))
+    Rendered::without_replacements(script::literal_argv(&template.display(value, at(7))))
 }
 
 impl Drop for Scene {
@@ -502,7 +506,7 @@ fn arithmetic_takes_numbers_only() {
         scene.check(shell, &[r#"printf %s "$(( ({/.}) * (2) ))" '{}'"#], b"a/21.x", b"42a/21.x");
         for value in ["a[$(touch pwned)]", "x", "", "1+1", "$(touch pwned)", "0x", "-"] {
             for line in ["printf %s $(( {} + 1 ))", r#"printf %s "$(({}))""#] {
-                let rendered = template(&[line]).render(value.as_bytes(), 1);
+                let rendered = template(&[line]).render(value.as_bytes(), at(1));
                 let output = scene.run(shell, &rendered);
                 assert!(!output.status.success(), "{value}");
                 assert_eq!(show(&output.stdout), "");
@@ -530,7 +534,7 @@ fn misjudged_places_do_not_execute_values() {
         for line in lines {
             for value in HOSTILE {
                 let template = template(&[line]);
-                let rendered = template.render(value, 1);
+                let rendered = template.render(value, at(1));
                 scene.run(shell, &rendered);
                 scene.run(shell, &pasted(&template, value));
             }
@@ -599,7 +603,7 @@ proptest! {
             && matches!(template.kind, Kind::Script(_))
         {
             let scene = Scene::new();
-            scene.run(shells()[shell], &template.render(value, 1));
+            scene.run(shells()[shell], &template.render(value, at(1)));
             scene.run(shells()[shell], &pasted(&template, value));
         }
     }

@@ -6,11 +6,16 @@
 
 use std::time::Duration;
 
-/// Nobody asks whether a doubling is of use, unless so many wait in a common queue: where each waits for
-/// itself, asking costs more than it finds. Whether fewer would do is asked when there can be no more.
+use super::Ended;
+
+/// Nobody asks whether a doubling is of use while none has ended: asking would take longer than it is worth.
+/// Unless so many wait in a common queue; who does may take long over it: so many per token are started
+/// without asking.
 const MANY_QUEUED: f64 = 0.25;
-/// Those who wait in one may take long over it: so many per token are started without asking.
 const BLIND_QUEUED: f64 = 2.0;
+/// Once so many per token have ended, each within so many windows, asking takes little time.
+const ENDED: f64 = 2.0;
+const SOON: f64 = 5.0;
 
 /// Windows that pass before what was started is like all others.
 const SETTLING: u32 = 2;
@@ -19,6 +24,10 @@ const SETTLING: u32 = 2;
 const GAIN_AFTER: u32 = 2;
 const NO_GAIN_AFTER: u32 = 6;
 const DECIDED_AFTER: u32 = 12;
+/// So many commands that ended tell how many do in a second.
+const COUNTED: u32 = 16;
+/// Numbers vary: so many standard errors from what the use says they contradict it.
+const CONTRADICTS: f64 = 1.5;
 /// With less CPU time than this nothing can be said.
 const EVIDENCE: Duration = Duration::from_millis(10);
 
@@ -41,6 +50,7 @@ pub(super) struct Level {
     pub(super) span: Duration,
     pub(super) used: Duration,
     pub(super) cycle: Duration,
+    pub(super) ended: Ended,
 }
 
 /// What to do with the target.
@@ -58,17 +68,26 @@ struct Stay {
     windows: u32,
     span: Duration,
     used: Duration,
+    /// Commands that ended.
+    commands: u32,
 }
 
 impl Stay {
     fn new(target: f64) -> Stay {
-        Stay { target, windows: 0, span: Duration::ZERO, used: Duration::ZERO }
+        let (span, used) = (Duration::ZERO, Duration::ZERO);
+        Stay { target, windows: 0, span, used, commands: 0 }
     }
 
     fn add(&mut self, level: Level) {
         self.windows += 1;
         self.span += level.span;
         self.used += level.used;
+        self.commands += level.ended.commands;
+    }
+
+    /// Commands per second, if enough have ended.
+    fn rate(&self) -> Option<f64> {
+        (self.commands >= COUNTED).then(|| f64::from(self.commands) / self.span.as_secs_f64())
     }
 
     /// CPUs in use.
@@ -98,24 +117,32 @@ pub(super) struct Climb {
     cap: f64,
     phase: Phase,
     pause: Duration,
+    /// Commands that ended since this began, and how long they took together, in seconds.
+    ended: f64,
+    walls: f64,
     /// So many windows still belong to a change of target: what has just been started computes first.
     settling: u32,
 }
 
 impl Climb {
     pub(super) fn new(procs: f64, cap: f64) -> Climb {
-        Climb { procs, cap, phase: Phase::Blind, pause: REST[0], settling: 0 }
+        let (phase, pause) = (Phase::Blind, REST[0]);
+        Climb { procs, cap, phase, pause, ended: 0.0, walls: 0.0, settling: 0 }
     }
 
     /// The use is near the goal: nothing to find out.
     pub(super) fn rest(&mut self) {
         self.phase = Phase::Blind;
         self.pause = REST[0];
+        (self.ended, self.walls) = (0.0, 0.0);
     }
 
     /// What to do after one more window. It counts only when about as many are in flight as the target
     /// says: as long as there are fewer or more, commands start and do not end, or the other way round.
     pub(super) fn next(&mut self, level: Level, is_there: bool, queued: f64) -> Move {
+        let ended = f64::from(level.ended.commands);
+        self.ended += ended;
+        self.walls += ended * level.ended.wall;
         if !is_there {
             return Move::Stay;
         }
@@ -127,7 +154,9 @@ impl Climb {
             Phase::Blind => {
                 let disk = queued >= MANY_QUEUED;
                 let limit = if disk { self.procs * BLIND_QUEUED } else { self.cap };
-                if level.target < limit {
+                let soon = SOON * level.span.as_secs_f64();
+                let can_ask = self.ended >= ENDED * self.procs && self.walls <= self.ended * soon;
+                if level.target < limit && !can_ask {
                     return Move::Grow;
                 }
                 self.settling = SETTLING;
@@ -136,7 +165,10 @@ impl Climb {
             }
             Phase::Base(mut base) => {
                 base.add(level);
-                if base.windows < GAIN_AFTER || base.span < level.cycle {
+                let can_count = base.commands == 0
+                    || base.commands >= COUNTED
+                    || base.windows >= DECIDED_AFTER;
+                if base.windows < GAIN_AFTER || base.span < level.cycle || !can_count {
                     self.phase = Phase::Base(base);
                     return Move::Stay;
                 }
@@ -231,11 +263,23 @@ fn gained(few: &Stay, many: &Stay, cycle: Duration, queued: f64) -> Option<bool>
             .then_some(!patient);
     }
     let expected = before * (many.target / few.target - 1.0);
-    let gain = after - before;
+    let by_use = (after - before) / expected.max(1e-9);
+    // CPU time may be used in vain; what counts is what gets done, as far as its number tells.
+    let (part, surely) = match (few.rate(), many.rate()) {
+        (Some(before), Some(after)) => {
+            let more = many.target / few.target - 1.0;
+            let by_number = (after / before - 1.0) / more;
+            let varies = (1.0 / f64::from(few.commands) + 1.0 / f64::from(many.commands)).sqrt();
+            let at_most = by_number + CONTRADICTS * varies * (after / before) / more;
+            (if at_most < by_use { by_number } else { by_use }, by_use.min(by_number))
+        }
+        (Some(_), None) if windows < DECIDED_AFTER => return None,
+        _ => (by_use, by_use),
+    };
     match windows {
-        _ if windows >= DECIDED_AFTER => Some(gain >= GAIN * expected),
-        _ if windows >= GAIN_AFTER && gain >= CLEAR_GAIN * expected => Some(true),
-        _ if windows >= NO_GAIN_AFTER && gain < NO_GAIN * expected => Some(false),
+        _ if windows >= DECIDED_AFTER => Some(part >= GAIN),
+        _ if windows >= GAIN_AFTER && surely >= CLEAR_GAIN => Some(true),
+        _ if windows >= NO_GAIN_AFTER && part < NO_GAIN => Some(false),
         _ => None,
     }
 }

@@ -33,6 +33,9 @@ struct Running {
     /// When it last computed, and whether it has in this window.
     computed: f64,
     computes: bool,
+    /// When it began, and what CPU time it has used, in milliseconds.
+    began: f64,
+    spent: f64,
 }
 
 struct Machine {
@@ -43,6 +46,7 @@ struct Machine {
     running: Vec<Running>,
     admission: Admission,
     seed: u64,
+    window_ended: Ended,
     /// Sums over the run.
     ended: u64,
     in_flight: f64,
@@ -60,6 +64,7 @@ impl Machine {
             running: Vec::new(),
             admission: Admission::new(cpus, 200),
             seed: 1,
+            window_ended: Ended::default(),
             ended: 0,
             in_flight: 0.0,
             steps: 0.0,
@@ -87,6 +92,8 @@ impl Machine {
                 rounds: self.load.rounds,
                 computed: self.steps * STEP,
                 computes: true,
+                began: self.steps * STEP,
+                spent: 0.0,
             });
         }
     }
@@ -103,6 +110,7 @@ impl Machine {
                 let step = (STEP * share).min(one.cpu);
                 one.cpu -= step;
                 used += step;
+                one.spent += step;
                 one.computes = true;
             } else if one.wait > 0.0 && served > 0 {
                 served -= 1;
@@ -114,6 +122,8 @@ impl Machine {
             }
             if one.rounds == 0 {
                 self.running.remove(at);
+                let wall = self.steps * STEP - one.began;
+                self.window_ended.add(one.spent / 1000.0, wall / 1000.0);
                 self.ended += 1;
                 continue;
             }
@@ -144,6 +154,8 @@ impl Machine {
                     runnable: Some(computing / len),
                     queued: if self.load.disk { 1.0 - computing / len } else { 0.0 },
                     had_more: true,
+                    ended: std::mem::take(&mut self.window_ended),
+                    ..Window::default()
                 });
                 self.targets.push(self.admission.target());
                 (used, in_window) = (0.0, 0.0);

@@ -1,0 +1,140 @@
+//! How many commands may run beside each other when memory has turned out to be short: after one was
+//! ended for want of it, and while all of them wait for it.
+
+use std::time::Duration;
+
+use super::Now;
+use super::admission::Window;
+
+/// Memory is short when commands spend this share of the time in which none of them gets on waiting for it.
+const SHORT: f64 = 0.1;
+const NEWEST: f64 = 0.2;
+
+/// How long it stays at few: at first, and at most.
+const REST: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
+
+/// With each rest that goes well so many times as many may run.
+const GROWTH: f64 = 1.5;
+/// When there were so many times as many as when it was short, it is over.
+const OVER: f64 = 8.0;
+
+/// Until when how many may run beside each other.
+#[derive(Debug, Default)]
+pub(super) struct Company {
+    limit: Option<Limit>,
+    stalled: f64,
+    in_flight: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    at_most: f64,
+    lowest: f64,
+    until: Now,
+    rest: Duration,
+}
+
+impl Company {
+    /// How many may be in flight.
+    pub(super) fn at_most(&self) -> u32 {
+        self.limit.map_or(u32::MAX, |limit| limit.at_most as u32)
+    }
+
+    /// A command was ended because there was no memory left, for the `nth` time: half as many may run, then
+    /// a quarter, then it alone.
+    pub(super) fn too_much(&mut self, nth: u32, now: Now) {
+        let parts = 2_u32.saturating_pow(nth);
+        let at_most = if nth >= 3 { 1 } else { (self.in_flight / parts).max(1) };
+        self.lower(f64::from(at_most), now);
+    }
+
+    pub(super) fn measured(&mut self, window: &Window, now: Now) {
+        self.in_flight = window.in_flight;
+        self.stalled += NEWEST * (window.stalled - self.stalled);
+        if self.stalled >= SHORT && window.in_flight > 1 {
+            // Nobody is ended for it; who ends is not replaced.
+            self.lower(f64::from(window.in_flight - 1), now);
+            return;
+        }
+        let Some(limit) = &mut self.limit else { return };
+        if now < limit.until {
+            return;
+        }
+        limit.at_most *= GROWTH;
+        limit.until = now + limit.rest;
+        if limit.at_most > limit.lowest * OVER {
+            self.limit = None;
+        }
+    }
+
+    fn lower(&mut self, at_most: f64, now: Now) {
+        let [first, last] = REST;
+        let (at_most, rest) = match self.limit {
+            None => (at_most, first),
+            // It is short again, with more of them than at the last rest.
+            Some(limit) if limit.at_most > limit.lowest => (at_most, (limit.rest * 2).min(last)),
+            Some(limit) => (at_most.min(limit.lowest), limit.rest),
+        };
+        self.limit = Some(Limit { at_most, lowest: at_most, until: now + rest, rest });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(in_flight: u32, stalled: f64) -> Window {
+        Window { in_flight, stalled, ..Window::default() }
+    }
+
+    fn seconds(n: u64) -> Now {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn who_ran_out_of_memory_gets_less_and_less_company() {
+        let mut company = Company::default();
+        company.measured(&window(16, 0.0), seconds(0));
+        assert_eq!(company.at_most(), u32::MAX);
+        company.too_much(1, seconds(1));
+        company.too_much(1, seconds(1));
+        assert_eq!(company.at_most(), 8, "two at once are one occasion");
+        company.measured(&window(8, 0.0), seconds(2));
+        company.too_much(2, seconds(2));
+        assert_eq!(company.at_most(), 2);
+        company.too_much(3, seconds(3));
+        assert_eq!(company.at_most(), 1);
+    }
+
+    #[test]
+    fn company_comes_back_bit_by_bit_and_less_readily_each_time() {
+        let mut company = Company::default();
+        company.measured(&window(8, 0.0), seconds(0));
+        company.too_much(1, seconds(0));
+        company.measured(&window(4, 0.0), seconds(4));
+        assert_eq!(company.at_most(), 4);
+        company.measured(&window(4, 0.0), seconds(5));
+        assert_eq!(company.at_most(), 6);
+        company.too_much(1, seconds(6));
+        assert_eq!(company.at_most(), 2);
+        company.measured(&window(2, 0.0), seconds(15));
+        assert_eq!(company.at_most(), 2, "the second rest is longer");
+        for at in 16..120 {
+            company.measured(&window(2, 0.0), seconds(at));
+        }
+        assert_eq!(company.at_most(), u32::MAX, "forgotten");
+    }
+
+    #[test]
+    fn while_all_wait_for_memory_nobody_who_ends_is_replaced() {
+        let mut company = Company::default();
+        for (nth, in_flight) in [9, 8, 7, 6, 5].into_iter().enumerate() {
+            company.measured(&window(in_flight, 0.9), Duration::from_millis(40 * nth as u64));
+        }
+        assert_eq!(company.at_most(), 4);
+        for nth in 5..60 {
+            company.measured(&window(1, 0.9), Duration::from_millis(40 * nth));
+        }
+        assert_eq!(company.at_most(), 4, "one alone shows nothing");
+    }
+}

@@ -1,0 +1,182 @@
+//! How many commands fit into memory. A token does not bound it: many commands wait, and each keeps what
+//! it has.
+//!
+//! What one more command will need is taken from those that have ended; until there are any, from those
+//! that run.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Now;
+use super::admission::Window;
+
+/// So many commands that ended are remembered: the next one is expected to need what the largest of them did.
+const REMEMBERED: usize = 32;
+
+/// While none has ended, those that run may grow to so many times what they have.
+const MAY_GROW: u64 = 2;
+/// And under a limit twice as many may run in each of these spans: the first ones show what they need.
+const LEARNING: Duration = Duration::from_millis(500);
+
+/// Of what the machine has left, this part stays free.
+const KEPT_FREE: u64 = 10;
+
+/// What is known of the commands' memory. All sizes are bytes.
+#[derive(Debug)]
+pub(super) struct Memory {
+    procs: u32,
+    /// What they may have together; `None`: what the machine has left.
+    limit: Option<u64>,
+    available: Option<u64>,
+    /// What those in flight had when last looked at, and what the last ones had at most.
+    residents: Vec<u64>,
+    peaks: VecDeque<u64>,
+    first_seen: Option<Now>,
+    now: Now,
+}
+
+impl Memory {
+    pub(super) fn new(procs: u32, limit: Option<u64>) -> Memory {
+        Memory {
+            procs,
+            limit,
+            available: None,
+            residents: Vec::new(),
+            peaks: VecDeque::new(),
+            first_seen: None,
+            now: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn measured(&mut self, window: &Window, now: Now) {
+        self.now = now;
+        self.residents.clone_from(&window.residents);
+        self.available = window.available.or(self.available);
+        if !self.residents.is_empty() {
+            self.first_seen.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn ended(&mut self, peak: u64) {
+        if peak == 0 {
+            return;
+        }
+        if self.peaks.len() == REMEMBERED {
+            self.peaks.pop_front();
+        }
+        self.peaks.push_back(peak);
+    }
+
+    /// How many commands may be in flight, when so many are.
+    pub(super) fn at_most(&self, in_flight: u32) -> u32 {
+        let Some(expected) = self.expected() else {
+            // Nothing is known yet.
+            return self.learning();
+        };
+        let each = self.residents.iter().map(|resident| (*resident).max(expected));
+        let fresh = u64::from(in_flight).saturating_sub(self.residents.len() as u64);
+        let reserved = each.sum::<u64>() + fresh * expected;
+        let limit = match (self.limit, self.available) {
+            (Some(limit), _) => limit,
+            (None, Some(available)) => {
+                self.residents.iter().sum::<u64>() + available - available / KEPT_FREE
+            }
+            (None, None) => return u32::MAX,
+        };
+        let fits = if limit >= reserved {
+            let more = (limit - reserved) / expected;
+            u64::from(in_flight) + more
+        } else {
+            u64::from(in_flight).saturating_sub((reserved - limit).div_ceil(expected))
+        };
+        let fits = u32::try_from(fits).unwrap_or(u32::MAX);
+        match self.limit {
+            Some(_) if self.peaks.is_empty() => fits.min(self.learning()).max(1),
+            Some(_) => fits.max(1),
+            // As many as there are tokens were asked for.
+            None => fits.max(self.procs),
+        }
+    }
+
+    fn expected(&self) -> Option<u64> {
+        let largest = self.peaks.iter().max().copied();
+        largest.or_else(|| self.residents.iter().max().map(|most| most * MAY_GROW)).filter(|n| *n > 0)
+    }
+
+    /// How many may be in flight while none has ended.
+    fn learning(&self) -> u32 {
+        if self.limit.is_none() {
+            return u32::MAX;
+        }
+        let since = self.first_seen.map_or(Duration::ZERO, |first| self.now.saturating_sub(first));
+        let doublings = (since.as_secs_f64() / LEARNING.as_secs_f64()) as u32;
+        self.procs.saturating_mul(2_u32.saturating_pow(doublings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn seen(memory: &mut Memory, residents: &[u64], at: u64) {
+        let window = Window { residents: residents.to_vec(), ..Window::default() };
+        memory.measured(&window, Duration::from_millis(at));
+    }
+
+    #[test]
+    fn as_many_as_the_largest_of_the_last_ones_would_fit() {
+        let mut memory = Memory::new(2, Some(1024 * MIB));
+        memory.ended(40 * MIB);
+        memory.ended(64 * MIB);
+        assert_eq!(memory.at_most(0), 16);
+        seen(&mut memory, &[10 * MIB, 20 * MIB], 40);
+        assert_eq!(memory.at_most(2), 16, "those two may still grow");
+        seen(&mut memory, &[576 * MIB, 20 * MIB], 80);
+        assert_eq!(memory.at_most(2), 8, "one is larger than any before");
+        for _ in 0..REMEMBERED {
+            memory.ended(32 * MIB);
+        }
+        seen(&mut memory, &[], 120);
+        assert_eq!(memory.at_most(0), 32, "large ones are not remembered for ever");
+    }
+
+    #[test]
+    fn what_does_not_fit_runs_alone() {
+        let mut memory = Memory::new(4, Some(MIB));
+        memory.ended(64 * MIB);
+        assert_eq!(memory.at_most(0), 1);
+        seen(&mut memory, &[64 * MIB; 3], 40);
+        assert_eq!(memory.at_most(3), 1);
+    }
+
+    #[test]
+    fn until_one_has_ended_it_goes_slowly() {
+        let mut memory = Memory::new(2, Some(1024 * MIB));
+        assert_eq!(memory.at_most(0), 2);
+        seen(&mut memory, &[MIB, MIB], 100);
+        assert_eq!(memory.at_most(2), 2);
+        seen(&mut memory, &[MIB, MIB], 1100);
+        assert_eq!(memory.at_most(2), 8);
+        seen(&mut memory, &[100 * MIB, 100 * MIB], 1100);
+        assert_eq!(memory.at_most(2), 5, "they may become twice as large");
+    }
+
+    #[test]
+    fn without_a_limit_the_machine_is_one() {
+        let mut memory = Memory::new(4, None);
+        assert_eq!(memory.at_most(0), u32::MAX, "nothing is known");
+        memory.ended(64 * MIB);
+        let residents = vec![64 * MIB; 2];
+        let available = Some(640 * MIB);
+        let window = Window { residents, available, ..Window::default() };
+        memory.measured(&window, Duration::ZERO);
+        assert_eq!(memory.at_most(2), 11);
+        let window = Window { residents: vec![64 * MIB; 6], available: Some(0), ..window };
+        memory.measured(&window, Duration::ZERO);
+        assert_eq!(memory.at_most(6), 6, "none more");
+        memory.measured(&Window { residents: vec![], ..window }, Duration::ZERO);
+        assert_eq!(memory.at_most(0), 4, "but as many as there are tokens");
+    }
+}

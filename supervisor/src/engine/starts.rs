@@ -1,0 +1,152 @@
+//! Which commands may start: how many may be in flight, and whether one may take another's place.
+//!
+//! They need no token for it: tokens follow what commands use. None starts while another one is owed a
+//! token.
+
+use std::time::Duration;
+
+use super::admission::{Admission, Window};
+use super::company::Company;
+use super::memory::Memory;
+use super::{Effect, Now, View};
+
+/// So few missing commands are waited for a moment.
+const FEW: u32 = 2;
+
+/// So many tasks lie ready for whoever ends one with a token in its hand, so that the supervisor need not
+/// be there each time.
+const PREFETCH: usize = 64;
+
+/// While commands wait to be started, workers are told again this often.
+const AGAIN: Duration = Duration::from_millis(1);
+
+/// For commands, whose number follows what they use.
+#[derive(Debug)]
+pub(super) struct Starts {
+    admission: Admission,
+    memory: Memory,
+    company: Company,
+    /// How many may be in flight for all of these.
+    target: u32,
+    /// Tasks that may be published beyond those allowed in flight: who ends one with a token in its hand
+    /// goes on to the next without asking.
+    prefetch: usize,
+    /// Nothing is started: a command that runs is owed a token.
+    holds_back: bool,
+    /// When to look again because commands wait to be started.
+    due: Option<Now>,
+    /// Since when fewer are in flight than may be.
+    short_since: Option<Now>,
+    /// What workers were last told: how many may be started, and whether who ends a command may start the
+    /// next one.
+    told: (u32, bool),
+}
+
+impl Starts {
+    /// For `procs` tokens, with at most `cap` commands in flight, that may use so much memory together
+    /// if that is limited.
+    pub(super) fn new(procs: u32, cap: u32, memory: Option<u64>) -> Starts {
+        let mut starts = Starts {
+            admission: Admission::new(procs, cap),
+            memory: Memory::new(procs, memory),
+            company: Company::default(),
+            target: procs,
+            prefetch: 0,
+            holds_back: false,
+            due: None,
+            short_since: None,
+            told: (0, false),
+        };
+        starts.aim(0);
+        starts
+    }
+
+    /// How many commands may be in flight.
+    pub(super) fn target(&self) -> u32 {
+        self.target
+    }
+
+    /// How many tasks may be published and not yet have ended.
+    pub(super) fn publishable(&self) -> usize {
+        if self.holds_back { 0 } else { self.target as usize + self.prefetch }
+    }
+
+    /// When to look again, if nothing happens before.
+    pub(super) fn due(&self) -> Option<Now> {
+        self.due
+    }
+
+    /// What was measured over a window.
+    pub(super) fn measured(&mut self, window: &Window, now: Now) {
+        self.admission.measured(window);
+        self.memory.measured(window, now);
+        self.company.measured(window, now);
+        self.aim(window.in_flight);
+    }
+
+    /// A command has ended, having had at most so much memory.
+    pub(super) fn ended(&mut self, peak: u64) {
+        self.memory.ended(peak);
+    }
+
+    /// A command was ended because there was no memory left, for the `nth` time.
+    pub(super) fn out_of_memory(&mut self, nth: u32, now: Now) {
+        self.company.too_much(nth, now);
+        self.aim(0);
+    }
+
+    /// There is a new segment, in which nothing has been said yet.
+    pub(super) fn renew(&mut self) {
+        self.told = (0, false);
+    }
+
+    /// How many more tasks could be started just now, if there are so many.
+    pub(super) fn startable(&self, view: &View) -> u32 {
+        // Whoever holds a token is about to start a command, or has just started one.
+        let started = view.in_flight.max(view.foreign) + view.running + view.granted;
+        self.target.saturating_sub(started)
+    }
+
+    /// Lets commands start, as many as may be in flight beyond those that are. Whether what nobody has
+    /// claimed yet shall be taken back.
+    pub(super) fn allow(
+        &mut self,
+        view: &View,
+        startable: u32,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        // Who ends a command with a token in its hand goes on to the next one without asking, as long as
+        // nobody else could take that one up instead.
+        let full = view.idle == 0 && view.owed == 0 && view.in_flight <= self.target;
+        self.prefetch = if full { PREFETCH } else { 0 };
+        // What is missing just now is mostly between two commands of the same worker.
+        let since = *self.short_since.get_or_insert(now);
+        let lasts = startable > FEW || now.saturating_sub(since) >= AGAIN;
+        if startable == 0 {
+            self.short_since = None;
+        }
+        let starts = if view.owed == 0 && lasts { view.ready.min(startable) } else { 0 };
+        let one_for_one = view.owed == 0 && view.in_flight <= self.target;
+        let (told_starts, told_one_for_one) = std::mem::replace(&mut self.told, (starts, one_for_one));
+        if told_one_for_one != one_for_one {
+            effects.push(Effect::AllowOneForOne(one_for_one));
+        }
+        let is_due = self.due.is_none_or(|due| now >= due);
+        if starts != told_starts || (starts > 0 && is_due) {
+            effects.push(Effect::AllowStarts(starts));
+            self.due = (starts > 0).then(|| now + AGAIN);
+        }
+        if startable > 0 && starts == 0 {
+            self.due = Some(now + AGAIN);
+        }
+        self.holds_back = view.owed > 0;
+        self.holds_back
+    }
+
+    fn aim(&mut self, in_flight: u32) {
+        let wanted = self.admission.target();
+        let fits = self.memory.at_most(in_flight).min(self.company.at_most());
+        self.target = wanted.min(fits).max(1);
+    }
+}

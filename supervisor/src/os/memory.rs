@@ -1,0 +1,176 @@
+//! Memory: what is left of it, whether everybody waits for it, whom the kernel has ended for want of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What this machine tells, and the control groups that limit this process.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    groups: Vec<Group>,
+}
+
+/// A control group with a limit on memory: the files that tell of it.
+#[derive(Debug)]
+struct Group {
+    folder: PathBuf,
+    names: [&'static str; 2],
+    /// Of what it uses, this can be had back: file pages nobody has looked at lately.
+    inactive: &'static str,
+}
+
+impl Memory {
+    pub(crate) fn open() -> Memory {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        Memory { groups: Group::find(&own, &mounts) }
+    }
+
+    /// Bytes that can still be had without taking them from somebody.
+    pub(crate) fn available(&self) -> Option<u64> {
+        let machine = fs::read_to_string("/proc/meminfo").ok()?;
+        let machine = field(&machine, "MemAvailable:").map(|kib| kib << 10);
+        machine.into_iter().chain(self.groups.iter().filter_map(Group::available)).min()
+    }
+
+    /// Whether control groups limit this process.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.groups.is_empty()
+    }
+}
+
+/// Microseconds since boot in which every process that could have run waited for memory; `None` where the
+/// kernel does not keep account of it.
+pub(crate) fn stalled() -> Option<u64> {
+    parse_stalled(&fs::read_to_string("/proc/pressure/memory").ok()?)
+}
+
+/// How many processes the kernel has ended since boot because there was no memory left, in whatever group.
+pub(crate) fn kills() -> Option<u64> {
+    field(&fs::read_to_string("/proc/vmstat").ok()?, "oom_kill")
+}
+
+impl Group {
+    /// Those with a limit that this process is in. `own` is `/proc/self/cgroup`, `mounts`
+    /// `/proc/self/mountinfo`.
+    fn find(own: &str, mounts: &str) -> Vec<Group> {
+        let old = path_in(own, |controllers| controllers.split(',').any(|one| one == "memory"))
+            .zip(mount_of(mounts, "cgroup", "memory"));
+        let names = ["memory.limit_in_bytes", "memory.usage_in_bytes"];
+        let old = old.map(|place| (place, names, "total_inactive_file"));
+        let new = path_in(own, str::is_empty).zip(mount_of(mounts, "cgroup2", ""));
+        let new = new.map(|place| (place, ["memory.max", "memory.current"], "inactive_file"));
+        let groups = old.into_iter().chain(new).flat_map(|((path, root), names, inactive)| {
+            let own = below(&root, path);
+            // What limits a group above limits this one.
+            let folders = own.ancestors().take_while(|folder| folder.starts_with(&root));
+            let folders: Vec<PathBuf> = folders.map(Path::to_owned).collect();
+            folders.into_iter().map(move |folder| Group { folder, names, inactive })
+        });
+        groups.filter(|group| group.available().is_some()).collect()
+    }
+
+    fn available(&self) -> Option<u64> {
+        // The old kind says "no limit" with a number that no machine has.
+        const NO_LIMIT: u64 = 1 << 60;
+        let [limit, used] = self.names.map(|name| {
+            fs::read_to_string(self.folder.join(name)).ok()?.trim().parse::<u64>().ok()
+        });
+        let limit = limit.filter(|limit| *limit < NO_LIMIT)?;
+        let stat = fs::read_to_string(self.folder.join("memory.stat")).ok()?;
+        let inactive = field(&stat, self.inactive).unwrap_or(0);
+        Some(limit.saturating_sub(used?.saturating_sub(inactive)))
+    }
+}
+
+/// The line `ID:CONTROLLERS:PATH` with these controllers.
+fn path_in(own: &str, is_it: impl Fn(&str) -> bool) -> Option<&str> {
+    own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let controllers = parts.next()?;
+        parts.next().filter(|_| is_it(controllers))
+    })
+}
+
+/// Where a control group file system with this option is mounted.
+fn mount_of(mounts: &str, kind: &str, option: &str) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let (front, back) = line.split_once(" - ")?;
+        let mut back = back.split(' ');
+        let is_it = back.next() == Some(kind)
+            && back.nth(1)?.split(',').any(|one| option.is_empty() || one == option);
+        front.split(' ').nth(4).filter(|_| is_it).map(PathBuf::from)
+    })
+}
+
+/// The group itself, or, in a container that sees only its own part of the tree, the root of that.
+fn below(root: &Path, path: &str) -> PathBuf {
+    let folder = root.join(path.trim_start_matches('/'));
+    if folder.is_dir() { folder } else { root.to_owned() }
+}
+
+/// `NAME NUMBER` or `NAME: NUMBER kB` in a line of its own.
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        words.next().filter(|word| *word == name)?;
+        words.next()?.parse().ok()
+    })
+}
+
+/// `full avg10=0.00 avg60=0.00 avg300=0.00 total=MICROSECONDS`
+fn parse_stalled(text: &str) -> Option<u64> {
+    let full = text.lines().find(|line| line.starts_with("full "))?;
+    full.rsplit_once("total=")?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_writes_is_understood() {
+        assert_eq!(field("MemFree:  7 kB\nMemAvailable:   24000 kB\n", "MemAvailable:"), Some(24000));
+        assert_eq!(field("oom_kill_other 3\noom_kill 2\n", "oom_kill"), Some(2));
+        let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n\
+                    full avg10=1.50 avg60=0.00 avg300=0.00 total=12345\n";
+        assert_eq!(parse_stalled(text), Some(12345));
+        assert_eq!(parse_stalled(""), None);
+    }
+
+    #[test]
+    fn this_machine_tells() {
+        assert!(Memory::open().available().is_some_and(|bytes| bytes > 1 << 20));
+    }
+
+    #[test]
+    fn groups_of_both_kinds_are_found() {
+        let mounts = "25 1 0:2 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                      26 1 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let mount = |kind, option| mount_of(mounts, kind, option);
+        assert_eq!(mount("cgroup", "memory"), Some("/sys/fs/cgroup/memory".into()));
+        assert_eq!(mount("cgroup2", ""), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(mount("cgroup", "cpu"), None);
+        let own = "4:cpu,cpuacct:/a\n3:memory:/b:c\n0::/d\n";
+        assert_eq!(path_in(own, |names| names == "memory"), Some("/b:c"));
+        assert_eq!(path_in(own, str::is_empty), Some("/d"));
+    }
+
+    /// A folder that looks like a group stands for one: its limit counts, and what it can give back.
+    #[test]
+    fn a_limit_is_what_it_leaves() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = [
+            ("memory.max", "1000\n"),
+            ("memory.current", "700\n"),
+            ("memory.stat", "anon 500\ninactive_file 150\n"),
+        ];
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).expect("written");
+        }
+        let names = ["memory.max", "memory.current"];
+        let group = Group { folder: folder.path().into(), names, inactive: "inactive_file" };
+        assert_eq!(group.available(), Some(450));
+        fs::write(folder.path().join("memory.max"), "max\n").expect("written");
+        assert_eq!(group.available(), None, "no limit");
+    }
+}
