@@ -183,7 +183,9 @@ impl Run {
             ),
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
             lender: Lender::new(plan.procs, LENDABLE),
-            meter: plan.admits.then(|| Meter::new(plan.procs, plan.max_workers, plan.memory.is_some())),
+            meter: plan
+                .admits
+                .then(|| Meter::new(plan.procs, plan.max_workers, plan.memory.is_some())),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style, private()?).map_err(line("standard output"))?,

@@ -155,9 +155,10 @@ fn parse_size(text: &str) -> Option<u64> {
         (at, unit) if unit.is_ascii_alphabetic() => (&text[..at], Some(unit)),
         _ => (text, None),
     };
-    let power = |base: f64| unit.and_then(|unit| "kmgt".find(unit.to_ascii_lowercase())).map(
-        |at| base.powi(at as i32 + 1),
-    );
+    let power = |base: f64| {
+        unit.and_then(|unit| "kmgt".find(unit.to_ascii_lowercase()))
+            .map(|at| base.powi(at as i32 + 1))
+    };
     let factor = match unit {
         None => 1.0,
         Some(unit) if unit.is_ascii_uppercase() => power(1024.0)?,

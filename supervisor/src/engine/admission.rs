@@ -18,7 +18,7 @@ mod tests;
 use std::time::Duration;
 
 use climb::{Climb, Level, Move};
-use knee::Knee;
+use knee::{Advice, Knee};
 
 /// The use of the CPUs that is aimed at. More of it costs many more commands in flight.
 const GOAL: f64 = 0.985;
@@ -32,6 +32,8 @@ const SHRINK: f64 = 0.006;
 /// The same when this share of the commands could run: hardly any of them waits any more.
 const SHRINK_FAST: f64 = 0.1;
 const CROWDED: f64 = 0.8;
+/// At most so much when it is not they that fill the CPUs.
+const SHRINK_TAKEN: f64 = 0.02;
 /// What it loses more for each time so many commands per token that could run beyond the first.
 const SHRINK_SURPLUS: f64 = 0.02;
 const SEVERAL: f64 = 4.0;
@@ -194,6 +196,12 @@ impl Admission {
             let surplus = (could_run / self.procs / SEVERAL - 1.0).max(0.0);
             let shrink = if crowded { SHRINK_FAST } else { SHRINK };
             let shrink = (shrink + SHRINK_SURPLUS * surplus).min(SHRINK_FAST);
+            // That somebody else has the CPUs is known late, and no longer true late.
+            let shrink = match used >= GOAL {
+                true => shrink,
+                false if never_waits => shrink.min(SHRINK_TAKEN),
+                false => SHRINK,
+            };
             let next = self.target.min(in_flight.max(self.procs)) * (1.0 - shrink);
             // It shows only as commands end: no good running ahead of them.
             next.max(in_flight * (1.0 - LEAD)).min(self.target)
@@ -205,12 +213,16 @@ impl Admission {
         if smoothed < NEAR {
             self.knee.forget();
         }
-        let useful = if smoothed >= NEAR && window.had_more {
-            self.knee.at_most(self.target, self.procs, window)
+        let advice = if smoothed >= NEAR && window.had_more {
+            self.knee.advise(self.target, self.procs, window)
         } else {
-            None
+            Advice::None
         };
-        let next = useful.map_or(next, |useful| next.min(useful));
+        let next = match advice {
+            Advice::None => next,
+            Advice::AtMost(enough) => next.min(enough),
+            Advice::Back(target) => target,
+        };
         self.target = next.clamp(self.procs, self.cap);
     }
 

@@ -100,7 +100,9 @@ impl Memory {
 
     fn expected(&self) -> Option<u64> {
         let largest = self.peaks.iter().max().copied();
-        largest.or_else(|| self.residents.iter().max().map(|most| most * MAY_GROW)).filter(|n| *n > 0)
+        largest
+            .or_else(|| self.residents.iter().max().map(|most| most * MAY_GROW))
+            .filter(|n| *n > 0)
     }
 
     /// How many may be in flight while none has ended.

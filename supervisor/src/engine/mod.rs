@@ -354,13 +354,7 @@ impl Engine {
         }
     }
 
-    fn on_cannot_publish(
-        &mut self,
-        slot: u16,
-        why: String,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn on_cannot_publish(&mut self, slot: u16, why: String, now: Now, effects: &mut Vec<Effect>) {
         if let Some(record) = self.ledger.remove(slot) {
             self.on_failure(record, slot, Ruling::Failed(Cause::Trouble(why)), None, now, effects);
         }
@@ -585,7 +579,8 @@ impl Engine {
         }
         // Tokens for which there will be no other task are offered to those that are left.
         let left = (self.ledger.pending() + self.ledger.in_slots()).max(1);
-        let threads = if self.inputs_ended { (self.procs as usize / left).max(1) } else { 1 } as u32;
+        let threads =
+            if self.inputs_ended { (self.procs as usize / left).max(1) } else { 1 } as u32;
         // With `-k` what waits to be written may wait for a task that must run again.
         let limit = self.starts.as_ref().map_or(usize::MAX, Starts::publishable);
         while self.ledger.in_slots() < limit

@@ -128,7 +128,8 @@ impl Starts {
         }
         let starts = if view.owed == 0 && lasts { view.ready.min(startable) } else { 0 };
         let one_for_one = view.owed == 0 && view.in_flight <= self.target;
-        let (told_starts, told_one_for_one) = std::mem::replace(&mut self.told, (starts, one_for_one));
+        let (told_starts, told_one_for_one) =
+            std::mem::replace(&mut self.told, (starts, one_for_one));
         if told_one_for_one != one_for_one {
             effects.push(Effect::AllowOneForOne(one_for_one));
         }

@@ -78,7 +78,12 @@ fn a_run_from_beginning_to_end() {
     assert_eq!(driver.outcome(0, Verdict::Exited(0)), ["Deliver 1 from 0"]);
     let last = driver.outcome(1, Verdict::Exited(7));
     assert_eq!(last, ["Deliver 3 from 1", "Dismiss(0)", "Dismiss(1)"]);
-    let end = |worker| Event::WorkerEnded { worker, end: WorkerEnd::Exited(0), claimed: vec![], starved: false };
+    let end = |worker| Event::WorkerEnded {
+        worker,
+        end: WorkerEnd::Exited(0),
+        claimed: vec![],
+        starved: false,
+    };
     assert_eq!(driver.step(end(0)), [""; 0]);
     assert_eq!(driver.step(end(1)), ["Finish"]);
     assert_eq!(driver.engine.exit_status(), 1);
@@ -98,7 +103,12 @@ fn a_task_whose_worker_was_killed_runs_again() {
     let mut driver = Driver::with_inputs(1);
     driver.step(Event::Looked(view(1, 1)));
     driver.step(Event::WorkerSettled(0));
-    let killed = Event::WorkerEnded { worker: 0, end: WorkerEnd::Signaled(9), claimed: vec![0], starved: false };
+    let killed = Event::WorkerEnded {
+        worker: 0,
+        end: WorkerEnd::Signaled(9),
+        claimed: vec![0],
+        starved: false,
+    };
     let effects = driver.step(killed);
     assert_eq!(effects, ["Discard { slot: 0 }", "Publish { slot: 1 }"]);
     assert_eq!(driver.engine.task(1).map(|task| (task.seq, task.attempt)), Some((1, 2)));

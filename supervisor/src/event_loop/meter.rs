@@ -2,6 +2,7 @@
 
 mod charges;
 mod family;
+mod machine;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use msup_protocol::packed::WorkerId;
 use msup_protocol::segment::Segment;
 
 use crate::engine::{Ended, Window};
-use crate::os::{cpu_time, memory};
+use crate::os::cpu_time;
 use family::Families;
+use machine::Machine;
 
 /// A window: long enough for the kernel's ticks to be seen, short enough to follow. The first ones are
 /// what the ramp costs.
@@ -29,12 +31,15 @@ const BUDGET: u32 = 100;
 const ASKED: usize = 8;
 const ASKED_OF_MEMORY: usize = 64;
 
-/// How often the machine is asked how much memory is left.
-const ASK_MACHINE_EVERY: Duration = Duration::from_millis(200);
-
 /// The weight of the last window in a command's own use, and of the last cycle in the mean.
 const NEWEST: f64 = 0.3;
 const NEWEST_CYCLE: f64 = 0.05;
+
+/// When this part of what commands used is seen only after their end, the machine's CPUs are looked at instead:
+/// what they started comes and goes too fast to be looked at itself.
+const HIDDEN: f64 = 0.3;
+/// The mean over so many is taken; until there are any, what starts others is presumed to do so.
+const KNOWN: u32 = 20;
 
 /// A command that went to sleep only once, when it was started, did nothing but compute, however long others
 /// had the CPU.
@@ -50,7 +55,8 @@ struct Gauge {
     cpus: f64,
     /// In how many windows it was looked at.
     windows: u32,
-    /// When its clock was last seen to have moved.
+    /// When its clock was last looked at, and last seen to have moved.
+    looked: Instant,
     moved: Instant,
     /// Bytes of memory it had when last asked, 0 before.
     resident: u64,
@@ -71,6 +77,9 @@ pub(super) struct Meter {
     ended_runnable: f64,
     ended_wall: f64,
     ended: Ended,
+    /// The part of what commands use that is not seen while they run.
+    hidden: f64,
+    known: u32,
     own: Duration,
     cycle: f64,
     next_asked: usize,
@@ -100,6 +109,8 @@ impl Meter {
             ended_runnable: 0.0,
             ended_wall: 0.0,
             ended: Ended::default(),
+            hidden: 0.0,
+            known: 0,
             own: cpu_time::own(),
             cycle: WINDOW.as_secs_f64(),
             next_asked: 0,
@@ -122,11 +133,20 @@ impl Meter {
         let pid = usage.pid.cast_signed();
         let running =
             self.gauges.iter_mut().find(|gauge| matches!(gauge, Some(gauge) if gauge.pid == pid));
+        let cpu = Duration::from_nanos(usage.cpu_ns);
         let counted = match running {
-            Some(gauge) => gauge.take().map(|gauge| gauge.counted),
+            Some(gauge) => gauge.take().map(|gauge| {
+                let wall = Duration::from_nanos(usage.wall_ns).as_secs_f64();
+                // What it used since the last look cannot have been seen.
+                let since = (gauge.looked.elapsed().as_secs_f64() / wall.max(1e-9)).min(1.0);
+                let hidden =
+                    1.0 - since - gauge.counted.as_secs_f64() / cpu.as_secs_f64().max(1e-9);
+                self.known = (self.known + 1).min(KNOWN);
+                self.hidden += (hidden.clamp(-1.0, 1.0) - self.hidden) / f64::from(self.known);
+                gauge.counted
+            }),
             None => self.past.remove(&pid),
         };
-        let cpu = Duration::from_nanos(usage.cpu_ns);
         self.ended_used += cpu.saturating_sub(counted.unwrap_or_default());
         self.ended_used += Duration::from_nanos(usage.worker_ns);
         let wall = Duration::from_nanos(usage.wall_ns).as_secs_f64();
@@ -182,13 +202,19 @@ impl Meter {
         }
         let waiting = self.ask(&commands, span);
         let commands_used = used + self.ended_used;
-        self.cpus = commands_used.as_secs_f64() / span.as_secs_f64();
-        self.debt += (self.cpus - self.procs).max(0.0) * span.as_secs_f64();
         let own = cpu_time::own();
         let (runnable, queued) = waiting;
+        let mut used = commands_used + own.saturating_sub(self.own);
+        let hides =
+            if self.known < KNOWN / 2 { self.families.any() } else { self.hidden >= HIDDEN };
+        if hides && let Some(busy) = self.machine.busy(now) {
+            used = busy;
+        }
+        self.cpus = used.min(commands_used).as_secs_f64() / span.as_secs_f64();
+        self.debt += (self.cpus - self.procs).max(0.0) * span.as_secs_f64();
         let window = Window {
             span,
-            used: commands_used + own.saturating_sub(self.own),
+            used,
             in_flight: shared.tasks.load().1,
             runnable,
             queued,
@@ -229,7 +255,15 @@ impl Meter {
                 return Duration::ZERO;
             }
             let counted = Duration::ZERO;
-            *gauge = Some(Gauge { pid: command, counted, cpus: 1.0, windows: 0, moved: now, resident: 0 });
+            *gauge = Some(Gauge {
+                pid: command,
+                counted,
+                cpus: 1.0,
+                windows: 0,
+                looked: now,
+                moved: now,
+                resident: 0,
+            });
         }
         let Some(gauge) = gauge else { return Duration::ZERO };
         let Some(own) = cpu_time::of(command) else { return Duration::ZERO };
@@ -237,6 +271,7 @@ impl Meter {
         let used = total.saturating_sub(gauge.counted);
         gauge.counted = gauge.counted.max(total);
         gauge.windows += 1;
+        gauge.looked = now;
         gauge.cpus += NEWEST * (used.as_secs_f64() / span.as_secs_f64().max(1e-9) - gauge.cpus);
         if !used.is_zero() {
             let cycle = (now - gauge.moved).as_secs_f64();
@@ -290,37 +325,6 @@ impl Meter {
             Some(gauge.resident).filter(|bytes| *bytes > 0 && gauge.pid == *command)
         });
         gauges.collect()
-    }
-}
-
-/// How the machine is off for memory.
-#[derive(Debug)]
-struct Machine {
-    memory: memory::Memory,
-    due: Instant,
-    stalled: Option<u64>,
-}
-
-impl Machine {
-    fn new(now: Instant) -> Machine {
-        Machine { memory: memory::Memory::open(), due: now, stalled: memory::stalled() }
-    }
-
-    /// Bytes left; `None`: not asked this time.
-    fn available(&mut self, now: Instant) -> Option<u64> {
-        if now < self.due {
-            return None;
-        }
-        self.due = now + ASK_MACHINE_EVERY;
-        self.memory.available()
-    }
-
-    /// The share of the time since the last look in which everybody waited for memory.
-    fn stalled(&mut self, span: Duration) -> f64 {
-        let now = memory::stalled();
-        let before = std::mem::replace(&mut self.stalled, now);
-        let Some((before, now)) = before.zip(now) else { return 0.0 };
-        Duration::from_micros(now.saturating_sub(before)).as_secs_f64() / span.as_secs_f64().max(1e-9)
     }
 }
 

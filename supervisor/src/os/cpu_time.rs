@@ -1,5 +1,6 @@
 //! CPU time of whole processes, this one and others.
 
+use std::fs;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -22,6 +23,32 @@ pub(crate) fn own_thread() -> Duration {
     read(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default()
 }
 
+/// Time since boot that the CPUs this process may use had nothing to do, theirs together; `None` where
+/// that cannot be seen.
+pub(crate) fn idle() -> Option<Duration> {
+    let allowed = rustix::thread::sched_getaffinity(None).ok()?;
+    parse_idle(&fs::read_to_string("/proc/stat").ok()?, |cpu| allowed.is_set(cpu))
+}
+
+/// How many CPUs this process may use.
+pub(crate) fn cpus() -> u32 {
+    rustix::thread::sched_getaffinity(None).map_or(1, |allowed| allowed.count())
+}
+
+/// `cpuN USER NICE SYSTEM IDLE IOWAIT ...`, in hundredths of a second.
+fn parse_idle(stat: &str, counts: impl Fn(usize) -> bool) -> Option<Duration> {
+    let mut ticks = None;
+    for line in stat.lines().take_while(|line| line.starts_with("cpu")) {
+        let mut words = line.split(' ').filter(|word| !word.is_empty());
+        let number = words.next()?.strip_prefix("cpu")?.parse().ok();
+        if number.is_some_and(&counts) {
+            let mut waited = words.skip(3).map(|word| word.parse::<u64>().ok());
+            *ticks.get_or_insert(0) += waited.next()?? + waited.next()??;
+        }
+    }
+    ticks.map(|ticks| Duration::from_millis(ticks * 10))
+}
+
 fn read(clock: ClockId) -> Option<Duration> {
     Some(Duration::from(clock_gettime(clock).ok()?))
 }
@@ -29,6 +56,18 @@ fn read(clock: ClockId) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cpus_that_count_are_counted() {
+        let stat = "cpu  9 9 9 99 9 0 0 0 0 0\n\
+                    cpu0 10 0 5 100 7 0 1 0 0 0\n\
+                    cpu1 10 0 5 200 3 0 1 0 0 0\n\
+                    intr 5 5 5\n";
+        assert_eq!(parse_idle(stat, |_| true), Some(Duration::from_millis(3100)));
+        assert_eq!(parse_idle(stat, |cpu| cpu == 0), Some(Duration::from_millis(1070)));
+        assert_eq!(parse_idle("intr 5\n", |_| true), None);
+        assert!(idle().is_some() && cpus() >= 1);
+    }
 
     #[test]
     fn computing_shows_on_both_clocks() {

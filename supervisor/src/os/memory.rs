@@ -129,7 +129,10 @@ mod tests {
 
     #[test]
     fn what_the_kernel_writes_is_understood() {
-        assert_eq!(field("MemFree:  7 kB\nMemAvailable:   24000 kB\n", "MemAvailable:"), Some(24000));
+        assert_eq!(
+            field("MemFree:  7 kB\nMemAvailable:   24000 kB\n", "MemAvailable:"),
+            Some(24000)
+        );
         assert_eq!(field("oom_kill_other 3\noom_kill 2\n", "oom_kill"), Some(2));
         let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n\
                     full avg10=1.50 avg60=0.00 avg300=0.00 total=12345\n";

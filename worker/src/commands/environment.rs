@@ -91,7 +91,12 @@ mod tests {
     fn the_slot_number_goes_where_it_is_marked() {
         let environment = Environment::of_this_process(11);
         let argv = [&b"echo"[..], b"", b"a--b"].map(|word| ByteBuf::from(word.to_vec())).to_vec();
-        let command = Command { argv, env: vec![], slot_marks: vec![(1, 0), (2, 1), (2, 2)], ..Command::default() };
+        let command = Command {
+            argv,
+            env: vec![],
+            slot_marks: vec![(1, 0), (2, 1), (2, 2)],
+            ..Command::default()
+        };
         let argv = environment.arguments(command).expect("no NUL");
         assert_eq!(argv, [c"echo", c"12", c"a12-12-b"].map(CString::from));
     }
@@ -101,7 +106,9 @@ mod tests {
         let environment = Environment::of_this_process(0);
         let extra = [(ByteBuf::from(*b"MSUP_V"), ByteBuf::from(vec![0xff]))];
         let all = environment.for_task(7, 2, 3, &extra).expect("no NUL");
-        for entry in [c"MSUP_SEQ=7", c"PARALLEL_SEQ=7", c"MSUP_SLOT=1", c"MSUP_ATTEMPT=2", c"MSUP_THREADS=3"] {
+        for entry in
+            [c"MSUP_SEQ=7", c"PARALLEL_SEQ=7", c"MSUP_SLOT=1", c"MSUP_ATTEMPT=2", c"MSUP_THREADS=3"]
+        {
             assert!(all.iter().any(|found| found.as_c_str() == entry), "{entry:?}");
         }
         assert_eq!(all.last().map(|entry| entry.as_bytes()), Some(&b"MSUP_V=\xff"[..]));

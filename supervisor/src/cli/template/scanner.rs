@@ -199,8 +199,10 @@ impl Scanner<'_> {
                     self.copy(1);
                 }
                 let next = replacement_at(&self.source[self.at..]);
-                if matches!(next, Some((Replacement::Seq | Replacement::Slot | Replacement::Threads, _)))
-                    && self.quoting() != Quoting::Number
+                if matches!(
+                    next,
+                    Some((Replacement::Seq | Replacement::Slot | Replacement::Threads, _))
+                ) && self.quoting() != Quoting::Number
                 {
                     // Otherwise the digits become part of the name.
                     self.text(b"\"\"");

@@ -28,6 +28,9 @@ const DECIDED_AFTER: u32 = 12;
 const COUNTED: u32 = 16;
 /// Numbers vary: so many standard errors from what the use says they contradict it.
 const CONTRADICTS: f64 = 1.5;
+/// So many generations of commands are watched where they are short.
+const GENERATIONS: f64 = 2.0;
+const GENERATION_AT_MOST: f64 = 0.25;
 /// With less CPU time than this nothing can be said.
 const EVIDENCE: Duration = Duration::from_millis(10);
 
@@ -85,6 +88,11 @@ impl Stay {
         self.commands += level.ended.commands;
     }
 
+    /// Whether it has lasted for some of these, or for as long as anything is waited for.
+    fn has_seen(&self, generation: f64) -> bool {
+        self.windows >= DECIDED_AFTER || self.span.as_secs_f64() >= GENERATIONS * generation
+    }
+
     /// Commands per second, if enough have ended.
     fn rate(&self) -> Option<f64> {
         (self.commands >= COUNTED).then(|| f64::from(self.commands) / self.span.as_secs_f64())
@@ -120,14 +128,15 @@ pub(super) struct Climb {
     /// Commands that ended since this began, and how long they took together, in seconds.
     ended: f64,
     walls: f64,
-    /// So many windows still belong to a change of target: what has just been started computes first.
-    settling: u32,
+    /// So many windows still belong to a change of target, and so many seconds: what has just been started
+    /// computes first, and those that end have been started before.
+    settling: (u32, f64),
 }
 
 impl Climb {
     pub(super) fn new(procs: f64, cap: f64) -> Climb {
         let (phase, pause) = (Phase::Blind, REST[0]);
-        Climb { procs, cap, phase, pause, ended: 0.0, walls: 0.0, settling: 0 }
+        Climb { procs, cap, phase, pause, ended: 0.0, walls: 0.0, settling: (0, 0.0) }
     }
 
     /// The use is near the goal: nothing to find out.
@@ -146,10 +155,12 @@ impl Climb {
         if !is_there {
             return Move::Stay;
         }
-        if self.settling > 0 {
-            self.settling -= 1;
+        let span = level.span.as_secs_f64();
+        if self.settling.0 > 0 || self.settling.1 > 0.0 {
+            self.settling = (self.settling.0.saturating_sub(1), self.settling.1 - span);
             return Move::Stay;
         }
+        let generation = self.generation();
         match self.phase {
             Phase::Blind => {
                 let disk = queued >= MANY_QUEUED;
@@ -159,16 +170,19 @@ impl Climb {
                 if level.target < limit && !can_ask {
                     return Move::Grow;
                 }
-                self.settling = SETTLING;
+                self.settling = (SETTLING, self.generation());
                 self.phase = Phase::Base(Stay::new(level.target));
                 Move::Stay
             }
             Phase::Base(mut base) => {
                 base.add(level);
-                let can_count = base.commands == 0
-                    || base.commands >= COUNTED
-                    || base.windows >= DECIDED_AFTER;
-                if base.windows < GAIN_AFTER || base.span < level.cycle || !can_count {
+                let can_count =
+                    base.commands == 0 || base.commands >= COUNTED || base.windows >= DECIDED_AFTER;
+                if base.windows < GAIN_AFTER
+                    || base.span < level.cycle
+                    || !base.has_seen(generation)
+                    || !can_count
+                {
                     self.phase = Phase::Base(base);
                     return Move::Stay;
                 }
@@ -176,7 +190,7 @@ impl Climb {
             }
             Phase::Up { base, mut here } => {
                 here.add(level);
-                match gained(&base, &here, level.cycle, queued) {
+                match gained(&base, &here, level.cycle, generation, queued) {
                     None => {
                         self.phase = Phase::Up { base, here };
                         Move::Stay
@@ -191,8 +205,11 @@ impl Climb {
             Phase::Down { mut here, base } => {
                 here.add(level);
                 // The other way round: what twice as many would have gained.
-                match gained(&here, &base, level.cycle, queued) {
-                    _ if here.windows < NO_GAIN_AFTER || here.span < level.cycle => {
+                match gained(&here, &base, level.cycle, generation, queued) {
+                    _ if here.windows < NO_GAIN_AFTER
+                        || here.span < level.cycle
+                        || !here.has_seen(generation) =>
+                    {
                         self.phase = Phase::Down { here, base };
                         Move::Stay
                     }
@@ -204,19 +221,25 @@ impl Climb {
         }
     }
 
+    /// Seconds from start to end of those that have ended lately; 0 where that is too long to wait for.
+    fn generation(&self) -> f64 {
+        let mean = if self.ended > 0.0 { self.walls / self.ended } else { 0.0 };
+        if mean <= GENERATION_AT_MOST { mean } else { 0.0 }
+    }
+
     fn look_again(&mut self, base: Stay) -> Move {
         if base.target < self.cap { self.up(base) } else { self.down(base) }
     }
 
     fn up(&mut self, base: Stay) -> Move {
-        self.settling = SETTLING;
+        self.settling = (SETTLING, self.generation());
         let twice = (base.target * 2.0).min(self.cap);
         self.phase = Phase::Up { base, here: Stay::new(twice) };
         Move::To(twice)
     }
 
     fn down(&mut self, base: Stay) -> Move {
-        self.settling = SETTLING;
+        self.settling = (SETTLING, self.generation());
         let half = (base.target / 2.0).max(self.procs);
         if half >= base.target {
             return self.keep(base);
@@ -250,8 +273,8 @@ impl Climb {
 /// Whether going from `few` to `many` was of use; `None` as long as nobody can tell.
 ///
 /// Commands that were started together compute together: less than one of their cycles says nothing.
-fn gained(few: &Stay, many: &Stay, cycle: Duration, queued: f64) -> Option<bool> {
-    if many.span < cycle {
+fn gained(few: &Stay, many: &Stay, cycle: Duration, generation: f64, queued: f64) -> Option<bool> {
+    if many.span < cycle || !many.has_seen(generation) {
         return None;
     }
     let (before, after) = (few.cpus(), many.cpus());

@@ -11,22 +11,32 @@ use super::Window;
 /// In flight within this of each other is one level.
 const LEVEL: f64 = 0.2;
 /// A step down.
-const STEP: f64 = 0.7;
+const STEP: f64 = 0.6;
 
-/// So many commands tell what one costs; and after so many windows it is told by those there are.
+/// So many commands tell what one costs, over so many windows; and after so many it is told by those there are.
 const COMMANDS: u32 = 32;
-const WINDOWS: u32 = 50;
+const WINDOWS: [u32; 2] = [12, 50];
 /// What the use varies by from window to window.
 const USE_VARIES: f64 = 0.08;
 
-/// So many standard errors less gives rise to a trial with fewer; so many more, and at least this part, make it
-/// succeed.
+/// So many standard errors less gives rise to a trial with fewer.
 const DOUBT: f64 = 2.0;
+/// Fewer that keep the CPUs as busy, but for this part, need not do more to be preferred. Where they do not,
+/// they must do more by so many standard errors.
+const AS_BUSY: f64 = 0.005;
 const SURE: f64 = 1.0;
-const WORTH_IT: f64 = 0.005;
+/// CPUs that become idle by this part, for so many windows, end a trial early.
+const IDLER: f64 = 0.05;
+const IDLER_FOR: u32 = 4;
+
+/// Fewer are tried without a doubt only where so many wait in a queue they share, or the use stays below this: where
+/// each waits for itself, more never hurt, and trying costs more than it finds.
+const QUEUED: f64 = 0.1;
+const OUT_OF_REACH: f64 = 0.955;
+const NEWEST: f64 = 0.1;
 
 /// How long what was found is kept: at first, and at most.
-const REST: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(60)];
+const REST: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(60)];
 
 /// Windows with about the same number in flight.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,7 +77,12 @@ impl Stay {
     }
 
     fn is_telling(&self) -> bool {
-        self.commands >= COMMANDS
+        self.commands >= COMMANDS && self.windows >= WINDOWS[0]
+    }
+
+    /// CPUs in use.
+    fn cpus(&self) -> f64 {
+        self.used / self.span.max(1e-9)
     }
 
     /// Logarithm of the commands per second, and its variance.
@@ -76,7 +91,7 @@ impl Stay {
         let price = self.mean.max(1e-9);
         let spread = self.squares / (n - 1.0) / (price * price) / n;
         let variance = spread + USE_VARIES * USE_VARIES / f64::from(self.windows.max(1));
-        ((self.used / self.span.max(1e-9) / price).max(1e-9).ln(), variance)
+        ((self.cpus() / price).max(1e-9).ln(), variance)
     }
 
     /// By how much more is done here than there, and that in standard errors.
@@ -92,9 +107,19 @@ enum Phase {
     /// Following the use.
     Free { here: Stay, below: Option<Stay> },
     /// Fewer, to see whether that is better than `from`.
-    Fewer { here: Stay, from: Stay, best: Option<f64> },
-    /// At most so many until it is time to look again; or any number, no fewer being better.
-    Rest { at_most: Option<f64>, left: Duration },
+    Fewer { here: Stay, from: Stay, best: Option<Stay> },
+    /// At most as many as there, until it is time to look again; or any number, no fewer being better.
+    Rest { best: Option<Stay>, left: Duration },
+}
+
+/// What to do with the target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Advice {
+    /// Whatever the use says.
+    None,
+    AtMost(f64),
+    /// As many as before the trial.
+    Back(f64),
 }
 
 /// Where the search stands.
@@ -102,17 +127,23 @@ enum Phase {
 pub(super) struct Knee {
     phase: Phase,
     pause: Duration,
+    queued: f64,
 }
 
 impl Default for Knee {
     fn default() -> Knee {
-        Knee { phase: Phase::Free { here: Stay::default(), below: None }, pause: REST[0] }
+        Knee {
+            phase: Phase::Free { here: Stay::default(), below: None },
+            pause: REST[0],
+            queued: 0.0,
+        }
     }
 }
 
 impl Knee {
-    /// Takes in one more window with that target. How many may be in flight whatever the use says.
-    pub(super) fn at_most(&mut self, target: f64, procs: f64, window: &Window) -> Option<f64> {
+    /// Takes in one more window with that target. What to do about it.
+    pub(super) fn advise(&mut self, target: f64, procs: f64, window: &Window) -> Advice {
+        self.queued += NEWEST * (window.queued - self.queued);
         match &mut self.phase {
             Phase::Free { here, below } => {
                 let in_flight = f64::from(window.in_flight);
@@ -123,41 +154,57 @@ impl Knee {
                     *here = Stay::new(in_flight, window);
                 }
                 here.add(window);
-                let (here, below) = (*here, (*below)?);
-                let doubtful = below.level < here.level
-                    && here.is_telling()
-                    && here.gain_over(&below).1 < -DOUBT;
-                if !doubtful {
-                    return None;
+                let (here, below) = (*here, *below);
+                let less =
+                    |below: &Stay| below.level < here.level && here.gain_over(below).1 < -DOUBT;
+                if !here.is_telling() || here.level <= procs {
+                    return Advice::None;
                 }
-                self.fewer(below.level, here, None, window)
+                if let Some(below) = below.filter(less) {
+                    return self.fewer(below.level, here, None, window);
+                }
+                let may_hurt = self.queued >= QUEUED || here.cpus() < OUT_OF_REACH * procs;
+                let is_time = may_hurt && here.span >= self.pause.as_secs_f64() / 2.0;
+                if is_time {
+                    self.fewer(here.level * STEP, here, None, window)
+                } else {
+                    Advice::None
+                }
             }
             Phase::Fewer { here, from, best } => {
                 // As many as the target says must be there for it to count.
-                if f64::from(window.in_flight) <= (here.level * (1.0 + LEVEL)).max(here.level + 1.0) {
+                if f64::from(window.in_flight) <= (here.level * (1.0 + LEVEL)).max(here.level + 1.0)
+                {
                     here.add(window);
                 }
                 let (here, from, best) = (*here, *from, *best);
-                if !here.is_telling() && here.windows < WINDOWS {
-                    return Some(here.level);
+                let is_idler = here.windows >= IDLER_FOR
+                    && best.is_none()
+                    && here.cpus() < from.cpus() * (1.0 - IDLER);
+                if !is_idler && !here.is_telling() && here.windows < WINDOWS[1] {
+                    return Advice::AtMost(here.level);
                 }
                 let (gain, errors) = here.gain_over(&from);
-                if gain >= WORTH_IT && errors >= SURE {
-                    let next = here.level * STEP;
-                    if next <= procs {
-                        return self.rest(Some(here.level));
-                    }
-                    return self.fewer(next, here, Some(here.level), window);
+                let as_busy = here.cpus() >= from.cpus() * (1.0 - AS_BUSY);
+                let is_better = if as_busy { gain >= 0.0 } else { errors >= SURE };
+                if is_idler || !is_better {
+                    self.rest(best);
+                    return Advice::Back(from.level);
                 }
-                self.rest(best)
+                let next = here.level * STEP;
+                if next < procs {
+                    self.rest(Some(here));
+                    return Advice::AtMost(here.level);
+                }
+                self.fewer(next, here, Some(here), window)
             }
-            Phase::Rest { at_most, left } => {
-                let at_most = *at_most;
+            Phase::Rest { best, left } => {
+                let best = *best;
                 *left = left.saturating_sub(window.span);
                 if left.is_zero() {
-                    self.phase = Phase::Free { here: Stay::new(target, window), below: None };
+                    self.phase = Phase::Free { here: Stay::new(target, window), below: best };
                 }
-                at_most
+                best.map_or(Advice::None, |best| Advice::AtMost(best.level))
             }
         }
     }
@@ -167,14 +214,14 @@ impl Knee {
         *self = Knee::default();
     }
 
-    fn fewer(&mut self, level: f64, from: Stay, best: Option<f64>, window: &Window) -> Option<f64> {
+    fn fewer(&mut self, level: f64, from: Stay, best: Option<Stay>, window: &Window) -> Advice {
+        let level = level.max(1.0);
         self.phase = Phase::Fewer { here: Stay::new(level, window), from, best };
-        Some(level)
+        Advice::AtMost(level)
     }
 
-    fn rest(&mut self, at_most: Option<f64>) -> Option<f64> {
-        self.phase = Phase::Rest { at_most, left: self.pause };
+    fn rest(&mut self, best: Option<Stay>) {
+        self.phase = Phase::Rest { best, left: self.pause };
         self.pause = (self.pause * 2).min(REST[1]);
-        at_most
     }
 }

@@ -94,6 +94,11 @@ impl Families {
         living + family.gone.max(TICK * u32::try_from(reaped).unwrap_or(u32::MAX))
     }
 
+    /// Whether any command has started others.
+    pub(super) fn any(&self) -> bool {
+        !self.families.is_empty()
+    }
+
     /// The processes below a worker's command, as last seen.
     pub(super) fn members(&self, worker: WorkerId) -> impl Iterator<Item = i32> {
         self.families.get(&worker).into_iter().flat_map(|family| family.members.keys().copied())

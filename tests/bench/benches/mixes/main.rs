@@ -1,6 +1,6 @@
 //! Unmodified commands of many kinds: msup with default flags beside `xargs -P` with every number that
 //! somebody might choose. `cargo bench -p msup-bench --bench mixes [-- [--seconds S] [--only NAME]
-//! [--seed N] [--random N] [--json FILE]]`.
+//! [--seed N] [--random N] [--numbers P,P...] [--json FILE]]`.
 
 mod peers;
 mod server;
@@ -67,7 +67,12 @@ fn compare(
 ) -> io::Result<Option<f64>> {
     let work = mix.prepare(procs, seconds, folder)?;
     report.group(&format!("{}: {} commands", mix.name, work.tasks));
-    let numbers = TIMES.map(|times| times * procs).into_iter().chain([MANY]);
+    let all = TIMES.map(|times| times * procs).into_iter().chain([MANY]);
+    let chosen = argument::<String>("--numbers");
+    let numbers: Vec<u32> = match &chosen {
+        Some(list) => list.split(',').filter_map(|number| number.parse().ok()).collect(),
+        None => all.collect(),
+    };
     let mut static_runs: Vec<(u32, f64)> = Vec::new();
     for number in numbers {
         let best = static_runs.iter().map(|run| run.1).fold(f64::INFINITY, f64::min);
@@ -82,7 +87,9 @@ fn compare(
             None => println!("  {name:<44} more than {limit:.1} s"),
         }
     }
-    if let Some(wall) = peers::parallel(&work)? {
+    if chosen.is_none()
+        && let Some(wall) = peers::parallel(&work)?
+    {
         report.add(row("mixes", "GNU parallel, default flags", "s", wall));
     }
     let Some(best) = static_runs.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else {

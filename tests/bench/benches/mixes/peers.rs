@@ -25,6 +25,8 @@ fn started(program: &str, arguments: &[String], work: &Work) -> io::Result<Child
         .args(&work.command)
         .stdin(File::open(&work.list)?)
         .stdout(Stdio::null())
+        // Downloads that are refused say so many times.
+        .stderr(Stdio::null())
         .env("LOAD_FILE", work.folder.join("lock"))
         .env("LOAD_FOLDER", &work.folder)
         .process_group(0)
@@ -56,7 +58,7 @@ pub(crate) fn xargs(work: &Work, number: u32, limit: f64) -> io::Result<Option<f
 /// `None` when it is not installed.
 pub(crate) fn parallel(work: &Work) -> io::Result<Option<f64>> {
     let began = Instant::now();
-    match started("parallel", &["--will-cite".into()], work) {
+    match started("parallel", &["--will-cite", "-q"].map(str::to_owned), work) {
         Ok(child) => wall(child, began, f64::INFINITY),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(why),

@@ -1,0 +1,50 @@
+//! How the machine as a whole is off: for memory, and for CPU time.
+
+use std::time::{Duration, Instant};
+
+use crate::os::{cpu_time, memory};
+
+/// How often it is asked how much memory is left.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// What was last seen of it.
+#[derive(Debug)]
+pub(super) struct Machine {
+    memory: memory::Memory,
+    due: Instant,
+    stalled: Option<u64>,
+    /// When the idle time of the CPUs was last looked at, and what it was.
+    idle: Option<(Instant, Duration)>,
+}
+
+impl Machine {
+    pub(super) fn new(now: Instant) -> Machine {
+        let (memory, stalled) = (memory::Memory::open(), memory::stalled());
+        Machine { memory, due: now, stalled, idle: None }
+    }
+
+    /// Bytes of memory left; `None`: not asked this time.
+    pub(super) fn available(&mut self, now: Instant) -> Option<u64> {
+        if now < self.due {
+            return None;
+        }
+        self.due = now + ASK_EVERY;
+        self.memory.available()
+    }
+
+    /// The share of the time since the last look in which everybody waited for memory.
+    pub(super) fn stalled(&mut self, span: Duration) -> f64 {
+        let now = memory::stalled();
+        let before = std::mem::replace(&mut self.stalled, now);
+        let Some((before, now)) = before.zip(now) else { return 0.0 };
+        let stalled = Duration::from_micros(now.saturating_sub(before));
+        stalled.as_secs_f64() / span.as_secs_f64().max(1e-9)
+    }
+
+    /// CPU time that was used by whomever since the last look; `None` at the first one.
+    pub(super) fn busy(&mut self, now: Instant) -> Option<Duration> {
+        let idle = cpu_time::idle()?;
+        let (then, before) = self.idle.replace((now, idle))?;
+        Some(((now - then) * cpu_time::cpus()).saturating_sub(idle.saturating_sub(before)))
+    }
+}
