@@ -43,6 +43,14 @@ const LEAD: f64 = 0.15;
 /// A window whose use differs by so much from what it was counts by itself.
 const LEAP: f64 = 0.2;
 
+/// A window with so little use is as good as empty.
+const EMPTY: f64 = 0.4;
+
+/// The ramp is over after so many full windows in a row, or when so many commands have ended and all that are in
+/// flight have been replaced.
+const FULL_FOR: u32 = 6;
+const MANY_ENDED: u32 = 8;
+
 /// Commands that wait so seldom have nothing to fill, however little CPU time they get: somebody else
 /// has it.
 const ALWAYS_RUNNABLE: f64 = 0.95;
@@ -116,6 +124,14 @@ impl Ended {
     }
 }
 
+/// The beginning, while nothing is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ramp {
+    /// Full windows in a row, and commands that ended.
+    full: u32,
+    ended: u32,
+}
+
 /// The controller.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -124,6 +140,8 @@ pub(crate) struct Admission {
     target: f64,
     /// Smoothed: the use, and the share of commands that could run.
     use_: Option<f64>,
+    was_empty: bool,
+    ramping: Option<Ramp>,
     runnable: Option<f64>,
     /// The share of the tokens for which there was a command that could run, smoothed.
     wanted: f64,
@@ -145,6 +163,8 @@ impl Admission {
             cap,
             target: procs,
             use_: None,
+            was_empty: false,
+            ramping: Some(Ramp::default()),
             runnable: None,
             wanted: 0.0,
             pace: 1.0,
@@ -165,11 +185,16 @@ impl Admission {
         if seconds <= 0.0 {
             return;
         }
-        let used = window.used.as_secs_f64() / seconds;
+        let raw = window.used.as_secs_f64() / seconds;
+        let used = raw;
         // One window says little about the mean, but a leap is a leap.
         let before = self.use_.unwrap_or(used);
         let leap = (used - before).abs() > LEAP;
         let smoothed = before + NEWEST * (used - before);
+        // And two empty windows in a row are no chance.
+        let empty = used < EMPTY;
+        let smoothed = if empty && self.was_empty { used } else { smoothed };
+        self.was_empty = empty;
         self.use_ = Some(smoothed);
         let used = if leap { used } else { smoothed };
         if let Some(runnable) = window.runnable {
@@ -185,7 +210,16 @@ impl Admission {
         let could_run = self.runnable.unwrap_or(0.0) * f64::from(window.in_flight);
         let enough_could_run = could_run >= ENOUGH * self.procs;
         let in_flight = f64::from(window.in_flight);
-        let next = if used >= GOAL && smoothed < GOAL && !full {
+        self.ramp(raw, window);
+        let next = if self.ramping.is_some() && !full && window.had_more {
+            // What was just started computes first: that the CPUs are full says nothing yet, that they are
+            // not does.
+            if raw >= NEAR {
+                self.target
+            } else {
+                self.below_the_goal([raw, raw], in_flight, window)
+            }
+        } else if used >= GOAL && smoothed < GOAL && !full {
             // What was just started computes first, and waits later.
             self.target
         } else if used >= GOAL || full {
@@ -224,6 +258,17 @@ impl Admission {
             Advice::Back(target) => target,
         };
         self.target = next.clamp(self.procs, self.cap);
+    }
+
+    /// The ramp ends when the CPUs stay full, or when all that it started has been replaced.
+    fn ramp(&mut self, raw: f64, window: &Window) {
+        let Some(ramp) = &mut self.ramping else { return };
+        ramp.full = if raw >= NEAR { ramp.full + 1 } else { 0 };
+        ramp.ended += window.ended.commands;
+        if ramp.full >= FULL_FOR || ramp.ended >= window.in_flight.max(MANY_ENDED) {
+            self.ramping = None;
+            self.use_ = Some(raw);
+        }
     }
 
     fn below_the_goal(

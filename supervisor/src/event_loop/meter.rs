@@ -21,7 +21,7 @@ use machine::Machine;
 /// what the ramp costs.
 const WINDOW: Duration = Duration::from_millis(40);
 const FIRST_WINDOW: Duration = Duration::from_millis(20);
-const FIRST_WINDOWS: u32 = 25;
+const FIRST_WINDOWS: u32 = 8;
 
 /// Sampling may use one part in so many of one CPU.
 const BUDGET: u32 = 100;

@@ -29,10 +29,10 @@ const SURE: f64 = 1.0;
 const IDLER: f64 = 0.05;
 const IDLER_FOR: u32 = 4;
 
-/// Fewer are tried without a doubt only where so many wait in a queue they share, or the use stays below this: where
-/// each waits for itself, more never hurt, and trying costs more than it finds.
+/// Fewer are tried without a doubt only where so many wait in a queue they share, or where a command was this
+/// much cheaper when there were fewer: mostly more do not hurt, and trying costs more than it finds.
 const QUEUED: f64 = 0.1;
-const OUT_OF_REACH: f64 = 0.955;
+const CHEAPER: f64 = 0.95;
 const NEWEST: f64 = 0.1;
 
 /// How long what was found is kept: at first, and at most.
@@ -102,6 +102,27 @@ impl Stay {
     }
 }
 
+/// What a command costs in CPU time with so many in flight, by powers of two.
+#[derive(Clone, Copy, Debug, Default)]
+struct Prices([(u32, f64); 16]);
+
+impl Prices {
+    fn note(&mut self, window: &Window) {
+        let at = window.in_flight.max(1).ilog2().min(15) as usize;
+        let (number, mean) = &mut self.0[at];
+        *number = (*number + window.ended.commands).min(4 * COMMANDS);
+        let weight = f64::from(window.ended.commands) / f64::from((*number).max(1));
+        *mean += weight * (window.ended.cpu - *mean);
+    }
+
+    /// The lowest one with at most half as many.
+    fn below(&self, level: f64) -> Option<f64> {
+        let half = (level / 2.0).max(1.0).log2() as usize;
+        let known = self.0.iter().take(half + 1).filter(|(number, _)| *number >= COMMANDS / 2);
+        known.map(|(_, mean)| *mean).min_by(f64::total_cmp)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     /// Following the use.
@@ -128,6 +149,7 @@ pub(super) struct Knee {
     phase: Phase,
     pause: Duration,
     queued: f64,
+    prices: Prices,
 }
 
 impl Default for Knee {
@@ -136,6 +158,7 @@ impl Default for Knee {
             phase: Phase::Free { here: Stay::default(), below: None },
             pause: REST[0],
             queued: 0.0,
+            prices: Prices::default(),
         }
     }
 }
@@ -144,6 +167,7 @@ impl Knee {
     /// Takes in one more window with that target. What to do about it.
     pub(super) fn advise(&mut self, target: f64, procs: f64, window: &Window) -> Advice {
         self.queued += NEWEST * (window.queued - self.queued);
+        self.prices.note(window);
         match &mut self.phase {
             Phase::Free { here, below } => {
                 let in_flight = f64::from(window.in_flight);
@@ -163,7 +187,9 @@ impl Knee {
                 if let Some(below) = below.filter(less) {
                     return self.fewer(below.level, here, None, window);
                 }
-                let may_hurt = self.queued >= QUEUED || here.cpus() < OUT_OF_REACH * procs;
+                let cheaper =
+                    self.prices.below(here.level).is_some_and(|low| low < here.mean * CHEAPER);
+                let may_hurt = self.queued >= QUEUED || cheaper;
                 let is_time = may_hurt && here.span >= self.pause.as_secs_f64() / 2.0;
                 if is_time {
                     self.fewer(here.level * STEP, here, None, window)
