@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The fields of one line.
+/// The fields of one line; those that are written with a decimal point in thousandths.
 pub type Line = BTreeMap<String, u64>;
 
 /// The trace lines in what `msup` wrote to its standard error, without one that is not whole yet.
@@ -20,6 +20,10 @@ fn fields(line: &str) -> Line {
     let (at, rest) = line.split_once(": ").expect("a time, then fields");
     let at = at.strip_prefix("MSUP ").and_then(|at| at.strip_suffix("ms")).expect(line);
     let fields = rest.split(' ').map(|field| field.split_once('=').expect("name=value"));
-    let number = |(name, value): (&str, &str)| (name.to_owned(), value.parse().expect("a number"));
+    let number = |(name, value): (&str, &str)| {
+        let whole = || value.parse::<u64>().expect("a number");
+        let thousandths = || (value.parse::<f64>().expect("a number") * 1000.0) as u64;
+        (name.to_owned(), if value.contains('.') { thousandths() } else { whole() })
+    };
     fields.chain([("at_ms", at)]).map(number).collect()
 }

@@ -34,6 +34,8 @@ const ASKED_OF_MEMORY: usize = 64;
 /// The weight of the last window in a command's own use, and of the last cycle in the mean.
 const NEWEST: f64 = 0.3;
 const NEWEST_CYCLE: f64 = 0.05;
+/// And of the last answer to whether it could run.
+const NEWEST_WANTS: f64 = 0.2;
 
 /// When this part of what commands used is seen only after their end, the machine's CPUs are looked at instead:
 /// what they started comes and goes too fast to be looked at itself.
@@ -60,6 +62,8 @@ struct Gauge {
     moved: Instant,
     /// Bytes of memory it had when last asked, 0 before.
     resident: u64,
+    /// How much of the time it could run, had it a CPU, smoothed over the times it was asked.
+    wants: f64,
 }
 
 /// Looks at the commands of all workers, window by window.
@@ -225,7 +229,7 @@ impl Meter {
             available: self.machine.available(now),
             stalled: self.machine.stalled(span),
         };
-        self.owed = charges::settle(&shared, &self.gauges);
+        self.owed = charges::settle(&shared, &self.gauges, self.procs as u32);
         self.own = own;
         self.began = now;
         (self.ended_used, self.ended_runnable, self.ended_wall) = (Duration::ZERO, 0.0, 0.0);
@@ -263,6 +267,7 @@ impl Meter {
                 looked: now,
                 moved: now,
                 resident: 0,
+                wants: 0.0,
             });
         }
         let Some(gauge) = gauge else { return Duration::ZERO };
@@ -297,10 +302,12 @@ impl Meter {
                 continue;
             }
             known += 1;
+            let is_runnable = kin.iter().any(|kin| kin.state == 'R');
             if let Some(Some(gauge)) = self.gauges.get_mut(usize::from(worker)) {
                 gauge.resident = kin.iter().map(|kin| kin.resident).sum();
+                gauge.wants += NEWEST_WANTS * (f64::from(u8::from(is_runnable)) - gauge.wants);
             }
-            if kin.iter().any(|kin| kin.state == 'R') {
+            if is_runnable {
                 runnable += 1;
             } else if kin.iter().any(|kin| kin.state == 'D' || waits_for_lock(kin.pid)) {
                 queued += 1;

@@ -12,6 +12,10 @@ const NEEDS: f64 = 0.6;
 /// One that uses less than this of a token can do without it.
 const SPARES: f64 = 0.2;
 
+/// A command that could run whenever it was asked, all in all so often, computes and does not wait. Where more do
+/// than there are tokens they share what there is, and each seems to use little.
+const COMPUTES: f64 = 0.95;
+
 /// A command is known after so many windows. Until then it is presumed to compute.
 const KNOWN_AFTER: u32 = 4;
 
@@ -27,7 +31,7 @@ struct Account {
 
 /// Moves tokens from commands that do not use them to those that use more than they have. Returns how
 /// many are owed to commands after that.
-pub(super) fn settle(shared: &Shared<'_>, gauges: &[Option<Gauge>]) -> u32 {
+pub(super) fn settle(shared: &Shared<'_>, gauges: &[Option<Gauge>], procs: u32) -> u32 {
     let (mut accounts, mut free) = accounts(shared, gauges);
     // Those that use most of what they have no token for come first.
     accounts.sort_by(|one, other| other.lacks().total_cmp(&one.lacks()));
@@ -48,13 +52,25 @@ pub(super) fn settle(shared: &Shared<'_>, gauges: &[Option<Gauge>]) -> u32 {
             charge(shared, at, account);
         }
     }
+    // Many that share what there is have no whole token's worth each, but all of them together do.
+    let little = || accounts.iter().filter(|account| account.lacks() < NEEDS);
+    let mut together = little().map(Account::lacks).sum::<f64>();
+    for account in little().filter(|account| account.words.is_empty()) {
+        if together < NEEDS {
+            break;
+        }
+        together -= 1.0;
+        let Some(at) = free.pop() else { break };
+        charge(shared, at, account);
+    }
     if !shared.tasks.any_ready() {
         // Nobody could take them up, so they may lie open as what they are.
         for at in spare {
             let _ = shared.tokens.discharge(at);
         }
     }
-    owed
+    let computing = gauges.iter().flatten().filter(|gauge| gauge.wants >= COMPUTES).count() as u32;
+    owed.max(computing.saturating_sub(procs))
 }
 
 impl Account {

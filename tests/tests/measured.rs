@@ -1,0 +1,59 @@
+//! What commands use is seen, whoever of them uses it.
+
+use msup_tests::{Sandbox, run, trace};
+
+const SPIN: &str = "while :; do :; done";
+
+/// CPUs in use, and tokens that are charged.
+type Seen = (f64, u64);
+
+/// Runs one command; what was seen of it, and when in milliseconds.
+fn watched(script: &str) -> Vec<(u64, Seen)> {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--schedtrace", "50", "--quiet", "--"]);
+    let output = run(msup.args(["bash", "-c", script, "bash", ":::", "x"]));
+    assert!(output.status.success());
+    let lines = trace::lines(&String::from_utf8_lossy(&output.stderr));
+    let seen = |line: &trace::Line| (line["used"] as f64 / 1000.0, line["charged"]);
+    lines.iter().map(|line| (line["at_ms"], seen(line))).collect()
+}
+
+fn between(lines: &[(u64, Seen)], from: u64, until: u64) -> Vec<Seen> {
+    lines.iter().filter(|(at, _)| (from..until).contains(at)).map(|(_, seen)| *seen).collect()
+}
+
+fn mean(lines: &[Seen]) -> f64 {
+    lines.iter().map(|line| line.0).sum::<f64>() / lines.len() as f64
+}
+
+#[test]
+fn a_pipeline_is_charged_for_what_its_last_program_computes() {
+    let script =
+        format!("sleep 3 | sleep 3 | {{ timeout 1.4 bash -c '{SPIN}'; sleep 1.6; }}; true");
+    let lines = watched(&script);
+    let computing = between(&lines, 400, 1300);
+    assert!((0.6..1.4).contains(&mean(&computing)), "{computing:?}");
+    let charged = computing.iter().filter(|line| line.1 == 1).count();
+    assert!(charged * 4 >= computing.len() * 3, "{computing:?}");
+    let sleeping = between(&lines, 2200, 2900);
+    assert!(mean(&sleeping) < 0.1, "{sleeping:?}");
+    assert!(sleeping.iter().all(|line| line.1 == 0), "{sleeping:?}");
+}
+
+/// None of these lives for a whole window.
+#[test]
+fn children_that_end_between_two_looks_are_not_lost() {
+    let script = format!("for i in {{1..90}}; do timeout 0.02 bash -c '{SPIN}'; done; true");
+    let lines = between(&watched(&script), 300, 1500);
+    assert!(mean(&lines) > 0.4, "{lines:?}");
+}
+
+/// It has left its session and lost its parent, and is a child of the worker's now.
+#[test]
+fn a_daemon_is_found() {
+    let daemon = format!("timeout 1.6 bash -c '{SPIN}'");
+    let script = format!("(setsid bash -c \"{daemon}; true\" >/dev/null 2>&1 &); sleep 1.8");
+    let lines = between(&watched(&script), 500, 1400);
+    assert!(mean(&lines) > 0.6, "{lines:?}");
+    assert!(lines.iter().filter(|line| line.1 == 1).count() * 2 >= lines.len(), "{lines:?}");
+}
