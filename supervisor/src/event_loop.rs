@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use msup_protocol::audit::{Audit, Violation};
 use msup_protocol::bell::{Bell, Wants};
-use msup_protocol::codec::Verdict;
 use msup_protocol::exit;
 use msup_protocol::layout::Sizes;
 use msup_protocol::park::Futex;
@@ -27,7 +26,7 @@ use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::cli::Plan;
-use crate::engine::{Effect, Engine, Event, Limits, View, WorkerEnd};
+use crate::engine::{Effect, Engine, Event, Limits, View, WorkerEnd, is_kill};
 use crate::input::{self, Group};
 use crate::os::orphans::Orphanage;
 use crate::os::poller::Poller;
@@ -394,7 +393,7 @@ impl Run {
             if let Some(meter) = &mut self.meter {
                 meter.ended(&outcome.usage);
             }
-            if outcome.verdict == Verdict::Signaled(SIGKILL) {
+            if is_kill(&outcome.verdict) {
                 *starved = self.oom.explains_a_kill();
             }
         }
@@ -556,6 +555,7 @@ impl Run {
         let mut summary = self.figures.summary(&self.engine, counted, census, findings, self.began);
         summary.tokens.lent = self.lender.lent;
         summary.debt_seconds = self.meter.as_ref().map_or(0.0, |meter| meter.debt);
+        summary.memory_per_task = self.queue.memory_per_task();
         summary.exit_status = status;
         summary
     }

@@ -38,6 +38,7 @@ use pool::Pool;
 use stall::Stall;
 use starts::Starts;
 use tally::Failure;
+pub(crate) use verdict::is_kill;
 use verdict::{Cause, Ruling, judge, judge_loss};
 
 /// Time since the run began.

@@ -23,6 +23,7 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// For commands, whose number follows what they use.
 #[derive(Debug)]
 pub(super) struct Starts {
+    procs: u32,
     admission: Admission,
     memory: Memory,
     company: Company,
@@ -47,6 +48,7 @@ impl Starts {
     /// if that is limited.
     pub(super) fn new(procs: u32, cap: u32, memory: Option<u64>) -> Starts {
         let mut starts = Starts {
+            procs,
             admission: Admission::new(procs, cap),
             memory: Memory::new(procs, memory),
             company: Company::default(),
@@ -118,7 +120,8 @@ impl Starts {
     ) -> bool {
         // Who ends a command with a token in its hand goes on to the next one without asking, as long as
         // nobody else could take that one up instead.
-        let full = view.idle == 0 && view.owed == 0 && view.in_flight <= self.target;
+        let few = self.target < self.procs;
+        let full = !few && view.idle == 0 && view.owed == 0 && view.in_flight <= self.target;
         self.prefetch = if full { PREFETCH } else { 0 };
         // What is missing just now is mostly between two commands of the same worker.
         let since = *self.short_since.get_or_insert(now);
@@ -141,7 +144,8 @@ impl Starts {
         if startable > 0 && starts == 0 {
             self.due = Some(now + AGAIN);
         }
-        self.holds_back = view.owed > 0;
+        // Whoever has a token may take up what lies ready: with fewer than there are tokens nothing does.
+        self.holds_back = view.owed > 0 || (few && view.in_flight >= self.target);
         self.holds_back
     }
 

@@ -68,10 +68,16 @@ pub(crate) enum Ruling {
     Starved(Cause),
 }
 
+/// Whether the command was killed, or says in the way of shells that something it ran was.
+pub(crate) fn is_kill(end: &Verdict) -> bool {
+    const SAID_BY_SHELLS: u8 = exit::SIGNAL_BASE + SIGKILL;
+    matches!(end, Verdict::Signaled(SIGKILL) | Verdict::Exited(SAID_BY_SHELLS))
+}
+
 /// Judges what a worker reported. `starved`: the kernel has just ended somebody for want of memory.
 pub(crate) fn judge(verdict: Verdict, starved: bool) -> Ruling {
     match verdict {
-        Verdict::Signaled(SIGKILL) if starved => Ruling::Starved(Cause::OutOfMemory),
+        ref end if starved && is_kill(end) => Ruling::Starved(Cause::OutOfMemory),
         Verdict::Done | Verdict::Exited(0) => Ruling::Succeeded,
         Verdict::Exited(status) => Ruling::Failed(Cause::Exit(status)),
         Verdict::Signaled(SIGKILL) => Ruling::Outside(Cause::Signal(SIGKILL)),
@@ -113,6 +119,7 @@ mod tests {
         assert_eq!(judge(Verdict::Signaled(9), false), Ruling::Outside(Cause::Signal(9)));
         assert_eq!(judge(Verdict::Signaled(1), false), Ruling::Failed(Cause::Signal(1)));
         assert_eq!(judge(Verdict::Signaled(9), true), Ruling::Starved(Cause::OutOfMemory));
+        assert_eq!(judge(Verdict::Exited(137), true), Ruling::Starved(Cause::OutOfMemory));
         assert_eq!(judge(Verdict::Exited(3), true), Ruling::Failed(Cause::Exit(3)));
         let killed = WorkerEnd::Signaled(9);
         assert_eq!(judge_loss(killed, false), Ruling::Outside(Cause::LostWorker(killed)));

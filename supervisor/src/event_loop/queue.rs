@@ -155,6 +155,11 @@ impl Queue {
         Delivery { seq, stdout: piece(outcome.stdout, out), stderr: piece(outcome.stderr, err) }
     }
 
+    /// Bytes of memory that each command may have, if that is limited.
+    pub(super) fn memory_per_task(&self) -> Option<u64> {
+        Some(self.memory).filter(|bytes| *bytes > 0)
+    }
+
     /// A task as a person could run it again: its command, or its value for task loops.
     pub(super) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {

@@ -73,6 +73,12 @@ fn write_paragraph(
         let hint = "limit what they may have together with --memory";
         writeln!(out, "msup: {n} attempts were ended because there was no memory left: {hint}")?;
     }
+    if let Some(bytes) = summary.memory_per_task
+        && tasks.failed + tasks.quarantined > 0
+    {
+        let mib = bytes >> 20;
+        writeln!(out, "msup: each could have {mib} MiB (--mem-per-task): perhaps one needed more")?;
+    }
     if tally.leaked > 0 {
         let n = tally.leaked;
         writeln!(out, "msup: {n} commands left something running that held their output open")?;

@@ -26,6 +26,8 @@ pub(crate) struct Summary {
     pub(crate) workers: Workers,
     pub(crate) in_flight: InFlight,
     pub(crate) debt_seconds: f64,
+    /// The limit on each command's memory, in bytes.
+    pub(crate) memory_per_task: Option<u64>,
     pub(crate) tokens: Tokens,
 }
 
@@ -90,6 +92,7 @@ impl Summary {
             workers: Workers::default(),
             in_flight: InFlight::default(),
             debt_seconds: 0.0,
+            memory_per_task: None,
             tokens: Tokens::default(),
         }
     }
