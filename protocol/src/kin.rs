@@ -94,6 +94,12 @@ pub fn children_of(parent: i32) -> Vec<Kin> {
     })
 }
 
+/// Whether this kernel lists the children of a process.
+#[must_use]
+pub fn lists_children() -> bool {
+    listed_children(rustix::process::getpid().as_raw_pid()).is_some()
+}
+
 fn listed_children(parent: i32) -> Option<Vec<Kin>> {
     let mut children = Vec::new();
     for task in fs::read_dir(format!("/proc/{parent}/task")).ok()? {

@@ -14,6 +14,8 @@ use msup_protocol::exit;
 
 mod cli;
 
+mod doctor;
+
 mod engine;
 
 mod event_loop;
@@ -32,6 +34,10 @@ fn main() -> ExitCode {
     crash::arm(Role::Supervisor);
     let plan = match cli::parse() {
         Ok(plan) => plan,
+        Err(cli::Refusal::Doctor) => {
+            let _ = write!(io::stdout(), "{}", doctor::report());
+            return ExitCode::SUCCESS;
+        }
         Err(cli::Refusal::Shown(text)) => {
             let _ = write!(io::stdout(), "{text}");
             return ExitCode::SUCCESS;

@@ -464,8 +464,8 @@ fn a_task_leads_a_process_group_of_its_own() {
 
 #[test]
 fn a_task_inherits_no_variables_of_the_machinery() {
-    const TOLD: [&str; 5] =
-        ["MSUP_SEQ", "MSUP_SLOT", "MSUP_ATTEMPT", "MSUP_RUN", "MSUP_TEST_SANDBOX"];
+    const TOLD: [&str; 6] =
+        ["MSUP_SEQ", "MSUP_SLOT", "MSUP_ATTEMPT", "MSUP_THREADS", "MSUP_RUN", "MSUP_TEST_SANDBOX"];
     let stdout = one_task("env");
     let names = stdout.lines().filter_map(|line| Some(line.split_once('=')?.0));
     let others: Vec<&str> =
@@ -561,4 +561,22 @@ fn a_command_gets_a_clean_place() {
     assert_eq!(lines[5], "own group");
     let own = run(sandbox.command("sh").args(["-c", "ulimit -n"]));
     assert_eq!(lines[6].as_bytes(), own.stdout.trim_ascii());
+}
+
+/// Tokens for which there is no other task are offered to those that there are.
+#[test]
+fn few_tasks_are_offered_several_threads() {
+    let sandbox = Sandbox::new();
+    let offered = |values: &[&str]| {
+        let mut msup = sandbox.msup(["-k", "--procs", "7", "--quiet", "--"]);
+        msup.args(["sh", "-c", "echo {threads} $MSUP_THREADS $OMP_NUM_THREADS", "sh", "{}", ":::"]);
+        msup.env_remove("OMP_NUM_THREADS");
+        let output = run(msup.args(values));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(offered(&["a", "b"]), "3 3 3\n3 3 3\n");
+    assert_eq!(offered(&["a"; 7]), "1 1 1\n".repeat(7));
+    let mut msup = sandbox.msup(["--procs", "7", "--quiet", "--"]);
+    msup.args(["sh", "-c", "echo $OMP_NUM_THREADS", "sh", ":::", "a"]).env("OMP_NUM_THREADS", "2");
+    assert_eq!(run(&mut msup).stdout, b"2\n", "what somebody has set stays");
 }

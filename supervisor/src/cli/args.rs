@@ -15,7 +15,8 @@ use super::Refusal;
     version,
     override_usage = "msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]\n       \
                       msup [OPTIONS] < commands.txt\n       \
-                      msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]",
+                      msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]\n       \
+                      msup doctor",
     after_help = "Replacement strings in COMMAND: {} value, {.} without extension, {/} base name, \
                   {//} folder, {/.} base name without extension, {#} number of the task, {%} slot \
                   of the worker, {threads} threads it \

@@ -7,9 +7,11 @@ mod template;
 pub(crate) use plan::{Job, Plan};
 pub(crate) use template::{Numbers, Template};
 
-/// Why no plan could be made.
+/// Why there is no plan.
 #[derive(Debug)]
 pub(crate) enum Refusal {
+    /// `msup doctor`.
+    Doctor,
     /// Help or version was asked for: the text.
     Shown(String),
     /// Something is wrong: one line.
@@ -21,6 +23,10 @@ pub(crate) enum Refusal {
 /// # Errors
 /// [`Refusal`].
 pub(crate) fn parse() -> Result<Plan, Refusal> {
+    // Alone, so that a program of that name can still be run: `msup -- doctor`.
+    if std::env::args_os().skip(1).eq(["doctor"]) {
+        return Err(Refusal::Doctor);
+    }
     let args = args::Args::read()?;
     plan::make(args).map_err(Refusal::Wrong)
 }

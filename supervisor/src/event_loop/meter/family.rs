@@ -26,10 +26,18 @@ struct Family {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Families {
     families: HashMap<WorkerId, Family>,
     due: Option<Instant>,
+    /// Whether the kernel lists the children of a process. If not, all processes are looked through.
+    listed: bool,
+}
+
+impl Default for Families {
+    fn default() -> Families {
+        Families { families: HashMap::new(), due: None, listed: kin::lists_children() }
+    }
 }
 
 impl Families {
@@ -44,15 +52,17 @@ impl Families {
             return;
         }
         let busy = cpu_time::own_thread();
-        let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for kin in kin::everybody().filter(|kin| !kin.ended) {
-            children.entry(kin.parent).or_default().push(kin.pid);
-        }
+        let everybody = (!self.listed).then(children_of_everybody);
         let mut families = HashMap::new();
         for (worker, command) in commands {
             // What lost its parent becomes the worker's child, a subreaper's.
             let Some(root) = pid_of(*worker) else { continue };
-            let mut found = below(root, &children);
+            let mut found = match &everybody {
+                Some(children) => {
+                    below(root, |parent| children.get(&parent).cloned().unwrap_or_default())
+                }
+                None => below(root, listed_children),
+            };
             // The worker may be one command further by now.
             if !found.contains(command) {
                 continue;
@@ -105,14 +115,55 @@ impl Families {
     }
 }
 
-fn below(root: i32, children: &HashMap<i32, Vec<i32>>) -> Vec<i32> {
+fn below(root: i32, children_of: impl Fn(i32) -> Vec<i32>) -> Vec<i32> {
     let mut found = Vec::new();
     let mut next = vec![root];
     while let Some(parent) = next.pop() {
-        for child in children.get(&parent).into_iter().flatten() {
-            found.push(*child);
-            next.push(*child);
-        }
+        let children = children_of(parent);
+        found.extend(&children);
+        next.extend(children);
     }
     found
+}
+
+fn listed_children(parent: i32) -> Vec<i32> {
+    let children = kin::children_of(parent).into_iter();
+    children.filter(|kin| !kin.ended).map(|kin| kin.pid).collect()
+}
+
+fn children_of_everybody() -> HashMap<i32, Vec<i32>> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for kin in kin::everybody().filter(|kin| !kin.ended) {
+        children.entry(kin.parent).or_default().push(kin.pid);
+    }
+    children
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_find_the_same_family() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "sleep 60 & sleep 60 & wait"])
+            .spawn()
+            .expect("sh");
+        let root = child.id() as i32;
+        let by_everybody = || {
+            let children = children_of_everybody();
+            below(root, |parent| children.get(&parent).cloned().unwrap_or_default())
+        };
+        let began = Instant::now();
+        while by_everybody().len() < 2 && began.elapsed() < Duration::from_secs(10) {}
+        let (mut one, mut other) = (by_everybody(), below(root, listed_children));
+        one.sort_unstable();
+        other.sort_unstable();
+        for pid in &one {
+            let pid = nix::unistd::Pid::from_raw(*pid);
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("ours");
+        }
+        child.wait().expect("ours");
+        assert_eq!((one.len(), &one), (2, &other));
+    }
 }

@@ -1,9 +1,11 @@
 //! Unmodified commands of many kinds: msup with default flags beside `xargs -P` with every number that
 //! somebody might choose. `cargo bench -p msup-bench --bench mixes [-- [--seconds S] [--only NAME]
-//! [--seed N] [--random N] [--numbers P,P...] [--json FILE]]`.
+//! [--seed N] [--random N] [--numbers P,P...] [--json FILE] [--figure FILE]]`.
 
+mod figure;
 mod peers;
 mod server;
+mod throttle;
 mod work;
 
 use std::io;
@@ -39,7 +41,13 @@ fn main() -> io::Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let server = server::Server::start()?;
     let random = argument("--random").unwrap_or(20);
-    let mixes = work::named(&server.address).into_iter().chain(work::random(seed, random));
+    let throttle = throttle::Throttle::new(folder.path());
+    if let Err(why) = &throttle {
+        println!("no throttled disk: {why}");
+    }
+    let throttled = throttle.as_ref().ok().map(|throttle| work::throttled(&throttle.group));
+    let named = work::named(&server.address).into_iter().chain(throttled);
+    let mixes = named.chain(work::random(seed, random));
     let (mut ratios, mut failed) = (Vec::new(), false);
     for mix in mixes.filter(|mix| only.as_ref().is_none_or(|only| mix.name.starts_with(only))) {
         let ratio = compare(&mut report, &mix, procs, seconds, folder.path())?;
@@ -51,10 +59,27 @@ fn main() -> io::Result<()> {
         let (median, worst) = (ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
         println!("\nrandom mixes: median {median:.3}, worst {worst:.3} (aim: 1.03, 1.08)");
     }
+    if let Some(path) = argument::<PathBuf>("--figure") {
+        draw(&path, procs, folder.path())?;
+    }
     if let Some(path) = argument::<PathBuf>("--json") {
         report.write(&path)?;
     }
     if failed { Err(io::Error::other("a run failed")) } else { Ok(()) }
+}
+
+/// The mix of alternating phases over time: msup, as many as there are CPUs, many.
+fn draw(path: &std::path::Path, procs: u32, folder: &std::path::Path) -> io::Result<()> {
+    let mix = work::alternating();
+    let work = mix.prepare(procs, 20.0, folder)?;
+    let (_, msup) = figure::watch("msup", || peers::msup(&work))?;
+    let mut curves = vec![msup];
+    for number in [procs, MANY] {
+        let name = format!("xargs -P{number}");
+        let run = || peers::xargs(&work, number, f64::INFINITY);
+        curves.push(figure::watch(&name, run)?.1);
+    }
+    figure::write(path, &format!("{}, {} commands", mix.name, work.tasks), &curves)
 }
 
 /// One mix with everybody. The ratio of msup's time to the best.

@@ -20,7 +20,16 @@ pub(crate) struct Ran {
 }
 
 fn started(program: &str, arguments: &[String], work: &Work) -> io::Result<Child> {
-    Command::new(program)
+    let mut command = match &work.group {
+        None => Command::new(program),
+        Some(group) => {
+            let mut inside = Command::new("sh");
+            inside.args(["-c", "echo 0 >\"$0\" && exec \"$@\""]);
+            inside.arg(group.join("cgroup.procs")).arg(program);
+            inside
+        }
+    };
+    command
         .args(arguments)
         .args(&work.command)
         .stdin(File::open(&work.list)?)

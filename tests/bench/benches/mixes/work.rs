@@ -19,6 +19,8 @@ pub(crate) struct Mix {
     costs: f64,
     /// How many tasks can pay that at once; `None`: as many as there are CPUs.
     at_once: Option<f64>,
+    /// The control group it runs in.
+    group: Option<PathBuf>,
 }
 
 /// A mix, ready to be run.
@@ -27,6 +29,7 @@ pub(crate) struct Work {
     pub(crate) list: PathBuf,
     pub(crate) folder: PathBuf,
     pub(crate) tasks: usize,
+    pub(crate) group: Option<PathBuf>,
 }
 
 fn load() -> String {
@@ -41,6 +44,7 @@ fn plans(name: &str, costs: f64, plans: &[&str]) -> Mix {
         values: plans.iter().map(|plan| (*plan).to_owned()).collect(),
         costs,
         at_once: None,
+        group: None,
     }
 }
 
@@ -90,6 +94,18 @@ pub(crate) fn named(server: &str) -> Vec<Mix> {
     ]
 }
 
+/// Commands that compute for a second, then wait for five, and that twice.
+pub(crate) fn alternating() -> Mix {
+    plans("1 s computing, 5 s waiting, twice", 2000.0, &["2*c1000,w5000"])
+}
+
+/// Writers on a disk with little bandwidth.
+pub(crate) fn throttled(group: &Path) -> Mix {
+    let one = 256.0 * 1024.0 / crate::throttle::BYTES_PER_SECOND as f64 * 1000.0;
+    let mix = plans("throttled disk", one, &["2*s128,c1"]).limited_to(1.0);
+    Mix { group: Some(group.to_owned()), ..mix }
+}
+
 /// So many mixes drawn at random: computing 0.5 to 20 ms, waiting up to 200 ms, one to twenty times.
 pub(crate) fn random(seed: u64, number: u32) -> Vec<Mix> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -124,6 +140,7 @@ impl Mix {
         let lines = self.values.iter().cycle().take(tasks).map(|value| format!("{value}\n"));
         fs::write(&list, lines.collect::<String>())?;
         fs::write(folder.join("lock"), b"")?;
-        Ok(Work { command: self.command.clone(), list, folder: folder.to_owned(), tasks })
+        let (command, group) = (self.command.clone(), self.group.clone());
+        Ok(Work { command, list, folder: folder.to_owned(), tasks, group })
     }
 }

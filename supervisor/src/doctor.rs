@@ -1,0 +1,115 @@
+//! `msup doctor`: what this machine offers for measuring and for ending processes, and what is used of it.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use msup_protocol::{barrier, kin};
+
+use crate::os::{limits, memory};
+
+/// One mechanism, whether it is there, and what that means.
+struct Finding {
+    what: &'static str,
+    there: bool,
+    so: String,
+}
+
+/// The report, a line for each mechanism.
+pub(crate) fn report() -> String {
+    let mut text = String::new();
+    for Finding { what, there, so } in findings() {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{} {what:<34} {so}", if there { "yes" } else { "no " });
+    }
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let _ = writeln!(text, "    CPUs this process may use: {cpus}");
+    let _ = writeln!(text, "    workers that the limits allow: {}", limits::most_workers());
+    text
+}
+
+fn findings() -> Vec<Finding> {
+    let either = |there: bool, yes: &str, no: &str| (if there { yes } else { no }).to_owned();
+    let finding =
+        |what, there, yes: &str, no: &str| Finding { what, there, so: either(there, yes, no) };
+    let readable = |path: &str| fs::read(path).is_ok();
+    let memory = memory::Memory::open();
+    vec![
+        finding(
+            "/proc/PID/task/TID/children",
+            kin::lists_children(),
+            "in use: the processes below a command are looked up",
+            "all processes of the machine are looked through instead, less often",
+        ),
+        finding(
+            "/proc/PID/wchan",
+            readable("/proc/self/wchan"),
+            "in use: who waits for a file lock is told from who waits for himself",
+            "waiting for a file lock looks like any waiting",
+        ),
+        finding(
+            "/proc/pressure/memory",
+            memory::stalled().is_some(),
+            "in use: nothing more is started while all wait for memory",
+            "only what is left of memory is looked at",
+        ),
+        finding(
+            "oom_kill in /proc/vmstat",
+            memory::kills().is_some(),
+            "in use: who was ended for want of memory is tried again with less company",
+            "who was ended for want of memory looks like any kill",
+        ),
+        finding(
+            "a control group limits memory",
+            memory.is_limited(),
+            "in use: it counts as the memory of the machine",
+            "the machine's memory is the limit",
+        ),
+        finding(
+            "RLIMIT_DATA",
+            nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_DATA).is_ok(),
+            "in use by --mem-per-task: a limit on each process of a command",
+            "--mem-per-task has no effect",
+        ),
+        finding(
+            "membarrier(2), GLOBAL_EXPEDITED",
+            barrier::is_supported(),
+            "in use: task loops need no barrier of their own",
+            "a barrier in each blocking call of task loops",
+        ),
+        finding(
+            "pidfd_open(2)",
+            rustix::process::pidfd_open(
+                rustix::process::getpid(),
+                rustix::process::PidfdFlags::empty(),
+            )
+            .is_ok(),
+            "in use: the end of a worker is an event",
+            "needed: msup cannot run without",
+        ),
+        finding(
+            "control groups v2",
+            Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+                || Path::new("/sys/fs/cgroup/unified/cgroup.controllers").exists(),
+            "there, not used: commands are measured and ended process by process",
+            "commands are measured and ended process by process",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_says_what_follows() {
+        let report = report();
+        assert!(report.lines().count() >= 10, "{report}");
+        for line in report.lines() {
+            assert!(
+                line.starts_with("yes ") || line.starts_with("no ") || line.starts_with("    ")
+            );
+            assert!(line.len() > 38 && line.len() < 120, "{line}");
+        }
+    }
+}
