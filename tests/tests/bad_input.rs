@@ -489,9 +489,27 @@ fn a_task_loop_that_has_started_threads_is_told_to_begin_earlier() {
     assert_names(last, &["threads_first", "before it took up work"]);
 }
 
+/// Alone it is the subcommand; behind `--` or with values it is a program like any other.
+#[test]
+fn the_doctor_tells_what_the_machine_offers() {
+    let sandbox = Sandbox::new();
+    let output = run(&mut sandbox.msup(["doctor"]));
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stdout);
+    for mechanism in ["children", "pressure", "oom_kill", "membarrier", "RLIMIT_DATA"] {
+        assert!(said.contains(mechanism), "{mechanism}: {said}");
+    }
+    let output = run(&mut sandbox.msup(["doctor", ":::", "a"]));
+    assert_eq!(output.status.code(), Some(255), "there is no program of that name");
+}
+
 #[test]
 fn flags_that_make_no_sense_are_named() {
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 12] = [
+        (&["--memory", "much", "true", ":::", "a"], &["--memory much", "512M"]),
+        (&["--memory", "0", "true", ":::", "a"], &["--memory 0", "at least 1M"]),
+        (&["--mem-per-task", "3", "true", ":::", "a"], &["--mem-per-task 3", "at least 1M"]),
+        (&["--memory", "1G", "--worker", "true", ":::", "a"], &["--memory", "--worker"]),
         (&["--at-cap", "run", "true", ":::", "a"], &["--at-cap run", "wait or fail"]),
         (&[" ", ":::", "a"], &["the command is empty"]),
         (&["--procs", "many", "true", ":::", "a"], &["--procs many"]),

@@ -16,12 +16,14 @@ struct Load {
     served: Option<usize>,
     /// It waits in a queue that can be seen.
     disk: bool,
+    /// The part by which computing takes more CPU time for each in flight beyond eight.
+    dearer: f64,
 }
 
 const START: f64 = 1.0;
 
 fn load(cpu: f64, wait: f64, rounds: u32) -> Load {
-    Load { cpu, wait, rounds, served: None, disk: false }
+    Load { cpu, wait, rounds, served: None, disk: false, dearer: 0.0 }
 }
 
 #[derive(Clone, Copy)]
@@ -101,14 +103,16 @@ impl Machine {
     fn step(&mut self) -> f64 {
         let computing = self.running.iter().filter(|one| one.cpu > 0.0).count() as f64;
         let share = self.cpus / (computing + self.neighbours).max(self.cpus);
+        let beyond = (self.running.len() as f64 - 8.0).max(0.0);
+        let gets_done = 1.0 / (1.0 + self.load.dearer * beyond);
         let mut served = self.load.served.unwrap_or(usize::MAX);
         let mut used = 0.0;
         let (load, mut at) = (self.load, 0);
         while at < self.running.len() {
             let mut one = self.running[at];
             if one.cpu > 0.0 {
-                let step = (STEP * share).min(one.cpu);
-                one.cpu -= step;
+                let step = (STEP * share).min(one.cpu / gets_done);
+                one.cpu -= step * gets_done;
                 used += step;
                 one.spent += step;
                 one.computes = true;
@@ -238,6 +242,15 @@ fn what_is_full_is_not_flooded() {
         assert!(share >= 0.95, "{served} at once: {share}");
         assert!(mean <= 2.0 * enough.max(served as f64), "{served} at once: {mean} of {enough}");
     }
+}
+
+/// A disk, a lock: the more there are the more CPU time each takes, and the CPUs never become idle for it.
+#[test]
+fn what_gets_dearer_is_kept_few() {
+    let dear = Load { dearer: 0.02, disk: true, ..load(0.5, 2.0, 10) };
+    let (share, mean, enough) = against_the_best(dear, 2, 20.0);
+    assert!(share >= 0.93, "{share}, {mean} in flight, {enough} are enough");
+    assert!(mean <= 2.0 * enough, "{mean} in flight, {enough} are enough");
 }
 
 #[test]
