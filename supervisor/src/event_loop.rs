@@ -25,7 +25,7 @@ use msup_protocol::park::Futex;
 use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::cli::Plan;
+use crate::cli::{JobLog, Plan};
 use crate::engine::{Effect, Engine, Event, Limits, View, WorkerEnd, is_kill};
 use crate::input::{self, Group};
 use crate::os::orphans::Orphanage;
@@ -106,6 +106,7 @@ struct Run {
     sysmon: sysmon::Handle,
     /// When the bar is told anew, if there is one.
     bar: Option<Duration>,
+    longest_first: Option<JobLog>,
     schedtrace: Option<(Duration, Duration)>,
     summary_file: Option<PathBuf>,
     quiet: bool,
@@ -170,6 +171,7 @@ impl Run {
             idle_timeout: plan.idle_timeout,
             at_cap: plan.at_cap,
             admits: plan.admits,
+            longest_first: plan.longest_first.is_some(),
             memory: plan.memory,
         };
         Ok(Run {
@@ -197,6 +199,7 @@ impl Run {
             poller,
             signals,
             bar: plan.bar.then_some(Duration::ZERO),
+            longest_first: plan.longest_first,
             schedtrace: plan.schedtrace.map(|every| (every, every)),
             summary_file: plan.summary,
             quiet: plan.quiet,
@@ -301,7 +304,7 @@ impl Run {
     fn take_input(&mut self, effects: &mut Vec<Effect>) {
         while self.engine.wants_input() {
             let event = match self.input.try_recv() {
-                Ok(Group::Values(values)) => Event::Inputs(values),
+                Ok(Group::Values(values)) => self.with_expectations(values),
                 Ok(Group::End) => Event::InputsEnded,
                 Ok(Group::Failed(why)) => Event::InputFailed(why),
                 Err(TryRecvError::Empty) => return,
@@ -311,6 +314,16 @@ impl Run {
             };
             self.engine.step(event, self.began.elapsed(), effects);
         }
+    }
+
+    fn with_expectations(&self, values: Vec<Vec<u8>>) -> Event {
+        let Some(log) = &self.longest_first else { return Event::Inputs(values) };
+        let numbers = self.engine.accepted() + 1..;
+        let expected = numbers.zip(values).map(|(seq, value)| {
+            let expected = log.expected(&self.queue.describe(&value, seq));
+            (value, expected)
+        });
+        Event::InputsExpected(expected.collect())
     }
 
     fn perform(&mut self, effects: &mut Vec<Effect>, events: &mut Vec<Event>) {

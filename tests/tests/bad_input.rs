@@ -505,7 +505,10 @@ fn the_doctor_tells_what_the_machine_offers() {
 
 #[test]
 fn flags_that_make_no_sense_are_named() {
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 15] = [
+        (&["--order", "random", "--from", "/dev/null", "true"], &["--order random", "longest"]),
+        (&["--order", "longest", "true", ":::", "a"], &["--from"]),
+        (&["--order", "longest", "--from", "/nowhere/log", "true"], &["--from /nowhere/log"]),
         (&["--memory", "much", "true", ":::", "a"], &["--memory much", "512M"]),
         (&["--memory", "0", "true", ":::", "a"], &["--memory 0", "at least 1M"]),
         (&["--mem-per-task", "3", "true", ":::", "a"], &["--mem-per-task 3", "at least 1M"]),

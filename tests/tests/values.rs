@@ -580,3 +580,21 @@ fn few_tasks_are_offered_several_threads() {
     msup.args(["sh", "-c", "echo $OMP_NUM_THREADS", "sh", ":::", "a"]).env("OMP_NUM_THREADS", "2");
     assert_eq!(run(&mut msup).stdout, b"2\n", "what somebody has set stays");
 }
+
+/// What took longest in the run that the log tells of comes first, what it does not know before all. Outputs and
+/// numbers are those of the input.
+#[test]
+fn the_longest_can_come_first() {
+    let sandbox = Sandbox::new();
+    let line = |value: &str, seconds: f64| {
+        format!("1\t:\t1795478552.077\t{seconds:10.3}\t0\t4\t0\t0\tsh ./note {value}\n")
+    };
+    let log = [line("a", 0.5), line("b", 7.0), line("c", 3.0)].concat();
+    sandbox.file("log", log.as_bytes());
+    sandbox.file("note", b"#!/bin/sh\necho $1 >>started\necho $MSUP_SEQ\n");
+    let mut msup = sandbox.msup(["-k", "-j", "1", "--order", "longest", "--from", "log", "--"]);
+    let output = run(msup.args(["sh", "./note", "{}", ":::", "a", "b", "new", "c"]));
+    assert_eq!(output.stdout, b"1\n2\n3\n4\n");
+    let started = std::fs::read_to_string(sandbox.path().join("started")).expect("written");
+    assert_eq!(started, "new\nb\nc\na\n");
+}

@@ -61,6 +61,14 @@ pub(super) struct Args {
     #[arg(short = 'a', long, value_name = "FILE")]
     pub(super) arg_file: Option<PathBuf>,
 
+    /// Start what took longest in an earlier run first; unknown ones before all. Reads all input first
+    #[arg(long, value_name = "longest", requires = "from", conflicts_with = "worker")]
+    pub(super) order: Option<String>,
+
+    /// The joblog of that earlier run, as GNU parallel writes it
+    #[arg(long, value_name = "JOBLOG", requires = "order")]
+    pub(super) from: Option<PathBuf>,
+
     /// Show outputs in the order of the input
     #[arg(short = 'k', long)]
     pub(super) keep_order: bool,

@@ -1,9 +1,11 @@
 //! The command line: what was typed, and the validated plan that the rest of msup works with.
 
 mod args;
+mod joblog;
 mod plan;
 mod template;
 
+pub(crate) use joblog::JobLog;
 pub(crate) use plan::{Job, Plan};
 pub(crate) use template::{Numbers, Template};
 

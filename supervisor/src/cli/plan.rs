@@ -10,6 +10,7 @@ use std::time::Duration;
 use msup_protocol::env as names;
 
 use super::args::Args;
+use super::joblog::JobLog;
 use super::template::Template;
 use crate::engine::AtCap;
 use crate::input::{Format, Source};
@@ -42,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) source: Source,
     pub(crate) format: Format,
     pub(crate) keep_order: bool,
+    /// Start the longest first, as told by this.
+    pub(crate) longest_first: Option<JobLog>,
     pub(crate) summary: Option<PathBuf>,
     pub(crate) schedtrace: Option<Duration>,
     pub(crate) bar: bool,
@@ -68,6 +71,10 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
         .map_err(|_| format!("--idle-timeout {}: not a time in seconds", args.idle_timeout))?;
     let memory = size("--memory", args.memory.as_deref())?;
     let memory_per_task = size("--mem-per-task", args.mem_per_task.as_deref())?;
+    if let Some(order) = args.order.as_deref().filter(|order| *order != "longest") {
+        return Err(format!("--order {order}: must be longest"));
+    }
+    let longest_first = args.from.as_deref().map(JobLog::read).transpose()?;
     let at_cap = match args.at_cap.as_str() {
         "wait" => AtCap::Wait,
         "fail" => AtCap::Fail,
@@ -95,6 +102,7 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
         source,
         format: Format { separator, commands },
         keep_order: args.keep_order,
+        longest_first,
         summary: args.summary,
         schedtrace: args.schedtrace.map(Duration::from_millis),
         bar: args.bar || (stderr().is_terminal() && !stdout().is_terminal()),

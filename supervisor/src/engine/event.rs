@@ -1,5 +1,7 @@
 //! Everything that can happen to a run.
 
+use std::time::Duration;
+
 use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::packed::WorkerId;
 
@@ -10,6 +12,8 @@ use super::Window;
 pub(crate) enum Event {
     /// More input values were read, in order.
     Inputs(Vec<Vec<u8>>),
+    /// The same where the longest come first, each with how long it is expected to take.
+    InputsExpected(Vec<(Vec<u8>, Duration)>),
     /// All input was read.
     InputsEnded,
     /// The input cannot be read on: why. What was read before counts.

@@ -1,6 +1,7 @@
 //! The private ledger of tasks: what is pending, what is in which slot, and how often it was tried.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// A task that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) struct TaskRecord {
     pub(crate) outside: u32,
     /// How many were ended because there was no memory left.
     pub(crate) starved: u32,
+    /// How long it is expected to take, where that decides the order.
+    pub(crate) expected: Duration,
     /// How many threads the next or the running one is advised to use.
     pub(crate) threads: u32,
 }
@@ -44,7 +47,7 @@ impl Ledger {
     }
 
     /// Takes one more value in. Returns its task's number.
-    pub(crate) fn accept(&mut self, value: Vec<u8>) -> u64 {
+    pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration) -> u64 {
         self.accepted += 1;
         let seq = self.accepted;
         self.pending.push_back(TaskRecord {
@@ -54,6 +57,7 @@ impl Ledger {
             crashes: 0,
             outside: 0,
             starved: 0,
+            expected,
             threads: 1,
         });
         seq
@@ -92,6 +96,11 @@ impl Ledger {
     /// A task that must run again, before those that never ran.
     pub(crate) fn put_back(&mut self, record: TaskRecord) {
         self.pending.push_front(record);
+    }
+
+    /// Puts those that are expected to take longest first.
+    pub(crate) fn order_longest_first(&mut self) {
+        self.pending.make_contiguous().sort_by_key(|record| std::cmp::Reverse(record.expected));
     }
 
     /// Gives up all pending tasks; returns how many.

@@ -76,6 +76,8 @@ pub(crate) struct Limits {
     pub(crate) at_cap: AtCap,
     /// The number of commands in flight follows what they use.
     pub(crate) admits: bool,
+    /// Tasks are started longest first, when all of them are known.
+    pub(crate) longest_first: bool,
     /// Bytes of memory that commands may use together.
     pub(crate) memory: Option<u64>,
 }
@@ -96,6 +98,7 @@ enum Stop {
 pub(crate) struct Engine {
     worker_program: String,
     procs: u32,
+    longest_first: bool,
     ledger: Ledger,
     pool: Pool,
     stall: Stall,
@@ -124,6 +127,7 @@ impl Engine {
             starts: limits.admits.then(|| Starts::new(limits.procs, cap, limits.memory)),
             worker_program: limits.worker_program,
             procs: limits.procs,
+            longest_first: limits.longest_first,
             ledger: Ledger::new(limits.task_slots),
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
             stall: Stall::default(),
@@ -146,9 +150,19 @@ impl Engine {
         match event {
             Event::Inputs(values) => {
                 self.first_input.get_or_insert(now);
-                self.on_inputs(values);
+                let inputs = values.into_iter().map(|value| (value, Duration::ZERO));
+                self.on_inputs(inputs);
             }
-            Event::InputsEnded => self.inputs_ended = true,
+            Event::InputsExpected(inputs) => {
+                self.first_input.get_or_insert(now);
+                self.on_inputs(inputs.into_iter());
+            }
+            Event::InputsEnded => {
+                self.inputs_ended = true;
+                if self.longest_first {
+                    self.ledger.order_longest_first();
+                }
+            }
             Event::InputFailed(why) => self.on_input_failed(why, effects),
             Event::Collected { slot, outcome, starved } => {
                 self.on_collected(slot, outcome, starved, now, effects);
@@ -184,7 +198,7 @@ impl Engine {
         !self.inputs_ended
             && self.stop == Stop::No
             && !self.output_pressure
-            && self.ledger.pending() < self.ledger.slots()
+            && (self.longest_first || self.ledger.pending() < self.ledger.slots())
     }
 
     /// When the engine wants to look around again, if nothing happens before.
@@ -260,9 +274,9 @@ impl Engine {
         }
     }
 
-    fn on_inputs(&mut self, values: Vec<Vec<u8>>) {
-        for value in values {
-            self.ledger.accept(value);
+    fn on_inputs(&mut self, inputs: impl Iterator<Item = (Vec<u8>, Duration)>) {
+        for (value, expected) in inputs {
+            self.ledger.accept(value, expected);
         }
         if self.stop != Stop::No {
             self.tally.cancelled += self.ledger.drop_pending();
@@ -571,7 +585,7 @@ impl Engine {
     }
 
     fn publish(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.stop != Stop::No {
+        if self.stop != Stop::No || (self.longest_first && !self.inputs_ended) {
             return;
         }
         let first = self.first_input.unwrap_or(now);

@@ -12,6 +12,7 @@ fn limits() -> Limits {
         at_cap: AtCap::Fail,
         procs: 1,
         admits: false,
+        longest_first: false,
         memory: None,
     }
 }
