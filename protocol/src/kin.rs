@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let stat = b"42 (a) R (b) S 7 40 40 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 1 0 987654 1 2\n";
+        let stat = b"42 (a) R (b) S 7 40 40 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 1 0 987654 1 2 3\n";
         let kin = Kin {
             pid: 42,
             parent: 7,

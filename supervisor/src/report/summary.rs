@@ -26,7 +26,8 @@ pub(crate) struct Summary {
     pub(crate) workers: Workers,
     pub(crate) in_flight: InFlight,
     pub(crate) debt_seconds: f64,
-    /// The limit on each command's memory, in bytes.
+    /// The limit on each command's memory, in bytes: for the closing paragraph.
+    #[serde(skip)]
     pub(crate) memory_per_task: Option<u64>,
     pub(crate) tokens: Tokens,
 }

@@ -19,6 +19,9 @@ use work::Mix;
 const TIMES: [u32; 6] = [1, 2, 4, 8, 16, 32];
 const MANY: u32 = 200;
 
+/// GNU parallel is waited for so many times as long as the work takes.
+const PARALLEL_AT_MOST: f64 = 4.0;
+
 /// Within this of the best is as good as the best.
 const AS_GOOD: f64 = 1.03;
 
@@ -60,7 +63,7 @@ fn main() -> io::Result<()> {
         println!("\nrandom mixes: median {median:.3}, worst {worst:.3} (aim: 1.03, 1.08)");
     }
     if let Some(path) = argument::<PathBuf>("--figure") {
-        draw(&path, procs, folder.path())?;
+        draw(&path, procs, 2.0 * seconds, folder.path())?;
     }
     if let Some(path) = argument::<PathBuf>("--json") {
         report.write(&path)?;
@@ -69,9 +72,14 @@ fn main() -> io::Result<()> {
 }
 
 /// The mix of alternating phases over time: msup, as many as there are CPUs, many.
-fn draw(path: &std::path::Path, procs: u32, folder: &std::path::Path) -> io::Result<()> {
+fn draw(
+    path: &std::path::Path,
+    procs: u32,
+    seconds: f64,
+    folder: &std::path::Path,
+) -> io::Result<()> {
     let mix = work::alternating();
-    let work = mix.prepare(procs, 20.0, folder)?;
+    let work = mix.prepare(procs, seconds, folder)?;
     let (_, msup) = figure::watch("msup", || peers::msup(&work))?;
     let mut curves = vec![msup];
     for number in [procs, MANY] {
@@ -99,7 +107,8 @@ fn compare(
         None => all.collect(),
     };
     let mut static_runs: Vec<(u32, f64)> = Vec::new();
-    for number in numbers {
+    // The most first: that is mostly near the best, and those far from it are not waited for.
+    for number in numbers.into_iter().rev() {
         let best = static_runs.iter().map(|run| run.1).fold(f64::INFINITY, f64::min);
         // Who is already this much slower than another one need not be waited for.
         let limit = (best * 1.25).min(seconds * 4.0 + 10.0);
@@ -113,10 +122,11 @@ fn compare(
         }
     }
     if chosen.is_none()
-        && let Some(wall) = peers::parallel(&work)?
+        && let Some(wall) = peers::parallel(&work, seconds * PARALLEL_AT_MOST)?
     {
         report.add(row("mixes", "GNU parallel, default flags", "s", wall));
     }
+    static_runs.sort_by_key(|run| run.0);
     let Some(best) = static_runs.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else {
         return Ok(None);
     };

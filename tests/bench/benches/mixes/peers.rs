@@ -64,11 +64,11 @@ pub(crate) fn xargs(work: &Work, number: u32, limit: f64) -> io::Result<Option<f
     wall(started("xargs", &arguments, work)?, began, limit)
 }
 
-/// `None` when it is not installed.
-pub(crate) fn parallel(work: &Work) -> io::Result<Option<f64>> {
+/// `None` when it is not installed, or takes longer than the limit.
+pub(crate) fn parallel(work: &Work, limit: f64) -> io::Result<Option<f64>> {
     let began = Instant::now();
     match started("parallel", &["--will-cite", "-q"].map(str::to_owned), work) {
-        Ok(child) => wall(child, began, f64::INFINITY),
+        Ok(child) => wall(child, began, limit),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(why),
     }
