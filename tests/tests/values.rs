@@ -556,7 +556,8 @@ fn a_command_gets_a_clean_place() {
         let mask =
             line.split_whitespace().last().and_then(|mask| u64::from_str_radix(mask, 16).ok());
         // Signals 32 and 33 are the C library's own; its way of starting workers leaves them ignored.
-        assert_eq!(mask.map(|mask| mask & 0x7fff_ffff), Some(0), "{line}");
+        // SIGHUP, the first, stays as whoever started msup had it: these tests may run under nohup.
+        assert_eq!(mask.map(|mask| mask & 0x7fff_fffe), Some(0), "{line}");
     }
     assert_eq!(lines[5], "own group");
     let own = run(sandbox.command("sh").args(["-c", "ulimit -n"]));
