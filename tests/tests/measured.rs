@@ -1,5 +1,7 @@
 //! What commands use is seen, whoever of them uses it.
 
+use std::sync::{Mutex, PoisonError};
+
 use msup_tests::{Sandbox, run, trace};
 
 const SPIN: &str = "while :; do :; done";
@@ -7,8 +9,12 @@ const SPIN: &str = "while :; do :; done";
 /// CPUs in use, and tokens that are charged.
 type Seen = (f64, u64);
 
+/// One test at a time: together they would take each other's CPUs away.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Runs one command; what was seen of it, and when in milliseconds.
 fn watched(script: &str) -> Vec<(u64, Seen)> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "2", "--schedtrace", "50", "--quiet", "--"]);
     let output = run(msup.args(["bash", "-c", script, "bash", ":::", "x"]));
