@@ -179,6 +179,11 @@ impl Admission {
         self.target as u32
     }
 
+    /// Whether it is being found out what number is best, far below the goal.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.climb.is_asking()
+    }
+
     /// Takes in what was measured.
     pub(crate) fn measured(&mut self, window: &Window) {
         let seconds = window.span.as_secs_f64() * self.procs;

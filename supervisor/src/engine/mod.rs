@@ -7,6 +7,7 @@
 
 mod admission;
 mod company;
+mod easing;
 mod effect;
 mod event;
 mod ledger;
@@ -302,7 +303,7 @@ impl Engine {
         let wall = Duration::from_nanos(outcome.wall_ns);
         self.tally.busy = self.tally.busy.saturating_add(wall);
         if let Some(starts) = &mut self.starts {
-            starts.ended(outcome.usage.peak);
+            starts.ended(wall, outcome.usage.peak, now);
         }
         match judge(outcome.verdict.clone(), starved) {
             Ruling::Succeeded => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::admission::{Admission, Window};
 use super::company::Company;
+use super::easing::Easing;
 use super::memory::Memory;
 use super::{Effect, Now, View};
 
@@ -27,6 +28,8 @@ pub(super) struct Starts {
     admission: Admission,
     memory: Memory,
     company: Company,
+    /// A lower target that was just set for a trial, or after one.
+    easing: Option<Easing>,
     /// How many may be in flight for all of these.
     target: u32,
     /// Tasks that may be published beyond those allowed in flight: who ends one with a token in its hand
@@ -52,6 +55,7 @@ impl Starts {
             admission: Admission::new(procs, cap),
             memory: Memory::new(procs, memory),
             company: Company::default(),
+            easing: None,
             target: procs,
             prefetch: 0,
             holds_back: false,
@@ -80,15 +84,20 @@ impl Starts {
 
     /// What was measured over a window.
     pub(super) fn measured(&mut self, window: &Window, now: Now) {
+        let before = self.admission.target();
         self.admission.measured(window);
+        self.ease(before, window.in_flight, now);
         self.memory.measured(window, now);
         self.company.measured(window, now);
         self.aim(window.in_flight);
     }
 
-    /// A command has ended, having had at most so much memory.
-    pub(super) fn ended(&mut self, peak: u64) {
+    /// A command has ended, after so long, having had at most so much memory.
+    pub(super) fn ended(&mut self, wall: Duration, peak: u64, now: Now) {
         self.memory.ended(peak);
+        if let Some(easing) = &mut self.easing {
+            easing.ended(wall, now);
+        }
     }
 
     /// A command was ended because there was no memory left, for the `nth` time.
@@ -149,8 +158,22 @@ impl Starts {
         self.holds_back
     }
 
+    fn ease(&mut self, before: u32, in_flight: u32, now: Now) {
+        let target = self.admission.target();
+        if !self.admission.is_asking() || target > before {
+            self.easing = None;
+        } else if target < before {
+            self.easing = Some(Easing::new(in_flight, now));
+        }
+        if let Some(easing) = &mut self.easing {
+            easing.measured(in_flight);
+        }
+        self.easing = self.easing.filter(|easing| !easing.is_over());
+    }
+
     fn aim(&mut self, in_flight: u32) {
         let wanted = self.admission.target();
+        let wanted = self.easing.map_or(wanted, |easing| easing.at_most(wanted));
         let fits = self.memory.at_most(in_flight).min(self.company.at_most());
         self.target = wanted.min(fits).max(1);
     }

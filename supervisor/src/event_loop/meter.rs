@@ -222,7 +222,7 @@ impl Meter {
             in_flight: shared.tasks.load().1,
             runnable,
             queued,
-            cycle: Duration::from_secs_f64(self.cycle),
+            cycle: Duration::from_secs_f64(self.cycle.max(self.stillness(now))),
             had_more,
             ended: std::mem::take(&mut self.ended),
             residents: self.residents(&commands),
@@ -325,6 +325,18 @@ impl Meter {
 }
 
 impl Meter {
+    /// For how long one command in five at least has not computed, in seconds: their cycles are no shorter,
+    /// those included of which no end was seen yet.
+    fn stillness(&self, now: Instant) -> f64 {
+        let gauges = self.gauges.iter().flatten().filter(|gauge| gauge.looked == now);
+        let mut still: Vec<Duration> = gauges.map(|gauge| now - gauge.moved).collect();
+        let at = still.len() * 4 / 5;
+        if at >= still.len() {
+            return 0.0;
+        }
+        still.select_nth_unstable(at).1.as_secs_f64()
+    }
+
     /// What commands have, as far as they were asked.
     fn residents(&self, commands: &[(WorkerId, i32)]) -> Vec<u64> {
         let gauges = commands.iter().filter_map(|(worker, command)| {

@@ -24,6 +24,10 @@ const SETTLING: u32 = 2;
 const GAIN_AFTER: u32 = 2;
 const NO_GAIN_AFTER: u32 = 6;
 const DECIDED_AFTER: u32 = 12;
+/// Going down, and going up where that was of no use before, is decided later, unless this part of what is expected
+/// of twice as many comes of them.
+const FEWER_AFTER: u32 = 25;
+const CLEARLY: f64 = 0.5;
 /// So many commands that ended tell how many do in a second.
 const COUNTED: u32 = 16;
 /// Numbers vary: so many standard errors from what the use says they contradict it.
@@ -31,6 +35,7 @@ const CONTRADICTS: f64 = 1.5;
 /// So many generations of commands are watched where they are short.
 const GENERATIONS: f64 = 2.0;
 const GENERATION_AT_MOST: f64 = 0.25;
+const CYCLE_AT_MOST: f64 = 2.0;
 /// With less CPU time than this nothing can be said.
 const EVIDENCE: Duration = Duration::from_millis(10);
 
@@ -131,12 +136,19 @@ pub(super) struct Climb {
     /// So many windows still belong to a change of target, and so many seconds: what has just been started
     /// computes first, and those that end have been started before.
     settling: (u32, f64),
+    /// The cycle of those that compute most seldom, in seconds.
+    cycle: f64,
 }
 
 impl Climb {
     pub(super) fn new(procs: f64, cap: f64) -> Climb {
         let (phase, pause) = (Phase::Blind, REST[0]);
-        Climb { procs, cap, phase, pause, ended: 0.0, walls: 0.0, settling: (0, 0.0) }
+        Climb { procs, cap, phase, pause, ended: 0.0, walls: 0.0, settling: (0, 0.0), cycle: 0.0 }
+    }
+
+    /// Whether a number is being tried, or was found by trying.
+    pub(super) fn is_asking(&self) -> bool {
+        !matches!(self.phase, Phase::Blind)
     }
 
     /// The use is near the goal: nothing to find out.
@@ -149,6 +161,7 @@ impl Climb {
     /// What to do after one more window. It counts only when about as many are in flight as the target
     /// says: as long as there are fewer or more, commands start and do not end, or the other way round.
     pub(super) fn next(&mut self, level: Level, is_there: bool, queued: f64) -> Move {
+        self.cycle = level.cycle.as_secs_f64().min(CYCLE_AT_MOST);
         let ended = f64::from(level.ended.commands);
         self.ended += ended;
         self.walls += ended * level.ended.wall;
@@ -190,7 +203,11 @@ impl Climb {
             }
             Phase::Up { base, mut here } => {
                 here.add(level);
-                match gained(&base, &here, level.cycle, generation, queued) {
+                // It was not of use before: this time it takes more to believe it.
+                let doubts = self.pause > REST[0];
+                let gain = gained(&base, &here, level.cycle, generation, queued);
+                match gain.filter(|_| !doubts || here.windows >= FEWER_AFTER) {
+                    Some(true) if doubts && !clearly_gained(&base, &here) => self.down(base),
                     None => {
                         self.phase = Phase::Up { base, here };
                         Move::Stay
@@ -208,7 +225,8 @@ impl Climb {
                 match gained(&here, &base, level.cycle, generation, queued) {
                     _ if here.windows < NO_GAIN_AFTER
                         || here.span < level.cycle
-                        || !here.has_seen(generation) =>
+                        || !here.has_seen(generation)
+                        || (here.windows < FEWER_AFTER && !clearly_gained(&here, &base)) =>
                     {
                         self.phase = Phase::Down { here, base };
                         Move::Stay
@@ -232,7 +250,8 @@ impl Climb {
     }
 
     fn up(&mut self, base: Stay) -> Move {
-        self.settling = (SETTLING, self.generation());
+        // Those that are told to come back later do not before that.
+        self.settling = (SETTLING, self.generation().max(self.cycle));
         let twice = (base.target * 2.0).min(self.cap);
         self.phase = Phase::Up { base, here: Stay::new(twice) };
         Move::To(twice)
@@ -268,6 +287,17 @@ impl Climb {
         }
         Move::Stay
     }
+}
+
+/// Whether it is plain that many get more done than few.
+fn clearly_gained(few: &Stay, many: &Stay) -> bool {
+    let more = many.target / few.target - 1.0;
+    let by_use = many.cpus() / few.cpus().max(1e-9);
+    let by_number = match (few.rate(), many.rate()) {
+        (Some(few), Some(many)) => many / few,
+        _ => by_use,
+    };
+    (by_use.min(by_number) - 1.0) / more >= CLEARLY
 }
 
 /// Whether going from `few` to `many` was of use; `None` as long as nobody can tell.

@@ -1,6 +1,6 @@
 //! Unmodified commands of many kinds: msup with default flags beside `xargs -P` with every number that
 //! somebody might choose. `cargo bench -p msup-bench --bench mixes [-- [--seconds S] [--only NAME]
-//! [--seed N] [--random N] [--numbers P,P...] [--json FILE] [--figure FILE]]`.
+//! [--seed N] [--random N] [--random-seconds S] [--numbers P,P...] [--json FILE] [--figure FILE]]`.
 
 mod figure;
 mod peers;
@@ -19,8 +19,11 @@ use work::Mix;
 const TIMES: [u32; 6] = [1, 2, 4, 8, 16, 32];
 const MANY: u32 = 200;
 
-/// GNU parallel is waited for so many times as long as the work takes.
-const PARALLEL_AT_MOST: f64 = 4.0;
+/// Who takes so many times as long as the best so far is not waited for; nor, once two have, any with fewer.
+const TOO_SLOW: f64 = 1.15;
+const TOO_MANY: u32 = 2;
+/// The same for GNU parallel.
+const PARALLEL_AT_MOST: f64 = 2.0;
 
 /// Within this of the best is as good as the best.
 const AS_GOOD: f64 = 1.03;
@@ -33,13 +36,16 @@ fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 fn main() -> io::Result<()> {
     let seconds = argument("--seconds").unwrap_or(20.0);
+    // Of many, each may take less time.
+    let random_seconds = argument("--random-seconds").unwrap_or(10.0);
     let seed: u64 = argument("--seed").unwrap_or(1);
     let only: Option<String> = argument("--only");
     let procs = std::thread::available_parallelism()?.get() as u32;
     let mut report = Report::default();
     report.print_machine();
     println!(
-        "seed {seed}, about {seconds} s of work each; xargs -P beside it, GNU parallel where it is"
+        "seed {seed}, {procs} times about {seconds} s of work each, {random_seconds} s for random ones; xargs -P beside \
+         it, GNU parallel where it is"
     );
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let server = server::Server::start()?;
@@ -53,6 +59,7 @@ fn main() -> io::Result<()> {
     let mixes = named.chain(work::random(seed, random));
     let (mut ratios, mut failed) = (Vec::new(), false);
     for mix in mixes.filter(|mix| only.as_ref().is_none_or(|only| mix.name.starts_with(only))) {
+        let seconds = if mix.is_random { random_seconds } else { seconds };
         let ratio = compare(&mut report, &mix, procs, seconds, folder.path())?;
         failed |= ratio.is_none();
         ratios.extend(ratio.filter(|_| mix.is_random));
@@ -106,30 +113,40 @@ fn compare(
         Some(list) => list.split(',').filter_map(|number| number.parse().ok()).collect(),
         None => all.collect(),
     };
-    let mut static_runs: Vec<(u32, f64)> = Vec::new();
+    let (mut static_runs, mut too_slow): (Vec<(u32, f64)>, u32) = (Vec::new(), 0);
     // The most first: that is mostly near the best, and those far from it are not waited for.
     for number in numbers.into_iter().rev() {
         let best = static_runs.iter().map(|run| run.1).fold(f64::INFINITY, f64::min);
-        // Who is already this much slower than another one need not be waited for.
-        let limit = (best * 1.25).min(seconds * 4.0 + 10.0);
+        let limit = (best * TOO_SLOW).min(seconds * 4.0 + 10.0);
         let name = format!("xargs -P{number}");
+        if too_slow == TOO_MANY {
+            println!("  {name:<44} not run");
+            continue;
+        }
         match peers::xargs(&work, number, limit)? {
             Some(wall) => {
                 static_runs.push((number, wall));
+                too_slow = 0;
                 report.add(row("mixes", name, "s", wall));
             }
-            None => println!("  {name:<44} more than {limit:.1} s"),
+            None => {
+                too_slow += 1;
+                println!("  {name:<44} more than {limit:.1} s");
+            }
         }
-    }
-    if chosen.is_none()
-        && let Some(wall) = peers::parallel(&work, seconds * PARALLEL_AT_MOST)?
-    {
-        report.add(row("mixes", "GNU parallel, default flags", "s", wall));
     }
     static_runs.sort_by_key(|run| run.0);
     let Some(best) = static_runs.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else {
         return Ok(None);
     };
+    if chosen.is_none() {
+        let limit = best.1 * PARALLEL_AT_MOST;
+        let name = "GNU parallel, default flags";
+        match peers::parallel(&work, limit)? {
+            Some(wall) => report.add(row("mixes", name, "s", wall)),
+            None => println!("  {name:<44} not here, or more than {limit:.1} s"),
+        }
+    }
     let fewest =
         static_runs.iter().find(|run| run.1 <= best.1 * AS_GOOD).map_or(best.0, |run| run.0);
     let Some(Ran { wall, mean, peak, debt }) = peers::msup(&work)? else { return Ok(None) };
