@@ -92,6 +92,8 @@ pub enum Verdict {
     CannotStart(i32),
     /// The worker could not do its own part (read the task, keep the output): why.
     Trouble(String),
+    /// The command took longer than it may, and was ended.
+    TimedOut,
 }
 
 /// What was written to one stream.

@@ -6,6 +6,8 @@ pub const SUCCESS: u8 = 0;
 pub const MOST_COUNTED_FAILURES: u8 = 100;
 /// More tasks failed than can be counted.
 pub const MORE_FAILURES: u8 = 101;
+/// The journal could not be written: what has ended since is not on record.
+pub const JOURNAL_LOST: u8 = 102;
 /// Wrong usage, or msup itself could not go on.
 pub const ERROR: u8 = 255;
 /// Added to a signal's number when msup ends because of it.

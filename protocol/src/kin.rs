@@ -55,11 +55,12 @@ impl Identity {
         parts.next().map(|_| Identity { namespace, pid, start })
     }
 
-    /// Whether the process is no more; `None` when it cannot be seen from here.
+    /// Whether the process is no more, or has ended and only waits to be reaped; `None` when it cannot be seen
+    /// from here.
     #[must_use]
     pub fn is_gone(self) -> Option<bool> {
         let here = self.namespace == own_namespace();
-        here.then(|| start_time(self.pid) != Some(self.start))
+        here.then(|| look_up(self.pid).is_none_or(|kin| kin.start != self.start || kin.ended))
     }
 }
 

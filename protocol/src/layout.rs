@@ -1,5 +1,7 @@
 //! Where everything stands in the segment. Offsets are frozen per [`LAYOUT_VERSION`].
 
+use std::time::Duration;
+
 use crate::barrier;
 use crate::bits::Bits;
 use crate::line::Line;
@@ -10,7 +12,7 @@ use crate::token::{TokenWord, Tokens};
 use crate::watch::Watch;
 
 /// Goes up whenever any offset, word or protocol step changes.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"msup-seg");
 const LINE: usize = 64;
@@ -98,6 +100,14 @@ struct Starts {
     one_for_one: AtomicU32,
 }
 
+/// How long commands may take, in nanoseconds; 0 is as long as they like.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+struct Patience {
+    limit: AtomicU64,
+    grace: AtomicU64,
+}
+
 /// The segment's first bytes.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
@@ -115,12 +125,13 @@ pub struct Header {
     armed: Lonely,
     head: Lonely,
     starts: Starts,
+    patience: Patience,
 }
 
 // The model's atomics have other sizes; nothing is laid out then.
 #[cfg(not(loom))]
 const _: () = {
-    assert!(size_of::<Header>() == 5 * LINE);
+    assert!(size_of::<Header>() == 6 * LINE);
     assert!(size_of::<TokenWord>() == LINE && align_of::<TokenWord>() == LINE);
     assert!(size_of::<WorkerSlot>() == 2 * LINE && align_of::<WorkerSlot>() == 2 * LINE);
     assert!(std::mem::offset_of!(Header, magic) == 0);
@@ -252,6 +263,22 @@ impl Header {
         false
     }
 
+    /// The supervisor's: from now on a command may take so long; one that does not end when it is told to is
+    /// killed after the grace.
+    pub fn limit_time(&self, limit: Duration, grace: Duration) {
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.patience.grace.store(ns(grace), Ordering::Relaxed);
+        self.patience.limit.store(ns(limit).max(1), Ordering::Relaxed);
+    }
+
+    /// How long a command may take, if that is limited, and the grace. It may be said anew at any time.
+    #[must_use]
+    pub fn time_limit(&self) -> Option<(Duration, Duration)> {
+        let limit = self.patience.limit.load(Ordering::Relaxed);
+        let grace = self.patience.grace.load(Ordering::Relaxed);
+        (limit > 0).then(|| (Duration::from_nanos(limit), Duration::from_nanos(grace)))
+    }
+
     /// The word that says how many tokens are in use, for [`Tokens`].
     #[must_use]
     pub fn procs(&self) -> &AtomicU32 {
@@ -335,12 +362,12 @@ mod tests {
     const SIZES: Sizes = Sizes { tokens: 6, workers: 200, tasks: 512, cell_bytes: 4096 };
 
     #[test]
-    fn offsets_of_version_3_are_frozen() {
-        assert_eq!(LAYOUT_VERSION, 3, "a new version gets its own golden numbers");
+    fn offsets_of_version_4_are_frozen() {
+        assert_eq!(LAYOUT_VERSION, 4, "a new version gets its own golden numbers");
         assert_eq!(
             Layout::of(SIZES),
             Ok(Layout {
-                tokens: 320,
+                tokens: 384,
                 slots: 768,
                 announced: 26_368,
                 parked: 26_432,

@@ -1,9 +1,11 @@
 //! The event loop: gathers events, lets the engine decide, carries out its effects. The one place
 //! where the pure core and the adapters meet.
 
+mod books;
 mod crew;
 mod epoch;
 mod figures;
+mod finish;
 mod lender;
 mod meter;
 mod oom;
@@ -19,26 +21,25 @@ use std::time::{Duration, Instant};
 
 use msup_protocol::audit::{Audit, Violation};
 use msup_protocol::bell::{Bell, Wants};
-use msup_protocol::exit;
 use msup_protocol::layout::Sizes;
 use msup_protocol::park::Futex;
 use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::cli::{JobLog, Plan};
-use crate::engine::{Effect, Engine, Event, Limits, View, WorkerEnd, is_kill};
+use crate::engine::{Effect, Engine, Event, Input, Limits, View, WorkerEnd, is_kill};
 use crate::input::{self, Group};
 use crate::os::orphans::Orphanage;
 use crate::os::poller::Poller;
 use crate::os::process::Recipe;
 use crate::os::run_folder::RunFolder;
 use crate::os::signals::Signals;
-use crate::output::{Failure, Output, Style};
+use crate::output::{Delivery, Failure, Output, Style};
 use crate::report::bar::{self, Progress};
-use crate::report::summary::Summary;
-use crate::report::{human, trace};
+use crate::report::trace;
 use crate::sysmon;
 
+use books::{Books, Opened};
 use crew::Crew;
 use epoch::Epochs;
 use figures::Figures;
@@ -48,12 +49,6 @@ use queue::Queue;
 
 /// The loop looks around this often even if nothing happens.
 const LOOK_AT_LEAST: Duration = Duration::from_millis(100);
-
-/// How long what is left of a run may take to die at its end.
-const LAST_SWEEP: Duration = Duration::from_secs(2);
-
-/// How long output may still take when the run was killed.
-const OUTPUT_AFTER_KILL: Duration = Duration::from_secs(1);
 
 /// How often the bar is told anew.
 const BAR_EVERY: Duration = Duration::from_millis(100);
@@ -89,6 +84,11 @@ pub(crate) fn run(plan: Plan) -> Result<u8, String> {
 struct Run {
     engine: Engine,
     queue: Queue,
+    books: Books,
+    /// Of the output that was handed over last: whether it is to be shown, and how many bytes.
+    delivered: (bool, u64),
+    /// Tasks that are known before any input is read.
+    first: Vec<Input>,
     crew: Crew,
     figures: Figures,
     lender: Lender,
@@ -107,6 +107,9 @@ struct Run {
     /// When the bar is told anew, if there is one.
     bar: Option<Duration>,
     longest_first: Option<JobLog>,
+    /// How long commands may take, and how long to end when they are told to.
+    timeout: Option<Duration>,
+    grace: Duration,
     schedtrace: Option<(Duration, Duration)>,
     summary_file: Option<PathBuf>,
     quiet: bool,
@@ -125,7 +128,7 @@ impl Run {
         let line = |what: &'static str| move |why: io::Error| format!("{what}: {why}");
         segment::sweep();
         let began = Instant::now();
-        let run_id = format!("{:x}-{}", msup_protocol::sync::now_ns(), std::process::id());
+        let run_id = plan.run_id;
         let folder = RunFolder::create().map_err(|why| why.to_string())?;
         let max_workers = u32::from(plan.max_workers);
         let sizes = Sizes {
@@ -161,8 +164,22 @@ impl Run {
         // For workers to inherit, as the segment is.
         rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
-        let style =
-            Style { keep_order: plan.keep_order, folder: folder.path().to_owned(), bar: plan.bar };
+        let queue = Queue::new(
+            Arc::clone(&segment),
+            epoch.folder,
+            plan.job,
+            plan.memory_per_task.unwrap_or(0),
+        );
+        // Before anything is started: what it inherits tells that something of this run is alive.
+        let describe = |value: &[u8], seq| queue.describe(value, seq);
+        let Opened { books, words, inputs } =
+            Books::open(plan.keeping, &run_id, plan.joblog.as_deref(), describe, private()?)?;
+        let style = Style {
+            keep_order: plan.keep_order,
+            folder: folder.path().to_owned(),
+            bar: plan.bar,
+            tells: books.wants_to_know(),
+        };
         let limits = Limits {
             worker_program,
             procs: plan.procs,
@@ -173,15 +190,15 @@ impl Run {
             admits: plan.admits,
             longest_first: plan.longest_first.is_some(),
             memory: plan.memory,
+            policy: plan.policy,
+            seed: msup_protocol::sync::now_ns(),
         };
-        Ok(Run {
+        let run = Run {
             engine: Engine::new(limits),
-            queue: Queue::new(
-                Arc::clone(&segment),
-                epoch.folder,
-                plan.job,
-                plan.memory_per_task.unwrap_or(0),
-            ),
+            queue,
+            books,
+            delivered: (false, 0),
+            first: inputs,
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
             lender: Lender::new(plan.procs, LENDABLE),
             meter: plan
@@ -200,6 +217,8 @@ impl Run {
             signals,
             bar: plan.bar.then_some(Duration::ZERO),
             longest_first: plan.longest_first,
+            timeout: None,
+            grace: plan.grace,
             schedtrace: plan.schedtrace.map(|every| (every, every)),
             summary_file: plan.summary,
             quiet: plan.quiet,
@@ -209,7 +228,9 @@ impl Run {
             outcomes: 0,
             finished: false,
             _folder: folder,
-        })
+        };
+        words.iter().for_each(|text| run.say(text));
+        Ok(run)
     }
 
     fn turn_until_finished(&mut self) -> io::Result<()> {
@@ -233,6 +254,7 @@ impl Run {
             self.engine.step(Event::Looked(view), self.began.elapsed(), &mut effects);
             self.perform(&mut effects, &mut events);
             self.tell();
+            self.books.flush();
             if events.is_empty() && !self.finished {
                 self.sleep()?;
             }
@@ -263,6 +285,7 @@ impl Run {
                 meter.lost_all();
             }
             self.segment = epoch.segment;
+            self.limit_time();
             Ok(())
         });
         let failed = begun.err();
@@ -273,6 +296,8 @@ impl Run {
     /// Collects what has happened since the last time.
     fn gather(&mut self, events: &mut Vec<Event>) {
         events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
+        self.books.shown(self.output.shown());
+        events.extend(self.books.news());
         self.queue.collect(events);
         self.outcomes += events.len();
         self.oom.look();
@@ -302,10 +327,19 @@ impl Run {
     /// Takes groups of values for as long as the engine wants them: nobody rings for one that was
     /// left lying.
     fn take_input(&mut self, effects: &mut Vec<Effect>) {
+        if !self.first.is_empty() {
+            let known = Event::Inputs(std::mem::take(&mut self.first));
+            self.engine.step(known, self.began.elapsed(), effects);
+        }
         while self.engine.wants_input() {
             let event = match self.input.try_recv() {
-                Ok(Group::Values(values)) => self.with_expectations(values),
-                Ok(Group::End) => Event::InputsEnded,
+                Ok(Group::Values(values)) => self.inputs(values),
+                Ok(Group::End) => {
+                    if let Some(text) = self.books.all_read() {
+                        self.say(&text);
+                    }
+                    Event::InputsEnded
+                }
                 Ok(Group::Failed(why)) => Event::InputFailed(why),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
@@ -316,14 +350,17 @@ impl Run {
         }
     }
 
-    fn with_expectations(&self, values: Vec<Vec<u8>>) -> Event {
-        let Some(log) = &self.longest_first else { return Event::Inputs(values) };
+    /// Values, each with what is known of it.
+    fn inputs(&mut self, values: Vec<Vec<u8>>) -> Event {
+        self.books.spool(&values);
         let numbers = self.engine.accepted() + 1..;
-        let expected = numbers.zip(values).map(|(seq, value)| {
-            let expected = log.expected(&self.queue.describe(&value, seq));
-            (value, expected)
+        let inputs = numbers.zip(values).map(|(number, value)| {
+            let content = || self.queue.describe(&value, number);
+            let expected = self.longest_first.as_ref().map(|log| log.expected(&content()));
+            let (expected, earlier) = (expected.unwrap_or_default(), self.books.earlier(content));
+            Input { value, seq: None, expected, earlier }
         });
-        Event::InputsExpected(expected.collect())
+        Event::Inputs(inputs.collect())
     }
 
     fn perform(&mut self, effects: &mut Vec<Effect>, events: &mut Vec<Event>) {
@@ -358,10 +395,26 @@ impl Run {
                     self.segment.shared().header.allow_one_for_one(allowed);
                 }
                 Effect::AllowStarts(starts) => self.allow_starts(starts),
+                Effect::SetTimeout(limit) => {
+                    self.timeout = Some(limit);
+                    self.limit_time();
+                }
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
                 Effect::End(worker) => self.crew.end(worker),
                 Effect::Deliver { seq, slot, outcome } => {
-                    self.output.deliver(self.queue.delivery(seq, slot, outcome));
+                    let delivery = self.queue.delivery(seq, slot, outcome);
+                    let received = delivery.received();
+                    self.delivered = (self.output.deliver(delivery), received);
+                }
+                Effect::Skip { seq } => {
+                    self.output.deliver(Delivery::nothing(seq));
+                }
+                Effect::Record(entry) => {
+                    // Its output has just been handed over, if there is any.
+                    let (is_shown, received) = self.delivered;
+                    let queue = &self.queue;
+                    let describe = |value: &[u8], seq| queue.describe(value, seq);
+                    self.books.note(entry, is_shown, received, describe);
                 }
                 Effect::Discard { slot } => self.queue.discard(slot),
                 Effect::Say(text) => self.say(&text),
@@ -420,6 +473,12 @@ impl Run {
         let window = meter.look(&self.segment, |worker| crew.pid(worker), had_more);
         if let Some(window) = window {
             self.engine.step(Event::Measured(window), self.began.elapsed(), effects);
+        }
+    }
+
+    fn limit_time(&self) {
+        if let Some(limit) = self.timeout {
+            self.segment.shared().header.limit_time(limit, self.grace);
         }
     }
 
@@ -523,71 +582,5 @@ impl Run {
 
     fn say(&self, text: &str) {
         self.output.say(format!("msup: {text}\n"));
-    }
-
-    /// Everything after the last worker has gone.
-    fn finish(mut self) -> u8 {
-        let survivors = self.crew.sweep(LAST_SWEEP);
-        if survivors > 0 {
-            self.say(&format!("{survivors} processes cannot be ended (uninterruptible sleep?)"));
-        }
-        self.sysmon.stop();
-        self.output.close();
-        let mut status = self.engine.exit_status();
-        let written = self.wait_for_output(Output::is_closed);
-        match written {
-            Ok(()) if status == 0 && !self.output.is_whole() => {
-                self.say("not every output could be written");
-                status = exit::ERROR;
-            }
-            Err(Some(signal)) => status = exit::SIGNAL_BASE.saturating_add(signal),
-            Ok(()) | Err(None) => {}
-        }
-        let summary = self.summary(status);
-        if let Some(path) = &self.summary_file
-            && let Err(why) = summary.write(path)
-        {
-            self.say(&format!("--summary {}: {why}", path.display()));
-            status = exit::ERROR;
-        }
-        if written.is_ok() {
-            if !self.quiet {
-                let describe = |value: &[u8], seq| self.queue.describe(value, seq);
-                self.output.say(human::paragraph(&summary, self.engine.tally(), describe));
-            }
-            self.output.end();
-            let _ = self.wait_for_output(Output::has_ended);
-        }
-        status
-    }
-
-    fn summary(&self, status: u8) -> Summary {
-        let census = self.segment.shared().tokens.census();
-        let findings = &self.sysmon.findings;
-        let counted = self.crew.counted();
-        let mut summary = self.figures.summary(&self.engine, counted, census, findings, self.began);
-        summary.tokens.lent = self.lender.lent;
-        summary.debt_seconds = self.meter.as_ref().map_or(0.0, |meter| meter.debt);
-        summary.memory_per_task = self.queue.memory_per_task();
-        summary.exit_status = status;
-        summary
-    }
-
-    /// Waits for the writer, as long as nobody minds. A signal says that somebody does: nothing but
-    /// output is left to wait for. Who has already killed the run does not wait for long either.
-    fn wait_for_output(&mut self, is_done: fn(&Output) -> bool) -> Result<(), Option<u8>> {
-        let began = Instant::now();
-        let bell = Bell::new(self.segment.shared().header.armed(), self.doorbell.as_fd());
-        while !is_done(&self.output) {
-            if let Some(signal) = self.signals.arrived().first() {
-                return Err(Some(*signal));
-            }
-            if self.engine.was_killed() && began.elapsed() >= OUTPUT_AFTER_KILL {
-                return Err(None);
-            }
-            let _ = self.poller.wait(LOOK_AT_LEAST);
-            bell.disarm();
-        }
-        Ok(())
     }
 }

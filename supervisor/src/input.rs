@@ -28,6 +28,17 @@ pub(crate) enum Source {
     File(File, PathBuf),
 }
 
+impl Source {
+    /// Whether nobody can read these values a second time.
+    pub(crate) fn is_read_once(&self) -> bool {
+        match self {
+            Source::Arguments(_) => false,
+            Source::Stdin => true,
+            Source::File(file, _) => !file.metadata().is_ok_and(|meta| meta.is_file()),
+        }
+    }
+}
+
 /// How values are separated and which are passed over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Format {

@@ -24,6 +24,8 @@ mod sysmon;
 
 mod input;
 
+mod journal;
+
 mod output;
 
 mod report;
@@ -42,6 +44,11 @@ fn main() -> ExitCode {
             let _ = write!(io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }
+        Err(cli::Refusal::Finished(what, status)) => {
+            let _ = writeln!(io::stderr(), "msup: {what}");
+            return ExitCode::from(status);
+        }
+        Err(cli::Refusal::Done) => return ExitCode::SUCCESS,
         Err(cli::Refusal::Wrong(why)) => {
             return complain(&why);
         }

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 pub(crate) use piece::{Delivery, Piece};
@@ -32,6 +32,8 @@ pub(crate) struct Style {
     pub(crate) folder: PathBuf,
     /// Whether there is a progress bar.
     pub(crate) bar: bool,
+    /// Whether somebody asks which outputs have been shown.
+    pub(crate) tells: bool,
 }
 
 /// Why standard output takes no more.
@@ -69,6 +71,8 @@ struct State {
     ended: AtomicBool,
     failure: OnceLock<Failure>,
     progress: Mutex<Option<Progress>>,
+    /// Tasks whose outputs have been shown.
+    shown: Mutex<Vec<u64>>,
     /// Written whenever the event loop should look here again.
     doorbell: OwnedFd,
 }
@@ -88,11 +92,18 @@ impl Output {
         Ok(Output { sender: Some(sender), state, keep_order })
     }
 
-    /// Hands over what a task wrote.
-    pub(crate) fn deliver(&self, delivery: Delivery) {
-        if self.keep_order || !delivery.is_empty() {
+    /// Hands over what a task wrote. Whether there is anything to show, and so [`Output::shown`] will tell.
+    pub(crate) fn deliver(&self, delivery: Delivery) -> bool {
+        let is_empty = delivery.is_empty();
+        if self.keep_order || !is_empty {
             self.send(Message::Deliver(delivery));
         }
+        !is_empty
+    }
+
+    /// The tasks whose outputs have been shown since the last time, if [`Style::tells`].
+    pub(crate) fn shown(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.state.shown.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Says something on standard error, a line or several.
@@ -172,7 +183,15 @@ impl State {
             ended: AtomicBool::new(false),
             failure: OnceLock::new(),
             progress: Mutex::new(None),
+            shown: Mutex::new(Vec::new()),
             doorbell,
+        }
+    }
+
+    fn tell_shown(&self, tasks: &mut Vec<u64>) {
+        if !tasks.is_empty() {
+            self.shown.lock().unwrap_or_else(PoisonError::into_inner).append(tasks);
+            self.ring();
         }
     }
 

@@ -92,6 +92,7 @@ impl Sandbox {
         command
             .current_dir(self.path())
             .env("TMPDIR", self.path().join("tmp"))
+            .env("XDG_STATE_HOME", self.path().join("state"))
             .env(MARK, &self.mark)
             .stdin(Stdio::null());
         command

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Child;
 
+use msup_protocol::layout::{Layout, Sizes};
 use msup_tests::{Sandbox, program, spawn_piped, summary, wait_until};
 
 /// The segment, as anybody with the rights of its owner can find it.
@@ -71,6 +72,12 @@ fn overwritten_three_times(offset: u64, len: usize, worker: Option<&str>) {
     }
 }
 
+/// Where the first token word stands.
+fn first_token() -> u64 {
+    let sizes = Sizes { tokens: 6, workers: 200, tasks: 512, cell_bytes: 4096 };
+    Layout::of(sizes).expect("possible sizes").tokens as u64
+}
+
 #[test]
 fn noise_over_everything() {
     overwritten_three_times(0, 1 << 20, None);
@@ -78,7 +85,7 @@ fn noise_over_everything() {
 
 #[test]
 fn noise_over_the_tokens() {
-    overwritten_three_times(256, 6 * 64, None);
+    overwritten_three_times(first_token(), 6 * 64, None);
 }
 
 #[test]
@@ -89,7 +96,7 @@ fn noise_over_the_task_slots() {
 
 #[test]
 fn noise_over_one_word() {
-    overwritten_three_times(256 + 64, 8, None);
+    overwritten_three_times(first_token(), 8, None);
 }
 
 #[test]

@@ -17,9 +17,11 @@ use crate::task_loop::{Ended, serve};
 
 mod capture;
 mod environment;
+mod ladder;
 mod spawn;
 
 use environment::Environment;
+use ladder::Ladder;
 use spawn::Spawner;
 
 /// How long a worker that leaves waits for the end of what its commands left behind.
@@ -121,7 +123,10 @@ impl Runner {
         match self.spawner.spawn(&argv, &envp, memory) {
             Ok(child) => {
                 post.seat.slot().set_command(child.pid.unsigned_abs());
-                let (verdict, leaked, usage) = capture::until_end(child, output, &mut self.buffer);
+                let header = post.seat.shared().header;
+                let ladder = Ladder::new(child.pid, began, || header.time_limit());
+                let (verdict, leaked, usage) =
+                    capture::until_end(child, output, &mut self.buffer, ladder);
                 let wall_ns = began.elapsed().as_nanos() as u64;
                 (verdict, leaked, Usage { wall_ns, ..usage })
             }

@@ -16,13 +16,17 @@ use super::Refusal;
     override_usage = "msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]\n       \
                       msup [OPTIONS] < commands.txt\n       \
                       msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]\n       \
+                      msup resume [RUN] [OPTIONS]\n       \
+                      msup retry --failed|--quarantined [RUN] [OPTIONS]\n       \
+                      msup log [OPTIONS] [RUN]\n       \
+                      msup clean [OPTIONS] [RUN]...\n       \
                       msup doctor",
     after_help = "Replacement strings in COMMAND: {} value, {.} without extension, {/} base name, \
                   {//} folder, {/.} base name without extension, {#} number of the task, {%} slot \
                   of the worker, {threads} threads it \
                   may use. Without any, the value is appended.\n\n\
                   Exit status: 0 all succeeded, 1-100 that many did not, 101 more, 255 usage or \
-                  internal error, 128+N ended by signal N."
+                  internal error, 102 the journal was lost, 128+N ended by signal N."
 )]
 pub(super) struct Args {
     /// Tokens: how many tasks may use a CPU at once (N, N%, +N or -N of the CPUs) [default: CPUs]
@@ -77,6 +81,46 @@ pub(super) struct Args {
     #[arg(long, value_name = "PROGRAM")]
     pub(super) worker: Option<PathBuf>,
 
+    /// Try a task that fails N times in all
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    pub(super) retries: u32,
+
+    /// How long it waits before that: about the first time, and at most [default: 200ms..30s]
+    #[arg(long, value_name = "TIME..TIME")]
+    pub(super) backoff: Option<String>,
+
+    /// Give a task up that has brought its process down N times [default: 3]
+    #[arg(long, value_name = "N")]
+    pub(super) crash_limit: Option<u32>,
+
+    /// End commands that take longer than this (30s, 5m), or than so much of the median (200%)
+    #[arg(long, value_name = "TIME|N%", conflicts_with = "worker")]
+    pub(super) timeout: Option<String>,
+
+    /// How long they may take to end before they are killed [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub(super) grace: Option<String>,
+
+    /// Give the run up: never, or now|soon,fail|success|done=N|N%
+    #[arg(long, value_name = "WHEN")]
+    pub(super) halt: Option<String>,
+
+    /// Keep the run's journal in this folder [default: one of its own below ~/.local/state/msup]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "no_journal")]
+    pub(super) journal: Option<PathBuf>,
+
+    /// Keep no journal: a run that is cut off cannot be resumed
+    #[arg(long)]
+    pub(super) no_journal: bool,
+
+    /// What a power cut may undo: process (anything), batch (the last second), task (what is being written)
+    #[arg(long, value_name = "LEVEL", default_value = "batch", hide_default_value = true)]
+    pub(super) durability: String,
+
+    /// Write a line for each task that has ended to FILE, as GNU parallel does (+FILE: add to it)
+    #[arg(long, value_name = "FILE")]
+    pub(super) joblog: Option<PathBuf>,
+
     /// Write the run's figures to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) summary: Option<PathBuf>,
@@ -98,12 +142,17 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// Reads this process' arguments.
-    pub(super) fn read() -> Result<Args, Refusal> {
-        Args::try_parse().map_err(|why| match why.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(why.to_string()),
-            _ => Refusal::Wrong(one_line(&why.to_string())),
-        })
+    /// Reads a command line, without the program.
+    pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Refusal> {
+        Args::try_parse_from(std::iter::once("msup".into()).chain(words)).map_err(refusal)
+    }
+}
+
+/// Help that was asked for, or what is wrong.
+pub(super) fn refusal(why: clap::Error) -> Refusal {
+    match why.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(why.to_string()),
+        _ => Refusal::Wrong(one_line(&why.to_string())),
     }
 }
 

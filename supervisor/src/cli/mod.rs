@@ -1,12 +1,18 @@
 //! The command line: what was typed, and the validated plan that the rest of msup works with.
 
+use std::ffi::OsString;
+
+mod again;
 mod args;
+mod clean;
 mod joblog;
+mod log;
 mod plan;
+mod policy;
 mod template;
 
 pub(crate) use joblog::JobLog;
-pub(crate) use plan::{Job, Plan};
+pub(crate) use plan::{Job, Keeping, Plan, Retried};
 pub(crate) use template::{Numbers, Template};
 
 /// Why there is no plan.
@@ -16,8 +22,12 @@ pub(crate) enum Refusal {
     Doctor,
     /// Help or version was asked for: the text.
     Shown(String),
+    /// There is nothing left to do: one line, and the exit status of what was done.
+    Finished(String, u8),
     /// Something is wrong: one line.
     Wrong(String),
+    /// What was asked for is done.
+    Done,
 }
 
 /// Reads the command line of this process.
@@ -25,10 +35,16 @@ pub(crate) enum Refusal {
 /// # Errors
 /// [`Refusal`].
 pub(crate) fn parse() -> Result<Plan, Refusal> {
-    // Alone, so that a program of that name can still be run: `msup -- doctor`.
-    if std::env::args_os().skip(1).eq(["doctor"]) {
-        return Err(Refusal::Doctor);
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // Programs of these names can still be run: `msup -- doctor`.
+    match words.first().and_then(|word| word.to_str()) {
+        Some("doctor") if words.len() == 1 => return Err(Refusal::Doctor),
+        Some("resume") => return again::resume(words.into_iter().skip(1)),
+        Some("log") => return Err(log::run(words.into_iter().skip(1))),
+        Some("clean") => return Err(clean::run(words.into_iter().skip(1))),
+        Some("retry") => return again::retry(words.into_iter().skip(1)),
+        _ => {}
     }
-    let args = args::Args::read()?;
-    plan::make(args).map_err(Refusal::Wrong)
+    let args = args::Args::read(words)?;
+    plan::make(args, None).map_err(Refusal::Wrong)
 }

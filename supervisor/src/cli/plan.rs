@@ -5,15 +5,17 @@ use std::fs::File;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use msup_protocol::env as names;
 
 use super::args::Args;
 use super::joblog::JobLog;
+use super::policy;
 use super::template::Template;
-use crate::engine::AtCap;
+use crate::engine::{AtCap, Policy};
 use crate::input::{Format, Source};
+use crate::journal::{Durability, Folder, Locks, Past, mend_inputs};
 use crate::os::{limits, process};
 
 /// What is done with each value.
@@ -45,12 +47,61 @@ pub(crate) struct Plan {
     pub(crate) keep_order: bool,
     /// Start the longest first, as told by this.
     pub(crate) longest_first: Option<JobLog>,
+    pub(crate) policy: Policy,
+    /// How long a command may take to end when it is told to.
+    pub(crate) grace: Duration,
+    pub(crate) run_id: String,
+    pub(crate) keeping: Keeping,
+    pub(crate) joblog: Option<PathBuf>,
     pub(crate) summary: Option<PathBuf>,
     pub(crate) schedtrace: Option<Duration>,
     pub(crate) bar: bool,
     pub(crate) quiet: bool,
     /// The soft limit on open files that commands get.
     pub(crate) nofile: u64,
+}
+
+/// Where the run's journal is kept.
+#[derive(Debug)]
+pub(crate) enum Keeping {
+    Nowhere,
+    /// In a folder of its own, here or among all others.
+    New {
+        place: Option<PathBuf>,
+        /// The command line, without the program.
+        arguments: Vec<Vec<u8>>,
+        /// Values must be kept: they cannot be read again.
+        spools: bool,
+        durability: Durability,
+    },
+    /// Where it was begun.
+    Continued {
+        continued: Box<Continued>,
+        durability: Durability,
+    },
+}
+
+/// A run that is taken up again.
+#[derive(Debug)]
+pub(crate) struct Continued {
+    pub(crate) folder: Folder,
+    pub(crate) locks: Locks,
+    pub(crate) past: Past,
+    /// Only tasks that have ended are run, those of these kinds.
+    pub(crate) retried: Option<Retried>,
+    /// How many processes of it were still alive.
+    pub(crate) ended: usize,
+    /// Where to read all values again.
+    pub(crate) arg_file: Option<PathBuf>,
+    /// Not all values are known.
+    pub(crate) cut_off: bool,
+}
+
+/// Which tasks are run again after their end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retried {
+    pub(crate) failed: bool,
+    pub(crate) quarantined: bool,
 }
 
 /// Less than this holds no program.
@@ -64,7 +115,7 @@ const LEAST_CAP: u64 = 200;
 ///
 /// # Errors
 /// One line that says what is wrong, where, and what to do.
-pub(super) fn make(args: Args) -> Result<Plan, String> {
+pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, String> {
     let nofile = limits::raise_open_files();
     let (procs, max_workers) = concurrency(&args)?;
     let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
@@ -83,12 +134,53 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
     if args.schedtrace == Some(0) {
         return Err("--schedtrace 0: must be at least 1 millisecond".into());
     }
+    let (policy, grace) = policy::of(&args)?;
     let (words, values) = split(args.words)?;
     let commands = args.worker.is_none() && words.is_empty();
     let (job, worker_program, worker_arguments) = job(args.worker.as_deref(), words)?;
-    let separator = if args.null { 0 } else { b'\n' };
-    let source = source(args.arg_file, values)?;
+    let durability = durability(&args.durability)?;
+    let mut separator = if args.null { 0 } else { b'\n' };
+    let (source, keeping) = match continued {
+        None => {
+            let source = source(args.arg_file, values)?;
+            let keeping = if args.no_journal {
+                Keeping::Nowhere
+            } else {
+                let place = args.journal.map(std::path::absolute).transpose();
+                let place = place.map_err(|why| format!("--journal: {why}"))?;
+                let words = std::env::args_os().skip(1).map(OsString::into_vec);
+                let spools = source.is_read_once();
+                Keeping::New { place, arguments: words.collect(), spools, durability }
+            };
+            (source, keeping)
+        }
+        Some(mut continued) => {
+            let spool = continued.folder.inputs();
+            let source = if continued.retried.is_some() {
+                Source::Arguments(Vec::new())
+            } else if let Some(path) = continued.arg_file.take() {
+                source(Some(path), None)?
+            } else if spool.exists() {
+                separator = 0;
+                continued.cut_off = continued.past.inputs.is_none();
+                mend_inputs(&spool).map_err(|why| format!("{}: {why}", spool.display()))?;
+                source(Some(spool), None)?
+            } else {
+                source(args.arg_file, values)?
+            };
+            (source, Keeping::Continued { continued: Box::new(continued), durability })
+        }
+    };
+    let run_id = match &keeping {
+        Keeping::Continued { continued, .. } => continued.past.run.run.clone(),
+        _ => new_run_id(),
+    };
     Ok(Plan {
+        policy,
+        grace,
+        run_id,
+        keeping,
+        joblog: args.joblog,
         procs,
         max_workers,
         admits: args.worker.is_none() && (u32::from(max_workers) > procs || memory.is_some()),
@@ -109,6 +201,21 @@ pub(super) fn make(args: Args) -> Result<Plan, String> {
         quiet: args.quiet,
         nofile,
     })
+}
+
+/// Seconds since 1970, and the process: sorted by name they are sorted by time.
+fn new_run_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}", now.as_secs(), std::process::id())
+}
+
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "process" => Ok(Durability::Process),
+        "batch" => Ok(Durability::Batch),
+        "task" => Ok(Durability::Task),
+        other => Err(format!("--durability {other}: must be process, batch or task")),
+    }
 }
 
 fn concurrency(args: &Args) -> Result<(u32, u16), String> {

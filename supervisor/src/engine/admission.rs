@@ -21,7 +21,7 @@ use climb::{Climb, Level, Move};
 use knee::{Advice, Knee};
 
 /// The use of the CPUs that is aimed at. More of it costs many more commands in flight.
-const GOAL: f64 = 0.985;
+const GOAL: f64 = 0.99;
 
 /// How strongly the target follows a use below the goal, and how much at most in one window.
 const GROWTH: f64 = 1.2;
@@ -241,7 +241,10 @@ impl Admission {
                 false if never_waits => shrink.min(SHRINK_TAKEN),
                 false => SHRINK,
             };
-            let next = self.target.min(in_flight.max(self.procs)) * (1.0 - shrink);
+            // A few are always just being replaced; if many are missing, so many are not needed.
+            let is_there = in_flight >= self.target * (1.0 - LEAD) - 1.0;
+            let from = if is_there { self.target } else { in_flight.max(self.procs) };
+            let next = from * (1.0 - shrink);
             // It shows only as commands end: no good running ahead of them.
             next.max(in_flight * (1.0 - LEAD)).min(self.target)
         } else if !window.had_more || enough_could_run {
@@ -249,13 +252,10 @@ impl Admission {
         } else {
             self.below_the_goal([used, smoothed], in_flight, window)
         };
-        if smoothed < NEAR {
-            self.knee.forget();
-        }
-        let advice = if smoothed >= NEAR && window.had_more {
-            self.knee.advise(self.target, self.procs, window)
-        } else {
-            Advice::None
+        let advice = match smoothed >= NEAR {
+            false => self.knee.forget(),
+            true if window.had_more => self.knee.advise(self.target, self.procs, window),
+            true => Advice::None,
         };
         let next = match advice {
             Advice::None => next,

@@ -1,7 +1,11 @@
 //! Everything the engine may ask for.
 
+use std::time::Duration;
+
 use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::packed::WorkerId;
+
+use super::verdict::Cause;
 
 /// One thing to do. Failures come back as events.
 #[derive(Debug)]
@@ -40,8 +44,46 @@ pub(crate) enum Effect {
         /// The slot it was in.
         slot: u16,
     },
+    /// Nothing is to be shown of the task with this number: it has ended before this generation, or is none.
+    Skip {
+        /// The task's number in the input.
+        seq: u64,
+    },
+    /// From now on an attempt may take so long.
+    SetTimeout(Duration),
+    /// Write this down.
+    Record(Entry),
     /// Say something on standard error.
     Say(String),
     /// The run is over and every worker gone.
     Finish,
+}
+
+/// What is written down of a task.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// An attempt has ended, and another one follows.
+    Again {
+        /// The task's number in the input.
+        seq: u64,
+        value: Vec<u8>,
+        /// Which attempt, from 1.
+        attempt: u32,
+        cause: Cause,
+    },
+    /// The task has reached its end: once what it wrote, which was delivered before, has been shown.
+    End {
+        /// The task's number in the input.
+        seq: u64,
+        value: Vec<u8>,
+        /// The last attempt, from 1.
+        attempt: u32,
+        /// Why it did not succeed, and whether it is quarantined.
+        failure: Option<(Cause, bool)>,
+        /// How long the last attempt took, and its CPU time.
+        wall: Duration,
+        cpu: Duration,
+    },
+    /// All input was read: so many values.
+    InputsEnd(u64),
 }

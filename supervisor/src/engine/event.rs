@@ -10,10 +10,8 @@ use super::Window;
 /// One thing that happened. The adapters observe, the engine decides.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// More input values were read, in order.
-    Inputs(Vec<Vec<u8>>),
-    /// The same where the longest come first, each with how long it is expected to take.
-    InputsExpected(Vec<(Vec<u8>, Duration)>),
+    /// More input was read, in order.
+    Inputs(Vec<Input>),
     /// All input was read.
     InputsEnded,
     /// The input cannot be read on: why. What was read before counts.
@@ -76,8 +74,39 @@ pub(crate) enum Event {
         /// Why there is no fresh one.
         failed: Option<String>,
     },
+    /// There is no space left for the journal, or again.
+    JournalFull(bool),
+    /// The journal cannot be relied on any more: why.
+    JournalLost(String),
     /// A signal asks to stop: its number.
     StopSignal(u8),
+}
+
+/// One value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Input {
+    pub(crate) value: Vec<u8>,
+    /// Its number, from 1, where some before it are passed over; else the next one.
+    pub(crate) seq: Option<u64>,
+    /// How long its task is expected to take, where that decides the order.
+    pub(crate) expected: Duration,
+    pub(crate) earlier: Earlier,
+}
+
+/// What became of a task before this generation of the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Earlier {
+    #[default]
+    Nothing,
+    /// It was tried so often, or may have been.
+    Tried(u32),
+    Succeeded,
+    /// It did not, after so many attempts: why, and whether it is quarantined.
+    Failed {
+        cause: String,
+        attempts: u32,
+        quarantined: bool,
+    },
 }
 
 /// How a worker's process ended.

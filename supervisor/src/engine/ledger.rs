@@ -1,7 +1,9 @@
 //! The private ledger of tasks: what is pending, what is in which slot, and how often it was tried.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+use super::Now;
 
 /// A task that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +20,22 @@ pub(crate) struct TaskRecord {
     pub(crate) outside: u32,
     /// How many were ended because there was no memory left.
     pub(crate) starved: u32,
+    /// How many failed otherwise.
+    pub(crate) failures: u32,
     /// How long it is expected to take, where that decides the order.
     pub(crate) expected: Duration,
     /// How many threads the next or the running one is advised to use.
     pub(crate) threads: u32,
+    /// It was under way before, in this generation.
+    pub(crate) again: bool,
 }
 
 /// All tasks without an outcome.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pending: VecDeque<TaskRecord>,
+    /// Those that wait before they are tried again, by when that is over.
+    waiting: BTreeMap<(Now, u64), TaskRecord>,
     slots: Vec<Option<TaskRecord>>,
     in_slots: usize,
     cursor: usize,
@@ -39,6 +47,7 @@ impl Ledger {
     pub(crate) fn new(slots: usize) -> Ledger {
         Ledger {
             pending: VecDeque::new(),
+            waiting: BTreeMap::new(),
             slots: (0..slots).map(|_| None).collect(),
             in_slots: 0,
             cursor: 0,
@@ -46,28 +55,34 @@ impl Ledger {
         }
     }
 
-    /// Takes one more value in. Returns its task's number.
-    pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration) -> u64 {
+    /// Takes one more value in, whose task was tried so often before this generation.
+    pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: u32) {
         self.accepted += 1;
-        let seq = self.accepted;
         self.pending.push_back(TaskRecord {
-            seq,
+            seq: self.accepted,
             value,
-            attempt: 1,
+            attempt: tried + 1,
             crashes: 0,
             outside: 0,
             starved: 0,
+            failures: 0,
             expected,
             threads: 1,
+            again: false,
         });
-        seq
+    }
+
+    /// Passes over a value. Returns its number.
+    pub(crate) fn pass_over(&mut self) -> u64 {
+        self.accepted += 1;
+        self.accepted
     }
 
     /// Moves the next pending task into the next free slot, in order, to use so many threads; if
     /// `only_again`, only one that was tried before. `None` when there is no task or no slot.
     pub(crate) fn place(&mut self, only_again: bool, threads: u32) -> Option<u16> {
         // What is tried again stands before what never ran.
-        let next = self.pending.front().filter(|next| !only_again || next.attempt > 1);
+        let next = self.pending.front().filter(|next| !only_again || next.again);
         if next.is_none() || self.in_slots == self.slots.len() {
             return None;
         }
@@ -98,6 +113,24 @@ impl Ledger {
         self.pending.push_front(record);
     }
 
+    /// A task that must run again, not before then.
+    pub(crate) fn put_back_later(&mut self, record: TaskRecord, due: Now) {
+        self.waiting.insert((due, record.seq), record);
+    }
+
+    /// Those whose waiting is over must run again.
+    pub(crate) fn wake(&mut self, now: Now) {
+        while let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= now) {
+            let record = first.remove();
+            self.put_back(record);
+        }
+    }
+
+    /// When the first one's waiting is over.
+    pub(crate) fn wakes_at(&self) -> Option<Now> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+
     /// Puts those that are expected to take longest first.
     pub(crate) fn order_longest_first(&mut self) {
         self.pending.make_contiguous().sort_by_key(|record| std::cmp::Reverse(record.expected));
@@ -105,9 +138,10 @@ impl Ledger {
 
     /// Gives up all pending tasks; returns how many.
     pub(crate) fn drop_pending(&mut self) -> u64 {
-        let dropped = self.pending.len() as u64;
+        let dropped = self.pending.len() + self.waiting.len();
         self.pending.clear();
-        dropped
+        self.waiting.clear();
+        dropped as u64
     }
 
     /// The slots that hold a task.
@@ -117,6 +151,11 @@ impl Ledger {
 
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Those that have no outcome yet.
+    pub(crate) fn left(&self) -> usize {
+        self.pending.len() + self.waiting.len() + self.in_slots
     }
 
     pub(crate) fn in_slots(&self) -> usize {
@@ -134,6 +173,6 @@ impl Ledger {
 
     /// Whether every task that was taken in has its outcome.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.in_slots == 0
+        self.pending.is_empty() && self.waiting.is_empty() && self.in_slots == 0
     }
 }

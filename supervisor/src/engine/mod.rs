@@ -9,9 +9,11 @@ mod admission;
 mod company;
 mod easing;
 mod effect;
+mod ends;
 mod event;
 mod ledger;
 mod memory;
+mod policy;
 mod pool;
 mod stall;
 mod starts;
@@ -23,34 +25,29 @@ mod tests;
 
 use std::time::Duration;
 
-use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit;
 use msup_protocol::packed::WorkerId;
 
 pub(crate) use admission::{Ended, Window};
-pub(crate) use effect::Effect;
-pub(crate) use event::{Event, View, WorkerEnd};
+pub(crate) use effect::{Effect, Entry};
+pub(crate) use event::{Earlier, Event, Input, View, WorkerEnd};
 pub(crate) use ledger::TaskRecord;
+pub(crate) use policy::{Counted, Halt, Policy, Threshold, Timeout};
 pub(crate) use stall::AtCap;
 pub(crate) use tally::{Tally, label};
 
 use ledger::Ledger;
+use policy::{Backoff, Median};
 use pool::Pool;
 use stall::Stall;
 use starts::Starts;
 use tally::Failure;
 pub(crate) use verdict::is_kill;
-use verdict::{Cause, Ruling, judge, judge_loss};
+use verdict::{Cause, Ruling, judge_loss};
 
 /// Time since the run began.
 pub(crate) type Now = Duration;
 
-/// A task that crashes its process this often is quarantined.
-const CRASH_LIMIT: u32 = 3;
-/// A task that is ended from outside this often has failed.
-const OUTSIDE_LIMIT: u32 = 10;
-/// A task that is ended so often because there is no memory left has failed.
-const STARVED_LIMIT: u32 = 4;
 /// So many workers in a row that end before they take up work end the run.
 const STARTUP_LIMIT: u32 = 3;
 /// So many that are killed from outside before they take up work do, over so long a time.
@@ -81,6 +78,9 @@ pub(crate) struct Limits {
     pub(crate) longest_first: bool,
     /// Bytes of memory that commands may use together.
     pub(crate) memory: Option<u64>,
+    pub(crate) policy: Policy,
+    /// For what is drawn at random.
+    pub(crate) seed: u64,
 }
 
 /// How urgently the run shall end. It only ever goes up.
@@ -99,6 +99,7 @@ enum Stop {
 pub(crate) struct Engine {
     worker_program: String,
     procs: u32,
+    max_workers: u32,
     longest_first: bool,
     ledger: Ledger,
     pool: Pool,
@@ -109,11 +110,20 @@ pub(crate) struct Engine {
     /// When the last epochs ended before their time.
     epochs: Vec<Now>,
     tally: Tally,
+    policy: Policy,
+    backoff: Backoff,
+    median: Median,
+    /// How long an attempt may take, as was last said.
+    limit: Option<Duration>,
+    /// The run was given up as was asked for, when what ran has ended.
+    halted_soon: bool,
     stop: Stop,
     inputs_ended: bool,
     /// When the first input came.
     first_input: Option<Now>,
     output_pressure: bool,
+    /// There is no space left for the journal.
+    journal_full: bool,
     startup_failures: u32,
     /// Workers killed from outside while none came up: how many, and when the first was.
     killed_at_startup: Option<(u32, Now)>,
@@ -128,6 +138,7 @@ impl Engine {
             starts: limits.admits.then(|| Starts::new(limits.procs, cap, limits.memory)),
             worker_program: limits.worker_program,
             procs: limits.procs,
+            max_workers: cap,
             longest_first: limits.longest_first,
             ledger: Ledger::new(limits.task_slots),
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
@@ -135,10 +146,16 @@ impl Engine {
             at_cap: limits.at_cap,
             epochs: Vec::new(),
             tally: Tally::default(),
+            backoff: Backoff::new(limits.policy.backoff, limits.seed),
+            policy: limits.policy,
+            median: Median::default(),
+            limit: None,
+            halted_soon: false,
             stop: Stop::No,
             inputs_ended: false,
             first_input: None,
             output_pressure: false,
+            journal_full: false,
             startup_failures: 0,
             killed_at_startup: None,
             closing: false,
@@ -149,17 +166,13 @@ impl Engine {
     /// Takes in one event and appends what to do about it.
     pub(crate) fn step(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
         match event {
-            Event::Inputs(values) => {
+            Event::Inputs(inputs) => {
                 self.first_input.get_or_insert(now);
-                let inputs = values.into_iter().map(|value| (value, Duration::ZERO));
-                self.on_inputs(inputs);
-            }
-            Event::InputsExpected(inputs) => {
-                self.first_input.get_or_insert(now);
-                self.on_inputs(inputs.into_iter());
+                self.on_inputs(inputs, effects);
             }
             Event::InputsEnded => {
                 self.inputs_ended = true;
+                effects.push(Effect::Record(Entry::InputsEnd(self.ledger.accepted())));
                 if self.longest_first {
                     self.ledger.order_longest_first();
                 }
@@ -187,8 +200,14 @@ impl Engine {
             Event::OutputPressure(pressure) => self.output_pressure = pressure,
             Event::OutputClosed => self.on_output_closed(effects),
             Event::OutputFailed(why) => self.on_output_failed(&why, effects),
+            Event::JournalFull(full) => self.on_journal_full(full, effects),
+            Event::JournalLost(why) => self.on_journal_lost(&why, effects),
             Event::EpochEnded { why, failed } => self.on_epoch_ended(&why, failed, now, effects),
             Event::StopSignal(signal) => self.on_stop_signal(signal, effects),
+        }
+        self.ledger.wake(now);
+        if self.limit.is_none() {
+            self.limit_time(effects);
         }
         self.publish(now, effects);
         self.close_when_done(effects);
@@ -199,6 +218,7 @@ impl Engine {
         !self.inputs_ended
             && self.stop == Stop::No
             && !self.output_pressure
+            && !self.journal_full
             && (self.longest_first || self.ledger.pending() < self.ledger.slots())
     }
 
@@ -206,7 +226,8 @@ impl Engine {
     pub(crate) fn looks_again_at(&self) -> Option<Now> {
         let starts = self.starts.as_ref().and_then(Starts::due);
         let first = self.first_input.filter(|_| self.may_be_all()).map(|first| first + MORE_WITHIN);
-        self.pool.backs_off_until().into_iter().chain(starts).chain(first).min()
+        let again = self.ledger.wakes_at();
+        self.pool.backs_off_until().into_iter().chain(starts).chain(first).chain(again).min()
     }
 
     /// How many commands may be in flight, if that follows what they use.
@@ -235,6 +256,11 @@ impl Engine {
 
     pub(crate) fn accepted(&self) -> u64 {
         self.ledger.accepted()
+    }
+
+    /// Whether every task there is has reached its end.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.finished && self.stop == Stop::No && self.tally.cancelled == 0
     }
 
     /// All tasks' number, once it is known.
@@ -271,13 +297,33 @@ impl Engine {
     pub(crate) fn exit_status(&self) -> u8 {
         match self.stop {
             Stop::No => exit::for_failures(self.tally.unsuccessful()),
+            Stop::Drain(_) if self.halted_soon => {
+                exit::for_failures(self.tally.failed + self.tally.quarantined)
+            }
             Stop::Drain(status) | Stop::Kill(status) => status,
         }
     }
 
-    fn on_inputs(&mut self, inputs: impl Iterator<Item = (Vec<u8>, Duration)>) {
-        for (value, expected) in inputs {
-            self.ledger.accept(value, expected);
+    fn on_inputs(&mut self, inputs: Vec<Input>, effects: &mut Vec<Effect>) {
+        for Input { value, seq, expected, earlier } in inputs {
+            while seq.is_some_and(|seq| self.ledger.accepted() + 1 < seq) {
+                effects.push(Effect::Skip { seq: self.ledger.pass_over() });
+            }
+            match earlier {
+                Earlier::Nothing => self.ledger.accept(value, expected, 0),
+                Earlier::Tried(often) => self.ledger.accept(value, expected, often),
+                Earlier::Succeeded => {
+                    effects.push(Effect::Skip { seq: self.ledger.pass_over() });
+                    self.tally.succeeded += 1;
+                    self.tally.succeeded_earlier += 1;
+                }
+                Earlier::Failed { cause, attempts, quarantined } => {
+                    let (seq, cause) = (self.ledger.pass_over(), Cause::Earlier(cause));
+                    effects.push(Effect::Skip { seq });
+                    self.tally.failed_earlier += 1;
+                    self.tally.note_failure(Failure { seq, value, cause, attempts, quarantined });
+                }
+            }
         }
         if self.stop != Stop::No {
             self.tally.cancelled += self.ledger.drop_pending();
@@ -289,90 +335,12 @@ impl Engine {
         self.raise(Stop::Drain(exit::ERROR), effects);
     }
 
-    fn on_collected(
-        &mut self,
-        slot: u16,
-        outcome: OutcomeFrame,
-        starved: bool,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(record) = self.ledger.remove(slot) else { return };
-        self.tally.attempts += 1;
-        self.tally.leaked += u64::from(outcome.leaked);
-        let wall = Duration::from_nanos(outcome.wall_ns);
-        self.tally.busy = self.tally.busy.saturating_add(wall);
-        if let Some(starts) = &mut self.starts {
-            starts.ended(wall, outcome.usage.peak, now);
-        }
-        match judge(outcome.verdict.clone(), starved) {
-            Ruling::Succeeded => {
-                self.tally.note_success(wall, &record.value);
-                effects.push(Effect::Deliver { seq: record.seq, slot, outcome: Some(outcome) });
-            }
-            ruling => self.on_failure(record, slot, ruling, Some(outcome), now, effects),
-        }
-    }
-
-    fn on_failure(
-        &mut self,
-        mut record: TaskRecord,
-        slot: u16,
-        ruling: Ruling,
-        outcome: Option<OutcomeFrame>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        let (cause, again, quarantined) = match ruling {
-            Ruling::Succeeded => return,
-            Ruling::Failed(cause) => (cause, false, false),
-            Ruling::Crashed(cause) => {
-                record.crashes += 1;
-                (cause, record.crashes < CRASH_LIMIT, true)
-            }
-            Ruling::Outside(cause) => {
-                record.outside += 1;
-                (cause, record.outside < OUTSIDE_LIMIT, false)
-            }
-            Ruling::Starved(cause) => {
-                record.starved += 1;
-                self.tally.starved += 1;
-                if let Some(starts) = &mut self.starts {
-                    starts.out_of_memory(record.starved, now);
-                }
-                (cause, record.starved < STARVED_LIMIT, false)
-            }
-        };
-        if again && self.stop == Stop::No {
-            record.attempt += 1;
-            self.tally.retried += 1;
-            effects.push(Effect::Discard { slot });
-            self.ledger.put_back(record);
-            return;
-        }
-        let TaskRecord { seq, value, attempt, .. } = record;
-        if again {
-            // It would have been tried again, had the run not been stopped.
-            self.tally.cancelled += 1;
-        } else {
-            let attempts = attempt;
-            self.tally.note_failure(Failure { seq, value, cause, attempts, quarantined });
-        }
-        effects.push(Effect::Deliver { seq, slot, outcome });
-    }
-
     fn on_withdrawn(&mut self, slot: u16) {
         let Some(record) = self.ledger.remove(slot) else { return };
         if self.stop == Stop::No {
             self.ledger.put_back(record);
         } else {
             self.tally.cancelled += 1;
-        }
-    }
-
-    fn on_cannot_publish(&mut self, slot: u16, why: String, now: Now, effects: &mut Vec<Effect>) {
-        if let Some(record) = self.ledger.remove(slot) {
-            self.on_failure(record, slot, Ruling::Failed(Cause::Trouble(why)), None, now, effects);
         }
     }
 
@@ -497,7 +465,7 @@ impl Engine {
         let slots: Vec<u16> = self.ledger.occupied().collect();
         for slot in slots.into_iter().rev() {
             let Some(mut record) = self.ledger.remove(slot) else { continue };
-            record.attempt += 1;
+            (record.attempt, record.again) = (record.attempt + 1, true);
             self.ledger.put_back(record);
         }
         if self.stop != Stop::No {
@@ -540,6 +508,23 @@ impl Engine {
             effects.push(Effect::Say(format!("standard output: {why}: stopping")));
         }
         self.raise(Stop::Drain(exit::ERROR), effects);
+    }
+
+    fn on_journal_full(&mut self, full: bool, effects: &mut Vec<Effect>) {
+        self.journal_full = full;
+        let text = match full {
+            true => "no space left for the journal: nothing new is started until there is",
+            false => "there is space for the journal again: going on",
+        };
+        effects.push(Effect::Say(text.into()));
+        if full {
+            self.hold_back(effects);
+        }
+    }
+
+    fn on_journal_lost(&mut self, why: &str, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Say(format!("the journal: {why}: stopping")));
+        self.raise(Stop::Drain(exit::JOURNAL_LOST), effects);
     }
 
     fn on_stop_signal(&mut self, signal: u8, effects: &mut Vec<Effect>) {
@@ -586,7 +571,8 @@ impl Engine {
     }
 
     fn publish(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.stop != Stop::No || (self.longest_first && !self.inputs_ended) {
+        let held_up = self.journal_full || (self.longest_first && !self.inputs_ended);
+        if self.stop != Stop::No || held_up {
             return;
         }
         let first = self.first_input.unwrap_or(now);
@@ -594,11 +580,14 @@ impl Engine {
             return;
         }
         // Tokens for which there will be no other task are offered to those that are left.
-        let left = (self.ledger.pending() + self.ledger.in_slots()).max(1);
+        let left = self.ledger.left().max(1);
         let threads =
             if self.inputs_ended { (self.procs as usize / left).max(1) } else { 1 } as u32;
         // With `-k` what waits to be written may wait for a task that must run again.
         let limit = self.starts.as_ref().map_or(usize::MAX, Starts::publishable);
+        // Where an end may be the last, none is started behind our back.
+        let none_ahead = self.starts.as_ref().map_or(self.max_workers, Starts::target) as usize;
+        let limit = if self.policy.halt.is_some() { limit.min(none_ahead) } else { limit };
         while self.ledger.in_slots() < limit
             && let Some(slot) = self.ledger.place(self.output_pressure, threads)
         {

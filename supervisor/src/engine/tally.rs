@@ -26,6 +26,9 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     pub(crate) quarantined: u64,
     pub(crate) cancelled: u64,
+    /// Tasks that had ended before this generation of the run: those that succeeded, and the others.
+    pub(crate) succeeded_earlier: u64,
+    pub(crate) failed_earlier: u64,
     pub(crate) attempts: u64,
     /// Attempts after which the task was tried again.
     pub(crate) retried: u64,

@@ -1,7 +1,7 @@
 //! The engine driven by hand: no processes, no time but what the test says.
 
 use super::*;
-use msup_protocol::codec::{Stream, Usage, Verdict};
+use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
 
 fn limits() -> Limits {
     Limits {
@@ -14,36 +14,59 @@ fn limits() -> Limits {
         admits: false,
         longest_first: false,
         memory: None,
+        policy: Policy::default(),
+        seed: 1,
     }
 }
 
 struct Driver {
     engine: Engine,
     now: Now,
+    /// What was to be written down.
+    recorded: Vec<String>,
 }
 
 impl Driver {
     fn new() -> Driver {
-        Driver { engine: Engine::new(limits()), now: Duration::ZERO }
+        Driver::with(limits())
     }
 
-    /// Feeds one event; the effects in their debug form, outcomes left out.
+    fn with(limits: Limits) -> Driver {
+        Driver { engine: Engine::new(limits), now: Duration::ZERO, recorded: Vec::new() }
+    }
+
+    /// Feeds one event; the effects in their debug form, outcomes left out. What is to be written down is
+    /// gathered.
     fn step(&mut self, event: Event) -> Vec<String> {
         let mut effects = Vec::new();
         self.engine.step(event, self.now, &mut effects);
-        effects
-            .into_iter()
-            .map(|effect| match effect {
-                Effect::Deliver { seq, slot, .. } => format!("Deliver {seq} from {slot}"),
-                Effect::Say(_) => "Say".into(),
-                other => format!("{other:?}"),
-            })
-            .collect()
+        let mut told = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Deliver { seq, slot, .. } => {
+                    told.push(format!("Deliver {seq} from {slot}"))
+                }
+                Effect::Say(_) => told.push("Say".into()),
+                Effect::Record(entry) => self.recorded.push(match entry {
+                    Entry::InputsEnd(total) => format!("{total} inputs"),
+                    Entry::Again { seq, attempt, cause, .. } => {
+                        format!("{seq} again after {attempt}: {cause}")
+                    }
+                    Entry::End { seq, attempt, failure, .. } => {
+                        let how =
+                            failure.map_or("succeeded".into(), |(cause, _)| cause.to_string());
+                        format!("{seq} {how} at {attempt}")
+                    }
+                }),
+                other => told.push(format!("{other:?}")),
+            }
+        }
+        told
     }
 
     fn with_inputs(n: usize) -> Driver {
         let mut driver = Driver::new();
-        driver.step(Event::Inputs((0..n).map(|i| format!("v{i}").into_bytes()).collect()));
+        driver.step(inputs((0..n).map(|i| format!("v{i}").into_bytes())));
         driver
     }
 
@@ -60,6 +83,10 @@ impl Driver {
     }
 }
 
+fn inputs(values: impl IntoIterator<Item = Vec<u8>>) -> Event {
+    Event::Inputs(values.into_iter().map(|value| Input { value, ..Input::default() }).collect())
+}
+
 fn view(idle: u32, ready: u32) -> View {
     View { idle, ready, ..View::default() }
 }
@@ -68,7 +95,7 @@ fn view(idle: u32, ready: u32) -> View {
 fn a_run_from_beginning_to_end() {
     let mut driver = Driver::new();
     let values = vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()];
-    let published = driver.step(Event::Inputs(values));
+    let published = driver.step(inputs(values));
     assert_eq!(published, ["Publish { slot: 0 }", "Publish { slot: 1 }"]);
     assert_eq!(driver.step(Event::Looked(view(2, 2))), ["Spawn(0)", "Spawn(1)"]);
     assert_eq!(driver.step(Event::Looked(view(2, 2))), [""; 0], "they are starting");
@@ -257,4 +284,69 @@ fn a_stall_at_the_cap_ends_the_run_if_asked_to() {
     assert_eq!(effects[0], "Say");
     assert!(effects.contains(&"End(3)".to_owned()), "{effects:?}");
     assert_eq!((driver.engine.exit_status(), driver.engine.stalls()), (exit::ERROR, 1));
+}
+
+#[test]
+fn what_becomes_of_tasks_is_written_down() {
+    let mut driver = Driver::with_inputs(2);
+    driver.outcome(0, Verdict::Signaled(9));
+    driver.step(Event::InputsEnded);
+    driver.outcome(1, Verdict::Exited(3));
+    driver.outcome(0, Verdict::Done);
+    let recorded = ["1 again after 1: signal 9", "2 inputs", "2 exit 3 at 1", "1 succeeded at 2"];
+    assert_eq!(driver.recorded, recorded);
+}
+
+#[test]
+fn what_has_ended_before_is_not_run_again() {
+    let mut driver = Driver::new();
+    let input = |value: &str, earlier| Input { value: value.into(), earlier, ..Input::default() };
+    let failed = Earlier::Failed { cause: "exit 3".into(), attempts: 2, quarantined: false };
+    let inputs =
+        vec![input("a", Earlier::Succeeded), input("b", Earlier::Tried(4)), input("c", failed)];
+    let effects = driver.step(Event::Inputs(inputs));
+    assert_eq!(effects, ["Skip { seq: 1 }", "Skip { seq: 3 }", "Publish { slot: 0 }"]);
+    let task = driver.engine.task(0).expect("published");
+    assert_eq!((task.seq, task.attempt), (2, 5));
+    driver.step(Event::InputsEnded);
+    driver.outcome(0, Verdict::Done);
+    let tally = driver.engine.tally();
+    assert_eq!((tally.succeeded, tally.failed, tally.ended()), (2, 1, 3));
+    assert_eq!((driver.engine.exit_status(), driver.engine.is_complete()), (1, true));
+}
+
+#[test]
+fn a_retry_waits_and_others_go_first() {
+    let policy = Policy { tries: 2, ..Policy::default() };
+    let mut driver = Driver::with(Limits { policy, task_slots: 1, ..limits() });
+    driver.step(inputs([b"a".to_vec(), b"b".to_vec()]));
+    assert_eq!(
+        driver.outcome(0, Verdict::Exited(1)),
+        ["Discard { slot: 0 }", "Publish { slot: 0 }"]
+    );
+    assert_eq!(driver.engine.task(0).map(|task| task.seq), Some(2));
+    let again = driver.engine.looks_again_at().expect("it waits");
+    assert!(again <= Duration::from_millis(200));
+    driver.step(Event::InputsEnded);
+    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 2 from 0"], "one is left");
+    driver.now = again;
+    assert_eq!(driver.step(Event::Looked(view(1, 0))), ["Publish { slot: 0 }"]);
+    driver.outcome(0, Verdict::Exited(1));
+    assert_eq!(driver.engine.exit_status(), 1, "twice is enough");
+}
+
+#[test]
+fn without_space_for_the_journal_nothing_is_started() {
+    let mut driver = Driver::with_inputs(4);
+    assert_eq!(
+        driver.step(Event::JournalFull(true)),
+        ["Say", "Withdraw { slot: 1 }", "Withdraw { slot: 0 }"]
+    );
+    driver.step(Event::Withdrawn { slot: 1 });
+    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"], "what runs may end");
+    assert!(!driver.engine.wants_input());
+    let effects = driver.step(Event::JournalFull(false));
+    assert_eq!(effects, ["Say", "Publish { slot: 0 }", "Publish { slot: 1 }"]);
+    driver.step(Event::JournalLost("EIO".into()));
+    assert_eq!(driver.engine.exit_status(), 102);
 }

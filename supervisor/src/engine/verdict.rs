@@ -30,6 +30,25 @@ pub(crate) enum Cause {
     LostWorker(WorkerEnd),
     /// The kernel ended it.
     OutOfMemory,
+    /// It took longer than it may.
+    TimedOut,
+    /// As an earlier generation of the run has told.
+    Earlier(String),
+}
+
+impl Cause {
+    /// The exit status and the signal that stand for it in a joblog.
+    pub(crate) fn status(&self) -> (u8, u8) {
+        const NOT_FOUND: u8 = 127;
+        match self {
+            Cause::Exit(status) => (*status, 0),
+            Cause::Signal(signal) | Cause::LostWorker(WorkerEnd::Signaled(signal)) => (0, *signal),
+            Cause::OutOfMemory => (0, SIGKILL),
+            Cause::TimedOut => (0, SIGTERM),
+            Cause::CannotStart(_) => (NOT_FOUND, 0),
+            _ => (exit::ERROR, 0),
+        }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -40,9 +59,11 @@ impl fmt::Display for Cause {
             Cause::CannotStart(errno) => {
                 write!(f, "cannot start: {}", io::Error::from_raw_os_error(*errno))
             }
+            Cause::Earlier(text) => f.write_str(text),
             Cause::Error(text) => write!(f, "error: {text}"),
             Cause::Panic(text) => write!(f, "panic: {text}"),
             Cause::Trouble(text) => f.write_str(text),
+            Cause::TimedOut => f.write_str("timeout"),
             Cause::OutOfMemory => f.write_str("out of memory (the kernel ended it)"),
             Cause::LostWorker(WorkerEnd::Exited(status)) => {
                 write!(f, "lost worker (it exited with {status} in the middle of the task)")
@@ -85,6 +106,7 @@ pub(crate) fn judge(verdict: Verdict, starved: bool) -> Ruling {
             Ruling::Crashed(Cause::Signal(signal))
         }
         Verdict::Signaled(signal) => Ruling::Failed(Cause::Signal(signal)),
+        Verdict::TimedOut => Ruling::Failed(Cause::TimedOut),
         Verdict::Failed(text) => Ruling::Failed(Cause::Error(text)),
         Verdict::Panicked(text) => Ruling::Crashed(Cause::Panic(text)),
         Verdict::CannotStart(errno) if PASSING.contains(&errno) => {

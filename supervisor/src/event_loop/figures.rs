@@ -51,7 +51,7 @@ impl Figures {
             failed: tally.failed,
             quarantined: tally.quarantined,
             cancelled: tally.cancelled,
-            skipped: 0,
+            skipped: tally.succeeded_earlier,
             attempts: tally.attempts,
         };
         summary.wall_seconds = wall;

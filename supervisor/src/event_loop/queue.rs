@@ -139,8 +139,7 @@ impl Queue {
     pub(super) fn delivery(&self, seq: u64, slot: u16, outcome: Option<OutcomeFrame>) -> Delivery {
         let Some(outcome) = outcome else {
             self.discard(slot);
-            let nothing = || Piece::Bytes(Vec::new());
-            return Delivery { seq, stdout: nothing(), stderr: nothing() };
+            return Delivery::nothing(seq);
         };
         let [out, err] = codec::stream_files(slot, self.publications[usize::from(slot)].0);
         let piece = |stream, name| match stream {

@@ -94,6 +94,20 @@ impl Piece {
 }
 
 impl Delivery {
+    /// Of a task that wrote nothing.
+    pub(crate) fn nothing(seq: u64) -> Delivery {
+        let nothing = || Piece::Bytes(Vec::new());
+        Delivery { seq, stdout: nothing(), stderr: nothing() }
+    }
+
+    /// Bytes on standard output.
+    pub(crate) fn received(&self) -> u64 {
+        match &self.stdout {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File(_, len) | Piece::Spooled(_, _, len) => *len,
+        }
+    }
+
     pub(super) fn in_memory(&self) -> u64 {
         self.stdout.in_memory() + self.stderr.in_memory()
     }

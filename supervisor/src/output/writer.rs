@@ -29,6 +29,8 @@ pub(super) struct Writer {
     held: BTreeMap<u64, Delivery>,
     held_in_memory: u64,
     next: u64,
+    /// Tasks whose outputs are written but for what is buffered.
+    unflushed: Vec<u64>,
 }
 
 impl Writer {
@@ -42,6 +44,7 @@ impl Writer {
             held: BTreeMap::new(),
             held_in_memory: 0,
             next: 1,
+            unflushed: Vec::new(),
         })
     }
 
@@ -130,29 +133,39 @@ impl Writer {
 
     fn write(&mut self, delivery: Delivery) {
         let Delivery { seq, stdout, stderr } = delivery;
+        let mut is_whole = false;
         if self.state.failure.get().is_some() {
             stdout.discard();
         } else {
             let copied = stdout.copy(&mut self.stdout);
-            self.note(seq, copied);
+            is_whole = self.note(seq, copied);
         }
         if !stderr.is_empty() {
             self.flush();
+            // When standard error is gone there is nobody to tell.
             let copied = self.on_stderr(|out| stderr.copy(out));
             if let Err(Broken::Source(why)) = copied {
                 self.lose(seq, &why);
+                is_whole = false;
             }
+        }
+        if is_whole && self.style.tells {
+            self.unflushed.push(seq);
         }
     }
 
     fn flush(&mut self) {
         if self.state.failure.get().is_none() {
             let flushed = self.stdout.flush().map_err(Broken::Target);
-            self.note(0, flushed);
+            if self.note(0, flushed) {
+                self.state.tell_shown(&mut self.unflushed);
+            }
         }
     }
 
-    fn note(&mut self, seq: u64, written: Result<(), Broken>) {
+    /// Whether it is written, but for what is buffered.
+    fn note(&mut self, seq: u64, written: Result<(), Broken>) -> bool {
+        let is_written = written.is_ok();
         match written {
             Ok(()) => {}
             Err(Broken::Source(why)) => self.lose(seq, &why),
@@ -165,6 +178,7 @@ impl Writer {
                 self.state.ring();
             }
         }
+        is_written
     }
 
     /// An output that was kept for its turn is gone.

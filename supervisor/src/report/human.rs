@@ -36,6 +36,10 @@ fn write_paragraph(
             write!(out, ", {count} {what}")?;
         }
     }
+    let earlier = tally.succeeded_earlier + tally.failed_earlier;
+    if earlier > 0 {
+        write!(out, " ({earlier} had ended before)")?;
+    }
     let wall = summary.wall_seconds;
     let capacity = wall * f64::from(summary.procs);
     let used = if capacity > 0.0 { summary.cpu_seconds / capacity * 100.0 } else { 0.0 };

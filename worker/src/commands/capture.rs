@@ -8,6 +8,8 @@ use msup_protocol::codec::{Usage, Verdict};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
+use super::SWEEP_AT_MOST;
+use super::ladder::Ladder;
 use super::spawn::Child;
 use crate::guardian;
 use crate::sink::Sink;
@@ -24,19 +26,28 @@ pub(super) fn until_end(
     child: Child,
     output: &mut [Sink; 2],
     buffer: &mut [u8],
+    mut ladder: Ladder<impl Fn() -> Option<(Duration, Duration)>>,
 ) -> (Verdict, bool, Usage) {
     let Child { pid, pidfd, stdout, stderr } = child;
     let mut open = [Some(stdout), Some(stderr)];
-    let read = read_all(&pidfd, &mut open, output, buffer);
+    let read = read_all(&pidfd, &mut open, output, buffer, &mut ladder);
     // A command that nobody reads any more must not wait for a reader, or it would never end.
     drop(open);
     // Not reaped yet: while the zombie keeps its number, the guardian may kill its group.
     let id = WaitId::PidFd(pidfd.as_fd());
-    while let Err(rustix::io::Errno::INTR) =
-        waitid(id.clone(), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-    {}
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    while let Ok(None) | Err(rustix::io::Errno::INTR) = waitid(id.clone(), options) {
+        let patience = ladder.climb();
+        // Only its end is left to wait for.
+        let _ = wait(&pidfd, &[None, None], patience, false);
+    }
     guardian::release();
     let (end, usage) = reap(pid);
+    if ladder.was_climbed() {
+        // What has left its group is found below this worker.
+        guardian::sweep(SWEEP_AT_MOST);
+        return (Verdict::TimedOut, matches!(read, Ok(true)), usage);
+    }
     match read {
         Ok(leaked) => (end, leaked, usage),
         Err(why) => (Verdict::Trouble(format!("cannot keep its output: {why}")), false, usage),
@@ -48,6 +59,7 @@ fn read_all(
     open: &mut [Option<OwnedFd>; 2],
     output: &mut [Sink; 2],
     buffer: &mut [u8],
+    ladder: &mut Ladder<impl Fn() -> Option<(Duration, Duration)>>,
 ) -> io::Result<bool> {
     let mut ended: Option<Instant> = None;
     let mut kept = Ok(());
@@ -60,6 +72,7 @@ fn read_all(
         if patience == Some(Duration::ZERO) {
             return kept.map(|()| true);
         }
+        let patience = if ended.is_some() { patience } else { ladder.climb() };
         let (ready, has_ended) = wait(pidfd, open, patience, ended.is_some())?;
         for ((stream, sink), _) in
             open.iter_mut().zip(output.iter_mut()).zip(ready).filter(|(_, ready)| *ready)
@@ -92,8 +105,7 @@ fn wait(
     if !has_ended {
         polled.push(PollFd::new(pidfd, PollFlags::IN));
     }
-    let timeout =
-        patience.map(|left| Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) });
+    let timeout = patience.and_then(|left| Timespec::try_from(left).ok());
     match poll(&mut polled, timeout.as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(errno) => return Err(errno.into()),

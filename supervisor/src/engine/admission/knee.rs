@@ -204,9 +204,8 @@ impl Knee {
                     here.add(window);
                 }
                 let (here, from, best) = (*here, *from, *best);
-                let is_idler = here.windows >= IDLER_FOR
-                    && best.is_none()
-                    && here.cpus() < from.cpus() * (1.0 - IDLER);
+                let is_idler =
+                    here.windows >= IDLER_FOR && here.cpus() < from.cpus() * (1.0 - IDLER);
                 if !is_idler && !here.is_telling() && here.windows < WINDOWS[1] {
                     return Advice::AtMost(here.level);
                 }
@@ -235,9 +234,16 @@ impl Knee {
         }
     }
 
-    /// The use is nowhere near the goal any more.
-    pub(super) fn forget(&mut self) {
-        *self = Knee::default();
+    /// The use is nowhere near the goal any more. If that is because of a trial, that is over.
+    pub(super) fn forget(&mut self) -> Advice {
+        if let Phase::Fewer { from, best, .. } = self.phase {
+            self.rest(best);
+            return Advice::Back(from.level);
+        }
+        if !matches!(self.phase, Phase::Rest { .. }) {
+            *self = Knee::default();
+        }
+        Advice::None
     }
 
     fn fewer(&mut self, level: f64, from: Stay, best: Option<Stay>, window: &Window) -> Advice {

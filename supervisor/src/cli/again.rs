@@ -1,0 +1,173 @@
+//! `msup resume` and `msup retry`: an earlier run's command line, with limits given anew.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+use super::args::{Args, refusal};
+use super::plan::{Continued, Plan, Retried};
+use super::{Refusal, plan};
+use crate::journal::{Folder, Past, State, take_over};
+
+/// Take up a run that was cut off: what has ended is not run again. Its command line applies; what is given here
+/// takes the place of what was given then.
+#[derive(Debug, Parser)]
+#[command(name = "msup resume", override_usage = "msup resume [OPTIONS] [RUN]")]
+struct Resume {
+    #[command(flatten)]
+    anew: Anew,
+}
+
+/// Run tasks again that have ended without success.
+#[derive(Debug, Parser)]
+#[command(
+    name = "msup retry",
+    override_usage = "msup retry --failed|--quarantined [OPTIONS] [RUN]"
+)]
+struct Retry {
+    /// Those that failed
+    #[arg(long, required_unless_present = "quarantined")]
+    failed: bool,
+
+    /// Those that were given up because they crash
+    #[arg(long)]
+    quarantined: bool,
+
+    #[command(flatten)]
+    anew: Anew,
+}
+
+/// What may be given anew.
+#[derive(Debug, clap::Args)]
+struct Anew {
+    /// The run: its id (see msup log) or its folder [default: the last one]
+    run: Option<PathBuf>,
+
+    /// Tokens: how many tasks may use a CPU at once
+    #[arg(short = 'P', long, value_name = "N", allow_hyphen_values = true)]
+    procs: Option<String>,
+
+    /// Cap on worker processes
+    #[arg(long, value_name = "N")]
+    max_workers: Option<u32>,
+
+    /// Exactly N tasks at once
+    #[arg(short = 'j', long, value_name = "N", conflicts_with_all = ["procs", "max_workers"])]
+    jobs: Option<u32>,
+
+    /// Memory that all commands may have together
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+
+    /// Memory that each process of a command may have as its own data
+    #[arg(long, value_name = "SIZE")]
+    mem_per_task: Option<String>,
+
+    /// Read all values again, from FILE
+    #[arg(short = 'a', long, value_name = "FILE")]
+    arg_file: Option<PathBuf>,
+
+    /// Write the run's figures to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+
+    /// Print a line about tokens and workers every MS milliseconds
+    #[arg(long, value_name = "MS")]
+    schedtrace: Option<u64>,
+
+    /// Show a progress bar
+    #[arg(long)]
+    bar: bool,
+
+    /// No closing paragraph
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// `msup resume` with these words after it.
+pub(super) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
+    let words = std::iter::once("msup resume".into()).chain(words);
+    let Resume { anew } = Resume::try_parse_from(words).map_err(refusal)?;
+    let (folder, past) = find(&anew)?;
+    if let Some((status, true)) = past.finished
+        && anew.arg_file.is_none()
+    {
+        return Err(Refusal::Finished(describe(&folder, &past), status));
+    }
+    go_on(anew, folder, past, None)
+}
+
+/// `msup retry` with these words after it.
+pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
+    let words = std::iter::once("msup retry".into()).chain(words);
+    let Retry { failed, quarantined, anew } = Retry::try_parse_from(words).map_err(refusal)?;
+    if anew.arg_file.is_some() {
+        return Err(Refusal::Wrong("-a: retry takes the values from the journal".into()));
+    }
+    let (folder, past) = find(&anew)?;
+    let wanted = |count, state| if count { past.count(state) } else { 0 };
+    if wanted(failed, State::Failed) + wanted(quarantined, State::Quarantined) == 0 {
+        let done = describe(&folder, &past);
+        return Err(Refusal::Finished(format!("{done}: none of these to run again"), 0));
+    }
+    go_on(anew, folder, past, Some(Retried { failed, quarantined }))
+}
+
+fn find(anew: &Anew) -> Result<(Folder, Past), Refusal> {
+    let folder = Folder::find(anew.run.as_deref()).map_err(Refusal::Wrong)?;
+    let past = Past::read(&folder).map_err(Refusal::Wrong)?;
+    Ok((folder, past))
+}
+
+fn describe(folder: &Folder, past: &Past) -> String {
+    let [succeeded, failed, quarantined] =
+        [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state));
+    let name = folder.path().display();
+    let mut text = format!("{name}: this run is finished: {succeeded} succeeded");
+    for (count, what) in [(failed, "failed"), (quarantined, "quarantined")] {
+        if count > 0 {
+            text += &format!(", {count} {what} (msup retry --{what})");
+        }
+    }
+    text
+}
+
+fn go_on(
+    anew: Anew,
+    folder: Folder,
+    past: Past,
+    retried: Option<Retried>,
+) -> Result<Plan, Refusal> {
+    // Relative to here, not to the folder of the run.
+    let absolute = |path: PathBuf| {
+        std::path::absolute(&path)
+            .map_err(|why| Refusal::Wrong(format!("{}: {why}", path.display())))
+    };
+    let (arg_file, summary) =
+        (anew.arg_file.map(absolute).transpose()?, anew.summary.map(absolute).transpose()?);
+    let folder = Folder::at(absolute(folder.path().to_owned())?);
+    let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
+    let mut args = Args::read(words)?;
+    if anew.jobs.is_some() || anew.procs.is_some() || anew.max_workers.is_some() {
+        (args.jobs, args.procs, args.max_workers) = (anew.jobs, anew.procs, anew.max_workers);
+    }
+    args.memory = anew.memory.or(args.memory);
+    args.mem_per_task = anew.mem_per_task.or(args.mem_per_task);
+    args.summary = summary.or(args.summary);
+    args.schedtrace = anew.schedtrace.or(args.schedtrace);
+    (args.bar, args.quiet) = (args.bar || anew.bar, args.quiet || anew.quiet);
+    let run = past.run.run.clone();
+    let (locks, ended) = take_over(&folder, &run).map_err(Refusal::Wrong)?;
+    // Only now: until then it may have been written to. This process is alone with it from here on.
+    let past = Past::read(&folder).map_err(Refusal::Wrong)?;
+    let place = OsString::from_vec(past.run.folder.0.clone());
+    std::env::set_current_dir(&place).map_err(|why| {
+        let place = Path::new(&place).display();
+        Refusal::Wrong(format!("{place}: the folder in which the run was begun: {why}"))
+    })?;
+    let cut_off = false;
+    let continued = Continued { folder, locks, past, retried, ended, arg_file, cut_off };
+    plan::make(args, Some(continued)).map_err(Refusal::Wrong)
+}

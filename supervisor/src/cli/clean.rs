@@ -1,0 +1,67 @@
+//! `msup clean`: removing journals.
+
+use std::ffi::OsString;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::Refusal;
+use super::args::refusal;
+use crate::journal::Folder;
+
+/// Remove the journals of finished runs; or of these, finished or not. No run that goes on is touched.
+#[derive(Debug, Parser)]
+#[command(name = "msup clean", override_usage = "msup clean [OPTIONS] [RUN]...")]
+struct Clean {
+    /// Runs: their ids or their folders [default: all that are finished]
+    runs: Vec<PathBuf>,
+
+    /// Those that were cut off as well
+    #[arg(long, conflicts_with = "runs")]
+    all: bool,
+
+    /// Only say what would be removed
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// `msup clean` with these words after it.
+pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
+    let words = std::iter::once("msup clean".into()).chain(words);
+    let clean = match Clean::try_parse_from(words) {
+        Ok(clean) => clean,
+        Err(why) => return refusal(why),
+    };
+    match clean.remove() {
+        Ok(()) => Refusal::Done,
+        Err(why) => Refusal::Wrong(why),
+    }
+}
+
+impl Clean {
+    fn remove(&self) -> Result<(), String> {
+        let folders: Vec<Folder> = if self.runs.is_empty() {
+            let all = Folder::list().into_iter();
+            all.filter(|folder| self.all || folder.is_finished()).collect()
+        } else {
+            self.runs.iter().map(|run| Folder::find(Some(run))).collect::<Result<_, _>>()?
+        };
+        let mut out = stdout().lock();
+        for folder in folders {
+            let name = folder.path().display();
+            if folder.is_running() {
+                if !self.runs.is_empty() {
+                    return Err(format!("{name}: this run is still going on"));
+                }
+                continue;
+            }
+            if !self.dry_run {
+                folder.remove().map_err(|why| format!("{name}: {why}"))?;
+            }
+            // When nobody reads it, it is done all the same.
+            let _ = writeln!(out, "{name}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! `msup log`: the runs there are, or the tasks of one.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write, stdout};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use super::Refusal;
+use super::args::refusal;
+use crate::engine::label;
+use crate::journal::{End, Folder, Past, Record, State, read};
+
+/// How often a run that goes on is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// List runs; or the tasks of one that have ended.
+#[derive(Debug, Parser)]
+#[command(name = "msup log", override_usage = "msup log [OPTIONS] [RUN]")]
+struct Log {
+    /// The run: its id or its folder; `last` for the last one
+    run: Option<PathBuf>,
+
+    /// Only tasks that ended like this
+    #[arg(long, value_name = "STATE")]
+    state: Option<Wanted>,
+
+    /// Only tasks whose cause contains this (exit 3, signal 11)
+    #[arg(long, value_name = "TEXT")]
+    cause: Option<String>,
+
+    /// Only the N that took longest, longest first
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    slowest: Option<usize>,
+
+    /// A line of JSON each
+    #[arg(long)]
+    json: bool,
+
+    /// Go on until the run is over
+    #[arg(short, long)]
+    follow: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Wanted {
+    Succeeded,
+    Failed,
+    Quarantined,
+}
+
+/// `msup log` with these words after it.
+pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
+    let words = std::iter::once("msup log".into()).chain(words);
+    let log = match Log::try_parse_from(words) {
+        Ok(log) => log,
+        Err(why) => return refusal(why),
+    };
+    let done = match &log.run {
+        None => list(log.json),
+        Some(run) => {
+            let run = Some(run.as_path()).filter(|run| run.as_os_str() != "last");
+            Folder::find(run).and_then(|folder| tasks(&log, &folder))
+        }
+    };
+    match done {
+        Ok(()) => Refusal::Done,
+        Err(why) => Refusal::Wrong(why),
+    }
+}
+
+/// All runs, the oldest first.
+fn list(json: bool) -> Result<(), String> {
+    let mut out = BufWriter::new(stdout().lock());
+    for folder in Folder::list() {
+        let line = match Past::read(&folder) {
+            Ok(past) if json => json_of(&past, &folder),
+            Ok(past) => line_of(&past, &folder),
+            Err(why) => why,
+        };
+        if writeln!(out, "{line}").is_err() {
+            // Nobody reads on.
+            return Ok(());
+        }
+    }
+    let _ = out.flush();
+    Ok(())
+}
+
+fn line_of(past: &Past, folder: &Folder) -> String {
+    let [succeeded, failed, quarantined] = counts(past);
+    let command =
+        past.run.arguments.iter().map(|word| label(&word.0)).collect::<Vec<_>>().join(" ");
+    format!(
+        "{}  {}  {succeeded} succeeded, {failed} failed, {quarantined} quarantined  {command}",
+        past.run.run,
+        state_of(past, folder)
+    )
+}
+
+fn json_of(past: &Past, folder: &Folder) -> String {
+    let [succeeded, failed, quarantined] = counts(past);
+    serde_json::json!({
+        "run": past.run.run,
+        "folder": folder.path(),
+        "began": past.began,
+        "state": state_of(past, folder),
+        "generations": past.generations,
+        "arguments": past.run.arguments,
+        "succeeded": succeeded,
+        "failed": failed,
+        "quarantined": quarantined,
+    })
+    .to_string()
+}
+
+fn counts(past: &Past) -> [u64; 3] {
+    [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state))
+}
+
+fn state_of(past: &Past, folder: &Folder) -> &'static str {
+    match past.finished {
+        Some((_, true)) => "finished",
+        _ if folder.is_running() => "running",
+        _ => "cut-off",
+    }
+}
+
+fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
+    let path = folder.journal();
+    let line = |why: io::Error| format!("{}: {why}", path.display());
+    let mut file = File::open(&path).map_err(line)?;
+    let mut out = BufWriter::new(stdout().lock());
+    let (mut at, mut slowest, mut broken) = (0, Vec::new(), false);
+    loop {
+        // Whether it goes on is asked first: what is written until then is read below.
+        let goes_on = log.follow && folder.is_running();
+        file.seek(SeekFrom::Start(at)).map_err(line)?;
+        let condition = read(BufReader::new(&file), |_, record| {
+            let Record::End(end) = record else { return };
+            if !log.wants(&end) || broken {
+                return;
+            }
+            if log.slowest.is_some() {
+                slowest.push(end);
+            } else {
+                broken = log.show(&end, &mut out).is_err();
+            }
+        });
+        at += condition.map_err(line)?.whole;
+        broken |= out.flush().is_err();
+        if !goes_on || broken {
+            break;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    slowest.sort_by(|one, other| other.seconds.total_cmp(&one.seconds));
+    for end in slowest.iter().take(log.slowest.unwrap_or(0)) {
+        if log.show(end, &mut out).is_err() {
+            break;
+        }
+    }
+    // When nobody reads on, that is no failure.
+    let _ = out.flush();
+    Ok(())
+}
+
+impl Log {
+    fn wants(&self, end: &End) -> bool {
+        let state = match self.state {
+            None => end.state,
+            Some(Wanted::Succeeded) => State::Succeeded,
+            Some(Wanted::Failed) => State::Failed,
+            Some(Wanted::Quarantined) => State::Quarantined,
+        };
+        let cause = end.cause.as_deref().unwrap_or_default();
+        end.state == state && self.cause.as_deref().is_none_or(|wanted| cause.contains(wanted))
+    }
+
+    fn show(&self, end: &End, out: &mut impl Write) -> io::Result<()> {
+        if self.json {
+            serde_json::to_writer(&mut *out, end)?;
+            return writeln!(out);
+        }
+        let End { seq, attempt, seconds, .. } = end;
+        let how = match (end.state, &end.cause) {
+            (State::Succeeded, _) => "succeeded".to_owned(),
+            (State::Failed, cause) => format!("failed: {}", cause.as_deref().unwrap_or("?")),
+            (State::Quarantined, cause) => {
+                format!("quarantined: {}", cause.as_deref().unwrap_or("?"))
+            }
+        };
+        let value = label(&end.value.0);
+        writeln!(out, "{seq}\t{how}\tattempt {attempt}\t{seconds:.3} s\t{value}")
+    }
+}

@@ -1,0 +1,147 @@
+//! What is asked for in case of failures.
+
+use std::time::Duration;
+
+use super::args::Args;
+use crate::engine::{Counted, Halt, Policy, Threshold, Timeout};
+
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The policy, and how long a command may take to end when it is told to.
+///
+/// # Errors
+/// One line that says what is wrong with which flag.
+pub(super) fn of(args: &Args) -> Result<(Policy, Duration), String> {
+    let given = Policy::default();
+    let at_least_one = |flag: &str, number: u32| match number {
+        0 => Err(format!("{flag} 0: must be at least 1")),
+        number => Ok(number),
+    };
+    let policy = Policy {
+        tries: at_least_one("--retries", args.retries)?,
+        backoff: args.backoff.as_deref().map_or(Ok(given.backoff), backoff)?,
+        crash_limit: args
+            .crash_limit
+            .map_or(Ok(given.crash_limit), |n| at_least_one("--crash-limit", n))?,
+        timeout: args.timeout.as_deref().map(timeout).transpose()?,
+        halt: args.halt.as_deref().map(halt).transpose()?.flatten(),
+    };
+    let grace = args.grace.as_deref().map_or(Ok(GRACE), |text| {
+        time(text).ok_or_else(|| format!("--grace {text}: must be a time such as 500ms, 10s or 2m"))
+    })?;
+    Ok((policy, grace))
+}
+
+/// A number with ms, s, m, h or d after it; without, seconds.
+fn time(text: &str) -> Option<Duration> {
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    let time = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+    // More than a hundred years is none.
+    (time.as_secs() < 3_000_000_000).then_some(time)
+}
+
+fn backoff(text: &str) -> Result<[Duration; 2], String> {
+    let range = || {
+        let (first, most) = text.split_once("..")?;
+        let range = [time(first)?, time(most)?];
+        (range[0] <= range[1]).then_some(range)
+    };
+    range().ok_or_else(|| format!("--backoff {text}: must be two times such as 200ms..30s"))
+}
+
+fn timeout(text: &str) -> Result<Timeout, String> {
+    let timeout = match text.strip_suffix('%') {
+        Some(percent) => {
+            let percent =
+                percent.parse::<f64>().ok().filter(|percent| *percent >= 1.0 && *percent < 1e9);
+            percent.map(|percent| Timeout::Medians(percent / 100.0))
+        }
+        None => time(text).filter(|time| !time.is_zero()).map(Timeout::After),
+    };
+    let hint = "must be a time such as 30s or 5m, or a percentage of the median such as 200%";
+    timeout.ok_or_else(|| format!("--timeout {text}: {hint}"))
+}
+
+/// `None` is never.
+fn halt(text: &str) -> Result<Option<Halt>, String> {
+    if text == "never" {
+        return Ok(None);
+    }
+    let parsed = || {
+        let (when, rest) = text.split_once(',')?;
+        let (what, at) = rest.split_once('=')?;
+        let now = match when {
+            "now" => true,
+            "soon" => false,
+            _ => return None,
+        };
+        let what = match what {
+            "fail" => Counted::Fail,
+            "success" => Counted::Success,
+            "done" => Counted::Done,
+            _ => return None,
+        };
+        let at = match at.strip_suffix('%') {
+            Some(percent) => {
+                let percent = percent.parse::<f64>().ok();
+                Threshold::Percent(percent.filter(|percent| *percent > 0.0 && *percent <= 100.0)?)
+            }
+            None => Threshold::Number(at.parse().ok().filter(|number| *number > 0)?),
+        };
+        Some(Halt { now, what, at })
+    };
+    let hint = "must be never, or such as now,fail=1, soon,fail=20% or now,success=1";
+    parsed().map(Some).ok_or_else(|| format!("--halt {text}: {hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (text, ms) in
+            [("200ms", 200), ("30s", 30_000), ("1.5", 1500), ("2m", 120_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(time(text), Some(Duration::from_millis(ms)), "{text}");
+        }
+        for bad in ["", "s", "-1s", "1e3", "1 s", "1w", "9999999999d", "1.2.3s", "\u{e9}"] {
+            assert_eq!(time(bad), None, "{bad:?}");
+        }
+        assert_eq!(backoff("1s..2m"), Ok([Duration::from_secs(1), Duration::from_secs(120)]));
+        assert!(backoff("2s..1s").is_err() && backoff("1s").is_err());
+    }
+
+    #[test]
+    fn timeouts() {
+        assert_eq!(timeout("200%"), Ok(Timeout::Medians(2.0)));
+        assert_eq!(timeout("5m"), Ok(Timeout::After(Duration::from_secs(300))));
+        for bad in ["0", "0s", "%", "-5%", "0%", "soon"] {
+            assert!(timeout(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn halting() {
+        let now = |what, at| Ok(Some(Halt { now: true, what, at }));
+        assert_eq!(halt("never"), Ok(None));
+        assert_eq!(halt("now,fail=1"), now(Counted::Fail, Threshold::Number(1)));
+        assert_eq!(halt("now,done=7"), now(Counted::Done, Threshold::Number(7)));
+        let soon = Halt { now: false, what: Counted::Success, at: Threshold::Percent(30.0) };
+        assert_eq!(halt("soon,success=30%"), Ok(Some(soon)));
+        for bad in
+            ["", "now", "now,fail", "now,fail=0", "later,fail=1", "now,fail=101%", "soon,x=1"]
+        {
+            assert!(halt(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The end of an attempt: whether its task has reached its own, or is tried again.
+
+use std::time::Duration;
+
+use msup_protocol::codec::OutcomeFrame;
+use msup_protocol::exit;
+
+use super::policy::{Halt, Timeout};
+use super::tally::Failure;
+use super::verdict::{Cause, Ruling, judge};
+use super::{Effect, Engine, Entry, Now, Stop, TaskRecord};
+
+/// A task that is ended from outside this often has failed.
+const OUTSIDE_LIMIT: u32 = 10;
+/// A task that is ended so often because there is no memory left has failed.
+const STARVED_LIMIT: u32 = 4;
+
+/// A limit on time that nobody will see.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl Engine {
+    pub(super) fn on_collected(
+        &mut self,
+        slot: u16,
+        outcome: OutcomeFrame,
+        starved: bool,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(record) = self.ledger.remove(slot) else { return };
+        self.tally.attempts += 1;
+        self.tally.leaked += u64::from(outcome.leaked);
+        let wall = Duration::from_nanos(outcome.wall_ns);
+        self.tally.busy = self.tally.busy.saturating_add(wall);
+        if let Some(starts) = &mut self.starts {
+            starts.ended(wall, outcome.usage.peak, now);
+        }
+        match judge(outcome.verdict.clone(), starved) {
+            Ruling::Succeeded => {
+                self.tally.note_success(wall, &record.value);
+                let cpu = Duration::from_nanos(outcome.usage.cpu_ns);
+                let TaskRecord { seq, value, attempt, .. } = record;
+                effects.push(Effect::Deliver { seq, slot, outcome: Some(outcome) });
+                let failure = None;
+                effects.push(Effect::Record(Entry::End {
+                    seq,
+                    value,
+                    attempt,
+                    failure,
+                    wall,
+                    cpu,
+                }));
+                self.median.note(wall);
+                self.limit_time(effects);
+                self.halt_if_due(0, effects);
+            }
+            ruling => self.on_failure(record, slot, ruling, Some(outcome), now, effects),
+        }
+    }
+
+    pub(super) fn on_failure(
+        &mut self,
+        mut record: TaskRecord,
+        slot: u16,
+        ruling: Ruling,
+        outcome: Option<OutcomeFrame>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut delay = Duration::ZERO;
+        let (cause, again, quarantined) = match ruling {
+            Ruling::Succeeded => return,
+            Ruling::Failed(cause) => {
+                record.failures += 1;
+                let again = record.failures < self.policy.tries;
+                if again {
+                    delay = self.backoff.delay(record.failures);
+                }
+                (cause, again, false)
+            }
+            Ruling::Crashed(cause) => {
+                record.crashes += 1;
+                (cause, record.crashes < self.policy.crash_limit, true)
+            }
+            Ruling::Outside(cause) => {
+                record.outside += 1;
+                (cause, record.outside < OUTSIDE_LIMIT, false)
+            }
+            Ruling::Starved(cause) => {
+                record.starved += 1;
+                self.tally.starved += 1;
+                if let Some(starts) = &mut self.starts {
+                    starts.out_of_memory(record.starved, now);
+                }
+                (cause, record.starved < STARVED_LIMIT, false)
+            }
+        };
+        if again && self.stop == Stop::No {
+            let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
+            effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
+            (record.attempt, record.again) = (attempt + 1, true);
+            self.tally.retried += 1;
+            effects.push(Effect::Discard { slot });
+            if delay.is_zero() {
+                self.ledger.put_back(record);
+            } else {
+                self.ledger.put_back_later(record, now + delay);
+            }
+            return;
+        }
+        let TaskRecord { seq, value, attempt, .. } = record;
+        if again {
+            // It would have been tried again, had the run not been stopped.
+            self.tally.cancelled += 1;
+        } else {
+            let attempts = attempt;
+            let (kept, failure) = (value.clone(), Some((cause.clone(), quarantined)));
+            self.tally.note_failure(Failure { seq, value: kept, cause, attempts, quarantined });
+            let [wall, cpu] = outcome
+                .as_ref()
+                .map_or([0; 2], |outcome| [outcome.wall_ns, outcome.usage.cpu_ns])
+                .map(Duration::from_nanos);
+            let status = match failure.as_ref().map_or((0, 0), |(cause, _)| cause.status()) {
+                (status, 0) => status,
+                (_, signal) => exit::SIGNAL_BASE.saturating_add(signal),
+            };
+            effects.push(Effect::Deliver { seq, slot, outcome });
+            effects.push(Effect::Record(Entry::End { seq, value, attempt, failure, wall, cpu }));
+            self.halt_if_due(status, effects);
+            return;
+        }
+        effects.push(Effect::Deliver { seq, slot, outcome });
+    }
+
+    /// Says anew how long an attempt may take, when that has changed.
+    pub(super) fn limit_time(&mut self, effects: &mut Vec<Effect>) {
+        let limit = match self.policy.timeout {
+            None => None,
+            Some(Timeout::After(limit)) => Some(limit),
+            // Workers then ask now and then whether it is known.
+            Some(Timeout::Medians(times)) => {
+                Some(self.median.get().map_or(FOREVER, |median| median.mul_f64(times)))
+            }
+        };
+        // A median moves a little with each task.
+        let apart = |old: Duration, new: Duration| old.abs_diff(new) > old / 16;
+        if let Some(new) = limit.filter(|new| self.limit.is_none_or(|old| apart(old, *new))) {
+            self.limit = limit;
+            effects.push(Effect::SetTimeout(new));
+        }
+    }
+
+    /// Gives the run up if that is what was asked for. `status` is that of the task that has just ended.
+    fn halt_if_due(&mut self, status: u8, effects: &mut Vec<Effect>) {
+        let failed = self.tally.failed + self.tally.quarantined;
+        let due = |halt: &Halt| halt.is_due(self.tally.succeeded, failed);
+        let Some(halt) = self.policy.halt.filter(due) else { return };
+        if self.stop != Stop::No {
+            return;
+        }
+        let succeeded = self.tally.succeeded;
+        effects
+            .push(Effect::Say(format!("halting: {succeeded} succeeded, {failed} failed (--halt)")));
+        self.halted_soon = !halt.now;
+        self.raise(if halt.now { Stop::Kill(status) } else { Stop::Drain(status) }, effects);
+    }
+
+    pub(super) fn on_cannot_publish(
+        &mut self,
+        slot: u16,
+        why: String,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(record) = self.ledger.remove(slot) {
+            self.on_failure(record, slot, Ruling::Failed(Cause::Trouble(why)), None, now, effects);
+        }
+    }
+}

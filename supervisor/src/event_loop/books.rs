@@ -1,0 +1,301 @@
+//! What is written down of a run: its journal, and the joblog beside it.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::cli::{Keeping, Retried};
+use crate::engine::{Earlier, Entry, Event, Input};
+use crate::journal::{
+    Appender, Bytes, End, Flushed, Folder, Journal, Known, Matches, Opening, Past, Record, Run,
+    SCHEMA, State, Trouble,
+};
+
+/// The columns of GNU parallel's joblog.
+const COLUMNS: &[u8] =
+    b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+/// The books of a run; none of them need be kept.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    journal: Option<Journal>,
+    joblog: Option<Appender>,
+    trouble: Trouble,
+    /// What was told of it last.
+    told: Trouble,
+    known: Option<KnownTasks>,
+    /// Values are missing that the run would have had.
+    pub(super) is_cut_off: bool,
+}
+
+/// What earlier generations have told.
+#[derive(Debug)]
+struct KnownTasks {
+    matches: Matches,
+    generations: u32,
+}
+
+/// How books are opened: themselves, what there is to say about it, and tasks that are known beforehand.
+pub(super) struct Opened {
+    pub(super) books: Books,
+    pub(super) words: Vec<String>,
+    pub(super) inputs: Vec<Input>,
+}
+
+impl Books {
+    /// # Errors
+    /// One line that says what is in the way.
+    pub(super) fn open(
+        keeping: Keeping,
+        run: &str,
+        joblog: Option<&Path>,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+        doorbell: OwnedFd,
+    ) -> Result<Opened, String> {
+        let (mut words, mut inputs, mut books) = (Vec::new(), Vec::new(), Books::default());
+        let continues = matches!(keeping, Keeping::Continued { .. });
+        match keeping {
+            Keeping::Nowhere => {}
+            Keeping::New { place, arguments, spools, durability } => {
+                let named = place.is_some();
+                let opened = Folder::create(place.as_deref(), run).and_then(|folder| {
+                    let locks = folder
+                        .lock()
+                        .map_err(|why| format!("{}: {why}", folder.path().display()))?;
+                    let opening = Opening { folder, locks, next: 1, whole: 0, spools, durability };
+                    let arguments = arguments.into_iter().map(Bytes).collect();
+                    Journal::open(opening, this_generation(run, 1, arguments)?, doorbell)
+                });
+                match opened {
+                    Ok(journal) => books.journal = Some(journal),
+                    Err(why) if named => return Err(format!("--journal {why}")),
+                    Err(why) => words.push(format!(
+                        "no journal is kept, the run cannot be resumed ({why}; --no-journal says so, too)"
+                    )),
+                }
+            }
+            Keeping::Continued { continued, durability } => {
+                let continued = *continued;
+                let past = continued.past;
+                words.extend(remarks(&past, continued.ended));
+                let generation = past.generations + 1;
+                let (next, whole) = (past.condition.next, past.condition.whole);
+                let (folder, locks) = (continued.folder, continued.locks);
+                let opening = Opening { folder, locks, next, whole, spools: false, durability };
+                let this = this_generation(run, generation, past.run.arguments.clone())?;
+                books.journal = Some(Journal::open(opening, this, doorbell)?);
+                books.is_cut_off = continued.cut_off;
+                if let Some(retried) = continued.retried {
+                    inputs = again(past, retried);
+                } else {
+                    let generations = past.generations;
+                    books.known =
+                        Some(KnownTasks { matches: past.by_content(describe), generations });
+                }
+            }
+        }
+        if let Some(path) = joblog {
+            books.joblog = Some(open_joblog(path, continues)?);
+        }
+        Ok(Opened { books, words, inputs })
+    }
+
+    /// Keeps values that cannot be read again, before anything else is done with them.
+    pub(super) fn spool(&mut self, values: &[Vec<u8>]) {
+        if let Some(journal) = &mut self.journal {
+            journal.spool(values);
+        }
+    }
+
+    /// What became of a task with this content before.
+    pub(super) fn earlier(&mut self, content: impl FnOnce() -> Vec<u8>) -> Earlier {
+        let Some(known) = &mut self.known else { return Earlier::Nothing };
+        let content = content();
+        match known.matches.end(&content) {
+            Some(end) => ended(end),
+            // In each generation it may have been under way without a word.
+            None => Earlier::Tried(known.matches.attempts(&content) + known.generations),
+        }
+    }
+
+    /// All values were read: what there is to say about that.
+    pub(super) fn all_read(&self) -> Option<String> {
+        let left = self.known.as_ref().map_or(0, |known| known.matches.left());
+        (left > 0).then(|| format!("{left} tasks of the journal are not in the input any more"))
+    }
+
+    /// Writes an entry down; an end only when its output has been shown, if it `will_be_shown`. So many bytes
+    /// of output were received.
+    pub(super) fn note(
+        &mut self,
+        entry: Entry,
+        will_be_shown: bool,
+        received: u64,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+    ) {
+        if let Some(joblog) = &mut self.joblog {
+            add_to_joblog(joblog.buffer(), &entry, received, describe);
+        }
+        let Some(journal) = &mut self.journal else { return };
+        match entry {
+            Entry::InputsEnd(_) if self.is_cut_off => {}
+            Entry::InputsEnd(total) => journal.note(&Record::InputsEnd { total }),
+            Entry::Again { seq, value, attempt, cause } => {
+                let (value, cause) = (Bytes(value), cause.to_string());
+                journal.note(&Record::Again { seq, value, attempt, cause });
+            }
+            Entry::End { seq, value, attempt, failure, wall, cpu } => {
+                let state = match failure {
+                    None => State::Succeeded,
+                    Some((_, false)) => State::Failed,
+                    Some((_, true)) => State::Quarantined,
+                };
+                let cause = failure.map(|(cause, _)| cause.to_string());
+                let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
+                let end = End { seq, value: Bytes(value), attempt, state, cause, seconds, cpu };
+                if will_be_shown {
+                    journal.note_when_shown(seq, Record::End(end));
+                } else {
+                    journal.note(&Record::End(end));
+                }
+            }
+        }
+    }
+
+    /// The outputs of these tasks were shown.
+    pub(super) fn shown(&mut self, tasks: Vec<u64>) {
+        if let Some(journal) = &mut self.journal {
+            journal.shown(tasks);
+        }
+    }
+
+    /// Whether it matters what was shown.
+    pub(super) fn wants_to_know(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    pub(super) fn flush(&mut self) {
+        let journal = self.journal.as_mut().map_or(Trouble::None, Journal::flush);
+        let joblog = self.joblog.as_mut().map_or(Flushed::All, Appender::flush);
+        self.trouble = journal.or(joblog, "the joblog");
+    }
+
+    /// What has changed about the disk.
+    pub(super) fn news(&mut self) -> Option<Event> {
+        if self.told == self.trouble {
+            return None;
+        }
+        self.told = self.trouble.clone();
+        Some(match &self.trouble {
+            Trouble::None => Event::JournalFull(false),
+            Trouble::Full => Event::JournalFull(true),
+            Trouble::Lost(why) => Event::JournalLost(why.clone()),
+        })
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.trouble == Trouble::Full
+    }
+
+    /// Closes the books. Whether all that was told is written down.
+    pub(super) fn finish(&mut self, status: u8, complete: bool) -> bool {
+        if let Some(journal) = &mut self.journal {
+            let complete = complete && journal.is_whole() && !self.is_cut_off;
+            journal.finish(status, complete);
+        }
+        self.flush();
+        self.trouble == Trouble::None
+    }
+}
+
+fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<Run, String> {
+    use std::os::unix::ffi::OsStringExt;
+    let folder = std::env::current_dir().map_err(|why| format!("the working folder: {why}"))?;
+    Ok(Run {
+        schema: SCHEMA,
+        run: run.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation,
+        arguments,
+        folder: Bytes(folder.into_os_string().into_vec()),
+        pid: std::process::id(),
+    })
+}
+
+fn remarks(past: &Past, ended: usize) -> Vec<String> {
+    let mut words = Vec::new();
+    let damaged = past.condition.damaged;
+    if damaged > 0 {
+        words
+            .push(format!("{damaged} lines of the journal are damaged: their tasks are run again"));
+    }
+    if ended > 0 {
+        words.push(format!("{ended} processes of the run were still alive: ended"));
+    }
+    words
+}
+
+fn ended(known: Known) -> Earlier {
+    let Known { state, cause, attempt } = known;
+    let cause = cause.unwrap_or_default();
+    match state {
+        State::Succeeded => Earlier::Succeeded,
+        State::Failed => Earlier::Failed { cause, attempts: attempt, quarantined: false },
+        State::Quarantined => Earlier::Failed { cause, attempts: attempt, quarantined: true },
+    }
+}
+
+/// All tasks that have ended, those that are to be run again among them.
+fn again(past: Past, retried: Retried) -> Vec<Input> {
+    let generations = past.generations;
+    let inputs = past.ended().into_iter().map(|(seq, value, known)| {
+        let is_run = match known.state {
+            State::Succeeded => false,
+            State::Failed => retried.failed,
+            State::Quarantined => retried.quarantined,
+        };
+        let earlier =
+            if is_run { Earlier::Tried(known.attempt + generations) } else { ended(known) };
+        Input { value, seq: Some(seq), expected: Duration::ZERO, earlier }
+    });
+    inputs.collect()
+}
+
+fn open_joblog(path: &Path, continues: bool) -> Result<Appender, String> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = path.as_os_str().as_bytes();
+    let (path, adds) = match bytes.strip_prefix(b"+") {
+        Some(path) => (Path::new(std::ffi::OsStr::from_bytes(path)), true),
+        None => (path, continues),
+    };
+    let mut options = std::fs::File::options();
+    let options = if adds { options.append(true) } else { options.write(true).truncate(true) };
+    let opened = options.create(true).open(path).and_then(|file| {
+        let is_empty = file.metadata()?.len() == 0;
+        Ok((file, is_empty))
+    });
+    let (file, is_empty) = opened.map_err(|why| format!("--joblog {}: {why}", path.display()))?;
+    let mut joblog = Appender::new(file);
+    if is_empty {
+        joblog.buffer().extend_from_slice(COLUMNS);
+    }
+    Ok(joblog)
+}
+
+fn add_to_joblog(
+    out: &mut Vec<u8>,
+    entry: &Entry,
+    received: u64,
+    describe: impl Fn(&[u8], u64) -> Vec<u8>,
+) {
+    let Entry::End { seq, value, failure, wall, .. } = entry else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (start, wall) = (now.saturating_sub(*wall).as_secs_f64(), wall.as_secs_f64());
+    let (exit, signal) = failure.as_ref().map_or((0, 0), |(cause, _)| cause.status());
+    // Writing into memory cannot fail.
+    let _ = write!(out, "{seq}\t:\t{start:.3}\t{wall:10.3}\t0\t{received}\t{exit}\t{signal}\t");
+    // As parallel does it: a line is a line.
+    out.extend(describe(value, *seq).into_iter().map(|byte| if byte == b'\n' { 0 } else { byte }));
+    out.push(b'\n');
+}

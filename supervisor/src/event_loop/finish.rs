@@ -1,0 +1,109 @@
+//! The end of a run: the last output, the books, the report.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use msup_protocol::bell::Bell;
+use msup_protocol::exit;
+
+use super::{LOOK_AT_LEAST, Run};
+use crate::journal::Folder;
+use crate::output::Output;
+use crate::report::human;
+use crate::report::summary::Summary;
+
+/// How long what is left of a run may take to die at its end.
+const LAST_SWEEP: Duration = Duration::from_secs(2);
+
+/// How long output may still take when the run was killed.
+const OUTPUT_AFTER_KILL: Duration = Duration::from_secs(1);
+
+impl Run {
+    /// Everything after the last worker has gone.
+    pub(super) fn finish(mut self) -> u8 {
+        let survivors = self.crew.sweep(LAST_SWEEP);
+        if survivors > 0 {
+            self.say(&format!("{survivors} processes cannot be ended (uninterruptible sleep?)"));
+        }
+        self.sysmon.stop();
+        self.output.close();
+        let mut status = self.engine.exit_status();
+        let written = self.wait_for_output(Output::is_closed);
+        match written {
+            Ok(()) if status == 0 && !self.output.is_whole() => {
+                self.say("not every output could be written");
+                status = exit::ERROR;
+            }
+            Err(Some(signal)) => status = exit::SIGNAL_BASE.saturating_add(signal),
+            Ok(()) | Err(None) => {}
+        }
+        status = self.close_books(status);
+        let summary = self.summary(status);
+        if let Some(path) = &self.summary_file
+            && let Err(why) = summary.write(path)
+        {
+            self.say(&format!("--summary {}: {why}", path.display()));
+            status = exit::ERROR;
+        }
+        if written.is_ok() {
+            if !self.quiet {
+                let describe = |value: &[u8], seq| self.queue.describe(value, seq);
+                self.output.say(human::paragraph(&summary, self.engine.tally(), describe));
+            }
+            self.output.end();
+            let _ = self.wait_for_output(Output::has_ended);
+        }
+        status
+    }
+
+    /// The exit status, now that the books are closed.
+    fn close_books(&mut self, status: u8) -> u8 {
+        self.books.shown(self.output.shown());
+        self.books.flush();
+        if self.books.is_full() {
+            self.say("waiting for space for the journal; a signal gives it up");
+        }
+        while self.books.is_full() && self.signals.arrived().is_empty() {
+            let _ = self.poller.wait(LOOK_AT_LEAST);
+            self.books.flush();
+        }
+        let mut status = status;
+        if self.books.is_cut_off && status == 0 {
+            self.say("the run was cut off before all its input was read: what was not is missing");
+            status = exit::ERROR;
+        }
+        let is_written = self.books.finish(status, self.engine.is_complete());
+        Folder::prune();
+        if is_written { status } else { exit::JOURNAL_LOST }
+    }
+
+    fn summary(&self, status: u8) -> Summary {
+        let census = self.segment.shared().tokens.census();
+        let findings = &self.sysmon.findings;
+        let counted = self.crew.counted();
+        let mut summary = self.figures.summary(&self.engine, counted, census, findings, self.began);
+        summary.tokens.lent = self.lender.lent;
+        summary.debt_seconds = self.meter.as_ref().map_or(0.0, |meter| meter.debt);
+        summary.memory_per_task = self.queue.memory_per_task();
+        summary.exit_status = status;
+        summary
+    }
+
+    /// Waits for the writer, as long as nobody minds. A signal says that somebody does: nothing but
+    /// output is left to wait for. Who has already killed the run does not wait for long either.
+    fn wait_for_output(&mut self, is_done: fn(&Output) -> bool) -> Result<(), Option<u8>> {
+        let began = Instant::now();
+        let bell = Bell::new(self.segment.shared().header.armed(), self.doorbell.as_fd());
+        while !is_done(&self.output) {
+            if let Some(signal) = self.signals.arrived().first() {
+                return Err(Some(*signal));
+            }
+            if self.engine.was_killed() && began.elapsed() >= OUTPUT_AFTER_KILL {
+                return Err(None);
+            }
+            let _ = self.poller.wait(LOOK_AT_LEAST);
+            bell.disarm();
+        }
+        Ok(())
+    }
+}

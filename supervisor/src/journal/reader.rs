@@ -1,0 +1,126 @@
+//! Reading a journal that may have been cut off or damaged: what is whole counts, what is not is told.
+
+use std::io::{self, BufRead};
+
+use super::Record;
+use super::line;
+
+/// What a journal says, apart from its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// The next record's number.
+    pub(crate) next: u64,
+    /// Bytes up to the end of the last line: what comes after is the torn end of a write.
+    pub(crate) whole: u64,
+    /// Bytes of that torn end.
+    pub(crate) torn: u64,
+    /// Lines that cannot be read, stand there twice, or are missing.
+    pub(crate) damaged: u64,
+}
+
+/// Goes through all records in order, each with the time it was written, in seconds since 1970.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read(
+    mut input: impl BufRead,
+    mut each: impl FnMut(f64, Record),
+) -> io::Result<Condition> {
+    let mut condition = Condition { next: 1, ..Condition::default() };
+    let mut line = Vec::new();
+    // Lines that cannot be read since the last one that could.
+    let mut unread = 0;
+    loop {
+        line.clear();
+        let len = input.read_until(b'\n', &mut line)? as u64;
+        let Some(content) = line.strip_suffix(b"\n") else {
+            // A write that was cut off. If it is only the newline that is missing, it counts as well.
+            condition.torn = len;
+            condition.damaged += unread;
+            return Ok(condition);
+        };
+        condition.whole += len;
+        match line::read(content) {
+            Some((head, record)) if head.n >= condition.next => {
+                // A missing one and one that cannot be read are mostly the same.
+                condition.damaged += unread.max(head.n - condition.next);
+                unread = 0;
+                condition.next = head.n + 1;
+                each(head.t, record);
+            }
+            // Somebody has copied it: what it says has been heard.
+            Some(_) => condition.damaged += 1,
+            None => unread += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::Head;
+    use super::*;
+
+    fn journal(lines: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        for n in 1..=lines {
+            line::write(Head { n, t: 0.0 }, &Record::InputsEnd { total: n }, &mut out);
+        }
+        out
+    }
+
+    fn totals(bytes: &[u8]) -> (Vec<u64>, Condition) {
+        let mut totals = Vec::new();
+        let condition = read(bytes, |_, record| {
+            let Record::InputsEnd { total } = record else { panic!("not written") };
+            totals.push(total);
+        });
+        (totals, condition.expect("memory can be read"))
+    }
+
+    #[test]
+    fn cut_at_every_byte_all_whole_lines_count() {
+        let bytes = journal(5);
+        let ends: Vec<usize> =
+            (0..bytes.len()).filter(|at| bytes[*at] == b'\n').map(|at| at + 1).collect();
+        for cut in 0..=bytes.len() {
+            let whole = ends.iter().filter(|end| **end <= cut).count();
+            let (totals, condition) = totals(&bytes[..cut]);
+            assert_eq!(totals.len(), whole, "cut at {cut}");
+            let end = whole.checked_sub(1).map_or(0, |last| ends[last]);
+            assert_eq!((condition.whole, condition.torn), (end as u64, (cut - end) as u64));
+            assert_eq!((condition.damaged, condition.next), (0, whole as u64 + 1));
+        }
+    }
+
+    #[test]
+    fn a_damaged_middle_costs_only_itself() {
+        let bytes = journal(9);
+        let third = bytes.len() / 3;
+        let mut zeroed = bytes.clone();
+        zeroed[third..2 * third].fill(0);
+        let (left, condition) = totals(&zeroed);
+        assert_eq!(left.len() as u64 + condition.damaged, 9);
+        assert!(left.contains(&1) && left.contains(&9) && condition.damaged >= 3);
+        assert_eq!((condition.torn, condition.next), (0, 10));
+    }
+
+    #[test]
+    fn a_block_that_stands_there_twice_is_heard_once() {
+        let bytes = journal(4);
+        let half = bytes.len() / 2;
+        let at = bytes[..half].iter().rposition(|byte| *byte == b'\n').expect("lines") + 1;
+        let doubled = [&bytes[..at], &bytes[..at], &bytes[at..]].concat();
+        let (left, condition) = totals(&doubled);
+        assert_eq!(left, [1, 2, 3, 4]);
+        assert!(condition.damaged > 0);
+    }
+
+    #[test]
+    fn a_block_that_was_taken_out_is_missed() {
+        let bytes = journal(4);
+        let ends: Vec<usize> =
+            (0..bytes.len()).filter(|at| bytes[*at] == b'\n').map(|at| at + 1).collect();
+        let (left, condition) = totals(&[&bytes[..ends[0]], &bytes[ends[2]..]].concat());
+        assert_eq!((left, condition.damaged), (vec![1, 4], 2));
+    }
+}

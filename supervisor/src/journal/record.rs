@@ -1,0 +1,162 @@
+//! What the journal tells.
+
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Goes up whenever a record changes its meaning or goes away.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// One event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Record {
+    /// A supervisor takes up the run: the first one, or a later generation.
+    Run(Run),
+    /// An attempt ended, and the task is tried again.
+    Again {
+        /// The task's number in the input, from 1.
+        seq: u64,
+        value: Bytes,
+        /// From 1.
+        attempt: u32,
+        cause: String,
+    },
+    /// A task has reached its end.
+    End(End),
+    /// All input was read: so many values.
+    InputsEnd { total: u64 },
+    /// A generation is over: its exit status, and whether every task has reached its end.
+    Finish { status: u8, complete: bool },
+    /// Of a later release.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A generation of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) schema: u32,
+    pub(crate) run: String,
+    pub(crate) version: String,
+    /// From 1.
+    pub(crate) generation: u32,
+    /// The command line, without the program.
+    pub(crate) arguments: Vec<Bytes>,
+    /// The working directory.
+    pub(crate) folder: Bytes,
+    pub(crate) pid: u32,
+}
+
+/// A task's end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct End {
+    pub(crate) seq: u64,
+    pub(crate) value: Bytes,
+    /// The last attempt, from 1.
+    pub(crate) attempt: u32,
+    pub(crate) state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<String>,
+    /// Of the last attempt: seconds from start to end, and of CPU time.
+    pub(crate) seconds: f64,
+    pub(crate) cpu: f64,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    Succeeded,
+    Failed,
+    Quarantined,
+}
+
+/// Bytes, exactly: a JSON string where they are UTF-8, else `{"hex": "..."}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Ok(text) = std::str::from_utf8(&self.0) {
+            return serializer.serialize_str(text);
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        map.serialize_entry("hex", &hex)?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, or {\"hex\": ...}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
+                Ok(Bytes(text.as_bytes().to_vec()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Bytes, A::Error> {
+                let entry = map.next_entry::<String, String>()?;
+                let Some((_, text)) = entry.filter(|(name, _)| name == "hex") else {
+                    return Err(de::Error::missing_field("hex"));
+                };
+                from_hex(&text).map(Bytes).ok_or_else(|| de::Error::custom("not hexadecimal"))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_arrive_exactly() {
+        for bytes in [&b"plain"[..], b"", "\u{e9} \"quoted\"\n".as_bytes(), b"\xff\x00 not UTF-8"] {
+            let json = serde_json::to_string(&Bytes(bytes.to_vec())).expect("no reason to fail");
+            let back: Bytes = serde_json::from_str(&json).expect("as written");
+            assert_eq!(back.0, bytes, "{json}");
+        }
+        assert!(serde_json::from_str::<Bytes>(r#"{"hex":"abc"}"#).is_err());
+    }
+
+    #[test]
+    fn an_event_of_a_later_release_is_passed_over() {
+        let record = serde_json::from_str(r#"{"event":"weather","sunny":true}"#);
+        assert!(matches!(record, Ok(Record::Unknown)));
+    }
+
+    #[test]
+    fn a_record_survives() {
+        let end = End {
+            seq: 3,
+            value: Bytes(b"\xff.png".to_vec()),
+            attempt: 2,
+            state: State::Quarantined,
+            cause: Some("signal 11".into()),
+            seconds: 0.25,
+            cpu: 0.125,
+        };
+        let json = serde_json::to_string(&Record::End(end)).expect("no reason to fail");
+        let Ok(Record::End(back)) = serde_json::from_str(&json) else { panic!("{json}") };
+        assert_eq!((back.seq, back.value.0.as_slice()), (3, &b"\xff.png"[..]));
+        assert_eq!((back.state, back.cause.as_deref()), (State::Quarantined, Some("signal 11")));
+    }
+}

@@ -1,0 +1,146 @@
+//! A thread that makes what was written survive a power cut: the event loop never waits for a disk.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What a run may lose of its journal; what is lost is run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Nothing when msup is killed; anything when the power is cut.
+    Process,
+    /// The last second or so when the power is cut.
+    Batch,
+    /// Each record is on its way to the disk as soon as it is written.
+    Task,
+}
+
+/// How long records are gathered.
+const GATHER: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Sync {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    dirty: bool,
+    ends: bool,
+    failed: Option<String>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nobody panics with it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sync {
+    /// For these files, in this order. It writes to the eventfd when it fails.
+    pub(super) fn start(files: Vec<File>, durability: Durability, doorbell: OwnedFd) -> Sync {
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() });
+        let gather = match durability {
+            Durability::Process => return Sync { shared, thread: None },
+            Durability::Batch => GATHER,
+            Durability::Task => Duration::ZERO,
+        };
+        let of_thread = Arc::clone(&shared);
+        let thread = thread::spawn(move || of_thread.run(&files, gather, &doorbell));
+        Sync { shared, thread: Some(thread) }
+    }
+
+    /// Something was written.
+    pub(super) fn written(&self) {
+        if self.thread.is_some() && !std::mem::replace(&mut self.shared.lock().dirty, true) {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Why it cannot be relied on any more, if so.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.shared.lock().failed.clone()
+    }
+
+    /// Returns when everything is safe, or cannot be made so.
+    pub(super) fn finish(&mut self) {
+        self.shared.lock().ends = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, files: &[File], gather: Duration, doorbell: &OwnedFd) {
+        loop {
+            let state = self.lock();
+            let wait = |state| {
+                self.changed.wait_while(state, |state: &mut State| !state.dirty && !state.ends)
+            };
+            let state = wait(state).unwrap_or_else(PoisonError::into_inner);
+            let timeout = self.changed.wait_timeout_while(state, gather, |state| !state.ends);
+            let (mut state, _) = timeout.unwrap_or_else(PoisonError::into_inner);
+            let ends = state.ends;
+            if !std::mem::take(&mut state.dirty) {
+                return;
+            }
+            drop(state);
+            // Never tried again: the kernel says it once, and forgets what it could not write.
+            if let Some(why) = files.iter().find_map(|file| file.sync_data().err()) {
+                self.lock().failed = Some(why.to_string());
+                let _ = rustix::io::write(doorbell, &1u64.to_ne_bytes());
+                return;
+            }
+            if ends {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doorbell() -> OwnedFd {
+        rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).expect("an eventfd")
+    }
+
+    #[test]
+    fn it_ends_when_everything_is_safe() {
+        let file = tempfile::tempfile().expect("a file");
+        for durability in [Durability::Process, Durability::Batch, Durability::Task] {
+            let mut sync =
+                Sync::start(vec![file.try_clone().expect("a descriptor")], durability, doorbell());
+            sync.written();
+            sync.finish();
+            assert_eq!(sync.failed(), None);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_and_not_tried_again() {
+        let (_reader, pipe) = rustix::pipe::pipe().expect("a pipe");
+        let bell = doorbell();
+        let heard = bell.try_clone().expect("a descriptor");
+        // No disk under it: EINVAL.
+        let mut sync = Sync::start(vec![File::from(pipe)], Durability::Task, bell);
+        sync.written();
+        sync.finish();
+        assert!(sync.failed().is_some());
+        assert!(rustix::io::read(&heard, &mut [0; 8]).is_ok());
+    }
+}
