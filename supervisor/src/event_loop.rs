@@ -1,7 +1,7 @@
 //! The event loop: gathers events, lets the engine decide, carries out its effects. The one place
 //! where the pure core and the adapters meet.
 
-mod books;
+pub(crate) mod books;
 mod crew;
 mod epoch;
 mod figures;
@@ -10,6 +10,7 @@ mod lender;
 mod meter;
 mod oom;
 mod queue;
+mod running;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -296,6 +297,9 @@ impl Run {
     /// Collects what has happened since the last time.
     fn gather(&mut self, events: &mut Vec<Event>) {
         events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
+        if self.signals.asked() {
+            self.tell_running();
+        }
         self.books.shown(self.output.shown());
         events.extend(self.books.news());
         self.queue.collect(events);
@@ -368,6 +372,8 @@ impl Run {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Publish { slot } => {
+                    // No attempt begins before the end of the one before is written down.
+                    self.books.flush_if_urgent();
                     let task = self.engine.task(slot);
                     match task.map_or(Ok(()), |task| self.queue.publish(slot, task)) {
                         Ok(()) => published = true,

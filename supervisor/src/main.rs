@@ -28,6 +28,9 @@ mod journal;
 
 mod output;
 
+#[cfg(test)]
+mod simulation;
+
 mod report;
 
 mod os;

@@ -1,6 +1,9 @@
 //! What msup tells of a run: the trace, the summary, the closing paragraph.
 
-use msup_tests::{Sandbox, program, run, summary, trace};
+use std::io::{BufRead, BufReader};
+
+use msup_tests::{Sandbox, kill, program, run, spawn_piped, summary, trace, wait_until};
+use nix::sys::signal::Signal;
 
 #[test]
 fn the_trace_accounts_for_every_token() {
@@ -154,4 +157,25 @@ fn a_stall_at_the_cap_is_reported() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("all 1 workers are in blocking calls") && said.contains("--max-workers"));
     assert_eq!(summary(&sandbox.path().join("s.json"))["workers"]["stalls"], 1);
+}
+
+/// Somebody asks what runs.
+#[test]
+fn a_signal_asks_what_is_under_way() {
+    let sandbox = Sandbox::new();
+    let script = "sleep 0.1; : >began.$1; while [ ! -e go ]; do sleep 0.01; done";
+    let mut msup =
+        sandbox.msup(["-q", "-j2", "--", "sh", "-c", script, "sh", ":::", "a", "b", "c"]);
+    let mut child = spawn_piped(&mut msup);
+    wait_until(|| ["a", "b"].iter().all(|n| sandbox.path().join(format!("began.{n}")).exists()));
+    kill(child.id() as i32, Signal::SIGUSR1);
+    let mut said = BufReader::new(child.stderr.take().expect("piped"));
+    let mut told = String::new();
+    for _ in 0..3 {
+        said.read_line(&mut told).expect("text");
+    }
+    sandbox.file("go", b"");
+    assert!(child.wait().expect("ours").success(), "it goes on");
+    assert!(told.starts_with("msup: 2 tasks under way, 0 have ended (0 succeeded)\n"), "{told}");
+    assert!(told.contains("  task 1, process ") && told.contains(" sh a\n"), "{told}");
 }

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use msup_tests::{Sandbox, kill, run, run_with_input, spawn_piped, summary, wait_until};
 use nix::sys::signal::Signal;
@@ -157,7 +160,6 @@ fn values_that_cannot_be_read_again_are_kept() {
     let input = names.iter().flat_map(|name| name.bytes().chain([0])).collect::<Vec<u8>>();
     let mut first = sandbox.msup(["-0", "-j2", "--", "sh", "-c", NOTES, "sh"]);
     let mut child = spawn_piped(&mut first);
-    use std::io::Write;
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(&input).expect("it reads");
     drop(stdin);
@@ -177,7 +179,6 @@ fn values_that_cannot_be_read_again_are_kept() {
 fn input_that_was_cut_off_is_never_a_success() {
     let sandbox = Sandbox::new();
     let mut child = spawn_piped(&mut sandbox.msup(["-j2", "--", "sh", "-c", NOTES, "sh"]));
-    use std::io::Write;
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(b"1\n2\n3\n").expect("it reads");
     // More would come.
@@ -374,13 +375,15 @@ fn killed_at_any_moment_again_and_again_it_gets_there() {
     let sandbox = Sandbox::new();
     let script = "echo begin $1 >>log; sleep 0.01; echo end $1 >>log";
     let mut first = sandbox.msup(["-j3", "--", "sh", "-c", script, "sh", ":::"]);
-    first.args((0..150).map(|n| n.to_string()));
+    // The nightly run's is killed two hundred times.
+    let tasks = if std::env::var_os("MSUP_NIGHTLY").is_some() { 8_000 } else { 150 };
+    first.args((0..tasks).map(|n| n.to_string()));
     let mut msup = spawn_piped(&mut first);
     let mut random = 7_u64;
     let mut kills = 0;
     let status = loop {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        std::thread::sleep(std::time::Duration::from_millis(20 + (random >> 33) % 150));
+        std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
         kill(msup.id() as i32, Signal::SIGKILL);
         let output = msup.wait_with_output().expect("it was started");
         if output.status.code().is_some() {
@@ -401,7 +404,7 @@ fn killed_at_any_moment_again_and_again_it_gets_there() {
             }
         }
     }
-    assert_eq!((ended.len(), open.len()), (150, 0));
+    assert_eq!((ended.len(), open.len()), (tasks, 0));
     let nothing = resume(&sandbox, &[]);
     assert!(nothing.status.success() && text(&nothing.stderr).contains("is finished"));
 }
@@ -441,4 +444,78 @@ fn without_a_place_for_a_journal_it_works_all_the_same() {
     assert_eq!(asked_for.status.code(), Some(255));
     let not_wanted = run(&mut sandbox.msup(["--no-journal", "--", "echo", ":::", "x"]));
     assert!(!text(&not_wanted.stderr).contains("journal"));
+}
+
+/// What a run says, as it says it.
+fn overheard(msup: &mut Child) -> Arc<Mutex<String>> {
+    let mut stderr = msup.stderr.take().expect("piped");
+    let said = Arc::new(Mutex::new(String::new()));
+    let writes = Arc::clone(&said);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1000];
+        while let Ok(len @ 1..) = stderr.read(&mut buffer) {
+            writes.lock().expect("no panic").push_str(&text(&buffer[..len]));
+        }
+    });
+    said
+}
+
+#[test]
+fn on_a_full_disk_nothing_new_is_started_and_nothing_is_lost() {
+    let sandbox = Sandbox::new();
+    let own_mounts = ["-rm", "sh", "-c"];
+    if !sandbox
+        .command("unshare")
+        .args(own_mounts)
+        .arg("true")
+        .status()
+        .is_ok_and(|end| end.success())
+    {
+        eprintln!("not tested: no mount namespaces here");
+        return;
+    }
+    fs::create_dir(sandbox.path().join("state")).expect("writable");
+    let state = sandbox.path().join("state").display().to_string();
+    let msup = msup_tests::program("msup").display().to_string();
+    let inside = format!(
+        "mount -t tmpfs -o size=128k none {state} && head -c 90000 /dev/zero >{state}/filler && \
+         exec {msup} -j2 -- sh -c 'echo $1 >>log' sh"
+    );
+    let mut child = spawn_piped(sandbox.command("unshare").args(own_mounts).arg(inside));
+    let mut stdin = child.stdin.take().expect("piped");
+    // What is written of all of them fits, without what fills the disk now.
+    let values: String = (0..500).map(|n| format!("{n}\n")).collect();
+    let feeder = std::thread::spawn(move || drop(stdin.write_all(values.as_bytes())));
+    let said = overheard(&mut child);
+    wait_until(|| said.lock().expect("no panic").contains("no space left for the journal"));
+    let log = sandbox.path().join("log");
+    // What was running may end.
+    std::thread::sleep(Duration::from_millis(200));
+    let before = lines(&log).len();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(lines(&log).len(), before, "it goes on without a journal");
+    assert!(before < 500);
+    // It has another view of this folder.
+    let filler = format!("/proc/{}/root{state}/filler", child.id());
+    fs::remove_file(filler).expect("it is there");
+    let output = child.wait_with_output().expect("it was started");
+    feeder.join().expect("no panic");
+    let said = said.lock().expect("no panic").clone();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("there is space for the journal again"), "{said}");
+    let ran = lines(&log);
+    assert_eq!((ran.len(), ran.iter().collect::<BTreeSet<_>>().len()), (500, 500));
+}
+
+#[test]
+fn a_joblog_that_cannot_be_written_is_never_a_success() {
+    let sandbox = Sandbox::new();
+    let mut msup =
+        sandbox.msup(["-j1", "--joblog", "/dev/full", "--", "true", ":::", "1", "2", "3"]);
+    let mut child = spawn_piped(&mut msup);
+    let said = overheard(&mut child);
+    wait_until(|| said.lock().expect("no panic").contains("no space left"));
+    kill(child.id() as i32, Signal::SIGTERM);
+    let output = child.wait_with_output().expect("it was started");
+    assert_eq!(output.status.code(), Some(102), "{}", said.lock().expect("no panic"));
 }

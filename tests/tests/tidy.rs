@@ -160,3 +160,16 @@ fn unsafe_code_is_confined() {
     // A mapped file.
     assert_free_of("tests/src", &["unsafe {", "unsafe fn"], "board.rs");
 }
+
+#[test]
+fn every_scenario_names_tests_that_there_are() {
+    let table = read(&root().join("docs/scenarios.md"));
+    let mut named = 0;
+    for words in table.split('`').skip(1).step_by(2) {
+        let Some((file, test)) = words.split_once("::") else { continue };
+        let text = read(&root().join("tests/tests").join(file));
+        assert!(text.contains(&format!("fn {test}()")), "{words} is no test");
+        named += 1;
+    }
+    assert!(named >= 25, "{named} tests named");
+}

@@ -162,8 +162,10 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
                 source(Some(path), None)?
             } else if spool.exists() {
                 separator = 0;
-                continued.cut_off = continued.past.inputs.is_none();
-                mend_inputs(&spool).map_err(|why| format!("{}: {why}", spool.display()))?;
+                let kept = mend_inputs(&spool);
+                let kept = kept.map_err(|why| format!("{}: {why}", spool.display()))?;
+                // A power cut may have left the record that all were read, and not all of them.
+                continued.cut_off = continued.past.inputs.is_none_or(|total| kept < total);
                 source(Some(spool), None)?
             } else {
                 source(args.arg_file, values)?

@@ -6,6 +6,7 @@ use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit;
 
 use super::policy::{Halt, Timeout};
+use super::sabotage::{self, Bug};
 use super::tally::Failure;
 use super::verdict::{Cause, Ruling, judge};
 use super::{Effect, Engine, Entry, Now, Stop, TaskRecord};
@@ -98,9 +99,13 @@ impl Engine {
         if again && self.stop == Stop::No {
             let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
             effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
-            (record.attempt, record.again) = (attempt + 1, true);
+            let next = if sabotage::has(Bug::RepeatsAttempts) { attempt } else { attempt + 1 };
+            (record.attempt, record.again) = (next, true);
             self.tally.retried += 1;
             effects.push(Effect::Discard { slot });
+            if record.outside > 0 && sabotage::has(Bug::ForgetsTheKilled) {
+                return;
+            }
             if delay.is_zero() {
                 self.ledger.put_back(record);
             } else {

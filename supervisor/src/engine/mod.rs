@@ -15,6 +15,7 @@ mod ledger;
 mod memory;
 mod policy;
 mod pool;
+pub(crate) mod sabotage;
 mod stall;
 mod starts;
 mod tally;
@@ -258,6 +259,11 @@ impl Engine {
         self.ledger.accepted()
     }
 
+    /// Whether it was told to stop, or has to.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop != Stop::No
+    }
+
     /// Whether every task there is has reached its end.
     pub(crate) fn is_complete(&self) -> bool {
         self.finished && self.stop == Stop::No && self.tally.cancelled == 0
@@ -465,6 +471,9 @@ impl Engine {
         let slots: Vec<u16> = self.ledger.occupied().collect();
         for slot in slots.into_iter().rev() {
             let Some(mut record) = self.ledger.remove(slot) else { continue };
+            let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
+            let cause = Cause::Trouble("the shared memory was replaced".into());
+            effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
             (record.attempt, record.again) = (record.attempt + 1, true);
             self.ledger.put_back(record);
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cli::{Keeping, Retried};
+use crate::engine::sabotage::{self, Bug};
 use crate::engine::{Earlier, Entry, Event, Input};
 use crate::journal::{
     Appender, Bytes, End, Flushed, Folder, Journal, Known, Matches, Opening, Past, Record, Run,
@@ -22,6 +23,8 @@ pub(super) struct Books {
     journal: Option<Journal>,
     joblog: Option<Appender>,
     trouble: Trouble,
+    /// Something was noted that must be written before any task is published.
+    is_urgent: bool,
     /// What was told of it last.
     told: Trouble,
     known: Option<KnownTasks>,
@@ -31,9 +34,25 @@ pub(super) struct Books {
 
 /// What earlier generations have told.
 #[derive(Debug)]
-struct KnownTasks {
+pub(crate) struct KnownTasks {
     matches: Matches,
     generations: u32,
+}
+
+impl KnownTasks {
+    pub(crate) fn of(past: Past, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> KnownTasks {
+        let generations = past.generations;
+        KnownTasks { matches: past.by_content(describe), generations }
+    }
+
+    /// What became of the next task with this content.
+    pub(crate) fn earlier(&mut self, content: &[u8]) -> Earlier {
+        match self.matches.end(content) {
+            Some(end) => ended(end),
+            // In each generation it may have been under way without a word.
+            None => Earlier::Tried(self.matches.attempts(content) + self.generations),
+        }
+    }
 }
 
 /// How books are opened: themselves, what there is to say about it, and tasks that are known beforehand.
@@ -89,9 +108,7 @@ impl Books {
                 if let Some(retried) = continued.retried {
                     inputs = again(past, retried);
                 } else {
-                    let generations = past.generations;
-                    books.known =
-                        Some(KnownTasks { matches: past.by_content(describe), generations });
+                    books.known = Some(KnownTasks::of(past, describe));
                 }
             }
         }
@@ -111,12 +128,7 @@ impl Books {
     /// What became of a task with this content before.
     pub(super) fn earlier(&mut self, content: impl FnOnce() -> Vec<u8>) -> Earlier {
         let Some(known) = &mut self.known else { return Earlier::Nothing };
-        let content = content();
-        match known.matches.end(&content) {
-            Some(end) => ended(end),
-            // In each generation it may have been under way without a word.
-            None => Earlier::Tried(known.matches.attempts(&content) + known.generations),
-        }
+        known.earlier(&content())
     }
 
     /// All values were read: what there is to say about that.
@@ -138,29 +150,11 @@ impl Books {
             add_to_joblog(joblog.buffer(), &entry, received, describe);
         }
         let Some(journal) = &mut self.journal else { return };
-        match entry {
-            Entry::InputsEnd(_) if self.is_cut_off => {}
-            Entry::InputsEnd(total) => journal.note(&Record::InputsEnd { total }),
-            Entry::Again { seq, value, attempt, cause } => {
-                let (value, cause) = (Bytes(value), cause.to_string());
-                journal.note(&Record::Again { seq, value, attempt, cause });
-            }
-            Entry::End { seq, value, attempt, failure, wall, cpu } => {
-                let state = match failure {
-                    None => State::Succeeded,
-                    Some((_, false)) => State::Failed,
-                    Some((_, true)) => State::Quarantined,
-                };
-                let cause = failure.map(|(cause, _)| cause.to_string());
-                let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
-                let end = End { seq, value: Bytes(value), attempt, state, cause, seconds, cpu };
-                if will_be_shown {
-                    journal.note_when_shown(seq, Record::End(end));
-                } else {
-                    journal.note(&Record::End(end));
-                }
-            }
+        if matches!(entry, Entry::InputsEnd(_)) && self.is_cut_off {
+            return;
         }
+        self.is_urgent |= matches!(entry, Entry::Again { .. });
+        write_down(journal, entry, will_be_shown);
     }
 
     /// The outputs of these tasks were shown.
@@ -175,7 +169,14 @@ impl Books {
         self.journal.is_some()
     }
 
+    pub(super) fn flush_if_urgent(&mut self) {
+        if self.is_urgent {
+            self.flush();
+        }
+    }
+
     pub(super) fn flush(&mut self) {
+        self.is_urgent = false;
         let journal = self.journal.as_mut().map_or(Trouble::None, Journal::flush);
         let joblog = self.joblog.as_mut().map_or(Flushed::All, Appender::flush);
         self.trouble = journal.or(joblog, "the joblog");
@@ -206,6 +207,32 @@ impl Books {
         }
         self.flush();
         self.trouble == Trouble::None
+    }
+}
+
+/// Writes an entry into the journal; an end only when its output has been shown, if it `will_be_shown`.
+pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_be_shown: bool) {
+    match entry {
+        Entry::InputsEnd(total) => journal.note(&Record::InputsEnd { total }),
+        Entry::Again { seq, value, attempt, cause } => {
+            let (value, cause) = (Bytes(value), cause.to_string());
+            journal.note(&Record::Again { seq, value, attempt, cause });
+        }
+        Entry::End { seq, value, attempt, failure, wall, cpu } => {
+            let state = match failure {
+                None => State::Succeeded,
+                Some((_, false)) => State::Failed,
+                Some((_, true)) => State::Quarantined,
+            };
+            let cause = failure.map(|(cause, _)| cause.to_string());
+            let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
+            let end = End { seq, value: Bytes(value), attempt, state, cause, seconds, cpu };
+            if will_be_shown && !sabotage::has(Bug::WritesTooEarly) {
+                journal.note_when_shown(seq, Record::End(end));
+            } else {
+                journal.note(&Record::End(end));
+            }
+        }
     }
 }
 

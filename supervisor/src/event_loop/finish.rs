@@ -60,10 +60,12 @@ impl Run {
     fn close_books(&mut self, status: u8) -> u8 {
         self.books.shown(self.output.shown());
         self.books.flush();
-        if self.books.is_full() {
+        // Who has told the run to stop does not wait for that.
+        let waits = !self.engine.is_stopped();
+        if waits && self.books.is_full() {
             self.say("waiting for space for the journal; a signal gives it up");
         }
-        while self.books.is_full() && self.signals.arrived().is_empty() {
+        while waits && self.books.is_full() && self.signals.arrived().is_empty() {
             let _ = self.poller.wait(LOOK_AT_LEAST);
             self.books.flush();
         }

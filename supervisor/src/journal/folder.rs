@@ -225,28 +225,30 @@ impl Folder {
     }
 }
 
-/// Takes off the torn end of a spool: a value without its NUL byte was never run.
+/// Takes off the torn end of a spool: a value without its NUL byte was never run. How many values are left.
 ///
 /// # Errors
 /// It cannot be read or changed.
-pub(crate) fn mend_inputs(path: &Path) -> io::Result<()> {
+pub(crate) fn mend_inputs(path: &Path) -> io::Result<u64> {
     let file = File::options().read(true).write(true).open(path)?;
-    let len = file.metadata()?.len();
-    let mut block = vec![0; 64 << 10];
-    let mut end = len;
-    let whole = loop {
-        let start = end.saturating_sub(block.len() as u64);
-        let block = &mut block[..(end - start) as usize];
-        file.read_exact_at(block, start)?;
-        if let Some(at) = block.iter().rposition(|byte| *byte == 0) {
-            break start + at as u64 + 1;
+    let (mut values, mut whole, mut at) = (0, 0, 0);
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let len = file.read_at(&mut block, at)?;
+        if len == 0 {
+            break;
         }
-        if start == 0 {
-            break 0;
+        let block = &block[..len];
+        values += block.iter().filter(|byte| **byte == 0).count() as u64;
+        if let Some(last) = block.iter().rposition(|byte| *byte == 0) {
+            whole = at + last as u64 + 1;
         }
-        end = start;
-    };
-    if whole < len { file.set_len(whole) } else { Ok(()) }
+        at += len as u64;
+    }
+    if whole < at {
+        file.set_len(whole)?;
+    }
+    Ok(values)
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -296,12 +298,16 @@ mod tests {
     fn a_torn_value_is_taken_off_the_spool() {
         let place = tempfile::tempdir().expect("a folder");
         let path = place.path().join("inputs");
-        let long = [vec![b'x'; 200_000], vec![0], vec![b'y'; 100_000]].concat();
-        for (content, whole) in
-            [(&b""[..], 0), (b"a", 0), (b"a\0", 2), (b"a\0\0bc", 3), (&long, 200_001)]
-        {
+        let long = [vec![b'x'; 2_000_000], vec![0], vec![b'y'; 1_100_000]].concat();
+        for (content, whole, values) in [
+            (&b""[..], 0, 0),
+            (b"a", 0, 0),
+            (b"a\0", 2, 1),
+            (b"a\0\0bc", 3, 2),
+            (&long, 2_000_001, 1),
+        ] {
             fs::write(&path, content).expect("writable");
-            mend_inputs(&path).expect("a file");
+            assert_eq!(mend_inputs(&path).expect("a file"), values);
             assert_eq!(fs::read(&path).expect("readable"), &content[..whole]);
         }
     }

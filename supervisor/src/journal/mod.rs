@@ -14,6 +14,7 @@ mod sync;
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,22 +25,21 @@ pub(crate) use past::{Known, Matches, Past};
 pub(crate) use reader::read;
 pub(crate) use record::{Bytes, End, Record, Run, SCHEMA, State};
 pub(crate) use survivors::take_over;
-pub(crate) use sync::Durability;
-use sync::Sync;
+pub(crate) use sync::{Durability, Sync};
 
 /// Who writes it.
 #[derive(Debug)]
-pub(crate) struct Journal {
-    records: Appender,
+pub(crate) struct Journal<F = File> {
+    records: Appender<F>,
     /// Where values go that cannot be read again.
-    inputs: Option<Appender>,
+    inputs: Option<Appender<F>>,
     /// The next record's number.
     next: u64,
     /// Ends of tasks whose output is on its way.
     held: HashMap<u64, Record>,
     sync: Sync,
     trouble: Trouble,
-    _locks: Locks,
+    _locks: Option<Locks>,
 }
 
 /// What is wrong with the disk.
@@ -98,20 +98,29 @@ impl Journal {
         folder.sync().map_err(line)?;
         let synced = inputs.iter().chain([&records]).map(File::try_clone);
         let synced = synced.collect::<Result<Vec<File>, _>>().map_err(line)?;
-        let mut journal = Journal {
-            records: Appender::new(records),
-            inputs: inputs.map(Appender::new),
-            next,
-            held: HashMap::new(),
-            sync: Sync::start(synced, durability, doorbell),
-            trouble: Trouble::None,
-            _locks: locks,
-        };
+        let sync = Sync::start(synced, durability, doorbell);
+        let mut journal =
+            Journal { _locks: Some(locks), ..Journal::over(records, inputs, next, sync) };
         journal.note(&Record::Run(run));
         match journal.flush() {
             Trouble::None => Ok(journal),
             Trouble::Full => Err(format!("{place}: no space left on the disk")),
             Trouble::Lost(why) => Err(format!("{place}: {why}")),
+        }
+    }
+}
+
+impl<F: Write> Journal<F> {
+    /// Goes on with these files, at this number.
+    pub(crate) fn over(records: F, inputs: Option<F>, next: u64, sync: Sync) -> Journal<F> {
+        Journal {
+            records: Appender::new(records),
+            inputs: inputs.map(Appender::new),
+            next,
+            held: HashMap::new(),
+            sync,
+            trouble: Trouble::None,
+            _locks: None,
         }
     }
 

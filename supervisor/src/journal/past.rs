@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 
 use super::folder::Folder;
 use super::reader::{self, Condition};
@@ -42,12 +42,17 @@ impl Past {
     /// One line that says what is wrong with the journal.
     pub(crate) fn read(folder: &Folder) -> Result<Past, String> {
         let path = folder.journal();
-        let name = path.display();
-        let file = File::open(&path).map_err(|why| format!("{name}: {why}"))?;
+        let file = File::open(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+        Past::of(BufReader::with_capacity(1 << 20, file), &path.display().to_string())
+    }
+
+    /// The same of a journal that is called so.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn of(journal: impl BufRead, name: &str) -> Result<Past, String> {
         let mut reading = Reading::default();
-        let condition = reader::read(BufReader::with_capacity(1 << 20, file), |at, record| {
-            reading.take(at, record);
-        });
+        let condition = reader::read(journal, |at, record| reading.take(at, record));
         let condition = condition.map_err(|why| format!("{name}: {why}"))?;
         let Some((run, began)) = reading.run else {
             return Err(format!("{name}: it does not begin as a journal of msup does"));

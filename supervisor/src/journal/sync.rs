@@ -20,8 +20,9 @@ pub(crate) enum Durability {
 /// How long records are gathered.
 const GATHER: Duration = Duration::from_secs(1);
 
+/// The thread, if there is one.
 #[derive(Debug)]
-pub(super) struct Sync {
+pub(crate) struct Sync {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -59,6 +60,13 @@ impl Sync {
         let of_thread = Arc::clone(&shared);
         let thread = thread::spawn(move || of_thread.run(&files, gather, &doorbell));
         Sync { shared, thread: Some(thread) }
+    }
+
+    /// Nothing is made safe.
+    #[cfg(test)]
+    pub(crate) fn none() -> Sync {
+        let (state, changed) = (Mutex::new(State::default()), Condvar::new());
+        Sync { shared: Arc::new(Shared { state, changed }), thread: None }
     }
 
     /// Something was written.

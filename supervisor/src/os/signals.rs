@@ -1,4 +1,4 @@
-//! The signals that stop a run, as descriptors for the event loop.
+//! The signals that stop a run or ask about it, as descriptors for the event loop.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use nix::sys::signal::SigSet;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 
 /// One pipe per signal, readable when it has arrived.
 #[derive(Debug)]
 pub(crate) struct Signals {
     pipes: Vec<(u8, UnixStream)>,
+    /// Somebody has asked what runs.
+    asked: bool,
 }
 
 impl Signals {
-    /// Handlers for SIGINT, SIGTERM and SIGHUP; one that was ignored when msup started (`nohup`, a
+    /// Handlers for SIGINT, SIGTERM, SIGHUP and SIGUSR1; one that was ignored when msup started (`nohup`, a
     /// background job of a script) stays ignored.
     ///
     /// # Errors
@@ -28,7 +30,7 @@ impl Signals {
         // ends that, and does not survive into what we execute.
         signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
         let mut pipes = Vec::new();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
             if is_ignored(signal) {
                 continue;
             }
@@ -37,23 +39,32 @@ impl Signals {
             pipe::register(signal, writer)?;
             pipes.push((signal as u8, reader));
         }
-        Ok(Signals { pipes })
+        Ok(Signals { pipes, asked: false })
     }
 
     pub(crate) fn pipes(&self) -> impl Iterator<Item = &UnixStream> {
         self.pipes.iter().map(|(_, pipe)| pipe)
     }
 
-    /// The signals that have arrived since the last call, each as often as it did.
+    /// The signals to stop that have arrived since the last call, each as often as it did.
     pub(crate) fn arrived(&mut self) -> Vec<u8> {
         let mut arrived = Vec::new();
         for (signal, pipe) in &mut self.pipes {
             let mut bytes = [0; 16];
             while let Ok(count @ 1..) = pipe.read(&mut bytes) {
-                arrived.extend(std::iter::repeat_n(*signal, count));
+                if i32::from(*signal) == SIGUSR1 {
+                    self.asked = true;
+                } else {
+                    arrived.extend(std::iter::repeat_n(*signal, count));
+                }
             }
         }
         arrived
+    }
+
+    /// Whether somebody has asked what runs, before the last call of [`Signals::arrived`].
+    pub(crate) fn asked(&mut self) -> bool {
+        std::mem::take(&mut self.asked)
     }
 }
 

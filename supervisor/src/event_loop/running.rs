@@ -1,0 +1,82 @@
+//! What runs just now, for a person who asks with SIGUSR1: since when, and what it waits for.
+
+use std::fmt::Write;
+use std::fs;
+use std::time::Duration;
+
+use msup_protocol::kin::{self, Kin};
+use msup_protocol::task::State;
+
+use super::Run;
+use crate::engine::label;
+use crate::os::clock;
+
+/// No more tasks are told than this.
+const TOLD: usize = 50;
+
+impl Run {
+    /// A line for each task under way, the one that has run longest first.
+    pub(super) fn tell_running(&self) {
+        let shared = self.segment.shared();
+        let mut running = Vec::new();
+        for slot in 0..shared.tasks.len() as u16 {
+            let seen = shared.tasks.sighted(slot);
+            let Some(seen) = seen.filter(|seen| seen.state() == Some(State::Claimed)) else {
+                continue;
+            };
+            let (Some(worker), Some(task)) = (seen.owner(), self.engine.task(slot)) else {
+                continue;
+            };
+            // Of a command the process itself, if the kernel says that it is that worker's child.
+            let own = self.crew.pid(worker);
+            let command = shared.line.slot(worker).map_or(0, |slot| slot.command().cast_signed());
+            let command = kin::look_up(command).filter(|kin| Some(kin.parent) == own);
+            let Some(kin) = command.or_else(|| own.and_then(kin::look_up)) else { continue };
+            let what = label(&self.queue.describe(&task.value, task.seq));
+            running.push((clock::since_start(&kin), task.seq, kin, what));
+        }
+        running.sort_by_key(|one| std::cmp::Reverse(one.0));
+        let tally = self.engine.tally();
+        let mut text = format!(
+            "msup: {} tasks under way, {} have ended ({} succeeded)\n",
+            running.len(),
+            tally.ended(),
+            tally.succeeded
+        );
+        for (since, seq, kin, what) in running.iter().take(TOLD) {
+            let since = since.unwrap_or_default();
+            // Writing into a String cannot fail.
+            let _ = writeln!(
+                text,
+                "  task {seq}, process {}, {}: {}: {what}",
+                kin.pid,
+                seconds(since),
+                does(kin)
+            );
+        }
+        if running.len() > TOLD {
+            let _ = writeln!(text, "  and {} more", running.len() - TOLD);
+        }
+        self.output.say(text);
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// What a process does, as far as the kernel tells.
+fn does(kin: &Kin) -> String {
+    let place = fs::read_to_string(format!("/proc/{}/wchan", kin.pid)).unwrap_or_default();
+    let place = match place.trim() {
+        "" | "0" => String::new(),
+        place => format!(" ({place})"),
+    };
+    match kin.state {
+        'R' => "computes".into(),
+        'D' => format!("waits for a disk or the like{place}"),
+        'T' | 't' => "is stopped".into(),
+        'Z' | 'X' => "has ended".into(),
+        _ => format!("waits{place}"),
+    }
+}

@@ -1,0 +1,92 @@
+//! Runs without processes, clocks or disks: the engine and the journal against everything that can go wrong, drawn
+//! from a seed, in virtual time.
+//!
+//! A run has a phase of faults, in which workers are killed, commands crash, the segment is written over, disks are
+//! full, and the supervisor itself dies, with or without the power; and then a phase without any, in which it must
+//! come to its end. What happened is judged by [`history`]. `MSUP_SEED=N cargo test -p msup simulation` plays one
+//! seed again and tells what happens; `MSUP_SEEDS=N` plays so many.
+
+#![expect(clippy::print_stdout, reason = "tests tell what happens")]
+
+mod disk;
+mod history;
+mod random;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::engine::sabotage::{self, Bug};
+use world::World;
+
+/// Seeds of a normal test run; CI plays many more.
+const SEEDS: u64 = 2_000;
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Plays these seeds on all CPUs. The first one that fails, and why.
+fn play(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> {
+    let threads = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+    std::thread::scope(|scope| {
+        let mut shares = Vec::new();
+        for share in 0..threads {
+            let seeds = seeds.clone().filter(move |seed| seed % threads == share);
+            shares.push(scope.spawn(move || {
+                let _broken = bug.map(sabotage::begin);
+                seeds.into_iter().find_map(|seed| Some((seed, fails(seed, false)?)))
+            }));
+        }
+        let failures = shares.into_iter().filter_map(|share| share.join().expect("caught"));
+        failures.min_by_key(|(seed, _)| *seed)
+    })
+}
+
+/// Why a seed fails, if it does.
+fn fails(seed: u64, aloud: bool) -> Option<String> {
+    let played = catch_unwind(AssertUnwindSafe(|| World::new(seed, aloud).play()));
+    match played {
+        Ok(judged) => judged.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Some(format!("panicked: {}", text.unwrap_or_default()))
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_whatever_happens() {
+    if let Some(seed) = from_environment("MSUP_SEED") {
+        assert_eq!(fails(seed, true), None, "MSUP_SEED={seed}");
+        return;
+    }
+    let seeds = from_environment("MSUP_SEEDS").unwrap_or(SEEDS);
+    if let Some((seed, why)) = play(0..seeds, None) {
+        panic!("{why}\nplay it again: MSUP_SEED={seed} cargo test -p msup simulation");
+    }
+}
+
+/// A judge that finds nothing is worth nothing: an engine that is broken on purpose is found out.
+#[test]
+fn broken_engines_are_found_out() {
+    // What panics here is meant to; nobody needs to read it.
+    for bug in Bug::ALL {
+        let found = play(0..SEEDS, Some(bug));
+        assert!(found.is_some(), "{bug:?} was not noticed in {SEEDS} runs");
+    }
+}
+
+/// The same seed is the same run.
+#[test]
+fn a_seed_is_a_run() {
+    for seed in 0..20 {
+        let told = || {
+            let mut world = World::new(seed, false);
+            world.keeps = true;
+            let judged = world.play();
+            (judged, world.story())
+        };
+        assert_eq!(told(), told(), "seed {seed}");
+    }
+}

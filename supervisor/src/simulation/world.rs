@@ -1,0 +1,585 @@
+//! A run in virtual time: workers, slots, a disk, and what happens to them.
+
+mod faults;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
+use msup_protocol::exit;
+use msup_protocol::packed::WorkerId;
+
+use super::disk::FakeFile;
+use super::history::History;
+use super::random::Random;
+use crate::engine::{AtCap, Effect, Engine, Entry, Event, Input, Limits, Policy, View, WorkerEnd};
+use crate::event_loop::books::{KnownTasks, write_down};
+use crate::journal::{Bytes, Journal, Past, Record, Run, SCHEMA, State, Sync, Trouble, read};
+
+/// A run that has not come to its end after so many steps never will.
+const STEPS_AT_MOST: u32 = 30_000;
+
+/// A supervisor looks around at least this often.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+const SIGKILL: u8 = 9;
+const SIGSEGV: u8 = 11;
+const SIGTERM: u8 = 15;
+
+/// What a task does when it runs.
+#[derive(Clone, Copy, Debug)]
+enum Nature {
+    Good,
+    /// Fails or crashes now and then.
+    Flaky,
+    /// Always exits with a status.
+    Bad,
+    /// Always brings its process down.
+    Poison,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Worker {
+    Vacant,
+    Starting,
+    Idle,
+    /// In this slot, with this value; and how the attempt will end.
+    Busy(u16, String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Slot {
+    Free,
+    Ready,
+    Claimed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Happening {
+    Look,
+    Reads,
+    Fault,
+    /// A process is up; these are about one life of a worker.
+    Up(WorkerId, u32),
+    Ends(WorkerId, u32),
+    Dies(WorkerId, u32, u8),
+    Shown(u64, String),
+    Space,
+    PressureEnds,
+}
+
+pub(super) struct World {
+    aloud: bool,
+    /// Keep the story.
+    pub(super) keeps: bool,
+    random: Random,
+    now: Duration,
+    happenings: BinaryHeap<Reverse<(Duration, u64, Happening)>>,
+    happened: u64,
+    /// Everything but the engine and the journal outlives a supervisor.
+    generation: u32,
+    engine: Engine,
+    journal: Journal<FakeFile>,
+    known: Option<KnownTasks>,
+    records: FakeFile,
+    spool: Option<FakeFile>,
+    /// So much of the journal was looked at.
+    read: usize,
+    trouble: Trouble,
+    /// The supervisor is killed in the middle of its next write.
+    dies_writing: bool,
+    cut_off: bool,
+    workers: Vec<(Worker, u32, bool)>,
+    slots: Vec<Slot>,
+    procs: usize,
+    limits: Limits,
+    natures: BTreeMap<String, Nature>,
+    /// What will be read in this generation, and how much was.
+    values: Vec<String>,
+    next_value: usize,
+    outputs: BTreeSet<String>,
+    delivered: bool,
+    faults: u64,
+    /// There has been none since this generation began.
+    is_calm: bool,
+    history: History,
+    finished: Option<u8>,
+    story: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, aloud: bool) -> World {
+        let mut random = Random::new(seed);
+        let procs = 1 + random.below(3) as usize;
+        let max_workers = procs as u16 + random.below(3) as u16;
+        let task_slots = 2 + random.below(6) as usize;
+        let ms = Duration::from_millis;
+        let limits = Limits {
+            worker_program: "worker".into(),
+            procs: procs as u32,
+            max_workers,
+            task_slots,
+            idle_timeout: ms(50 + random.below(1000)),
+            at_cap: AtCap::Wait,
+            admits: false,
+            longest_first: random.once_in(5),
+            memory: None,
+            policy: Policy {
+                tries: 1 + random.below(3) as u32,
+                backoff: [ms(1), ms(1 + random.below(200))],
+                ..Policy::default()
+            },
+            seed,
+        };
+        let natures: BTreeMap<String, Nature> = (0..random.below(20))
+            .map(|n| {
+                let nature = match random.below(10) {
+                    0..6 => Nature::Good,
+                    6 | 7 => Nature::Flaky,
+                    8 => Nature::Bad,
+                    _ => Nature::Poison,
+                };
+                (format!("v{n:02}"), nature)
+            })
+            .collect();
+        let (records, spool) = (FakeFile::default(), random.once_in(2).then(FakeFile::default));
+        let mut world = World {
+            aloud,
+            keeps: false,
+            now: Duration::ZERO,
+            happenings: BinaryHeap::new(),
+            happened: 0,
+            generation: 0,
+            engine: Engine::new(limits.clone()),
+            journal: Journal::over(records.clone(), spool.clone(), 1, Sync::none()),
+            known: None,
+            records,
+            spool,
+            read: 0,
+            trouble: Trouble::None,
+            dies_writing: false,
+            cut_off: false,
+            workers: vec![(Worker::Vacant, 0, false); usize::from(max_workers)],
+            slots: vec![Slot::Free; task_slots],
+            procs,
+            limits,
+            values: natures.keys().cloned().collect(),
+            natures,
+            next_value: 0,
+            outputs: BTreeSet::new(),
+            delivered: false,
+            faults: random.below(12),
+            is_calm: false,
+            history: History::default(),
+            finished: None,
+            story: Vec::new(),
+            random,
+        };
+        world.begin(1);
+        world
+    }
+
+    /// What happened, if it was told.
+    pub(super) fn story(self) -> Vec<String> {
+        self.story
+    }
+
+    /// Plays until the end. What was wrong, if anything.
+    pub(super) fn play(&mut self) -> Result<(), String> {
+        for _ in 0..STEPS_AT_MOST {
+            let Some(Reverse((at, _, happening))) = self.happenings.pop() else {
+                return Err("nothing happens any more".into());
+            };
+            self.now = self.now.max(at);
+            self.tell(|| format!("{happening:?}"));
+            self.happen(happening);
+            if let Some(status) = self.finished.take()
+                && let Some(judged) = self.end(status)
+            {
+                return judged;
+            }
+            if let Some(wrong) = self.history.wrongs.first() {
+                return Err(wrong.clone());
+            }
+        }
+        Err("it does not come to its end".into())
+    }
+
+    fn tell(&mut self, what: impl FnOnce() -> String) {
+        if !self.aloud && !self.keeps {
+            return;
+        }
+        let line = format!("{:>8.3} {}", self.now.as_secs_f64(), what());
+        if self.aloud {
+            println!("{line}");
+        }
+        self.story.push(line);
+    }
+
+    fn later(&mut self, within_ms: u64, happening: Happening) {
+        let wait = Duration::from_micros(1 + self.random.below(within_ms * 1000));
+        self.happened += 1;
+        self.happenings.push(Reverse((self.now + wait, self.happened, happening)));
+    }
+
+    /// A supervisor takes up the run.
+    fn begin(&mut self, generation: u32) {
+        self.generation = generation;
+        self.is_calm = self.faults == 0;
+        self.engine = Engine::new(self.limits.clone());
+        self.now += Duration::from_secs(100);
+        let run = Run {
+            schema: SCHEMA,
+            run: "simulated".into(),
+            version: "0".into(),
+            generation,
+            arguments: Vec::new(),
+            folder: Bytes(Vec::new()),
+            pid: 1,
+        };
+        self.journal.note(&Record::Run(run));
+        self.flush();
+        self.next_value = 0;
+        self.later(1, Happening::Reads);
+        self.later(1, Happening::Look);
+        self.later(100, Happening::Fault);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Look => {
+                let again = self.engine.looks_again_at().filter(|at| *at > self.now);
+                let wait = again.map_or(LOOK_EVERY, |at| (at - self.now).min(LOOK_EVERY));
+                self.happened += 1;
+                self.happenings.push(Reverse((self.now + wait, self.happened, Happening::Look)));
+            }
+            Happening::Reads => self.reads(),
+            Happening::Fault => self.fault(),
+            Happening::Up(worker, life) => {
+                let at = &mut self.workers[usize::from(worker)];
+                if at.1 == life && at.0 == Worker::Starting {
+                    at.0 = Worker::Idle;
+                    self.step(Event::WorkerSettled(worker));
+                }
+            }
+            Happening::Ends(worker, life) => self.ends(worker, life),
+            Happening::Dies(worker, life, signal) => {
+                let end = match signal {
+                    0 => WorkerEnd::Exited(0),
+                    signal => WorkerEnd::Signaled(signal),
+                };
+                self.dies(worker, life, end);
+            }
+            Happening::Shown(seq, value) => {
+                self.history.shows(&value);
+                self.journal.shown([seq]);
+            }
+            Happening::Space => self.set_full(false),
+            Happening::PressureEnds => self.step(Event::OutputPressure(false)),
+        }
+        self.settle();
+    }
+
+    /// What the loop does in every turn.
+    fn settle(&mut self) {
+        if self.finished.is_some() {
+            return;
+        }
+        self.flush();
+        self.claim();
+        let view = self.view();
+        self.step(Event::Looked(view));
+        self.claim();
+        self.flush();
+    }
+
+    fn step(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.engine.step(event, self.now, &mut effects);
+        let mut events = Vec::new();
+        for effect in effects {
+            self.perform(effect, &mut events);
+        }
+        for event in events {
+            self.step(event);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, events: &mut Vec<Event>) {
+        match effect {
+            Effect::Publish { slot } => {
+                assert_eq!(self.slots[usize::from(slot)], Slot::Free, "slot {slot} is in use");
+                self.slots[usize::from(slot)] = Slot::Ready;
+            }
+            Effect::Withdraw { slot } => {
+                if self.slots[usize::from(slot)] == Slot::Ready {
+                    self.slots[usize::from(slot)] = Slot::Free;
+                    events.push(Event::Withdrawn { slot });
+                }
+            }
+            Effect::Spawn(worker) => {
+                let at = &mut self.workers[usize::from(worker)];
+                assert_eq!(at.0, Worker::Vacant, "worker {worker} is there already");
+                if self.faults > 0 && self.random.once_in(20) {
+                    events.push(Event::SpawnFailed { worker, why: "EAGAIN".into() });
+                    return;
+                }
+                *at = (Worker::Starting, at.1 + 1, false);
+                let life = at.1;
+                self.later(5, Happening::Up(worker, life));
+                if self.faults > 0 && self.random.once_in(30) {
+                    self.later(5, Happening::Dies(worker, life, SIGKILL));
+                }
+            }
+            Effect::Dismiss(worker) => {
+                let (state, life, leaves) = &mut self.workers[usize::from(worker)];
+                *leaves = true;
+                let life = *life;
+                if matches!(state, Worker::Idle | Worker::Starting) {
+                    self.later(3, Happening::Dies(worker, life, 0));
+                }
+            }
+            Effect::End(worker) => {
+                let (state, life, _) = self.workers[usize::from(worker)].clone();
+                if state != Worker::Vacant {
+                    self.later(3, Happening::Dies(worker, life, SIGTERM));
+                }
+            }
+            Effect::Deliver { seq, slot: _, outcome } => {
+                let has_output = outcome.is_some_and(|outcome| outcome.stdout != Stream::nothing());
+                self.delivered = has_output;
+                if has_output {
+                    let value = self.value_of(seq);
+                    self.later(20, Happening::Shown(seq, value));
+                }
+            }
+            Effect::Record(entry) => {
+                if let Entry::End { value, .. } = &entry {
+                    let value = text(value);
+                    if self.delivered {
+                        self.outputs.insert(value);
+                    } else {
+                        self.outputs.remove(&value);
+                    }
+                }
+                if !(self.cut_off && matches!(entry, Entry::InputsEnd(_))) {
+                    write_down(&mut self.journal, entry, self.delivered);
+                }
+            }
+            Effect::Finish => self.finished = Some(self.engine.exit_status()),
+            Effect::Say(text) => self.tell(|| text),
+            Effect::AllowStarts(_)
+            | Effect::AllowOneForOne(_)
+            | Effect::Discard { .. }
+            | Effect::Skip { .. }
+            | Effect::SetTimeout(_) => {}
+        }
+    }
+
+    fn value_of(&self, seq: u64) -> String {
+        self.values[seq as usize - 1].clone()
+    }
+
+    fn view(&self) -> View {
+        let count = |slot| self.slots.iter().filter(|one| **one == slot).count() as u32;
+        let busy = self.workers.iter().filter(|one| matches!(one.0, Worker::Busy(..))).count();
+        let parked = self.workers.iter().enumerate().filter(|(_, one)| one.0 == Worker::Idle);
+        View {
+            idle: (self.procs - busy) as u32,
+            running: busy as u32,
+            in_flight: count(Slot::Claimed),
+            ready: count(Slot::Ready),
+            parked: parked.map(|(worker, _)| (worker as WorkerId, 0)).collect(),
+            ..View::default()
+        }
+    }
+
+    /// Idle workers take up what lies ready, as long as there are tokens.
+    fn claim(&mut self) {
+        loop {
+            let busy = self.workers.iter().filter(|one| matches!(one.0, Worker::Busy(..))).count();
+            let ready: Vec<usize> =
+                (0..self.slots.len()).filter(|at| self.slots[*at] == Slot::Ready).collect();
+            let idle = self.workers.iter().position(|one| one.0 == Worker::Idle && !one.2);
+            let (Some(worker), true, true) = (idle, busy < self.procs, !ready.is_empty()) else {
+                return;
+            };
+            let slot = ready[self.random.below(ready.len() as u64) as usize];
+            let task = self.engine.task(slot as u16).expect("it was published").clone();
+            let value = text(&task.value);
+            self.slots[slot] = Slot::Claimed;
+            self.history.begins(&value, self.generation, task.attempt);
+            self.workers[worker].0 = Worker::Busy(slot as u16, value);
+            let life = self.workers[worker].1;
+            self.later(40, Happening::Ends(worker as WorkerId, life));
+        }
+    }
+
+    fn ends(&mut self, worker: WorkerId, life: u32) {
+        let (state, lives, leaves) = self.workers[usize::from(worker)].clone();
+        let Worker::Busy(slot, value) = state else { return };
+        if lives != life {
+            return;
+        }
+        let verdict = match self.natures[&value] {
+            Nature::Bad => Verdict::Exited(3),
+            Nature::Poison => Verdict::Signaled(SIGSEGV),
+            Nature::Flaky if self.random.once_in(4) => Verdict::Exited(1),
+            Nature::Flaky if self.random.once_in(6) => Verdict::Signaled(SIGSEGV),
+            Nature::Good | Nature::Flaky if self.faults > 0 && self.random.once_in(25) => {
+                // Somebody has killed the command alone.
+                Verdict::Signaled(SIGKILL)
+            }
+            Nature::Good | Nature::Flaky => Verdict::Exited(0),
+        };
+        self.history.stops(&value);
+        self.slots[usize::from(slot)] = Slot::Free;
+        self.workers[usize::from(worker)].0 = Worker::Idle;
+        if leaves {
+            self.later(3, Happening::Dies(worker, life, 0));
+        }
+        let writes = !self.random.once_in(3);
+        let stdout =
+            if writes { Stream::Here(value.into_bytes().into()) } else { Stream::nothing() };
+        let outcome = OutcomeFrame {
+            verdict,
+            wall_ns: 1_000_000,
+            usage: Usage::default(),
+            leaked: false,
+            stdout,
+            stderr: Stream::nothing(),
+        };
+        self.step(Event::Collected { slot, outcome, starved: false });
+    }
+
+    fn dies(&mut self, worker: WorkerId, life: u32, end: WorkerEnd) {
+        let (state, lives, _) = self.workers[usize::from(worker)].clone();
+        if lives != life || state == Worker::Vacant {
+            return;
+        }
+        let mut claimed = Vec::new();
+        if let Worker::Busy(slot, value) = state {
+            self.history.stops(&value);
+            self.slots[usize::from(slot)] = Slot::Free;
+            claimed.push(slot);
+        }
+        self.workers[usize::from(worker)].0 = Worker::Vacant;
+        self.step(Event::WorkerEnded { worker, end, claimed, starved: false });
+    }
+
+    fn reads(&mut self) {
+        if !self.engine.wants_input() {
+            self.later(10, Happening::Reads);
+            return;
+        }
+        let left = self.values.len() - self.next_value;
+        if left == 0 {
+            self.step(Event::InputsEnded);
+            return;
+        }
+        let many = 1 + self.random.below(left.min(4) as u64) as usize;
+        let group = self.values[self.next_value..self.next_value + many].to_vec();
+        self.next_value += many;
+        let values: Vec<Vec<u8>> = group.into_iter().map(String::into_bytes).collect();
+        self.journal.spool(&values);
+        self.flush();
+        let inputs = values.into_iter().map(|value| {
+            let earlier = self.known.as_mut().map(|known| known.earlier(&value));
+            Input { value, earlier: earlier.unwrap_or_default(), ..Input::default() }
+        });
+        let inputs = inputs.collect();
+        self.step(Event::Inputs(inputs));
+        self.later(20, Happening::Reads);
+    }
+
+    fn set_full(&mut self, is_full: bool) {
+        self.records.set_full(is_full);
+        self.spool.iter().for_each(|spool| spool.set_full(is_full));
+    }
+
+    /// Writes what was added to the journal, and looks at what stands there now.
+    fn flush(&mut self) {
+        let before = self.records.len();
+        let trouble = self.journal.flush();
+        let written = self.records.len() - before;
+        if self.dies_writing && written > 0 {
+            self.dies_writing = false;
+            self.records.truncate(before + self.random.below(written as u64 + 1) as usize);
+            self.tell(|| "dies writing".into());
+            self.read_news();
+            self.crash(false);
+            return;
+        }
+        if trouble != self.trouble {
+            self.trouble = trouble.clone();
+            self.step(match trouble {
+                Trouble::None => Event::JournalFull(false),
+                Trouble::Full => Event::JournalFull(true),
+                Trouble::Lost(why) => Event::JournalLost(why),
+            });
+        }
+        self.read_news();
+    }
+
+    /// What has been written to the journal.
+    fn read_news(&mut self) {
+        let (mut ends, read_to) = (Vec::new(), self.read);
+        let news = read(&self.records.bytes()[read_to..], |_, record| {
+            if let Record::End(end) = record {
+                ends.push((text(&end.value.0), end.state == State::Succeeded));
+            }
+        });
+        self.read += news.expect("memory can be read").whole as usize;
+        for (value, succeeded) in ends {
+            let has_output = self.outputs.contains(&value);
+            self.history.writes(&value, succeeded, has_output);
+        }
+    }
+
+    /// A supervisor has come to its end. The judgement, unless the run goes on.
+    fn end(&mut self, status: u8) -> Option<Result<(), String>> {
+        // What is on its way to the terminal arrives.
+        self.set_full(false);
+        let left: Vec<_> = std::mem::take(&mut self.happenings).into_sorted_vec();
+        for Reverse((_, _, happening)) in left {
+            if let Happening::Shown(seq, value) = happening {
+                self.history.shows(&value);
+                self.journal.shown([seq]);
+            }
+        }
+        let complete = self.engine.is_complete() && !self.cut_off;
+        self.journal.flush();
+        assert!(self.journal.is_whole(), "ends are held back");
+        self.journal.finish(status, complete);
+        self.flush();
+        if self.workers.iter().any(|one| one.0 != Worker::Vacant) {
+            return Some(Err("a worker is left".into()));
+        }
+        let stopped = !self.engine.is_complete();
+        if stopped {
+            if self.is_calm {
+                return Some(Err(format!("it gives up with {status}")));
+            }
+            self.tell(|| format!("stopped with {status}, and resumed"));
+            self.resume();
+            return None;
+        }
+        let values = self.values.clone();
+        let failures = self.history.settles(&values);
+        if status != exit::for_failures(failures) {
+            let told = &self.engine.tally().failures;
+            let told: Vec<String> = told.iter().map(|one| text(&one.value)).collect();
+            return Some(Err(format!("status {status}, and {failures} did not succeed: {told:?}")));
+        }
+        let past = Past::of(&*self.records.bytes(), "simulated").expect("it was just written");
+        if past.finished != Some((status, complete)) {
+            return Some(Err(format!("the journal says {:?}", past.finished)));
+        }
+        Some(self.history.wrongs.first().map_or(Ok(()), |wrong| Err(wrong.clone())))
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

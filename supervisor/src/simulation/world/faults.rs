@@ -1,0 +1,123 @@
+//! What goes wrong, up to the supervisor's own death, and how the run is taken up again.
+
+use std::collections::BTreeSet;
+
+use super::{Happening, SIGKILL, SIGSEGV, SIGTERM, Slot, Worker, World, text};
+use crate::engine::{Event, WorkerEnd};
+use crate::event_loop::books::KnownTasks;
+use crate::journal::{Journal, Past, Record, Sync, Trouble, read};
+use crate::simulation::disk::FakeFile;
+use crate::simulation::history::History;
+use msup_protocol::packed::WorkerId;
+
+impl World {
+    /// The supervisor is gone, and everything with it.
+    pub(super) fn crash(&mut self, power_cut: bool) {
+        self.history.all_stop();
+        self.happenings.clear();
+        self.workers.fill((Worker::Vacant, 0, false));
+        self.slots.fill(Slot::Free);
+        let files = [Some(self.records.clone()), self.spool.clone()];
+        for file in files.iter().flatten() {
+            file.set_full(false);
+            if power_cut {
+                file.lose_power(&mut self.random);
+            }
+        }
+        let mut left = BTreeSet::new();
+        let kept = read(&*self.records.bytes(), |_, record| {
+            if let Record::End(end) = record {
+                left.insert(text(&end.value.0));
+            }
+        });
+        assert!(kept.is_ok(), "memory can be read");
+        self.history.keeps(&left, power_cut);
+        self.resume();
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.trouble = Trouble::None;
+        self.workers.fill((Worker::Vacant, 0, false));
+        self.slots.fill(Slot::Free);
+        self.happenings.clear();
+        let past = Past::of(&*self.records.bytes(), "simulated");
+        let Ok(past) = past else {
+            // Not even its beginning has survived: somebody starts it again.
+            self.records.truncate(0);
+            if let Some(spool) = &self.spool {
+                spool.truncate(0);
+            }
+            self.history = History::default();
+            (self.known, self.cut_off, self.read) = (None, false, 0);
+            self.values = self.natures.keys().cloned().collect();
+            self.journal = Journal::over(self.records.clone(), self.spool.clone(), 1, Sync::none());
+            self.begin(1);
+            return;
+        };
+        let generation = past.generations + 1;
+        self.records.truncate(past.condition.whole as usize);
+        self.read = self.records.len();
+        if let Some(spool) = &self.spool {
+            let whole = spool.bytes().iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1);
+            spool.truncate(whole);
+            let kept: Vec<String> =
+                spool.bytes()[..whole].split(|byte| *byte == 0).map(text).collect();
+            self.values = kept[..kept.len() - 1].to_vec();
+            let kept = self.values.len() as u64;
+            self.cut_off = past.inputs.is_none_or(|total| kept < total);
+        }
+        let next = past.condition.next;
+        self.journal = Journal::over(self.records.clone(), None, next, Sync::none());
+        self.known = Some(KnownTasks::of(past, |value, _| value.to_vec()));
+        self.begin(generation);
+    }
+
+    pub(super) fn fault(&mut self) {
+        if self.faults == 0 {
+            return;
+        }
+        self.faults -= 1;
+        self.later(150, Happening::Fault);
+        let worker = self.random.below(self.workers.len() as u64) as WorkerId;
+        let life = self.workers[usize::from(worker)].1;
+        match self.random.below(12) {
+            0..4 => self.dies(worker, life, WorkerEnd::Signaled(SIGKILL)),
+            4 => self.dies(worker, life, WorkerEnd::Signaled(SIGSEGV)),
+            5 => self.end_epoch(),
+            6 => {
+                self.set_full(true);
+                self.later(200, Happening::Space);
+            }
+            7 if self.random.once_in(2) => self.crash(false),
+            7 => self.dies_writing = true,
+            8 => self.crash(true),
+            9 => {
+                self.step(Event::OutputPressure(true));
+                self.later(100, Happening::PressureEnds);
+            }
+            10 => self.step(Event::StopSignal(SIGTERM)),
+            _ => {
+                // In this order: what is journaled of the input is in the spool.
+                self.spool.iter().for_each(FakeFile::sync);
+                self.records.sync();
+            }
+        }
+    }
+
+    fn end_epoch(&mut self) {
+        let busy: Vec<String> = self
+            .workers
+            .iter()
+            .filter_map(|one| match &one.0 {
+                Worker::Busy(_, value) => Some(value.clone()),
+                _ => None,
+            })
+            .collect();
+        busy.iter().for_each(|value| self.history.stops(value));
+        for (state, life, leaves) in &mut self.workers {
+            (*state, *life, *leaves) = (Worker::Vacant, *life + 1, false);
+        }
+        self.slots.fill(Slot::Free);
+        self.step(Event::EpochEnded { why: "noise".into(), failed: None });
+    }
+}
