@@ -12,6 +12,10 @@ use super::folder::{Busy, Folder, Locks};
 /// How long they may take to die.
 const DIE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a supervisor's lock may outlast it: a killed process keeps its files until its last thread is gone,
+/// and a child that it had just forked has them until its exec.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+
 /// Locks a run's folder, after ending what of the run is still alive.
 ///
 /// # Errors
@@ -22,6 +26,7 @@ pub(crate) fn take_over(folder: &Folder, run: &str) -> Result<(Locks, usize), St
     loop {
         match folder.lock() {
             Ok(locks) => return Ok((locks, ended)),
+            Err(Busy::Running) if began.elapsed() < LET_GO_WITHIN => pause(),
             Err(Busy::Running) => {
                 return Err(format!(
                     "{name}: this run is still going on (its supervisor is alive)"
@@ -37,10 +42,14 @@ pub(crate) fn take_over(folder: &Folder, run: &str) -> Result<(Locks, usize), St
             }
             Err(Busy::Survivors) => {
                 ended += end_all(run);
-                std::thread::sleep(Duration::from_millis(10));
+                pause();
             }
         }
     }
+}
+
+fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
 }
 
 /// Kills every process of the run. Returns how many were told.
