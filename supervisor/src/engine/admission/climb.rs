@@ -30,6 +30,9 @@ const FEWER_AFTER: u32 = 25;
 const CLEARLY: f64 = 0.5;
 /// So many commands that ended tell how many do in a second.
 const COUNTED: u32 = 16;
+/// Where so many times as many are in flight as get on, that and a little is tried.
+const SUPERFLUOUS: f64 = 2.0;
+const SPARE: f64 = 1.25;
 /// Numbers vary: so many standard errors from what the use says they contradict it.
 const CONTRADICTS: f64 = 1.5;
 /// So many generations of commands are watched where they are short.
@@ -76,14 +79,15 @@ struct Stay {
     windows: u32,
     span: Duration,
     used: Duration,
-    /// Commands that ended.
+    /// Commands that ended, and how long they took together, in seconds.
     commands: u32,
+    walls: f64,
 }
 
 impl Stay {
     fn new(target: f64) -> Stay {
         let (span, used) = (Duration::ZERO, Duration::ZERO);
-        Stay { target, windows: 0, span, used, commands: 0 }
+        Stay { target, windows: 0, span, used, commands: 0, walls: 0.0 }
     }
 
     fn add(&mut self, level: Level) {
@@ -91,6 +95,15 @@ impl Stay {
         self.span += level.span;
         self.used += level.used;
         self.commands += level.ended.commands;
+        self.walls += f64::from(level.ended.commands) * level.ended.wall;
+    }
+
+    /// How many of those in flight it takes for what gets done, where that is far fewer than there are: Little's
+    /// law, with the time of those that end. The others do not get on; they have been told to come back later.
+    fn suffice(&self, generation: f64) -> Option<f64> {
+        let enough = self.walls / self.span.as_secs_f64().max(1e-9);
+        let tells = self.commands >= COUNTED && generation > 0.0 && self.has_seen(generation);
+        (tells && enough * SUPERFLUOUS <= self.target).then_some(enough * SPARE)
     }
 
     /// Whether it has lasted for some of these, or for as long as anything is waited for.
@@ -130,6 +143,8 @@ pub(super) struct Climb {
     cap: f64,
     phase: Phase,
     pause: Duration,
+    /// Whether fewer were asked for when more were last found to be of no use.
+    asks_for_fewer: bool,
     /// Commands that ended since this began, and how long they took together, in seconds.
     ended: f64,
     walls: f64,
@@ -143,7 +158,17 @@ pub(super) struct Climb {
 impl Climb {
     pub(super) fn new(procs: f64, cap: f64) -> Climb {
         let (phase, pause) = (Phase::Blind, REST[0]);
-        Climb { procs, cap, phase, pause, ended: 0.0, walls: 0.0, settling: (0, 0.0), cycle: 0.0 }
+        Climb {
+            procs,
+            cap,
+            phase,
+            pause,
+            asks_for_fewer: false,
+            ended: 0.0,
+            walls: 0.0,
+            settling: (0, 0.0),
+            cycle: 0.0,
+        }
     }
 
     /// Whether a number is being tried, or was found by trying.
@@ -189,6 +214,9 @@ impl Climb {
             }
             Phase::Base(mut base) => {
                 base.add(level);
+                if let Some(enough) = base.suffice(generation) {
+                    return self.down(base, enough);
+                }
                 let can_count =
                     base.commands == 0 || base.commands >= COUNTED || base.windows >= DECIDED_AFTER;
                 if base.windows < GAIN_AFTER
@@ -203,11 +231,14 @@ impl Climb {
             }
             Phase::Up { base, mut here } => {
                 here.add(level);
+                if here.suffice(generation).is_some() {
+                    return self.back(base);
+                }
                 // It was not of use before: this time it takes more to believe it.
                 let doubts = self.pause > REST[0];
                 let gain = gained(&base, &here, level.cycle, generation, queued);
                 match gain.filter(|_| !doubts || here.windows >= FEWER_AFTER) {
-                    Some(true) if doubts && !clearly_gained(&base, &here) => self.down(base),
+                    Some(true) if doubts && !clearly_gained(&base, &here) => self.back(base),
                     None => {
                         self.phase = Phase::Up { base, here };
                         Move::Stay
@@ -216,23 +247,26 @@ impl Climb {
                         self.pause = REST[0];
                         self.look_again(here)
                     }
-                    Some(false) => self.down(base),
+                    Some(false) => self.back(base),
                 }
             }
             Phase::Down { mut here, base } => {
                 here.add(level);
                 // The other way round: what twice as many would have gained.
+                let clearly = clearly_gained(&here, &base);
+                let by_number = here.rate().is_some() && base.rate().is_some();
                 match gained(&here, &base, level.cycle, generation, queued) {
-                    _ if here.windows < NO_GAIN_AFTER
-                        || here.span < level.cycle
-                        || !here.has_seen(generation)
-                        || (here.windows < FEWER_AFTER && !clearly_gained(&here, &base)) =>
-                    {
+                    _ if here.windows < NO_GAIN_AFTER || !here.has_seen(generation) => {
+                        self.phase = Phase::Down { here, base };
+                        Move::Stay
+                    }
+                    _ if clearly && by_number => self.keep(base),
+                    _ if here.span < level.cycle || (here.windows < FEWER_AFTER && !clearly) => {
                         self.phase = Phase::Down { here, base };
                         Move::Stay
                     }
                     Some(true) => self.keep(base),
-                    _ => self.down(here),
+                    _ => self.down(here, here.target / 2.0),
                 }
             }
             Phase::Rest { base, left, changed } => self.resting(base, left, changed, level),
@@ -246,7 +280,7 @@ impl Climb {
     }
 
     fn look_again(&mut self, base: Stay) -> Move {
-        if base.target < self.cap { self.up(base) } else { self.down(base) }
+        if base.target < self.cap { self.up(base) } else { self.down(base, base.target / 2.0) }
     }
 
     fn up(&mut self, base: Stay) -> Move {
@@ -257,14 +291,20 @@ impl Climb {
         Move::To(twice)
     }
 
-    fn down(&mut self, base: Stay) -> Move {
+    fn down(&mut self, base: Stay, to: f64) -> Move {
         self.settling = (SETTLING, self.generation());
-        let half = (base.target / 2.0).max(self.procs);
-        if half >= base.target {
+        let fewer = to.max(self.procs);
+        if fewer >= base.target {
             return self.keep(base);
         }
-        self.phase = Phase::Down { here: Stay::new(half), base };
-        Move::To(half)
+        self.phase = Phase::Down { here: Stay::new(fewer), base };
+        Move::To(fewer)
+    }
+
+    /// Twice as many were of no use. Perhaps half as many are enough, unless that was just asked.
+    fn back(&mut self, base: Stay) -> Move {
+        self.asks_for_fewer = !self.asks_for_fewer;
+        if self.asks_for_fewer { self.down(base, base.target / 2.0) } else { self.keep(base) }
     }
 
     fn keep(&mut self, base: Stay) -> Move {
