@@ -25,6 +25,8 @@ pub const SLOT: &str = "MSUP_SLOT";
 pub const ATTEMPT: &str = "MSUP_ATTEMPT";
 /// For commands: how many threads it is advised to use.
 pub const THREADS: &str = "MSUP_THREADS";
+/// For commands with `--out`: the file to write, which is put in its place when the command has succeeded.
+pub const OUT: &str = "MSUP_OUT";
 /// [`THREADS`] as OpenMP calls it; set unless somebody else has set it.
 pub const OMP_THREADS: &str = "OMP_NUM_THREADS";
 /// [`SEQ`] as GNU parallel calls it.

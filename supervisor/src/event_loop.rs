@@ -2,6 +2,7 @@
 //! where the pure core and the adapters meet.
 
 pub(crate) mod books;
+mod commits;
 mod crew;
 mod epoch;
 mod figures;
@@ -28,6 +29,7 @@ use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::cli::{JobLog, Plan};
+use crate::committer::Committer;
 use crate::engine::{Effect, Engine, Event, Input, Limits, View, WorkerEnd, is_kill};
 use crate::input::{self, Group};
 use crate::os::orphans::Orphanage;
@@ -41,6 +43,7 @@ use crate::report::trace;
 use crate::sysmon;
 
 use books::{Books, Opened};
+use commits::Commits;
 use crew::Crew;
 use epoch::Epochs;
 use figures::Figures;
@@ -86,6 +89,8 @@ struct Run {
     engine: Engine,
     queue: Queue,
     books: Books,
+    /// For tasks that make files.
+    commits: Option<Commits>,
     /// Of the output that was handed over last: whether it is to be shown, and how many bytes.
     delivered: (bool, u64),
     /// Tasks that are known before any input is read.
@@ -169,12 +174,19 @@ impl Run {
             Arc::clone(&segment),
             epoch.folder,
             plan.job,
+            plan.out.clone(),
             plan.memory_per_task.unwrap_or(0),
         );
         // Before anything is started: what it inherits tells that something of this run is alive.
         let describe = |value: &[u8], seq| queue.describe(value, seq);
         let Opened { books, words, inputs } =
             Books::open(plan.keeping, &run_id, plan.joblog.as_deref(), describe, private()?)?;
+        let journal = books.journal_file().map_err(line("the journal"))?;
+        let committer = |out| -> Result<Commits, String> {
+            let committer = Committer::start(plan.durable, journal, private()?);
+            Ok(Commits::new(out, run_id.clone(), plan.durable, committer))
+        };
+        let commits = plan.out.map(committer).transpose()?;
         let style = Style {
             keep_order: plan.keep_order,
             folder: folder.path().to_owned(),
@@ -198,6 +210,7 @@ impl Run {
             engine: Engine::new(limits),
             queue,
             books,
+            commits,
             delivered: (false, 0),
             first: inputs,
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
@@ -256,6 +269,9 @@ impl Run {
             self.perform(&mut effects, &mut events);
             self.tell();
             self.books.flush();
+            if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
+                commits.place();
+            }
             if events.is_empty() && !self.finished {
                 self.sleep()?;
             }
@@ -266,7 +282,10 @@ impl Run {
     fn audit(&mut self) -> Result<(), Violation> {
         self.queue.violation.take().map_or(Ok(()), Err)?;
         let engine = &self.engine;
-        self.audit.look(&self.segment.shared(), |slot| engine.task(slot).is_some())
+        let commits = self.commits.as_ref();
+        let is_collected = |slot| commits.is_some_and(|commits| commits.is_under_way(slot));
+        let is_occupied = |slot| engine.task(slot).is_some() && !is_collected(slot);
+        self.audit.look(&self.segment.shared(), is_occupied)
     }
 
     /// The segment cannot be trusted any more. Everybody who has it is ended, and the run goes on with
@@ -289,6 +308,15 @@ impl Run {
             self.limit_time();
             Ok(())
         });
+        if let Some(commits) = &mut self.commits {
+            // Those that have succeeded are not run again.
+            let mut ended = Vec::new();
+            commits.settle(&self.engine, &mut self.books, &mut ended);
+            for event in ended {
+                self.engine.step(event, now, effects);
+            }
+            commits.forget_all();
+        }
         let failed = begun.err();
         let why = violation.to_string();
         self.engine.step(Event::EpochEnded { why, failed }, now, effects);
@@ -326,13 +354,21 @@ impl Run {
         if std::mem::replace(&mut self.under_pressure, pressure) != pressure {
             events.push(Event::OutputPressure(pressure));
         }
+        if let Some(commits) = &mut self.commits {
+            commits.hold(events);
+            commits.look(&self.engine, &mut self.books, events);
+        }
     }
 
     /// Takes groups of values for as long as the engine wants them: nobody rings for one that was
     /// left lying.
     fn take_input(&mut self, effects: &mut Vec<Effect>) {
         if !self.first.is_empty() {
-            let known = Event::Inputs(std::mem::take(&mut self.first));
+            let mut known = std::mem::take(&mut self.first);
+            if let Some(commits) = &mut self.commits {
+                known.iter_mut().for_each(|input| commits.claim(input, input.seq.unwrap_or(0)));
+            }
+            let known = Event::Inputs(known);
             self.engine.step(known, self.began.elapsed(), effects);
         }
         while self.engine.wants_input() {
@@ -362,7 +398,11 @@ impl Run {
             let content = || self.queue.describe(&value, number);
             let expected = self.longest_first.as_ref().map(|log| log.expected(&content()));
             let (expected, earlier) = (expected.unwrap_or_default(), self.books.earlier(content));
-            Input { value, seq: None, expected, earlier }
+            let mut input = Input { value, seq: None, expected, earlier };
+            if let Some(commits) = &mut self.commits {
+                commits.claim(&mut input, number);
+            }
+            input
         });
         Event::Inputs(inputs.collect())
     }
@@ -374,8 +414,7 @@ impl Run {
                 Effect::Publish { slot } => {
                     // No attempt begins before the end of the one before is written down.
                     self.books.flush_if_urgent();
-                    let task = self.engine.task(slot);
-                    match task.map_or(Ok(()), |task| self.queue.publish(slot, task)) {
+                    match self.publish(slot) {
                         Ok(()) => published = true,
                         Err(why) => events.push(Event::CannotPublish { slot, why }),
                     }
@@ -408,12 +447,14 @@ impl Run {
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
                 Effect::End(worker) => self.crew.end(worker),
                 Effect::Deliver { seq, slot, outcome } => {
+                    self.forget_file(slot);
                     let delivery = self.queue.delivery(seq, slot, outcome);
                     let received = delivery.received();
                     self.delivered = (self.output.deliver(delivery), received);
                 }
                 Effect::Skip { seq } => {
                     self.output.deliver(Delivery::nothing(seq));
+                    self.delivered = (false, 0);
                 }
                 Effect::Record(entry) => {
                     // Its output has just been handed over, if there is any.
@@ -422,13 +463,29 @@ impl Run {
                     let describe = |value: &[u8], seq| queue.describe(value, seq);
                     self.books.note(entry, is_shown, received, describe);
                 }
-                Effect::Discard { slot } => self.queue.discard(slot),
+                Effect::Discard { slot } => {
+                    self.forget_file(slot);
+                    self.queue.discard(slot);
+                }
                 Effect::Say(text) => self.say(&text),
                 Effect::Finish => self.finished = true,
             }
         }
         if published {
             self.queue.announce();
+        }
+    }
+
+    fn publish(&mut self, slot: u16) -> Result<(), String> {
+        let Some(task) = self.engine.task(slot) else { return Ok(()) };
+        let out = self.commits.as_mut().map(|commits| commits.begin(slot, task)).transpose()?;
+        self.queue.publish(slot, task, out.as_deref())
+    }
+
+    /// What the attempt in this slot wrote is of no use any more, unless it was put in its place.
+    fn forget_file(&mut self, slot: u16) {
+        if let Some(commits) = &mut self.commits {
+            commits.forget(slot);
         }
     }
 

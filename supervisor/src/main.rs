@@ -14,6 +14,8 @@ use msup_protocol::exit;
 
 mod cli;
 
+mod committer;
+
 mod doctor;
 
 mod engine;

@@ -316,3 +316,45 @@ fn segment_named() {
 fn folder_before_lock() {
     the_supervisor_dies("folder_before_lock");
 }
+
+/// The supervisor dies at `label` while it puts a file in its place. Whether the file is there then, and
+/// how often the task ran in the end.
+fn the_supervisor_dies_committing(label: &str, is_placed: bool, runs: usize) {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--out", "{}.out", "--", "sh", "-c"]);
+    msup.args(["echo $1 >>log; echo $1 >$2; echo printed", "sh", "{}", "{out}", ":::", "x"]);
+    msup.env("MSUP_CRASH_SUPERVISOR", format!("{label}:crashed"));
+    let mut child = msup.spawn().expect("msup is built");
+    assert!(is_killed(child.wait().expect("ours")), "{label} was not reached");
+    let file = sandbox.path().join("x.out");
+    assert_eq!(file.exists(), is_placed);
+    let after = run(&mut sandbox.msup(["resume", "--summary", "s.json"]));
+    let said = String::from_utf8_lossy(&after.stderr).into_owned();
+    assert!(after.status.success(), "{said}");
+    assert_eq!(said.contains("what they printed may be missing"), is_placed, "{said}");
+    assert_eq!(std::fs::read(&file).expect("made"), b"x\n");
+    let log = std::fs::read_to_string(sandbox.path().join("log")).expect("it ran");
+    assert_eq!(log.lines().count(), runs);
+    let figures = summary(&sandbox.path().join("s.json"));
+    assert_eq!(figures["tasks"]["succeeded"], 1);
+    let entries = std::fs::read_dir(sandbox.path()).expect("readable").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    assert_eq!(names.filter(|name| name.starts_with(".msup-")).count(), 0);
+    let again = run(&mut sandbox.msup(["resume"]));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("this run is finished: 1 succeeded"));
+}
+
+#[test]
+fn secured_before_intent() {
+    the_supervisor_dies_committing("secured_before_intent", false, 2);
+}
+
+#[test]
+fn intent_before_rename() {
+    the_supervisor_dies_committing("intent_before_rename", false, 2);
+}
+
+#[test]
+fn rename_before_end() {
+    the_supervisor_dies_committing("rename_before_end", true, 1);
+}

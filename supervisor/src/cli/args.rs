@@ -24,7 +24,7 @@ use super::Refusal;
     after_help = "Replacement strings in COMMAND: {} value, {.} without extension, {/} base name, \
                   {//} folder, {/.} base name without extension, {#} number of the task, {%} slot \
                   of the worker, {threads} threads it \
-                  may use. Without any, the value is appended.\n\n\
+                  may use, {out} the file to write (--out). Without any, the value is appended.\n\n\
                   Exit status: 0 all succeeded, 1-100 that many did not, 101 more, 255 usage or \
                   internal error, 102 the journal was lost, 128+N ended by signal N."
 )]
@@ -76,6 +76,11 @@ pub(super) struct Args {
     /// Show outputs in the order of the input
     #[arg(short = 'k', long)]
     pub(super) keep_order: bool,
+
+    /// The file that each task makes ('{.}.png'): the command writes {out}, or $MSUP_OUT, which is put in its
+    /// place when the command has succeeded
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "worker")]
+    pub(super) out: Option<OsString>,
 
     /// Give the values to task loops of this program instead of running a command per value
     #[arg(long, value_name = "PROGRAM")]

@@ -13,7 +13,7 @@ mod template;
 
 pub(crate) use joblog::JobLog;
 pub(crate) use plan::{Job, Keeping, Plan, Retried};
-pub(crate) use template::{Numbers, Template};
+pub(crate) use template::{Facts, OutFile, OutTemplate, Template, temporaries_of};
 
 /// Why there is no plan.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use msup_protocol::env as names;
 use super::args::Args;
 use super::joblog::JobLog;
 use super::policy;
-use super::template::Template;
+use super::template::{OutTemplate, Template};
 use crate::engine::{AtCap, Policy};
 use crate::input::{Format, Source};
 use crate::journal::{Durability, Folder, Locks, Past, mend_inputs};
@@ -45,6 +45,9 @@ pub(crate) struct Plan {
     pub(crate) source: Source,
     pub(crate) format: Format,
     pub(crate) keep_order: bool,
+    /// The files that tasks make; and whether a power cut must not undo what was told.
+    pub(crate) out: Option<OutTemplate>,
+    pub(crate) durable: bool,
     /// Start the longest first, as told by this.
     pub(crate) longest_first: Option<JobLog>,
     pub(crate) policy: Policy,
@@ -138,6 +141,7 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
     let (words, values) = split(args.words)?;
     let commands = args.worker.is_none() && words.is_empty();
     let (job, worker_program, worker_arguments) = job(args.worker.as_deref(), words)?;
+    let out = out(args.out.as_deref(), &job)?;
     let durability = durability(&args.durability)?;
     let mut separator = if args.null { 0 } else { b'\n' };
     let (source, keeping) = match continued {
@@ -196,6 +200,8 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         source,
         format: Format { separator, commands },
         keep_order: args.keep_order,
+        out,
+        durable: durability != Durability::Process,
         longest_first,
         summary: args.summary,
         schedtrace: args.schedtrace.map(Duration::from_millis),
@@ -209,6 +215,19 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
 fn new_run_id() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{}-{}", now.as_secs(), std::process::id())
+}
+
+fn out(typed: Option<&std::ffi::OsStr>, job: &Job) -> Result<Option<OutTemplate>, String> {
+    if let Some(typed) = typed {
+        let parsed = OutTemplate::parse(typed.as_bytes());
+        return parsed.map(Some).map_err(|why| format!("--out {}: {why}", typed.display()));
+    }
+    match job {
+        Job::Commands(template) if template.names_out() => {
+            Err("{out} in the command: which file that is must be said with --out".into())
+        }
+        _ => Ok(None),
+    }
 }
 
 fn durability(text: &str) -> Result<Durability, String> {

@@ -137,6 +137,19 @@ impl Engine {
         effects.push(Effect::Deliver { seq, slot, outcome });
     }
 
+    /// A task that is not run at all has failed.
+    pub(super) fn refuse(&mut self, value: Vec<u8>, why: String, effects: &mut Vec<Effect>) {
+        let (seq, cause) = (self.ledger.pass_over(), Cause::Trouble(why));
+        let (status, _) = cause.status();
+        let (kept, reason) = (value.clone(), cause.clone());
+        let failure = Failure { seq, value: kept, cause: reason, attempts: 0, quarantined: false };
+        self.tally.note_failure(failure);
+        effects.push(Effect::Skip { seq });
+        let (failure, [wall, cpu]) = (Some((cause, false)), [Duration::ZERO; 2]);
+        effects.push(Effect::Record(Entry::End { seq, value, attempt: 0, failure, wall, cpu }));
+        self.halt_if_due(status, effects);
+    }
+
     /// Says anew how long an attempt may take, when that has changed.
     pub(super) fn limit_time(&mut self, effects: &mut Vec<Effect>) {
         let limit = match self.policy.timeout {

@@ -101,6 +101,8 @@ pub(crate) enum Earlier {
     /// It was tried so often, or may have been.
     Tried(u32),
     Succeeded,
+    /// It is not run at all: why.
+    Refused(String),
     /// It did not, after so many attempts: why, and whether it is quarantined.
     Failed {
         cause: String,

@@ -43,8 +43,8 @@ use pool::Pool;
 use stall::Stall;
 use starts::Starts;
 use tally::Failure;
-pub(crate) use verdict::is_kill;
 use verdict::{Cause, Ruling, judge_loss};
+pub(crate) use verdict::{has_succeeded, is_kill};
 
 /// Time since the run began.
 pub(crate) type Now = Duration;
@@ -323,6 +323,7 @@ impl Engine {
                     self.tally.succeeded += 1;
                     self.tally.succeeded_earlier += 1;
                 }
+                Earlier::Refused(why) => self.refuse(value, why, effects),
                 Earlier::Failed { cause, attempts, quarantined } => {
                     let (seq, cause) = (self.ledger.pass_over(), Cause::Earlier(cause));
                     effects.push(Effect::Skip { seq });

@@ -95,6 +95,11 @@ pub(crate) fn is_kill(end: &Verdict) -> bool {
     matches!(end, Verdict::Signaled(SIGKILL) | Verdict::Exited(SAID_BY_SHELLS))
 }
 
+/// Whether the attempt has done its part.
+pub(crate) fn has_succeeded(end: &Verdict) -> bool {
+    matches!(end, Verdict::Done | Verdict::Exited(0))
+}
+
 /// Judges what a worker reported. `starved`: the kernel has just ended somebody for want of memory.
 pub(crate) fn judge(verdict: Verdict, starved: bool) -> Ruling {
     match verdict {

@@ -1,6 +1,7 @@
 //! What is written down of a run: its journal, and the joblog beside it.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,8 +10,8 @@ use crate::cli::{Keeping, Retried};
 use crate::engine::sabotage::{self, Bug};
 use crate::engine::{Earlier, Entry, Event, Input};
 use crate::journal::{
-    Appender, Bytes, End, Flushed, Folder, Journal, Known, Matches, Opening, Past, Record, Run,
-    SCHEMA, State, Trouble,
+    Appender, Bytes, End, Flushed, Folder, Intent, Journal, Known, Matches, Opening, Past, Record,
+    Run, SCHEMA, Settled, State, Trouble,
 };
 
 /// The columns of GNU parallel's joblog.
@@ -96,14 +97,19 @@ impl Books {
             }
             Keeping::Continued { continued, durability } => {
                 let continued = *continued;
-                let past = continued.past;
-                words.extend(remarks(&past, continued.ended));
+                let mut past = continued.past;
+                let settled = past.settle()?;
+                words.extend(remarks(&past, continued.ended, &settled));
                 let generation = past.generations + 1;
                 let (next, whole) = (past.condition.next, past.condition.whole);
                 let (folder, locks) = (continued.folder, continued.locks);
                 let opening = Opening { folder, locks, next, whole, spools: false, durability };
                 let this = this_generation(run, generation, past.run.arguments.clone())?;
-                books.journal = Some(Journal::open(opening, this, doorbell)?);
+                let mut journal = Journal::open(opening, this, doorbell)?;
+                for end in settled.ends {
+                    journal.note(&Record::End(end));
+                }
+                books.journal = Some(journal);
                 books.is_cut_off = continued.cut_off;
                 if let Some(retried) = continued.retried {
                     inputs = again(past, retried);
@@ -157,6 +163,21 @@ impl Books {
         write_down(journal, entry, will_be_shown);
     }
 
+    /// Writes down what is about to be done with a file.
+    pub(super) fn intend(&mut self, intent: Intent) {
+        if let Some(journal) = &mut self.journal {
+            journal.note(&Record::Intent(intent));
+        }
+    }
+
+    /// The journal's file, to be synced by somebody else.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub(super) fn journal_file(&self) -> io::Result<Option<File>> {
+        self.journal.as_ref().map(Journal::file).transpose()
+    }
+
     /// The outputs of these tasks were shown.
     pub(super) fn shown(&mut self, tasks: Vec<u64>) {
         if let Some(journal) = &mut self.journal {
@@ -197,6 +218,15 @@ impl Books {
 
     pub(super) fn is_full(&self) -> bool {
         self.trouble == Trouble::Full
+    }
+
+    /// Whether everything was written, at the last flush.
+    pub(super) fn is_sound(&self) -> bool {
+        self.trouble == Trouble::None
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.trouble, Trouble::Lost(_))
     }
 
     /// Closes the books. Whether all that was told is written down.
@@ -250,7 +280,7 @@ fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<
     })
 }
 
-fn remarks(past: &Past, ended: usize) -> Vec<String> {
+fn remarks(past: &Past, ended: usize, settled: &Settled) -> Vec<String> {
     let mut words = Vec::new();
     let damaged = past.condition.damaged;
     if damaged > 0 {
@@ -259,6 +289,12 @@ fn remarks(past: &Past, ended: usize) -> Vec<String> {
     }
     if ended > 0 {
         words.push(format!("{ended} processes of the run were still alive: ended"));
+    }
+    if settled.unseen > 0 {
+        words.push(format!(
+            "{} tasks had put their files in place when the run was cut off; what they printed may be missing",
+            settled.unseen
+        ));
     }
     words
 }
@@ -296,7 +332,7 @@ fn open_joblog(path: &Path, continues: bool) -> Result<Appender, String> {
         Some(path) => (Path::new(std::ffi::OsStr::from_bytes(path)), true),
         None => (path, continues),
     };
-    let mut options = std::fs::File::options();
+    let mut options = File::options();
     let options = if adds { options.append(true) } else { options.write(true).truncate(true) };
     let opened = options.create(true).open(path).and_then(|file| {
         let is_empty = file.metadata()?.len() == 0;

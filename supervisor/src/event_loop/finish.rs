@@ -25,6 +25,9 @@ impl Run {
         if survivors > 0 {
             self.say(&format!("{survivors} processes cannot be ended (uninterruptible sleep?)"));
         }
+        if let Some(commits) = &mut self.commits {
+            commits.forget_all();
+        }
         self.sysmon.stop();
         self.output.close();
         let mut status = self.engine.exit_status();

@@ -1,17 +1,19 @@
 //! Tasks on their way to workers and outcomes on their way back.
 
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use msup_protocol::audit::Violation;
 use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Work};
+use msup_protocol::env as names;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
 use msup_protocol::task::State;
 use serde_bytes::ByteBuf;
 
-use crate::cli::{Job, Numbers, Template};
+use crate::cli::{Facts, Job, OutTemplate, Template};
 use crate::engine::{Event, TaskRecord};
 use crate::output::{Delivery, Piece};
 
@@ -20,6 +22,8 @@ pub(super) struct Queue {
     segment: Arc<Segment>,
     folder: PathBuf,
     job: Job,
+    /// The files that commands make, if they do.
+    out: Option<OutTemplate>,
     /// Bytes of memory that each command may have, 0 for any number.
     memory: u64,
     /// The name of each slot's last publication, and whether its frame is in a file.
@@ -30,9 +34,16 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(segment: Arc<Segment>, folder: PathBuf, job: Job, memory: u64) -> Queue {
+    pub(super) fn new(
+        segment: Arc<Segment>,
+        folder: PathBuf,
+        job: Job,
+        out: Option<OutTemplate>,
+        memory: u64,
+    ) -> Queue {
         let publications = vec![(0, false); segment.sizes().tasks as usize];
-        Queue { segment, folder, job, memory, publications, frame: Vec::new(), violation: None }
+        let (frame, violation) = (Vec::new(), None);
+        Queue { segment, folder, job, out, memory, publications, frame, violation }
     }
 
     /// From now on tasks go through this segment.
@@ -42,17 +53,22 @@ impl Queue {
         self.violation = None;
     }
 
-    /// Puts a task into its slot.
+    /// Puts a task into its slot; what it makes, it writes to `out`.
     ///
     /// # Errors
     /// One line that says why it cannot be.
-    pub(super) fn publish(&mut self, slot: u16, task: &TaskRecord) -> Result<(), String> {
+    pub(super) fn publish(
+        &mut self,
+        slot: u16,
+        task: &TaskRecord,
+        out: Option<&Path>,
+    ) -> Result<(), String> {
         let tasks = self.segment.shared().tasks;
         // From here on the slot's files are this task's, also if it cannot be published.
         let publication = tasks.next_publication(slot);
         self.publications[usize::from(slot)] = (publication, false);
         let TaskRecord { seq, attempt, .. } = *task;
-        let frame = TaskFrame { seq, attempt, work: work(&self.job, task, self.memory) };
+        let frame = TaskFrame { seq, attempt, work: work(&self.job, task, out, self.memory) };
         codec::encode(&frame, &mut self.frame).map_err(|why| why.to_string())?;
         if tasks.write(slot, &self.frame).is_err() {
             self.publications[usize::from(slot)].1 = true;
@@ -162,7 +178,12 @@ impl Queue {
     /// A task as a person could run it again: its command, or its value for task loops.
     pub(super) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {
-            Job::Commands(template) => template.display(value, Numbers { seq, threads: 1 }),
+            Job::Commands(template) => {
+                // As it would be run by hand: straight to where the file belongs.
+                let out = self.out.as_ref().and_then(|out| out.file(value, seq).ok());
+                let out = out.map(|file| file.path()).unwrap_or_default();
+                template.display(value, Facts { seq, threads: 1, out: out.as_os_str().as_bytes() })
+            }
             Job::Values => value.to_vec(),
         }
     }
@@ -184,15 +205,26 @@ impl Queue {
     }
 }
 
-fn work(job: &Job, task: &TaskRecord, memory: u64) -> Work {
+fn work(job: &Job, task: &TaskRecord, out: Option<&Path>, memory: u64) -> Work {
     match job {
         Job::Values => Work::Value(task.value.clone().into()),
-        Job::Commands(template) => Work::Command(command(template, task, memory)),
+        Job::Commands(template) => Work::Command(command(template, task, out, memory)),
     }
 }
 
-fn command(template: &Template, task: &TaskRecord, memory: u64) -> codec::Command {
-    let rendered = template.render(&task.value, Numbers { seq: task.seq, threads: task.threads });
+fn command(
+    template: &Template,
+    task: &TaskRecord,
+    out: Option<&Path>,
+    memory: u64,
+) -> codec::Command {
+    let path = out.unwrap_or(Path::new("")).as_os_str().as_bytes();
+    let facts = Facts { seq: task.seq, threads: task.threads, out: path };
+    let mut rendered = template.render(&task.value, facts);
+    // A script that names it has it among its own variables.
+    if out.is_some() && !rendered.env.iter().any(|(name, _)| name == names::OUT.as_bytes()) {
+        rendered.env.push((names::OUT.into(), path.to_vec()));
+    }
     codec::Command {
         argv: rendered.argv.into_iter().map(ByteBuf::from).collect(),
         env: rendered.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),

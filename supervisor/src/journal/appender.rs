@@ -33,6 +33,10 @@ impl<F: Write> Appender<F> {
         &mut self.pending
     }
 
+    pub(crate) fn file(&self) -> &F {
+        &self.file
+    }
+
     pub(crate) fn is_pending(&self) -> bool {
         !self.pending.is_empty()
     }

@@ -21,9 +21,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) use appender::{Appender, Flushed};
 pub(crate) use folder::{Folder, Locks, mend_inputs};
 use line::Head;
-pub(crate) use past::{Known, Matches, Past};
+pub(crate) use past::{Known, Matches, Past, Settled};
 pub(crate) use reader::read;
-pub(crate) use record::{Bytes, End, Record, Run, SCHEMA, State};
+pub(crate) use record::{Bytes, End, Intent, Record, Run, SCHEMA, State};
 pub(crate) use survivors::take_over;
 pub(crate) use sync::{Durability, Sync};
 
@@ -107,6 +107,13 @@ impl Journal {
             Trouble::Full => Err(format!("{place}: no space left on the disk")),
             Trouble::Lost(why) => Err(format!("{place}: {why}")),
         }
+    }
+}
+
+impl Journal {
+    /// Its file, to be synced by somebody else.
+    pub(crate) fn file(&self) -> std::io::Result<File> {
+        self.records.file().try_clone()
     }
 }
 

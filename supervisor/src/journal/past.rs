@@ -1,12 +1,17 @@
 //! What earlier generations of a run have told: who has reached an end, and how often the others were tried.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::committer::folder_of;
 
 use super::folder::Folder;
 use super::reader::{self, Condition};
-use super::record::{End, Record, Run, SCHEMA, State};
+use super::record::{End, Intent, Record, Run, SCHEMA, State};
 
 /// What is known of a task that has reached its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,17 @@ pub(crate) struct Past {
     pub(crate) condition: Condition,
     ends: HashMap<Name, Known>,
     attempts: HashMap<Name, u32>,
+    /// Of tasks that have not reached their end.
+    intents: HashMap<Name, Intent>,
+}
+
+/// What has become of files that were about to be put in their places.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The ends of their tasks, which nobody has written down.
+    pub(crate) ends: Vec<End>,
+    /// How many of those had printed something that may not have been shown.
+    pub(crate) unseen: usize,
 }
 
 impl Past {
@@ -63,8 +79,32 @@ impl Past {
                 "{name}: written by a later release (schema {newest}, this one knows {SCHEMA}): use that"
             ));
         }
-        let Reading { generations, inputs, finished, ends, attempts, .. } = reading;
-        Ok(Past { run, began, generations, inputs, finished, condition, ends, attempts })
+        let Reading { generations, inputs, finished, ends, attempts, intents, .. } = reading;
+        Ok(Past { run, began, generations, inputs, finished, condition, ends, attempts, intents })
+    }
+
+    /// Finds out which files were put in their places without a word: their tasks have ended. It must be done
+    /// in the run's working directory, and before anything removes temporary files.
+    ///
+    /// # Errors
+    /// One line that says of which file that cannot be told.
+    pub(crate) fn settle(&mut self) -> Result<Settled, String> {
+        let mut settled = Settled::default();
+        let mut intents: Vec<(Name, Intent)> =
+            std::mem::take(&mut self.intents).into_iter().collect();
+        intents.sort_by_key(|intent| intent.0.0);
+        for (name, intent) in intents {
+            let temporary = Path::new(OsStr::from_bytes(&intent.temporary.0));
+            if !is_placed(temporary)? {
+                continue;
+            }
+            let Intent { seq, value, attempt, printed, seconds, cpu, .. } = intent;
+            let (state, cause) = (State::Succeeded, None);
+            self.ends.insert(name, Known { state, cause: None, attempt });
+            settled.ends.push(End { seq, value, attempt, state, cause, seconds, cpu });
+            settled.unseen += usize::from(printed > 0);
+        }
+        Ok(settled)
     }
 
     /// How many tasks have ended in this state.
@@ -96,6 +136,18 @@ impl Past {
             matches.ends.entry(describe(&value, seq)).or_default().push(known);
         }
         matches
+    }
+}
+
+/// Whether a file that was complete has been renamed: its folder is there, and it is not.
+fn is_placed(temporary: &Path) -> Result<bool, String> {
+    match temporary.symlink_metadata() {
+        Ok(_) => Ok(false),
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(folder_of(temporary).is_dir()),
+        Err(why) => {
+            let name = temporary.display();
+            Err(format!("{name}: cannot tell whether it was put in its place: {why}"))
+        }
     }
 }
 
@@ -137,6 +189,7 @@ struct Reading {
     finished: Option<(u8, bool)>,
     ends: HashMap<Name, Known>,
     attempts: HashMap<Name, u32>,
+    intents: HashMap<Name, Intent>,
 }
 
 impl Reading {
@@ -149,12 +202,23 @@ impl Reading {
                 self.run.get_or_insert((run, at));
             }
             Record::Again { seq, value, attempt, .. } => {
-                let known = self.attempts.entry((seq, value.0)).or_default();
+                let name = (seq, value.0);
+                self.intents.remove(&name);
+                let known = self.attempts.entry(name).or_default();
                 *known = (*known).max(attempt);
+            }
+            Record::Intent(intent) => {
+                // Should it have to be run again: never as the same attempt.
+                let name = (intent.seq, intent.value.0.clone());
+                let known = self.attempts.entry(name.clone()).or_default();
+                *known = (*known).max(intent.attempt);
+                self.intents.insert(name, intent);
             }
             Record::End(End { seq, value, attempt, state, cause, .. }) => {
                 // Who is run again after its end ends again: the last time counts.
-                self.ends.insert((seq, value.0), Known { state, cause, attempt });
+                let name = (seq, value.0);
+                self.intents.remove(&name);
+                self.ends.insert(name, Known { state, cause, attempt });
             }
             Record::InputsEnd { total } => self.inputs = Some(total),
             Record::Finish { status, complete } => self.finished = Some((status, complete)),

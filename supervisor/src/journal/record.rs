@@ -24,6 +24,8 @@ pub(crate) enum Record {
         attempt: u32,
         cause: String,
     },
+    /// An attempt has succeeded, and the file it wrote is about to be put in its place.
+    Intent(Intent),
     /// A task has reached its end.
     End(End),
     /// All input was read: so many values.
@@ -48,6 +50,21 @@ pub(crate) struct Run {
     /// The working directory.
     pub(crate) folder: Bytes,
     pub(crate) pid: u32,
+}
+
+/// A file that is complete. Where it is not any more, without an end, it has been put in its place.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    pub(crate) seq: u64,
+    pub(crate) value: Bytes,
+    pub(crate) attempt: u32,
+    /// Its path, as seen from the working directory.
+    pub(crate) temporary: Bytes,
+    /// Bytes that the attempt wrote to its standard output and error.
+    pub(crate) printed: u64,
+    /// As for [`End`].
+    pub(crate) seconds: f64,
+    pub(crate) cpu: f64,
 }
 
 /// A task's end.

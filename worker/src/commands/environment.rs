@@ -25,6 +25,7 @@ impl Environment {
             names::SLOT,
             names::ATTEMPT,
             names::THREADS,
+            names::OUT,
             names::PARALLEL_SEQ,
             names::PARALLEL_JOBSLOT,
         ];

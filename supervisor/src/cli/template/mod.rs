@@ -5,6 +5,7 @@
 //! when it is a script.
 
 mod line;
+mod out;
 mod replacement;
 mod scanner;
 mod script;
@@ -13,6 +14,7 @@ mod tests;
 
 use std::io::Write;
 
+pub(crate) use out::{OutFile, OutTemplate, temporaries_of};
 use replacement::{Form, Replacement, masked, replacement_at};
 use script::Script;
 
@@ -63,13 +65,15 @@ pub(crate) struct Rendered {
     pub(crate) slot_marks: Vec<SlotMark>,
 }
 
-/// The numbers of a task that its command may show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Numbers {
+/// What a task's command may show beside its value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Facts<'a> {
     /// Its number in the input, from 1.
     pub(crate) seq: u64,
     /// How many threads it may use.
     pub(crate) threads: u32,
+    /// The file that it makes (`--out`), if it makes one.
+    pub(crate) out: &'a [u8],
 }
 
 /// A place for the worker's slot number in the arguments as rendered without any slot number.
@@ -144,24 +148,33 @@ impl Template {
         }
     }
 
-    /// Takes a task's value and numbers, returns its command. A NUL
-    /// byte in the value is passed on as it is, although no program can be executed with it.
-    pub(crate) fn render(&self, value: &[u8], numbers: Numbers) -> Rendered {
+    /// Whether commands name the file that the task makes.
+    pub(crate) fn names_out(&self) -> bool {
         match &self.kind {
-            Kind::Direct(words) => render_words(words, value, numbers),
-            Kind::Script(script) => script.render(value, numbers),
+            Kind::Direct(words) => words.iter().flatten().any(Piece::is_out),
+            Kind::Script(script) => script.names_out(),
+            Kind::EachInput => false,
+        }
+    }
+
+    /// Takes a task's value and what else is known of it, returns its command. A NUL
+    /// byte in the value is passed on as it is, although no program can be executed with it.
+    pub(crate) fn render(&self, value: &[u8], facts: Facts<'_>) -> Rendered {
+        match &self.kind {
+            Kind::Direct(words) => render_words(words, value, facts),
+            Kind::Script(script) => script.render(value, facts),
             Kind::EachInput => Rendered::without_replacements(line_argv(value)),
         }
     }
 
     /// Takes what `render` takes, returns the command as a person could paste it into a shell,
     /// for slot 1.
-    pub(crate) fn display(&self, value: &[u8], numbers: Numbers) -> Vec<u8> {
+    pub(crate) fn display(&self, value: &[u8], facts: Facts<'_>) -> Vec<u8> {
         match &self.kind {
             Kind::Direct(words) => {
-                line::quoted_words(&render_words(words, value, numbers).argv_in_slot_1())
+                line::quoted_words(&render_words(words, value, facts).argv_in_slot_1())
             }
-            Kind::Script(script) => script.display(value, numbers),
+            Kind::Script(script) => script.display(value, facts),
             Kind::EachInput => value.to_vec(),
         }
     }
@@ -224,20 +237,21 @@ fn parse_word(word: &[u8]) -> Word {
     pieces
 }
 
-fn render_words(words: &[Word], value: &[u8], numbers: Numbers) -> Rendered {
+fn render_words(words: &[Word], value: &[u8], facts: Facts<'_>) -> Rendered {
     let mut slot_marks = Vec::new();
     let mut argv = Vec::with_capacity(words.len());
     for pieces in words {
-        let mut arg = Vec::with_capacity(pieces.iter().map(|piece| piece.capacity(value)).sum());
+        let mut arg =
+            Vec::with_capacity(pieces.iter().map(|piece| piece.capacity(value, facts.out)).sum());
         for piece in pieces {
             match piece {
                 Piece::Text(bytes) => arg.extend_from_slice(bytes),
                 Piece::Replacement(Replacement::Value(form)) => {
-                    arg.extend_from_slice(form.of(value));
+                    arg.extend_from_slice(form.of(value, facts.out));
                 }
-                Piece::Replacement(Replacement::Seq) => push_number(&mut arg, numbers.seq),
+                Piece::Replacement(Replacement::Seq) => push_number(&mut arg, facts.seq),
                 Piece::Replacement(Replacement::Threads) => {
-                    push_number(&mut arg, numbers.threads.into());
+                    push_number(&mut arg, facts.threads.into());
                 }
                 Piece::Replacement(Replacement::Slot) => {
                     slot_marks.push(SlotMark::new(argv.len(), arg.len()));
@@ -250,12 +264,16 @@ fn render_words(words: &[Word], value: &[u8], numbers: Numbers) -> Rendered {
 }
 
 impl Piece {
+    fn is_out(&self) -> bool {
+        matches!(self, Piece::Replacement(Replacement::Value(Form::Out)))
+    }
+
     /// How many bytes this takes in an argument, about.
-    fn capacity(&self, value: &[u8]) -> usize {
+    fn capacity(&self, value: &[u8], out: &[u8]) -> usize {
         const DIGITS: usize = 8;
         match self {
             Piece::Text(bytes) => bytes.len(),
-            Piece::Replacement(Replacement::Value(form)) => form.of(value).len(),
+            Piece::Replacement(Replacement::Value(form)) => form.of(value, out).len(),
             Piece::Replacement(_) => DIGITS,
         }
     }

@@ -13,6 +13,8 @@ pub(super) enum Form {
     Dir,
     /// `{/.}`
     BaseNoExt,
+    /// `{out}`: not a part of the value but the file that the task makes.
+    Out,
 }
 
 /// What a replacement string asks for.
@@ -28,7 +30,7 @@ pub(super) enum Replacement {
     Threads,
 }
 
-const SPELLINGS: [(&[u8], Replacement); 8] = [
+const SPELLINGS: [(&[u8], Replacement); 9] = [
     (b"{}", Replacement::Value(Form::Whole)),
     (b"{.}", Replacement::Value(Form::NoExt)),
     (b"{/}", Replacement::Value(Form::Base)),
@@ -37,12 +39,21 @@ const SPELLINGS: [(&[u8], Replacement); 8] = [
     (b"{#}", Replacement::Seq),
     (b"{%}", Replacement::Slot),
     (b"{threads}", Replacement::Threads),
+    (b"{out}", Replacement::Value(Form::Out)),
 ];
 
+impl Replacement {
+    /// Whether it is not known before an attempt begins.
+    pub(super) fn is_of_attempt(self) -> bool {
+        matches!(self, Replacement::Slot | Replacement::Threads | Replacement::Value(Form::Out))
+    }
+}
+
 impl Form {
-    /// Takes a value, returns the part of it that this form stands for.
-    pub(super) fn of(self, value: &[u8]) -> &[u8] {
+    /// Takes a value and the file that its task makes, returns what this form stands for.
+    pub(super) fn of<'a>(self, value: &'a [u8], out: &'a [u8]) -> &'a [u8] {
         match self {
+            Form::Out => out,
             Form::Whole => value,
             Form::NoExt => without_extension(value),
             Form::Base => base(value),

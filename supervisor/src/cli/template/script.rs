@@ -4,10 +4,12 @@
 //! no shell parses an expansion as source. What a script itself does with a value (`eval`, an
 //! inner `sh -c`, arithmetic that bash knows beyond `$((..))`) remains its own responsibility.
 
+use msup_protocol::env as names;
+
 use super::line::{push_inside_quotes, push_quoted, quoted_words};
 use super::replacement::Form;
 use super::scanner::{Piece, Quoting, scan};
-use super::{Numbers, Rendered, SlotMark, push_number};
+use super::{Facts, Rendered, SlotMark, push_number};
 
 /// Holds `{}` for a script.
 const MSUP_V: &str = "MSUP_V";
@@ -66,58 +68,66 @@ impl Script {
         Script { pieces, forms, numbers, certain, dashed: looks_like_option(source), len }
     }
 
+    /// Whether it names the file that the task makes.
+    pub(super) fn names_out(&self) -> bool {
+        self.forms.iter().chain(&self.numbers).any(|form| *form == Form::Out)
+    }
+
     /// Returns the command that runs the script for one value.
-    pub(super) fn render(&self, value: &[u8], numbers: Numbers) -> Rendered {
+    pub(super) fn render(&self, value: &[u8], facts: Facts<'_>) -> Rendered {
         let mut text = Vec::with_capacity(self.len);
         let mut slots = Vec::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(bytes) => text.extend_from_slice(bytes),
                 Piece::Value(form, quoting) => push_reference(&mut text, *form, *quoting),
-                Piece::Seq => push_number(&mut text, numbers.seq),
-                Piece::Threads => push_number(&mut text, numbers.threads.into()),
+                Piece::Seq => push_number(&mut text, facts.seq),
+                Piece::Threads => push_number(&mut text, facts.threads.into()),
                 Piece::Slot => slots.push(text.len()),
             }
         }
         let argv = argv(text, self.dashed);
         let script_arg = argv.len() - 1;
         let slot_marks = slots.into_iter().map(|at| SlotMark::new(script_arg, at)).collect();
-        Rendered { argv, env: self.env(value), slot_marks }
+        Rendered { argv, env: self.env(value, facts.out), slot_marks }
     }
 
     /// Returns the script with the value quoted in its place; or, where the quoting is not
     /// certain, the script as it is run with the variables set before it.
-    pub(super) fn display(&self, value: &[u8], numbers: Numbers) -> Vec<u8> {
+    pub(super) fn display(&self, value: &[u8], facts: Facts<'_>) -> Vec<u8> {
         let mut shown = Vec::new();
         if !self.certain {
-            for (name, content) in self.env(value) {
+            for (name, content) in self.env(value, facts.out) {
                 shown.extend_from_slice(&name);
                 shown.push(b'=');
                 push_quoted(&mut shown, &content);
                 shown.push(b' ');
             }
-            shown.extend_from_slice(&quoted_words(&self.render(value, numbers).argv_in_slot_1()));
+            shown.extend_from_slice(&quoted_words(&self.render(value, facts).argv_in_slot_1()));
             return shown;
         }
         for piece in &self.pieces {
             match piece {
                 Piece::Text(bytes) => shown.extend_from_slice(bytes),
-                Piece::Value(form, quoting) => push_value(&mut shown, form.of(value), *quoting),
-                Piece::Seq => push_number(&mut shown, numbers.seq),
-                Piece::Threads => push_number(&mut shown, numbers.threads.into()),
+                Piece::Value(form, quoting) => {
+                    push_value(&mut shown, form.of(value, facts.out), *quoting)
+                }
+                Piece::Seq => push_number(&mut shown, facts.seq),
+                Piece::Threads => push_number(&mut shown, facts.threads.into()),
                 Piece::Slot => push_number(&mut shown, 1),
             }
         }
         shown
     }
 
-    fn env(&self, value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn env(&self, value: &[u8], out: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut env = Vec::with_capacity(self.forms.len() + self.numbers.len());
         for form in &self.forms {
-            env.push((variable(*form).as_bytes().to_vec(), form.of(value).to_vec()));
+            env.push((variable(*form).as_bytes().to_vec(), form.of(value, out).to_vec()));
         }
         for form in &self.numbers {
-            let number = Some(form.of(value)).filter(|part| is_number(part)).unwrap_or_default();
+            let number =
+                Some(form.of(value, out)).filter(|part| is_number(part)).unwrap_or_default();
             // Set even when empty: an outer run may have exported the same name.
             env.push(([variable(*form), NUMBER_SUFFIX].concat().into_bytes(), number.to_vec()));
         }
@@ -151,6 +161,7 @@ fn variable(form: Form) -> &'static str {
         Form::Base => MSUP_V_BASE,
         Form::Dir => MSUP_V_DIR,
         Form::BaseNoExt => MSUP_V_BASE_NOEXT,
+        Form::Out => names::OUT,
     }
 }
 

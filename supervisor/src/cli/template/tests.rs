@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn at(seq: u64) -> Numbers {
-    Numbers { seq, threads: 4 }
+fn at(seq: u64) -> Facts<'static> {
+    Facts { seq, threads: 4, out: b"out dir/x.png" }
 }
 
 fn template(words: &[&str]) -> Template {

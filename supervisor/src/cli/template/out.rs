@@ -1,0 +1,163 @@
+//! `--out`: the file that a task makes, and the one it writes until then.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use super::replacement::{Form, Replacement};
+use super::{Piece, Word, parse_word, push_number};
+
+/// What every file name may have.
+const NAME_AT_MOST: usize = 255;
+
+/// The template of `--out`, parsed once.
+#[derive(Debug, Clone)]
+pub(crate) struct OutTemplate {
+    word: Word,
+}
+
+/// The file that one task makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutFile {
+    /// The folder, and the name in it.
+    folder: PathBuf,
+    name: Vec<u8>,
+}
+
+impl OutTemplate {
+    /// Takes the template as typed.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub(crate) fn parse(typed: &[u8]) -> Result<OutTemplate, &'static str> {
+        let word = parse_word(typed);
+        let has = |wanted: fn(&Piece) -> bool| word.iter().any(wanted);
+        let differs = |piece: &Piece| match piece {
+            Piece::Replacement(Replacement::Seq) => true,
+            Piece::Replacement(Replacement::Value(form)) => *form != Form::Out,
+            _ => false,
+        };
+        if typed.contains(&0) {
+            Err("holds a NUL byte")
+        } else if has(|piece| matches!(piece, Piece::Replacement(r) if r.is_of_attempt())) {
+            Err("{%}, {threads} and {out} may differ from attempt to attempt, or are not known yet")
+        } else if !has(differs) {
+            Err("gives every task the same file: use a replacement string such as {.} or {#}")
+        } else {
+            Ok(OutTemplate { word })
+        }
+    }
+
+    /// The file that the task with this value and number makes.
+    ///
+    /// # Errors
+    /// One line that says why that is no file.
+    pub(crate) fn file(&self, value: &[u8], seq: u64) -> Result<OutFile, String> {
+        let mut path = Vec::new();
+        for piece in &self.word {
+            match piece {
+                Piece::Text(bytes) => path.extend_from_slice(bytes),
+                Piece::Replacement(Replacement::Value(form)) => {
+                    path.extend_from_slice(form.of(value, b""));
+                }
+                Piece::Replacement(_) => push_number(&mut path, seq),
+            }
+        }
+        let shown = || path.escape_ascii().to_string();
+        let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        match path[at..].len() {
+            _ if path.contains(&0) => Err(format!("{}: holds a NUL byte (--out)", shown())),
+            0 => Err(format!("'{}': no file name (--out)", shown())),
+            len if len > NAME_AT_MOST => Err(format!("{}: too long a file name (--out)", shown())),
+            _ if matches!(&path[at..], b"." | b"..") => {
+                Err(format!("{}: a folder, not a file (--out)", shown()))
+            }
+            // The same file by the same name, however it is spelled.
+            _ => Ok(OutFile {
+                folder: Path::new(OsStr::from_bytes(&path[..at]))
+                    .components()
+                    .filter(|part| *part != Component::CurDir)
+                    .collect(),
+                name: path[at..].to_vec(),
+            }),
+        }
+    }
+}
+
+impl OutFile {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(OsStr::from_bytes(&self.name))
+    }
+
+    /// The folder it is in; empty for the working folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where an attempt writes it: in the same folder, with the same extension, which many programs look at.
+    pub(crate) fn temporary(&self, run: &str, seq: u64, attempt: u32) -> PathBuf {
+        let mut name = format!("{}{seq}.{attempt}-", temporaries_of(run)).into_bytes();
+        // Of a long name the end counts.
+        let mut from = self.name.len().saturating_sub(NAME_AT_MOST - name.len());
+        let is_inside = |from: usize| self.name.get(from).is_some_and(|byte| byte >> 6 == 0b10);
+        while from > 0 && is_inside(from) {
+            from += 1;
+        }
+        name.extend_from_slice(&self.name[from..]);
+        self.folder.join(std::ffi::OsString::from_vec(name))
+    }
+}
+
+/// What the names of all temporary files of a run begin with.
+pub(crate) fn temporaries_of(run: &str) -> String {
+    format!(".msup-{run}-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(template: &str, value: &[u8]) -> Result<OutFile, String> {
+        OutTemplate::parse(template.as_bytes()).expect("valid").file(value, 7)
+    }
+
+    #[test]
+    fn files_and_where_they_are_written() {
+        for (template, value, path, temporary) in [
+            ("{.}.png", "a/b.jpg", "a/b.png", "a/.msup-R-7.2-b.png"),
+            ("{/.}.txt", "a/b.jpg", "b.txt", ".msup-R-7.2-b.txt"),
+            ("./out//./{#}", "x", "out/7", "out/.msup-R-7.2-7"),
+            ("/tmp/{}", "x y", "/tmp/x y", "/tmp/.msup-R-7.2-x y"),
+        ] {
+            let file = file(template, value.as_bytes()).expect("a file");
+            assert_eq!(file.path(), Path::new(path));
+            assert_eq!(file.temporary("R", 7, 2), Path::new(temporary));
+        }
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_end() {
+        let long = ["\u{e4}".repeat(123), ".png".into()].concat();
+        let file = file("{}", long.as_bytes()).expect("250 bytes");
+        let temporary = file.temporary("1795493826-11282", 7, 1);
+        let name = temporary.to_str().expect("no character is cut in two");
+        assert!(name.len() <= NAME_AT_MOST && name.ends_with("\u{e4}.png"), "{name}");
+    }
+
+    #[test]
+    fn what_is_no_file() {
+        for (template, value) in
+            [("{}", "a/"), ("{}", ""), ("{}", ".."), ("d/{}", "."), ("{}", "a\0"), ("{//}/", "a/b")]
+        {
+            assert!(file(template, value.as_bytes()).is_err(), "{template} {value:?}");
+        }
+        assert!(file("{}", &[b'x'; 300]).is_err());
+    }
+
+    #[test]
+    fn what_is_no_template() {
+        for bad in ["", "out.png", "{out}", "{%}.{}", "{}{threads}", "{}\0"] {
+            assert!(OutTemplate::parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+}

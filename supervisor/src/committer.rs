@@ -1,0 +1,247 @@
+//! A thread that puts the files that tasks made in their places: syncing and renaming may take long, and the
+//! event loop never waits for a disk.
+//!
+//! A file is secured first. Then the event loop journals that it is about to be placed, and only then it is:
+//! whoever finds that record and no temporary file any more knows that it was.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use msup_protocol::crash;
+
+/// A file on its way, known by the task slot of the attempt that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) slot: u16,
+    pub(crate) temporary: PathBuf,
+    pub(crate) target: PathBuf,
+}
+
+/// What was done, or why not: one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// The temporary file is complete, and a power cut does not change that.
+    Secured(u16, Result<(), String>),
+    /// It stands in its place.
+    Placed(u16, Result<(), String>),
+    /// What was journaled cannot be made safe.
+    JournalLost(String),
+}
+
+#[derive(Debug)]
+enum Order {
+    Secure(Pair),
+    Place(Pair),
+}
+
+/// The event loop's end of the thread.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    orders: Sender<Order>,
+    reports: Receiver<Report>,
+}
+
+impl Committer {
+    /// Starts the thread, which writes to the eventfd with every report. If it is `durable` nothing is reported
+    /// before a power cut cannot undo it, and of the journal, if there is one, everything that was written
+    /// before an order to place.
+    pub(crate) fn start(durable: bool, journal: Option<File>, doorbell: OwnedFd) -> Committer {
+        let (orders, received) = channel();
+        let (reporter, reports) = channel();
+        thread::spawn(move || run(&received, &Hands { durable, journal, reporter, doorbell }));
+        Committer { orders, reports }
+    }
+
+    pub(crate) fn secure(&self, pair: Pair) {
+        // The thread only ends when this end is dropped.
+        let _ = self.orders.send(Order::Secure(pair));
+    }
+
+    pub(crate) fn place(&self, pair: Pair) {
+        let _ = self.orders.send(Order::Place(pair));
+    }
+
+    /// What was done since the last time.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        self.reports.try_iter().collect()
+    }
+
+    /// Waits for one more.
+    pub(crate) fn wait(&self) -> Option<Report> {
+        self.reports.recv().ok()
+    }
+}
+
+struct Hands {
+    durable: bool,
+    journal: Option<File>,
+    reporter: Sender<Report>,
+    doorbell: OwnedFd,
+}
+
+/// All orders that have come in while the last were carried out are carried out together: they share what
+/// takes long.
+fn run(orders: &Receiver<Order>, hands: &Hands) {
+    while let Ok(first) = orders.recv() {
+        let mut to_place = Vec::new();
+        for order in std::iter::once(first).chain(orders.try_iter()) {
+            match order {
+                Order::Secure(pair) => {
+                    hands
+                        .report(Report::Secured(pair.slot, secure(&pair.temporary, hands.durable)));
+                }
+                Order::Place(pair) => to_place.push(pair),
+            }
+        }
+        if !to_place.is_empty() {
+            hands.place(to_place);
+        }
+    }
+}
+
+impl Hands {
+    fn place(&self, pairs: Vec<Pair>) {
+        let journal = self.journal.as_ref().filter(|_| self.durable);
+        // Never tried again: the kernel says it once, and forgets what it could not write.
+        if let Some(Err(why)) = journal.map(File::sync_data) {
+            self.report(Report::JournalLost(format!("cannot be made safe: {why}")));
+            for pair in pairs {
+                self.report(Report::Placed(pair.slot, Err("the journal was lost".into())));
+            }
+            return;
+        }
+        // CRASH: intent_before_rename. An intent whose temporary file is there: the task is run again.
+        crash::point("intent_before_rename");
+        let placed = pairs.iter().map(|Pair { temporary, target, .. }| {
+            fs::rename(temporary, target).map_err(|why| format!("{}: {why}", target.display()))
+        });
+        let placed: Vec<Result<(), String>> = placed.collect();
+        // CRASH: rename_before_end. An intent without its temporary file: the task has been committed.
+        crash::point("rename_before_end");
+        let folders: BTreeSet<&Path> = pairs.iter().map(|pair| folder_of(&pair.target)).collect();
+        let unsafe_ones: Vec<(&Path, String)> = folders
+            .into_iter()
+            .filter(|_| self.durable)
+            .filter_map(|folder| Some((folder, sync_folder(folder).err()?)))
+            .collect();
+        for (pair, placed) in pairs.iter().zip(placed) {
+            let folder = folder_of(&pair.target);
+            let lost = unsafe_ones.iter().find(|(of, _)| *of == folder);
+            let placed = placed.and(lost.map_or(Ok(()), |(_, why)| Err(why.clone())));
+            self.report(Report::Placed(pair.slot, placed));
+        }
+    }
+
+    fn report(&self, report: Report) {
+        let _ = self.reporter.send(report);
+        let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
+    }
+}
+
+/// Makes sure that it is a file, and complete.
+fn secure(temporary: &Path, durable: bool) -> Result<(), String> {
+    let meta = fs::symlink_metadata(temporary).map_err(|why| match why.kind() {
+        io::ErrorKind::NotFound => "it has not written its output file ({out}, $MSUP_OUT)".into(),
+        _ => format!("its output file: {why}"),
+    })?;
+    if !meta.is_file() {
+        return Err("what it has left for its output file is no regular file".into());
+    }
+    if durable {
+        let synced = File::open(temporary).and_then(|file| file.sync_all());
+        synced.map_err(|why| format!("its output file cannot be made safe: {why}"))?;
+    }
+    Ok(())
+}
+
+/// Makes what was renamed in it survive a power cut.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), String> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|why| format!("{}: cannot be made safe: {why}", folder.display()))
+}
+
+/// The folder of a file, as a path that can be opened.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn committer(journal: Option<File>) -> Committer {
+        use rustix::event::{EventfdFlags, eventfd};
+        Committer::start(true, journal, eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd"))
+    }
+
+    fn pair(folder: &Path, slot: u16) -> Pair {
+        let file = |name: &str| folder.join(format!("{name}{slot}"));
+        Pair { slot, temporary: file("t"), target: file("f") }
+    }
+
+    #[test]
+    fn a_file_is_secured_and_placed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let committer = committer(Some(tempfile::tempfile().expect("a file")));
+        let pair = pair(folder.path(), 3);
+        fs::write(&pair.temporary, b"new").expect("writable");
+        fs::write(&pair.target, b"old").expect("writable");
+        committer.secure(pair.clone());
+        assert_eq!(committer.wait(), Some(Report::Secured(3, Ok(()))));
+        assert_eq!(fs::read(&pair.target).expect("readable"), b"old", "not yet");
+        committer.place(pair.clone());
+        assert_eq!(committer.wait(), Some(Report::Placed(3, Ok(()))));
+        assert_eq!(fs::read(&pair.target).expect("readable"), b"new");
+        assert!(!pair.temporary.exists());
+    }
+
+    #[test]
+    fn what_is_not_there_or_no_file_is_not_secured() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let committer = committer(None);
+        for (slot, words) in
+            [(1, "has not written"), (2, "no regular file"), (3, "no regular file")]
+        {
+            let pair = pair(folder.path(), slot);
+            match slot {
+                1 => {}
+                2 => fs::create_dir(&pair.temporary).expect("writable"),
+                _ => std::os::unix::fs::symlink("/dev/null", &pair.temporary).expect("writable"),
+            }
+            committer.secure(pair);
+            let Some(Report::Secured(_, Err(why))) = committer.wait() else { panic!("secured") };
+            assert!(why.contains(words), "{why}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_placed_whose_intent_is_not_safe() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_reader, pipe) = rustix::pipe::pipe().expect("a pipe");
+        // No disk under it: EINVAL.
+        let committer = committer(Some(File::from(pipe)));
+        let pair = pair(folder.path(), 1);
+        fs::write(&pair.temporary, b"new").expect("writable");
+        committer.place(pair.clone());
+        assert!(matches!(committer.wait(), Some(Report::JournalLost(_))));
+        assert!(matches!(committer.wait(), Some(Report::Placed(1, Err(_)))));
+        assert!(!pair.target.exists());
+    }
+
+    #[test]
+    fn a_target_that_is_a_folder_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let committer = committer(None);
+        let pair = pair(folder.path(), 1);
+        fs::write(&pair.temporary, b"new").expect("writable");
+        fs::create_dir(&pair.target).expect("writable");
+        committer.place(pair.clone());
+        assert!(matches!(committer.wait(), Some(Report::Placed(1, Err(_)))));
+        assert!(pair.target.is_dir());
+    }
+}

@@ -1,0 +1,260 @@
+//! `--out`: each task writes a file of its own, which is put in its place when the task has succeeded. Only
+//! files that are complete are ever seen there, and of two attempts of a task only one is.
+//!
+//! Who owns a temporary file: the attempt that writes it, from its publication to its outcome; the
+//! [`Committer`], if that was a success; then nobody, and it is gone. An attempt that was ended is dead before
+//! its task is published again, and the next one has another name.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use msup_protocol::codec::{OutcomeFrame, Stream, Verdict};
+use msup_protocol::crash;
+
+use crate::cli::{OutFile, OutTemplate, temporaries_of};
+use crate::committer::{Committer, Pair, Report, folder_of, sync_folder};
+use crate::engine::{Earlier, Engine, Event, Input, TaskRecord, has_succeeded};
+use crate::journal::{Bytes, Intent};
+
+use super::books::Books;
+
+/// The files that tasks make.
+pub(super) struct Commits {
+    template: OutTemplate,
+    run: String,
+    durable: bool,
+    committer: Committer,
+    /// Which task makes which file; two hashes of its path stand for it.
+    makers: HashMap<[u64; 2], u64>,
+    hashers: [RandomState; 2],
+    /// Folders where no temporary file of an earlier generation is left.
+    swept: BTreeSet<PathBuf>,
+    /// Files that attempts write, or have written, by their task slots.
+    begun: HashMap<u16, Pair>,
+    /// Outcomes of those whose files are on their way.
+    held: HashMap<u16, Event>,
+    /// Those that are placed as soon as the journal says so.
+    intended: Vec<u16>,
+}
+
+impl Commits {
+    pub(super) fn new(
+        template: OutTemplate,
+        run: String,
+        durable: bool,
+        committer: Committer,
+    ) -> Commits {
+        Commits {
+            template,
+            run,
+            durable,
+            committer,
+            makers: HashMap::new(),
+            hashers: [RandomState::new(), RandomState::new()],
+            swept: BTreeSet::new(),
+            begun: HashMap::new(),
+            held: HashMap::new(),
+            intended: Vec::new(),
+        }
+    }
+
+    /// Refuses a task that would make no file, or one that another task makes. `seq` is its number.
+    pub(super) fn claim(&mut self, input: &mut Input, seq: u64) {
+        let claimed = self.template.file(&input.value, seq).and_then(|file| {
+            let path = file.path();
+            let key = [0, 1].map(|one: usize| self.hashers[one].hash_one(&path));
+            let first = *self.makers.entry(key).or_insert(seq);
+            let same = || format!("{}: task {first} makes the same file (--out)", path.display());
+            if first == seq { Ok(()) } else { Err(same()) }
+        });
+        // Who has ended was judged before.
+        let is_open = matches!(input.earlier, Earlier::Nothing | Earlier::Tried(_));
+        if let Err(why) = claimed
+            && is_open
+        {
+            input.earlier = Earlier::Refused(why);
+        }
+    }
+
+    /// The file that the task's next attempt writes, in a folder that is there.
+    ///
+    /// # Errors
+    /// One line that says why it cannot be.
+    pub(super) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, String> {
+        let file = self.template.file(&task.value, task.seq)?;
+        self.prepare(&file)?;
+        let temporary = file.temporary(&self.run, task.seq, task.attempt);
+        let pair = Pair { slot, temporary: temporary.clone(), target: file.path() };
+        self.begun.insert(slot, pair);
+        Ok(temporary)
+    }
+
+    fn prepare(&mut self, file: &OutFile) -> Result<(), String> {
+        if self.swept.contains(file.folder()) {
+            return Ok(());
+        }
+        let path = file.path();
+        let folder = folder_of(&path);
+        let line = |why: String| format!("{}: {why} (--out)", folder.display());
+        if !folder.is_dir() {
+            fs::create_dir_all(folder).map_err(|why| line(why.to_string()))?;
+            if self.durable {
+                // The folders above may be new, too.
+                for above in folder.ancestors().skip(1) {
+                    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+                    sync_folder(above)?;
+                }
+            }
+        }
+        // All of this run that began before this generation are dead.
+        let prefix = temporaries_of(&self.run);
+        let entries = fs::read_dir(folder).map_err(|why| line(why.to_string()))?;
+        for entry in entries.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+                remove(&entry.path());
+            }
+        }
+        self.swept.insert(file.folder().to_owned());
+        Ok(())
+    }
+
+    /// Whether the task in this slot has ended but for its file.
+    pub(super) fn is_under_way(&self, slot: u16) -> bool {
+        self.held.contains_key(&slot)
+    }
+
+    /// Keeps back the outcomes of attempts that have succeeded, until their files are in their places.
+    pub(super) fn hold(&mut self, events: &mut Vec<Event>) {
+        let (to_hold, others) = std::mem::take(events).into_iter().partition(|event| {
+            matches!(event, Event::Collected { outcome, .. } if has_succeeded(&outcome.verdict))
+        });
+        *events = others;
+        let to_hold: Vec<Event> = to_hold;
+        for event in to_hold {
+            if let Event::Collected { slot, .. } = event
+                && let Some(pair) = self.begun.get(&slot)
+            {
+                self.committer.secure(pair.clone());
+                self.held.insert(slot, event);
+            }
+        }
+    }
+
+    /// Takes in what has been done to files: outcomes that were held back follow.
+    pub(super) fn look(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
+        for report in self.committer.reports() {
+            self.take(report, engine, books, events);
+        }
+        if books.is_lost() {
+            for slot in std::mem::take(&mut self.intended) {
+                self.release(slot, Err("the journal was lost".into()), events);
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        report: Report,
+        engine: &Engine,
+        books: &mut Books,
+        events: &mut Vec<Event>,
+    ) {
+        match report {
+            Report::Secured(slot, Ok(())) => {
+                // CRASH: secured_before_intent. A temporary file, which the next generation removes.
+                crash::point("secured_before_intent");
+                if let (Some(pair), Some(task), Some(outcome)) =
+                    (self.begun.get(&slot), engine.task(slot), self.outcome(slot))
+                {
+                    books.intend(intent(pair, task, outcome));
+                    self.intended.push(slot);
+                }
+            }
+            Report::Placed(slot, Ok(())) => {
+                self.begun.remove(&slot);
+                self.release(slot, Ok(()), events);
+            }
+            Report::Secured(slot, failed) | Report::Placed(slot, failed) => {
+                self.release(slot, failed, events);
+            }
+            Report::JournalLost(why) => events.push(Event::JournalLost(why)),
+        }
+    }
+
+    /// The journal says what is intended: it may be done.
+    pub(super) fn place(&mut self) {
+        for slot in self.intended.drain(..) {
+            if let Some(pair) = self.begun.get(&slot) {
+                self.committer.place(pair.clone());
+            }
+        }
+    }
+
+    /// Waits for all that is on its way.
+    pub(super) fn settle(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
+        while !self.held.is_empty() {
+            books.flush();
+            if books.is_sound() {
+                self.place();
+            }
+            let Some(report) = self.committer.wait() else { return };
+            self.take(report, engine, books, events);
+        }
+    }
+
+    /// The attempt in this slot has ended: what it wrote goes, unless it was placed.
+    pub(super) fn forget(&mut self, slot: u16) {
+        if let Some(pair) = self.begun.remove(&slot) {
+            remove(&pair.temporary);
+        }
+    }
+
+    /// All attempts have ended.
+    pub(super) fn forget_all(&mut self) {
+        for pair in std::mem::take(&mut self.begun).into_values() {
+            remove(&pair.temporary);
+        }
+    }
+
+    fn outcome(&self, slot: u16) -> Option<&OutcomeFrame> {
+        match self.held.get(&slot) {
+            Some(Event::Collected { outcome, .. }) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    fn release(&mut self, slot: u16, done: Result<(), String>, events: &mut Vec<Event>) {
+        let Some(mut event) = self.held.remove(&slot) else { return };
+        if let (Event::Collected { outcome, .. }, Err(why)) = (&mut event, done) {
+            outcome.verdict = Verdict::Trouble(why);
+        }
+        events.push(event);
+    }
+}
+
+fn intent(pair: &Pair, task: &TaskRecord, outcome: &OutcomeFrame) -> Intent {
+    let [seconds, cpu] = [outcome.wall_ns, outcome.usage.cpu_ns].map(|ns| ns as f64 / 1e9);
+    let len = |stream: &Stream| match stream {
+        Stream::Here(bytes) => bytes.len() as u64,
+        Stream::File(len) => *len,
+    };
+    Intent {
+        seq: task.seq,
+        value: Bytes(task.value.clone()),
+        attempt: task.attempt,
+        temporary: Bytes(pair.temporary.as_os_str().as_bytes().to_vec()),
+        printed: len(&outcome.stdout) + len(&outcome.stderr),
+        seconds,
+        cpu,
+    }
+}
+
+/// Whatever it is: nobody needs it any more.
+fn remove(path: &Path) {
+    if fs::remove_file(path).is_err_and(|why| why.kind() == std::io::ErrorKind::IsADirectory) {
+        let _ = fs::remove_dir_all(path);
+    }
+}
