@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use msup_protocol::crash;
 
@@ -37,13 +37,15 @@ pub(crate) enum Report {
 enum Order {
     Secure(Pair),
     Place(Pair),
+    Remove(PathBuf),
 }
 
 /// The event loop's end of the thread.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    orders: Sender<Order>,
+    orders: Option<Sender<Order>>,
     reports: Receiver<Report>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Committer {
@@ -53,17 +55,37 @@ impl Committer {
     pub(crate) fn start(durable: bool, journal: Option<File>, doorbell: OwnedFd) -> Committer {
         let (orders, received) = channel();
         let (reporter, reports) = channel();
-        thread::spawn(move || run(&received, &Hands { durable, journal, reporter, doorbell }));
-        Committer { orders, reports }
+        let hands = Hands { durable, journal, reporter, doorbell };
+        let thread = Some(thread::spawn(move || run(&received, &hands)));
+        Committer { orders: Some(orders), reports, thread }
     }
 
     pub(crate) fn secure(&self, pair: Pair) {
-        // The thread only ends when this end is dropped.
-        let _ = self.orders.send(Order::Secure(pair));
+        self.order(Order::Secure(pair));
     }
 
     pub(crate) fn place(&self, pair: Pair) {
-        let _ = self.orders.send(Order::Place(pair));
+        self.order(Order::Place(pair));
+    }
+
+    /// Removes a temporary file that was to be placed and will not be, as the journal says by now.
+    pub(crate) fn remove(&self, temporary: PathBuf) {
+        self.order(Order::Remove(temporary));
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // The thread only ends when this end is dropped.
+            let _ = orders.send(order);
+        }
+    }
+
+    /// Returns when all orders have been carried out.
+    pub(crate) fn finish(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 
     /// What was done since the last time.
@@ -88,7 +110,7 @@ struct Hands {
 /// takes long.
 fn run(orders: &Receiver<Order>, hands: &Hands) {
     while let Ok(first) = orders.recv() {
-        let mut to_place = Vec::new();
+        let (mut to_place, mut to_remove) = (Vec::new(), Vec::new());
         for order in std::iter::once(first).chain(orders.try_iter()) {
             match order {
                 Order::Secure(pair) => {
@@ -96,23 +118,37 @@ fn run(orders: &Receiver<Order>, hands: &Hands) {
                         .report(Report::Secured(pair.slot, secure(&pair.temporary, hands.durable)));
                 }
                 Order::Place(pair) => to_place.push(pair),
+                Order::Remove(temporary) => to_remove.push(temporary),
             }
         }
-        if !to_place.is_empty() {
-            hands.place(to_place);
+        if to_place.is_empty() && to_remove.is_empty() {
+            continue;
+        }
+        // Never tried again: the kernel says it once, and forgets what it could not write.
+        match hands.sync_journal() {
+            Ok(()) => {
+                hands.place(&to_place);
+                to_remove.iter().for_each(|temporary| remove(temporary));
+            }
+            Err(why) => hands.lose(&to_place, &why),
         }
     }
 }
 
 impl Hands {
-    fn place(&self, pairs: Vec<Pair>) {
-        let journal = self.journal.as_ref().filter(|_| self.durable);
-        // Never tried again: the kernel says it once, and forgets what it could not write.
-        if let Some(Err(why)) = journal.map(File::sync_data) {
-            self.report(Report::JournalLost(format!("cannot be made safe: {why}")));
-            for pair in pairs {
-                self.report(Report::Placed(pair.slot, Err("the journal was lost".into())));
-            }
+    fn sync_journal(&self) -> io::Result<()> {
+        self.journal.as_ref().filter(|_| self.durable).map_or(Ok(()), File::sync_data)
+    }
+
+    fn lose(&self, pairs: &[Pair], why: &io::Error) {
+        self.report(Report::JournalLost(format!("cannot be made safe: {why}")));
+        for pair in pairs {
+            self.report(Report::Placed(pair.slot, Err("the journal was lost".into())));
+        }
+    }
+
+    fn place(&self, pairs: &[Pair]) {
+        if pairs.is_empty() {
             return;
         }
         // CRASH: intent_before_rename. An intent whose temporary file is there: the task is run again.
@@ -157,6 +193,14 @@ fn secure(temporary: &Path, durable: bool) -> Result<(), String> {
         synced.map_err(|why| format!("its output file cannot be made safe: {why}"))?;
     }
     Ok(())
+}
+
+/// Removes a temporary file, whatever it is: nobody needs it any more.
+pub(crate) fn remove(temporary: &Path) {
+    let removed = fs::remove_file(temporary);
+    if removed.is_err_and(|why| why.kind() == io::ErrorKind::IsADirectory) {
+        let _ = fs::remove_dir_all(temporary);
+    }
 }
 
 /// Makes what was renamed in it survive a power cut.
@@ -231,6 +275,22 @@ mod tests {
         assert!(matches!(committer.wait(), Some(Report::JournalLost(_))));
         assert!(matches!(committer.wait(), Some(Report::Placed(1, Err(_)))));
         assert!(!pair.target.exists());
+    }
+
+    #[test]
+    fn a_temporary_file_stays_while_the_journal_says_that_it_is_placed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_reader, pipe) = rustix::pipe::pipe().expect("a pipe");
+        let temporary = folder.path().join("t");
+        fs::write(&temporary, b"new").expect("writable");
+        let mut unsafe_one = committer(Some(File::from(pipe)));
+        unsafe_one.remove(temporary.clone());
+        unsafe_one.finish();
+        assert!(temporary.exists());
+        let mut safe_one = committer(Some(tempfile::tempfile().expect("a file")));
+        safe_one.remove(temporary.clone());
+        safe_one.finish();
+        assert!(!temporary.exists());
     }
 
     #[test]

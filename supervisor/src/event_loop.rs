@@ -270,7 +270,7 @@ impl Run {
             self.tell();
             self.books.flush();
             if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
-                commits.place();
+                commits.carry_out();
             }
             if events.is_empty() && !self.finished {
                 self.sleep()?;

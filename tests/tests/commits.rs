@@ -32,7 +32,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
     names.filter(|name| !["tmp", "state"].contains(&name.as_str())).collect()
 }
 
-fn is_temporary(name: &String) -> bool {
+fn is_temporary(name: &str) -> bool {
     name.starts_with(".msup-")
 }
 
@@ -46,7 +46,7 @@ fn a_file_appears_when_it_is_complete() {
     let script =
         "printf 'half of '>$2; while ! test -e go; do sleep 0.01; done; echo $1 >>$2; echo $2";
     let msup = spawn_piped(sandbox.msup(shell(&["-j1"], script)).arg("a.txt"));
-    wait_until(|| names(sandbox.path()).iter().any(is_temporary));
+    wait_until(|| names(sandbox.path()).iter().any(|name| is_temporary(name)));
     assert!(!sandbox.path().join("a.out").exists());
     sandbox.file("go", b"");
     let output = msup.wait_with_output().expect("it was started");
@@ -209,6 +209,46 @@ fn resuming_removes_what_was_half_made() {
     assert_eq!(names(sandbox.path()), all);
 }
 
+/// What is left of an intent is removed only when the journal says that nothing came of it.
+#[test]
+fn a_second_kill_does_not_make_a_file_of_nothing() {
+    let sandbox = Sandbox::new();
+    let script = "echo $MSUP_ATTEMPT >>log; test ! -e block || sleep 60; echo $1 >$2";
+    let mut msup = sandbox.msup(shell(&[], script));
+    msup.arg("a.x").env("MSUP_CRASH_SUPERVISOR", "intent_before_rename:crashed");
+    assert_eq!(run(&mut msup).status.code(), None, "it was killed");
+    sandbox.file("block", b"");
+    let second = spawn_piped(&mut sandbox.msup(["resume"]));
+    wait_until(|| read(&sandbox, "log").lines().count() == 2);
+    kill(second.id() as i32, Signal::SIGKILL);
+    second.wait_with_output().expect("it was started");
+    fs::remove_file(sandbox.path().join("block")).expect("it is there");
+    let third = run(&mut sandbox.msup(["resume"]));
+    assert!(third.status.success(), "{}", text(&third.stderr));
+    assert_eq!(read(&sandbox, "a.out"), "a.x\n");
+    let attempts = read(&sandbox, "log");
+    let attempts: Vec<u32> = attempts.lines().map(|line| line.parse().expect("a number")).collect();
+    assert!(attempts.is_sorted_by(|one, next| one < next), "{attempts:?}");
+}
+
+/// Its end waits for its turn (`-k`) when the run is killed.
+#[test]
+fn what_could_not_be_put_in_its_place_is_not_taken_for_done() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path().join("d.out")).expect("a folder");
+    let script = "echo $1 | tee $2; case $1 in a*) test -e go || sleep 60;; esac";
+    let msup = spawn_piped(sandbox.msup(shell(&["-k", "-j2"], script)).args(["a.x", "d.x"]));
+    let journal = || text(&run(sandbox.command("sh").args(["-c", "cat state/msup/*/j*"])).stdout);
+    wait_until(|| journal().contains("\"void\""));
+    wait_until(|| names(sandbox.path()).iter().filter(|name| is_temporary(name)).count() == 1);
+    kill(msup.id() as i32, Signal::SIGKILL);
+    msup.wait_with_output().expect("it was started");
+    sandbox.file("go", b"");
+    let after = run(&mut sandbox.msup(["resume"]));
+    assert_eq!(after.status.code(), Some(1), "{}", text(&after.stderr));
+    assert_eq!(names(sandbox.path()), set(["a.out", "d.out", "go"]));
+}
+
 /// All files that were made so far, each whole; and who placed them, as far as inodes tell.
 fn made(folder: &Path) -> BTreeMap<String, u64> {
     let mut made = BTreeMap::new();
@@ -271,7 +311,7 @@ fn killed_again_and_again_every_file_is_made_once() {
     println!("{kills} kills, {} files before the last generation", before.len());
     assert!(kills >= kills_wanted / 2, "only {kills} kills");
     assert_eq!(made(&to).len() as u64, files);
-    assert!(!names(&to).iter().any(is_temporary));
+    assert!(!names(&to).iter().any(|name| is_temporary(name)));
     assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["succeeded"], files);
     let (mut open, mut ended) = (BTreeSet::new(), BTreeSet::new());
     for line in read(&sandbox, "log").lines() {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cli::{Keeping, Retried};
 use crate::engine::sabotage::{self, Bug};
-use crate::engine::{Earlier, Entry, Event, Input};
+use crate::engine::{Earlier, Entry, Event, Input, TaskRecord};
 use crate::journal::{
     Appender, Bytes, End, Flushed, Folder, Intent, Journal, Known, Matches, Opening, Past, Record,
     Run, SCHEMA, Settled, State, Trouble,
@@ -106,9 +106,7 @@ impl Books {
                 let opening = Opening { folder, locks, next, whole, spools: false, durability };
                 let this = this_generation(run, generation, past.run.arguments.clone())?;
                 let mut journal = Journal::open(opening, this, doorbell)?;
-                for end in settled.ends {
-                    journal.note(&Record::End(end));
-                }
+                journal.settle(settled)?;
                 books.journal = Some(journal);
                 books.is_cut_off = continued.cut_off;
                 if let Some(retried) = continued.retried {
@@ -167,6 +165,14 @@ impl Books {
     pub(super) fn intend(&mut self, intent: Intent) {
         if let Some(journal) = &mut self.journal {
             journal.note(&Record::Intent(intent));
+        }
+    }
+
+    /// Writes down that it was not done, and will not be.
+    pub(super) fn void(&mut self, task: &TaskRecord) {
+        if let Some(journal) = &mut self.journal {
+            let TaskRecord { seq, ref value, attempt, .. } = *task;
+            journal.note(&Record::Void { seq, value: Bytes(value.clone()), attempt });
         }
     }
 

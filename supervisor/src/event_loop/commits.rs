@@ -15,7 +15,7 @@ use msup_protocol::codec::{OutcomeFrame, Stream, Verdict};
 use msup_protocol::crash;
 
 use crate::cli::{OutFile, OutTemplate, temporaries_of};
-use crate::committer::{Committer, Pair, Report, folder_of, sync_folder};
+use crate::committer::{Committer, Pair, Report, folder_of, remove, sync_folder};
 use crate::engine::{Earlier, Engine, Event, Input, TaskRecord, has_succeeded};
 use crate::journal::{Bytes, Intent};
 
@@ -32,12 +32,16 @@ pub(super) struct Commits {
     hashers: [RandomState; 2],
     /// Folders where no temporary file of an earlier generation is left.
     swept: BTreeSet<PathBuf>,
-    /// Files that attempts write, or have written, by their task slots.
-    begun: HashMap<u16, Pair>,
+    /// Files that attempts write, or have written, by their task slots; and whether the journal says that they
+    /// are about to be placed.
+    begun: HashMap<u16, (Pair, bool)>,
     /// Outcomes of those whose files are on their way.
     held: HashMap<u16, Event>,
     /// Those that are placed as soon as the journal says so.
     intended: Vec<u16>,
+    /// Temporary files that are removed as soon as the journal says that they are not placed: an intent
+    /// without its temporary file means that it was.
+    void: Vec<PathBuf>,
 }
 
 impl Commits {
@@ -58,6 +62,7 @@ impl Commits {
             begun: HashMap::new(),
             held: HashMap::new(),
             intended: Vec::new(),
+            void: Vec::new(),
         }
     }
 
@@ -88,7 +93,7 @@ impl Commits {
         self.prepare(&file)?;
         let temporary = file.temporary(&self.run, task.seq, task.attempt);
         let pair = Pair { slot, temporary: temporary.clone(), target: file.path() };
-        self.begun.insert(slot, pair);
+        self.begun.insert(slot, (pair, false));
         Ok(temporary)
     }
 
@@ -135,7 +140,7 @@ impl Commits {
         let to_hold: Vec<Event> = to_hold;
         for event in to_hold {
             if let Event::Collected { slot, .. } = event
-                && let Some(pair) = self.begun.get(&slot)
+                && let Some((pair, _)) = self.begun.get(&slot)
             {
                 self.committer.secure(pair.clone());
                 self.held.insert(slot, event);
@@ -166,10 +171,12 @@ impl Commits {
             Report::Secured(slot, Ok(())) => {
                 // CRASH: secured_before_intent. A temporary file, which the next generation removes.
                 crash::point("secured_before_intent");
-                if let (Some(pair), Some(task), Some(outcome)) =
-                    (self.begun.get(&slot), engine.task(slot), self.outcome(slot))
+                let Some((pair, is_intended)) = self.begun.get_mut(&slot) else { return };
+                if let (Some(task), Some(Event::Collected { outcome, .. })) =
+                    (engine.task(slot), self.held.get(&slot))
                 {
                     books.intend(intent(pair, task, outcome));
+                    *is_intended = true;
                     self.intended.push(slot);
                 }
             }
@@ -177,20 +184,26 @@ impl Commits {
                 self.begun.remove(&slot);
                 self.release(slot, Ok(()), events);
             }
-            Report::Secured(slot, failed) | Report::Placed(slot, failed) => {
+            Report::Placed(slot, failed) => {
+                // Before its end: that may have to wait until what it printed has been shown.
+                if let Some(task) = engine.task(slot) {
+                    books.void(task);
+                }
                 self.release(slot, failed, events);
             }
+            Report::Secured(slot, failed) => self.release(slot, failed, events),
             Report::JournalLost(why) => events.push(Event::JournalLost(why)),
         }
     }
 
-    /// The journal says what is intended: it may be done.
-    pub(super) fn place(&mut self) {
+    /// The journal says what is intended, and what not any more: it may be done.
+    pub(super) fn carry_out(&mut self) {
         for slot in self.intended.drain(..) {
-            if let Some(pair) = self.begun.get(&slot) {
+            if let Some((pair, _)) = self.begun.get(&slot) {
                 self.committer.place(pair.clone());
             }
         }
+        self.void.drain(..).for_each(|temporary| self.committer.remove(temporary));
     }
 
     /// Waits for all that is on its way.
@@ -198,7 +211,7 @@ impl Commits {
         while !self.held.is_empty() {
             books.flush();
             if books.is_sound() {
-                self.place();
+                self.carry_out();
             }
             let Some(report) = self.committer.wait() else { return };
             self.take(report, engine, books, events);
@@ -207,23 +220,23 @@ impl Commits {
 
     /// The attempt in this slot has ended: what it wrote goes, unless it was placed.
     pub(super) fn forget(&mut self, slot: u16) {
-        if let Some(pair) = self.begun.remove(&slot) {
-            remove(&pair.temporary);
+        match self.begun.remove(&slot) {
+            Some((pair, true)) => self.void.push(pair.temporary),
+            Some((pair, false)) => remove(&pair.temporary),
+            None => {}
         }
     }
 
     /// All attempts have ended.
     pub(super) fn forget_all(&mut self) {
-        for pair in std::mem::take(&mut self.begun).into_values() {
-            remove(&pair.temporary);
-        }
+        let slots: Vec<u16> = self.begun.keys().copied().collect();
+        slots.into_iter().for_each(|slot| self.forget(slot));
     }
 
-    fn outcome(&self, slot: u16) -> Option<&OutcomeFrame> {
-        match self.held.get(&slot) {
-            Some(Event::Collected { outcome, .. }) => Some(outcome),
-            _ => None,
-        }
+    /// The run is over, and the journal says all there is to say.
+    pub(super) fn finish(&mut self) {
+        self.carry_out();
+        self.committer.finish();
     }
 
     fn release(&mut self, slot: u16, done: Result<(), String>, events: &mut Vec<Event>) {
@@ -249,12 +262,5 @@ fn intent(pair: &Pair, task: &TaskRecord, outcome: &OutcomeFrame) -> Intent {
         printed: len(&outcome.stdout) + len(&outcome.stderr),
         seconds,
         cpu,
-    }
-}
-
-/// Whatever it is: nobody needs it any more.
-fn remove(path: &Path) {
-    if fs::remove_file(path).is_err_and(|why| why.kind() == std::io::ErrorKind::IsADirectory) {
-        let _ = fs::remove_dir_all(path);
     }
 }

@@ -63,6 +63,9 @@ impl Run {
     fn close_books(&mut self, status: u8) -> u8 {
         self.books.shown(self.output.shown());
         self.books.flush();
+        if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
+            commits.finish();
+        }
         // Who has told the run to stop does not wait for that.
         let waits = !self.engine.is_stopped();
         if waits && self.books.is_full() {

@@ -111,6 +111,31 @@ impl Journal {
 }
 
 impl Journal {
+    /// Writes down what has become of files that were about to be put in their places, before anything else
+    /// is done about them.
+    ///
+    /// # Errors
+    /// One line that says what is in the way.
+    pub(crate) fn settle(&mut self, settled: Settled) -> Result<(), String> {
+        let Settled { ends, void, .. } = settled;
+        if ends.is_empty() && void.is_empty() {
+            return Ok(());
+        }
+        for end in ends {
+            self.note(&Record::End(end));
+        }
+        for Intent { seq, value, attempt, .. } in void {
+            self.note(&Record::Void { seq, value, attempt });
+        }
+        match self.flush() {
+            Trouble::None => {
+                self.records.file().sync_data().map_err(|why| format!("the journal: {why}"))
+            }
+            Trouble::Full => Err("no space left for the journal".into()),
+            Trouble::Lost(why) => Err(format!("the journal: {why}")),
+        }
+    }
+
     /// Its file, to be synced by somebody else.
     pub(crate) fn file(&self) -> std::io::Result<File> {
         self.records.file().try_clone()

@@ -51,6 +51,8 @@ pub(crate) struct Settled {
     pub(crate) ends: Vec<End>,
     /// How many of those had printed something that may not have been shown.
     pub(crate) unseen: usize,
+    /// Those that were not: that has to be written down before their temporary files are removed.
+    pub(crate) void: Vec<Intent>,
 }
 
 impl Past {
@@ -96,6 +98,7 @@ impl Past {
         for (name, intent) in intents {
             let temporary = Path::new(OsStr::from_bytes(&intent.temporary.0));
             if !is_placed(temporary)? {
+                settled.void.push(intent);
                 continue;
             }
             let Intent { seq, value, attempt, printed, seconds, cpu, .. } = intent;
@@ -207,6 +210,7 @@ impl Reading {
                 let known = self.attempts.entry(name).or_default();
                 *known = (*known).max(attempt);
             }
+            Record::Void { seq, value, .. } => drop(self.intents.remove(&(seq, value.0))),
             Record::Intent(intent) => {
                 // Should it have to be run again: never as the same attempt.
                 let name = (intent.seq, intent.value.0.clone());

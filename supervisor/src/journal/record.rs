@@ -26,6 +26,8 @@ pub(crate) enum Record {
     },
     /// An attempt has succeeded, and the file it wrote is about to be put in its place.
     Intent(Intent),
+    /// It has not been, and will not be: the attempt counts for nothing.
+    Void { seq: u64, value: Bytes, attempt: u32 },
     /// A task has reached its end.
     End(End),
     /// All input was read: so many values.
