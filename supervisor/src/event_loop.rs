@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use msup_protocol::audit::{Audit, Violation};
+use msup_protocol::audit::Audit;
 use msup_protocol::bell::{Bell, Wants};
 use msup_protocol::layout::Sizes;
 use msup_protocol::park::Futex;
@@ -277,49 +277,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    fn audit(&mut self) -> Result<(), Violation> {
-        self.queue.violation.take().map_or(Ok(()), Err)?;
-        let engine = &self.engine;
-        let commits = self.commits.as_ref();
-        let is_collected = |slot| commits.is_some_and(|commits| commits.is_under_way(slot));
-        let is_occupied = |slot| engine.task(slot).is_some() && !is_collected(slot);
-        self.audit.look(&self.segment.shared(), is_occupied)
-    }
-
-    /// The segment cannot be trusted any more. Everybody who has it is ended, and the run goes on with
-    /// a fresh one; what was under way is run again.
-    fn begin_anew(&mut self, violation: &Violation, effects: &mut Vec<Effect>) {
-        self.sysmon.stop();
-        self.crew.end_all();
-        let now = self.began.elapsed();
-        let begun = self.epochs.begin().and_then(|epoch| {
-            let doorbell = self.doorbell.try_clone().map_err(|why| format!("eventfd: {why}"))?;
-            let findings = Arc::clone(&self.sysmon.findings);
-            self.sysmon = sysmon::start(&epoch.segment, doorbell, findings);
-            self.queue.renew(Arc::clone(&epoch.segment), epoch.folder.clone());
-            self.crew.renew(Arc::clone(&epoch.segment), epoch.fd, epoch.folder);
-            self.audit = Audit::default();
-            if let Some(meter) = &mut self.meter {
-                meter.lost_all();
-            }
-            self.segment = epoch.segment;
-            self.limit_time();
-            Ok(())
-        });
-        if let Some(commits) = &mut self.commits {
-            // Those that have succeeded are not run again.
-            let mut ended = Vec::new();
-            commits.settle(&self.engine, &mut self.books, &mut ended);
-            for event in ended {
-                self.engine.step(event, now, effects);
-            }
-            commits.forget_all();
-        }
-        let failed = begun.err();
-        let why = violation.to_string();
-        self.engine.step(Event::EpochEnded { why, failed }, now, effects);
     }
 
     /// Collects what has happened since the last time.

@@ -5,9 +5,14 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use msup_protocol::audit::{Audit, Violation};
 use msup_protocol::layout::Sizes;
 use msup_protocol::segment::{self, Segment};
 use rustix::io::{FdFlags, fcntl_setfd};
+
+use super::Run;
+use crate::engine::{Effect, Event};
+use crate::sysmon;
 
 /// How every epoch of a run is set up.
 pub(super) struct Epochs {
@@ -47,5 +52,51 @@ impl Epochs {
         let folder = self.folder.join(self.begun.to_string());
         std::fs::create_dir(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
         Ok(Epoch { segment: Arc::new(segment), fd, folder })
+    }
+}
+
+impl Run {
+    /// Whether the words and the engine's own ledger agree.
+    pub(super) fn audit(&mut self) -> Result<(), Violation> {
+        self.queue.violation.take().map_or(Ok(()), Err)?;
+        let engine = &self.engine;
+        let commits = self.commits.as_ref();
+        let is_collected = |slot| commits.is_some_and(|commits| commits.is_under_way(slot));
+        let is_occupied = |slot| engine.task(slot).is_some() && !is_collected(slot);
+        self.audit.look(&self.segment.shared(), is_occupied)
+    }
+
+    /// The segment cannot be trusted any more. Everybody who has it is ended, and the run goes on with
+    /// a fresh one; what was under way is run again.
+    pub(super) fn begin_anew(&mut self, violation: &Violation, effects: &mut Vec<Effect>) {
+        self.sysmon.stop();
+        self.crew.end_all();
+        let now = self.began.elapsed();
+        let begun = self.epochs.begin().and_then(|epoch| {
+            let doorbell = self.doorbell.try_clone().map_err(|why| format!("eventfd: {why}"))?;
+            let findings = Arc::clone(&self.sysmon.findings);
+            self.sysmon = sysmon::start(&epoch.segment, doorbell, findings);
+            self.queue.renew(Arc::clone(&epoch.segment), epoch.folder.clone());
+            self.crew.renew(Arc::clone(&epoch.segment), epoch.fd, epoch.folder);
+            self.audit = Audit::default();
+            if let Some(meter) = &mut self.meter {
+                meter.lost_all();
+            }
+            self.segment = epoch.segment;
+            self.limit_time();
+            Ok(())
+        });
+        if let Some(commits) = &mut self.commits {
+            // Those that have succeeded are not run again.
+            let mut ended = Vec::new();
+            commits.settle(&self.engine, &mut self.books, &mut ended);
+            for event in ended {
+                self.engine.step(event, now, effects);
+            }
+            commits.forget_all();
+        }
+        let failed = begun.err();
+        let why = violation.to_string();
+        self.engine.step(Event::EpochEnded { why, failed }, now, effects);
     }
 }
