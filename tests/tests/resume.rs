@@ -376,7 +376,7 @@ fn killed_at_any_moment_again_and_again_it_gets_there() {
     let script = "echo begin $1 >>log; sleep 0.01; echo end $1 >>log";
     let mut first = sandbox.msup(["-j3", "--", "sh", "-c", script, "sh", ":::"]);
     // The nightly run's is killed two hundred times.
-    let tasks = if std::env::var_os("MSUP_NIGHTLY").is_some() { 8_000 } else { 150 };
+    let tasks = if std::env::var_os("MSUP_NIGHTLY").is_some() { 4_000 } else { 150 };
     first.args((0..tasks).map(|n| n.to_string()));
     let mut msup = spawn_piped(&mut first);
     let mut random = 7_u64;
