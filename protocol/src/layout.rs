@@ -12,7 +12,7 @@ use crate::token::{TokenWord, Tokens};
 use crate::watch::Watch;
 
 /// Goes up whenever any offset, word or protocol step changes.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"msup-seg");
 const LINE: usize = 64;
@@ -100,12 +100,13 @@ struct Starts {
     one_for_one: AtomicU32,
 }
 
-/// How long commands may take, in nanoseconds; 0 is as long as they like.
+/// How long commands may take, in nanoseconds, 0 is as long as they like; and how long the run has stood still.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 struct Patience {
     limit: AtomicU64,
     grace: AtomicU64,
+    paused: AtomicU64,
 }
 
 /// The segment's first bytes.
@@ -277,6 +278,18 @@ impl Header {
         let limit = self.patience.limit.load(Ordering::Relaxed);
         let grace = self.patience.grace.load(Ordering::Relaxed);
         (limit > 0).then(|| (Duration::from_nanos(limit), Duration::from_nanos(grace)))
+    }
+
+    /// The supervisor's: the run stood still for so long. To be said before it goes on.
+    pub fn add_pause(&self, pause: Duration) {
+        let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        self.patience.paused.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// How long the run has stood still in all.
+    #[must_use]
+    pub fn paused(&self) -> Duration {
+        Duration::from_nanos(self.patience.paused.load(Ordering::Relaxed))
     }
 
     /// The word that says how many tokens are in use, for [`Tokens`].

@@ -10,6 +10,7 @@ mod finish;
 mod lender;
 mod meter;
 mod oom;
+mod pause;
 mod queue;
 mod running;
 
@@ -284,6 +285,9 @@ impl Run {
         events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
         if self.signals.asked() {
             self.tell_running();
+        }
+        if self.signals.pauses() {
+            self.pause();
         }
         self.books.shown(self.output.shown());
         events.extend(self.books.news());

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use msup_protocol::codec::{Command, TaskFrame, Usage, Verdict, Work};
+use msup_protocol::layout::Header;
 use msup_protocol::token::Held;
 use msup_protocol::{crash, exit};
 use rustix::time::{ClockId, clock_gettime};
@@ -21,7 +22,7 @@ mod ladder;
 mod spawn;
 
 use environment::Environment;
-use ladder::Ladder;
+use ladder::{Clock, Ladder};
 use spawn::Spawner;
 
 /// How long a worker that leaves waits for the end of what its commands left behind.
@@ -119,15 +120,14 @@ impl Runner {
             let verdict = Verdict::Trouble("a NUL byte in an argument".into());
             return (verdict, false, Usage::default());
         };
-        let began = Instant::now();
+        let clock = ActiveTime::new(post.seat.shared().header);
         match self.spawner.spawn(&argv, &envp, memory) {
             Ok(child) => {
                 post.seat.slot().set_command(child.pid.unsigned_abs());
-                let header = post.seat.shared().header;
-                let ladder = Ladder::new(child.pid, began, || header.time_limit());
+                let ladder = Ladder::new(child.pid, &clock);
                 let (verdict, leaked, usage) =
                     capture::until_end(child, output, &mut self.buffer, ladder);
-                let wall_ns = began.elapsed().as_nanos() as u64;
+                let wall_ns = (&clock).now().as_nanos() as u64;
                 (verdict, leaked, Usage { wall_ns, ..usage })
             }
             Err(why) => {
@@ -141,6 +141,30 @@ impl Runner {
     fn own_time(&mut self) -> u64 {
         let now = own_time_ns();
         now.saturating_sub(std::mem::replace(&mut self.own_ns, now))
+    }
+}
+
+/// Time since it was made, that in which the run stood still left out.
+struct ActiveTime<'a> {
+    header: &'a Header,
+    began: Instant,
+    paused: Duration,
+}
+
+impl ActiveTime<'_> {
+    fn new(header: &Header) -> ActiveTime<'_> {
+        ActiveTime { header, began: Instant::now(), paused: header.paused() }
+    }
+}
+
+impl Clock for &ActiveTime<'_> {
+    fn now(&self) -> Duration {
+        let paused = self.header.paused().saturating_sub(self.paused);
+        self.began.elapsed().saturating_sub(paused)
+    }
+
+    fn limit(&self) -> Option<(Duration, Duration)> {
+        self.header.time_limit()
     }
 }
 

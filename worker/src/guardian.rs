@@ -42,6 +42,9 @@ pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
     let action = SigAction::new(SigHandler::Handler(on_term), SaFlags::empty(), SigSet::empty());
     // SAFETY: `on_term` calls only what a signal handler may, and touches only atomics.
     unsafe { sigaction(Signal::SIGTERM, &action) }?;
+    // What stands still (Ctrl-Z) when its supervisor is killed gets this from the kernel, and goes on.
+    // SAFETY: as above.
+    unsafe { sigaction(Signal::SIGHUP, &action) }?;
     prctl::set_child_subreaper(true)?;
     prctl::set_pdeathsig(Signal::SIGTERM)?;
     if getppid().as_raw() != supervisor {

@@ -14,6 +14,7 @@ use msup_protocol::slot::{Counters, Status};
 
 use super::Poller;
 use crate::engine::{Event, WorkerEnd};
+use crate::os::freeze::{Frozen, freeze};
 use crate::os::orphans::Orphanage;
 use crate::os::process::{Process, Recipe};
 
@@ -188,6 +189,11 @@ impl Crew {
         }
         member.process.reap();
         (worker, end)
+    }
+
+    /// Everybody stands still, and what they have started.
+    pub(super) fn freeze(&self) -> Frozen {
+        freeze(self.orphanage.inherited())
     }
 
     /// Ends whatever is left when no worker is. Returns how many could not be.

@@ -165,6 +165,12 @@ impl Meter {
         }
     }
 
+    /// Everything stood still for so long: that says nothing of commands.
+    pub(super) fn paused(&mut self, pause: Duration) {
+        (self.began, self.due) = (self.began + pause, self.due + pause);
+        self.machine = Machine::new(Instant::now());
+    }
+
     /// A worker is gone, and its command with it.
     pub(super) fn lost(&mut self, worker: WorkerId) {
         if let Some(gauge) = self.gauges.get_mut(usize::from(worker)) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod cpu_time;
+pub(crate) mod freeze;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod orphans;

@@ -27,6 +27,11 @@ impl Orphanage {
         Ok(Orphanage { inherited: kin::children_of(getpid().as_raw()) })
     }
 
+    /// Children that are none of ours.
+    pub(crate) fn inherited(&self) -> &[kin::Kin] {
+        &self.inherited
+    }
+
     /// Ends every child that is not in `workers`, and theirs in turn, and waits for their end, for at
     /// most `patience`. Returns how many are left.
     pub(crate) fn sweep(&self, workers: &[i32], patience: Duration) -> usize {

@@ -1,4 +1,4 @@
-//! The signals that stop a run or ask about it, as descriptors for the event loop.
+//! The signals that stop a run, let it stand still or ask about it, as descriptors for the event loop.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use nix::sys::signal::SigSet;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
 use signal_hook::low_level::pipe;
 
 /// One pipe per signal, readable when it has arrived.
@@ -15,10 +15,12 @@ pub(crate) struct Signals {
     pipes: Vec<(u8, UnixStream)>,
     /// Somebody has asked what runs.
     asked: bool,
+    /// It shall stand still.
+    pauses: bool,
 }
 
 impl Signals {
-    /// Handlers for SIGINT, SIGTERM, SIGHUP and SIGUSR1; one that was ignored when msup started (`nohup`, a
+    /// Handlers for SIGINT, SIGTERM, SIGHUP, SIGTSTP and SIGUSR1; one that was ignored when msup started (`nohup`, a
     /// background job of a script) stays ignored.
     ///
     /// # Errors
@@ -30,7 +32,7 @@ impl Signals {
         // ends that, and does not survive into what we execute.
         signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
         let mut pipes = Vec::new();
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1] {
             if is_ignored(signal) {
                 continue;
             }
@@ -39,7 +41,7 @@ impl Signals {
             pipe::register(signal, writer)?;
             pipes.push((signal as u8, reader));
         }
-        Ok(Signals { pipes, asked: false })
+        Ok(Signals { pipes, asked: false, pauses: false })
     }
 
     pub(crate) fn pipes(&self) -> impl Iterator<Item = &UnixStream> {
@@ -52,14 +54,19 @@ impl Signals {
         for (signal, pipe) in &mut self.pipes {
             let mut bytes = [0; 16];
             while let Ok(count @ 1..) = pipe.read(&mut bytes) {
-                if i32::from(*signal) == SIGUSR1 {
-                    self.asked = true;
-                } else {
-                    arrived.extend(std::iter::repeat_n(*signal, count));
+                match i32::from(*signal) {
+                    SIGUSR1 => self.asked = true,
+                    SIGTSTP => self.pauses = true,
+                    _ => arrived.extend(std::iter::repeat_n(*signal, count)),
                 }
             }
         }
         arrived
+    }
+
+    /// Whether it shall stand still, since before the last call of [`Signals::arrived`].
+    pub(crate) fn pauses(&mut self) -> bool {
+        std::mem::take(&mut self.pauses)
     }
 
     /// Whether somebody has asked what runs, before the last call of [`Signals::arrived`].

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::SWEEP_AT_MOST;
-use super::ladder::Ladder;
+use super::ladder::{Clock, Ladder};
 use super::spawn::Child;
 use crate::guardian;
 use crate::sink::Sink;
@@ -26,7 +26,7 @@ pub(super) fn until_end(
     child: Child,
     output: &mut [Sink; 2],
     buffer: &mut [u8],
-    mut ladder: Ladder<impl Fn() -> Option<(Duration, Duration)>>,
+    mut ladder: Ladder<impl Clock>,
 ) -> (Verdict, bool, Usage) {
     let Child { pid, pidfd, stdout, stderr } = child;
     let mut open = [Some(stdout), Some(stderr)];
@@ -59,7 +59,7 @@ fn read_all(
     open: &mut [Option<OwnedFd>; 2],
     output: &mut [Sink; 2],
     buffer: &mut [u8],
-    ladder: &mut Ladder<impl Fn() -> Option<(Duration, Duration)>>,
+    ladder: &mut Ladder<impl Clock>,
 ) -> io::Result<bool> {
     let mut ended: Option<Instant> = None;
     let mut kept = Ok(());

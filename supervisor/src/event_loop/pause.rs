@@ -1,0 +1,20 @@
+//! Ctrl-Z (SIGTSTP): everything stands still, the clocks of timeouts too, until SIGCONT.
+
+use super::Run;
+use crate::os::freeze::stand_still;
+
+impl Run {
+    /// Returns when somebody has let the run go on. Should this process be killed meanwhile, the kernel lets
+    /// those that stand still go on, and tells workers that they are alone.
+    pub(super) fn pause(&mut self) {
+        self.books.flush();
+        let frozen = self.crew.freeze();
+        let pause = stand_still();
+        // Before anybody else can look at a clock.
+        self.segment.shared().header.add_pause(pause);
+        if let Some(meter) = &mut self.meter {
+            meter.paused(pause);
+        }
+        frozen.thaw();
+    }
+}

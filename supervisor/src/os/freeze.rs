@@ -1,0 +1,112 @@
+//! Ctrl-Z: everything that a run has started stands still, then this process.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use msup_protocol::kin::{self, Kin};
+use nix::sys::signal::{Signal as Raised, raise};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// Whoever starts others faster than they can be stopped is given up after so many looks.
+const LOOKS_AT_MOST: u32 = 100;
+
+/// Processes that stand still because of us.
+#[derive(Debug, Default)]
+pub(crate) struct Frozen(Vec<OwnedFd>);
+
+/// Stops every process below this one that is not below one of `spared`, nor stopped already.
+pub(crate) fn freeze(spared: &[Kin]) -> Frozen {
+    let own = std::process::id().cast_signed();
+    let (mut frozen, mut known) = (Vec::new(), HashSet::new());
+    for _ in 0..LOOKS_AT_MOST {
+        let all: Vec<Kin> = kin::everybody().collect();
+        let new = below(own, &all, spared).into_iter().filter(|kin| {
+            let stands_still = kin.ended || matches!(kin.state, 'T' | 't');
+            known.insert((kin.pid, kin.start)) && !stands_still
+        });
+        let new: Vec<OwnedFd> = new.filter_map(|kin| stop(&kin)).collect();
+        if new.is_empty() {
+            break;
+        }
+        // What they had just started is seen with the next look.
+        frozen.extend(new);
+    }
+    Frozen(frozen)
+}
+
+/// Stops this process, until somebody lets it go on. How long that took.
+pub(crate) fn stand_still() -> Duration {
+    let began = Instant::now();
+    // For this thread: it has happened when this returns.
+    let _ = raise(Raised::SIGSTOP);
+    began.elapsed()
+}
+
+impl Frozen {
+    pub(crate) fn thaw(self) {
+        for pidfd in &self.0 {
+            // It may have been killed meanwhile.
+            let _ = pidfd_send_signal(pidfd, Signal::CONT);
+        }
+    }
+}
+
+fn below(ancestor: i32, all: &[Kin], spared: &[Kin]) -> Vec<Kin> {
+    let is_spared =
+        |kin: &Kin| spared.iter().any(|one| (one.pid, one.start) == (kin.pid, kin.start));
+    let mut found: Vec<Kin> = Vec::new();
+    let mut parents = vec![ancestor];
+    while let Some(parent) = parents.pop() {
+        let children = all.iter().filter(|kin| kin.parent == parent && !is_spared(kin));
+        for child in children {
+            parents.push(child.pid);
+            found.push(*child);
+        }
+    }
+    found
+}
+
+fn stop(kin: &Kin) -> Option<OwnedFd> {
+    let pidfd = pidfd_open(Pid::from_raw(kin.pid)?, PidfdFlags::empty()).ok()?;
+    // Now the number cannot pass on to somebody else any more; has it before?
+    let is_same = kin::start_time(kin.pid) == Some(kin.start);
+    (is_same && pidfd_send_signal(&pidfd, Signal::STOP).is_ok()).then_some(pidfd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_below_but_not_below_the_spared() {
+        let init = kin::look_up(1).expect("init");
+        let kin = |pid, parent| Kin { pid, parent, start: 1, ..init };
+        let all = [kin(2, 1), kin(3, 2), kin(4, 3), kin(5, 2), kin(6, 5), kin(7, 1)];
+        let mut pids: Vec<i32> = below(2, &all, &[kin(5, 2)]).iter().map(|kin| kin.pid).collect();
+        pids.sort();
+        assert_eq!(pids, [3, 4]);
+    }
+
+    #[test]
+    fn what_stands_still_goes_on() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let pid = child.id().cast_signed();
+        let others: Vec<Kin> = kin::children_of(std::process::id().cast_signed())
+            .into_iter()
+            .filter(|kin| kin.pid != pid)
+            .collect();
+        let state = || kin::look_up(pid).map(|kin| kin.state);
+        let wait_for = |wanted: &[char]| {
+            while !state().is_some_and(|state| wanted.contains(&state)) {
+                std::thread::yield_now();
+            }
+        };
+        let frozen = freeze(&others);
+        wait_for(&['T']);
+        frozen.thaw();
+        wait_for(&['S', 'R', 'D']);
+        child.kill().expect("ours");
+        child.wait().expect("ours");
+    }
+}
