@@ -167,6 +167,26 @@ fn one_interrupt_drains() {
     assert_eq!((&tasks["succeeded"], &tasks["cancelled"]), (&2.into(), &48.into()));
 }
 
+/// With `--grace` what runs is not waited for for ever.
+#[test]
+fn an_interrupted_run_waits_for_no_longer_than_it_may() {
+    let sandbox = Sandbox::new();
+    let flags = ["--procs", "2", "--grace", "300ms", "--summary", "s.json", "--", "sh", "-c"];
+    let script = ": >began.$1; test $1 = short || sleep 60; sleep 0.1; echo $1";
+    let mut msup = sandbox.msup(flags);
+    let child = spawn_piped(msup.args([script, "sh", ":::", "short", "long", "never"]));
+    let began = |name| sandbox.path().join(format!("began.{name}")).exists();
+    wait_until(|| began("short") && began("long"));
+    kill(child.id() as i32, Signal::SIGINT);
+    let output = child.wait_with_output().expect("ours");
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(output.stdout, b"short\n");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("have not ended in time (--grace)"), "{said}");
+    let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
+    assert_eq!((&tasks["succeeded"], &tasks["cancelled"]), (&1.into(), &2.into()));
+}
+
 /// A second one kills at once, and leaves nothing.
 #[test]
 fn a_second_interrupt_kills() {

@@ -102,7 +102,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME|N%", conflicts_with = "worker")]
     pub(super) timeout: Option<String>,
 
-    /// How long they may take to end before they are killed [default: 10s]
+    /// How long they may take to end before they are killed [default: 10s]; if given, what runs has so long, too,
+    /// when the run is stopped
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
 

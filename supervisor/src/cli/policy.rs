@@ -17,7 +17,13 @@ pub(super) fn of(args: &Args) -> Result<(Policy, Duration), String> {
         0 => Err(format!("{flag} 0: must be at least 1")),
         number => Ok(number),
     };
+    let grace = args.grace.as_deref().map(|text| {
+        time(text).ok_or_else(|| format!("--grace {text}: must be a time such as 500ms, 10s or 2m"))
+    });
+    let grace = grace.transpose()?;
     let policy = Policy {
+        // Unless it was said, somebody who stops a run by hand may wait for hours of work to be done.
+        drain: grace,
         tries: at_least_one("--retries", args.retries)?,
         backoff: args.backoff.as_deref().map_or(Ok(given.backoff), backoff)?,
         crash_limit: args
@@ -26,10 +32,7 @@ pub(super) fn of(args: &Args) -> Result<(Policy, Duration), String> {
         timeout: args.timeout.as_deref().map(timeout).transpose()?,
         halt: args.halt.as_deref().map(halt).transpose()?.flatten(),
     };
-    let grace = args.grace.as_deref().map_or(Ok(GRACE), |text| {
-        time(text).ok_or_else(|| format!("--grace {text}: must be a time such as 500ms, 10s or 2m"))
-    })?;
-    Ok((policy, grace))
+    Ok((policy, grace.unwrap_or(GRACE)))
 }
 
 /// A number with ms, s, m, h or d after it; without, seconds.

@@ -119,6 +119,8 @@ pub(crate) struct Engine {
     /// The run was given up as was asked for, when what ran has ended.
     halted_soon: bool,
     stop: Stop,
+    /// When what runs is not waited for any longer.
+    drains_until: Option<Now>,
     inputs_ended: bool,
     /// When the first input came.
     first_input: Option<Now>,
@@ -153,6 +155,7 @@ impl Engine {
             limit: None,
             halted_soon: false,
             stop: Stop::No,
+            drains_until: None,
             inputs_ended: false,
             first_input: None,
             output_pressure: false,
@@ -206,6 +209,7 @@ impl Engine {
             Event::EpochEnded { why, failed } => self.on_epoch_ended(&why, failed, now, effects),
             Event::StopSignal(signal) => self.on_stop_signal(signal, effects),
         }
+        self.limit_drain(now, effects);
         self.ledger.wake(now);
         if self.limit.is_none() {
             self.limit_time(effects);
@@ -228,7 +232,15 @@ impl Engine {
         let starts = self.starts.as_ref().and_then(Starts::due);
         let first = self.first_input.filter(|_| self.may_be_all()).map(|first| first + MORE_WITHIN);
         let again = self.ledger.wakes_at();
-        self.pool.backs_off_until().into_iter().chain(starts).chain(first).chain(again).min()
+        let drained = self.drains_until.filter(|_| matches!(self.stop, Stop::Drain(_)));
+        self.pool
+            .backs_off_until()
+            .into_iter()
+            .chain(starts)
+            .chain(first)
+            .chain(again)
+            .chain(drained)
+            .min()
     }
 
     /// How many commands may be in flight, if that follows what they use.
@@ -572,6 +584,17 @@ impl Engine {
                 self.pool.set_leaving(worker);
                 effects.push(Effect::End(worker));
             }
+        }
+    }
+
+    /// What runs may take so long to end when the run is to stop.
+    fn limit_drain(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let (Stop::Drain(status), Some(grace)) = (&self.stop, self.policy.drain) else { return };
+        let status = *status;
+        let until = *self.drains_until.get_or_insert(now + grace);
+        if now >= until && !self.closing {
+            effects.push(Effect::Say("the running tasks have not ended in time (--grace)".into()));
+            self.raise(Stop::Kill(status), effects);
         }
     }
 

@@ -13,12 +13,14 @@ pub(crate) struct Policy {
     pub(crate) crash_limit: u32,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) halt: Option<Halt>,
+    /// How long what runs may take to end when the run is to stop; `None`: as long as it likes.
+    pub(crate) drain: Option<Duration>,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
         let backoff = [Duration::from_millis(200), Duration::from_secs(30)];
-        Policy { tries: 1, backoff, crash_limit: 3, timeout: None, halt: None }
+        Policy { tries: 1, backoff, crash_limit: 3, timeout: None, halt: None, drain: None }
     }
 }
 
