@@ -91,6 +91,26 @@ fn killed_while_it_stands_still_it_leaves_nothing() {
     fs::create_dir(sandbox.path().join("tmp")).expect("a folder");
 }
 
+/// By SIGSTOP, or with its whole machine: time has passed for nobody else.
+#[test]
+fn a_supervisor_that_was_stopped_ends_nobody() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.msup(["-j2", "--timeout", "1", "--summary", "s.json", "--"]);
+    command.args(["sh", "-c", "echo >>log; sleep 0.2", "sh", ":::"]);
+    let msup = spawn_piped(command.args((0..8).map(|n| n.to_string())));
+    wait_until(|| length(&sandbox.path().join("log")) > 1);
+    kill(msup.id() as i32, Signal::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(2500));
+    go_on(&msup);
+    let output = msup.wait_with_output().expect("it was started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let figures = summary(&sandbox.path().join("s.json"));
+    assert_eq!(
+        (&figures["tasks"]["attempts"], &figures["workers"]["lost"]),
+        (&8.into(), &0.into())
+    );
+}
+
 #[test]
 fn task_loops_stand_still_too() {
     let sandbox = Sandbox::new();

@@ -111,3 +111,32 @@ fn an_interrupted_run_is_resumed() {
     assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (60, 60), "none twice");
     assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["skipped"], before);
 }
+
+#[test]
+fn with_hardly_any_files_it_does_with_fewer_workers() {
+    let sandbox = Sandbox::new();
+    for files in [40, 64, 100] {
+        let mut shell = sandbox.command("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"]);
+        shell.arg(msup_tests::program("msup")).args(["--summary", "s.json", "sleep 0.01; echo"]);
+        let output = run(shell.arg(":::").args((0..200).map(|n| n.to_string())));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{files}: {said}");
+        assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["succeeded"], 200);
+    }
+}
+
+/// Its own group, then the worker that runs it.
+#[test]
+fn a_command_that_kills_around_itself_hurts_nobody_else() {
+    let sandbox = Sandbox::new();
+    let script =
+        "case $1 in group) kill -KILL 0;; worker) kill -KILL $PPID; sleep 60;; esac; echo $1";
+    let flags = ["-j2", "-k", "--summary", "s.json", "--", "sh", "-c", script, "sh", ":::"];
+    let values = ["a", "group", "b", "worker", "c"];
+    let output = run(sandbox.msup(flags).args(values));
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"a\nb\nc\n");
+    let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
+    assert_eq!((&tasks["succeeded"], &tasks["attempts"]), (&3.into(), &23.into()));
+}

@@ -250,7 +250,7 @@ fn concurrency(args: &Args) -> Result<(u32, u16), String> {
         Some(text) => parse_procs(text, cpus).ok_or_else(|| {
             format!("--procs {text}: must be a number of at least 1, N%, +N or -N")
         })?,
-        None => cpus,
+        None => cpus.min(most),
     };
     let procs = in_range("--procs", procs, most)?;
     let max_workers = match args.max_workers {
