@@ -151,6 +151,8 @@ fn what_failed_is_run_again_when_asked_for() {
     assert_eq!(ran, ["a", "bad", "bad", "c"]);
     let nothing = run(&mut sandbox.msup(["retry", "--failed"]));
     assert!(nothing.status.success() && text(&nothing.stderr).contains("none of these"));
+    let log = text(&run(&mut sandbox.msup(["log", "last"])).stdout);
+    assert_eq!((log.lines().count(), log.matches("2\tsucceeded\t").count()), (3, 1), "{log}");
 }
 
 #[test]

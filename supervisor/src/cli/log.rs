@@ -1,9 +1,10 @@
 //! `msup log`: the runs there are, or the tasks of one.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -134,14 +135,19 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     let line = |why: io::Error| format!("{}: {why}", path.display());
     let mut file = File::open(&path).map_err(line)?;
     let mut out = BufWriter::new(stdout().lock());
-    let (mut at, mut slowest, mut broken) = (0, Vec::new(), false);
+    // Who follows is told of each end as it comes.
+    let last = if log.follow { None } else { Some(last_ends(&path).map_err(line)?) };
+    let (mut at, mut slowest, mut broken, mut number) = (0, Vec::new(), false, 0);
     loop {
         // Whether it goes on is asked first: what is written until then is read below.
         let goes_on = log.follow && folder.is_running();
         file.seek(SeekFrom::Start(at)).map_err(line)?;
         let condition = read(BufReader::new(&file), |_, record| {
             let Record::End(end) = record else { return };
-            if !log.wants(&end) || broken {
+            number += 1;
+            // What was run again has only ended as it did last.
+            let is_past = last.as_ref().is_some_and(|last| last.get(&end.seq) > Some(&number));
+            if is_past || !log.wants(&end) || broken {
                 return;
             }
             if log.slowest.is_some() {
@@ -166,6 +172,18 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     // When nobody reads on, that is no failure.
     let _ = out.flush();
     Ok(())
+}
+
+/// Which of all ends in a journal, from 1, is each task's last.
+fn last_ends(path: &Path) -> io::Result<HashMap<u64, u64>> {
+    let (mut last, mut number) = (HashMap::new(), 0);
+    read(BufReader::new(File::open(path)?), |_, record| {
+        if let Record::End(end) = record {
+            number += 1;
+            last.insert(end.seq, number);
+        }
+    })?;
+    Ok(last)
 }
 
 impl Log {
