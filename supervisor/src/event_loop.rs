@@ -10,6 +10,7 @@ mod finish;
 mod lender;
 mod meter;
 mod oom;
+mod overdue;
 mod pause;
 mod queue;
 mod running;
@@ -29,7 +30,7 @@ use msup_protocol::park::Futex;
 use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::cli::{JobLog, Plan};
+use crate::cli::{Job, JobLog, Plan};
 use crate::committer::Committer;
 use crate::engine::{Effect, Engine, Event, Input, Limits, View, WorkerEnd, is_kill};
 use crate::input::{self, Group};
@@ -50,6 +51,7 @@ use epoch::Epochs;
 use figures::Figures;
 use lender::Lender;
 use meter::Meter;
+use overdue::Overdue;
 use queue::Queue;
 
 /// The loop looks around this often even if nothing happens.
@@ -101,6 +103,8 @@ struct Run {
     lender: Lender,
     /// For commands whose number follows what they use.
     meter: Option<Meter>,
+    /// For task loops.
+    overdue: Option<Overdue>,
     oom: oom::Watch,
     audit: Audit,
     epochs: Epochs,
@@ -114,7 +118,7 @@ struct Run {
     /// When the bar is told anew, if there is one.
     bar: Option<Duration>,
     longest_first: Option<JobLog>,
-    /// How long commands may take, and how long to end when they are told to.
+    /// How long tasks may take, and how long commands to end when they are told to.
     timeout: Option<Duration>,
     grace: Duration,
     schedtrace: Option<(Duration, Duration)>,
@@ -171,6 +175,7 @@ impl Run {
         // For workers to inherit, as the segment is.
         rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
+        let is_task_loop = matches!(plan.job, Job::Values);
         let queue = Queue::new(
             Arc::clone(&segment),
             epoch.folder,
@@ -223,6 +228,7 @@ impl Run {
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style, private()?).map_err(line("standard output"))?,
             sysmon: sysmon::start(&segment, private()?, Arc::default()),
+            overdue: is_task_loop.then(|| Overdue::new(plan.max_workers)),
             oom: oom::Watch::new(),
             audit: Audit::default(),
             epochs,
@@ -265,6 +271,7 @@ impl Run {
             self.take_input(&mut effects);
             self.perform(&mut effects, &mut events);
             self.measure(&mut effects);
+            self.end_overdue();
             let view = self.look();
             self.engine.step(Event::Looked(view), self.began.elapsed(), &mut effects);
             self.perform(&mut effects, &mut events);
@@ -298,12 +305,15 @@ impl Run {
         self.crew.settle(events);
         for ended in self.crew.ended() {
             let (worker, end) = self.crew.bury(ended);
+            let tasks = self.segment.shared().tasks;
+            let overdue =
+                self.overdue.as_mut().and_then(|overdue| overdue.ended_for(worker, tasks));
             let claimed = self.queue.collect_from(worker, events);
             if let Some(meter) = &mut self.meter {
                 meter.lost(worker);
             }
             let starved = end == WorkerEnd::Signaled(SIGKILL) && self.oom.explains_a_kill();
-            events.push(Event::WorkerEnded { worker, end, claimed, starved });
+            events.push(Event::WorkerEnded { worker, end, claimed, starved, overdue });
         }
         if !std::mem::replace(&mut self.output_failed, self.output.failure().is_some()) {
             events.extend(self.output.failure().cloned().map(|failure| match failure {
@@ -393,7 +403,13 @@ impl Run {
                         } else {
                             // It lived, and was ended because it could not be watched.
                             let end = WorkerEnd::Signaled(SIGKILL);
-                            Event::WorkerEnded { worker, end, claimed, starved: false }
+                            Event::WorkerEnded {
+                                worker,
+                                end,
+                                claimed,
+                                starved: false,
+                                overdue: None,
+                            }
                         });
                     }
                 }
@@ -503,6 +519,16 @@ impl Run {
     fn limit_time(&self) {
         if let Some(limit) = self.timeout {
             self.segment.shared().header.limit_time(limit, self.grace);
+        }
+    }
+
+    /// Ends task loops whose task takes too long.
+    fn end_overdue(&mut self) {
+        let (Some(overdue), Some(limit)) = (&mut self.overdue, self.timeout) else { return };
+        let shared = self.segment.shared();
+        let now = self.began.elapsed().saturating_sub(shared.header.paused());
+        for worker in overdue.look(shared.tasks, now, limit) {
+            self.crew.end(worker);
         }
     }
 

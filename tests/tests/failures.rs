@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use msup_tests::{Sandbox, run, summary};
+use msup_tests::{Sandbox, program, run, summary};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -91,6 +91,27 @@ fn one_that_takes_many_times_as_long_as_the_others_is_ended() {
     let output = run(&mut sandbox.msup(flags));
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("task 2 failed: timeout"), "{}", text(&output.stderr));
+}
+
+/// Whether it sleeps or computes; others get on meanwhile, and after it.
+#[test]
+fn a_task_loop_that_takes_too_long_is_ended() {
+    let sandbox = Sandbox::new();
+    let flags = ["--procs", "2", "--timeout", "300ms", "--summary", "s.json", "--worker"];
+    let mut msup = sandbox.msup(flags);
+    msup.arg(program("crashes")).args([":::", "1", "hang", "2", "spin", "spin", "3", "4"]);
+    let output = run(&mut msup);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert_eq!(said.matches("timeout").count(), 3, "{said}");
+    let figures = summary(&sandbox.path().join("s.json"));
+    let tasks = &figures["tasks"];
+    assert_eq!(
+        (&tasks["succeeded"], &tasks["failed"], &tasks["attempts"]),
+        (&4.into(), &3.into(), &7.into())
+    );
+    let (lost, idle) = (&figures["workers"]["lost"], &figures["tokens"]["idle_at_end"]);
+    assert_eq!((lost, idle), (&0.into(), &2.into()));
 }
 
 #[test]

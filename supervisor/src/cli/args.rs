@@ -98,12 +98,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     pub(super) crash_limit: Option<u32>,
 
-    /// End commands that take longer than this (30s, 5m), or than so much of the median (200%)
-    #[arg(long, value_name = "TIME|N%", conflicts_with = "worker")]
+    /// End tasks that take longer than this (30s, 5m), or than so much of the median (200%)
+    #[arg(long, value_name = "TIME|N%")]
     pub(super) timeout: Option<String>,
 
-    /// How long they may take to end before they are killed [default: 10s]; if given, what runs has so long, too,
-    /// when the run is stopped
+    /// How long commands may take to end before they are killed [default: 10s]; if given, what runs has so long,
+    /// too, when the run is stopped
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
 

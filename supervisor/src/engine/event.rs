@@ -49,6 +49,8 @@ pub(crate) enum Event {
         claimed: Vec<u16>,
         /// It was killed, and the kernel has just ended somebody because there was no memory left.
         starved: bool,
+        /// The one of these slots for whose sake we have ended it: that task took too long.
+        overdue: Option<u16>,
     },
     /// No process could be made for a worker: why.
     SpawnFailed {

@@ -191,8 +191,14 @@ impl Engine {
                 (self.startup_failures, self.killed_at_startup) = (0, None);
                 self.pool.settled(worker);
             }
-            Event::WorkerEnded { worker, end, claimed, starved } => {
-                self.on_worker_ended(worker, judge_loss(end, starved), end, claimed, now, effects);
+            Event::WorkerEnded { worker, end, claimed, starved, overdue } => {
+                let ruling = judge_loss(end, starved);
+                let rule = |slot| match overdue == Some(slot) {
+                    true => (slot, Ruling::Failed(Cause::TimedOut)),
+                    false => (slot, ruling.clone()),
+                };
+                let claimed = claimed.into_iter().map(rule).collect();
+                self.on_worker_ended(worker, ruling, end, claimed, now, effects);
             }
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, why, now, effects),
             Event::Looked(view) => self.on_looked(&view, now, effects),
@@ -368,18 +374,19 @@ impl Engine {
         worker: WorkerId,
         ruling: Ruling,
         end: WorkerEnd,
-        claimed: Vec<u16>,
+        claimed: Vec<(u16, Ruling)>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let (starting, leaving) = self.pool.gone(worker);
-        if !leaving {
+        let timed_out = |(_, ruling): &(u16, Ruling)| *ruling == Ruling::Failed(Cause::TimedOut);
+        if !leaving && !claimed.iter().any(timed_out) {
             self.tally.lost_workers += 1;
         }
-        for slot in claimed {
+        for (slot, ruling) in claimed {
             let Some(record) = self.ledger.remove(slot) else { continue };
             self.tally.attempts += 1;
-            self.on_failure(record, slot, ruling.clone(), None, now, effects);
+            self.on_failure(record, slot, ruling, None, now, effects);
         }
         if starting && !leaving {
             self.pool.back_off(now);

@@ -111,6 +111,7 @@ fn a_run_from_beginning_to_end() {
         end: WorkerEnd::Exited(0),
         claimed: vec![],
         starved: false,
+        overdue: None,
     };
     assert_eq!(driver.step(end(0)), [""; 0]);
     assert_eq!(driver.step(end(1)), ["Finish"]);
@@ -136,6 +137,7 @@ fn a_task_whose_worker_was_killed_runs_again() {
         end: WorkerEnd::Signaled(9),
         claimed: vec![0],
         starved: false,
+        overdue: None,
     };
     let effects = driver.step(killed);
     assert_eq!(effects, ["Discard { slot: 0 }", "Publish { slot: 1 }"]);
@@ -212,7 +214,13 @@ fn output_pressure_stops_new_tasks_only() {
 fn end_at_startup(driver: &mut Driver, pause: Duration, end: WorkerEnd) -> Vec<String> {
     driver.now += pause;
     assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
-    driver.step(Event::WorkerEnded { worker: 0, end, claimed: vec![], starved: false })
+    driver.step(Event::WorkerEnded {
+        worker: 0,
+        end,
+        claimed: vec![],
+        starved: false,
+        overdue: None,
+    })
 }
 
 #[test]
@@ -255,7 +263,13 @@ fn under_output_pressure_only_what_was_tried_before_goes_on() {
     let mut driver = Driver::with_inputs(3);
     driver.step(Event::OutputPressure(true));
     let killed = WorkerEnd::Signaled(9);
-    let ended = Event::WorkerEnded { worker: 0, end: killed, claimed: vec![0], starved: false };
+    let ended = Event::WorkerEnded {
+        worker: 0,
+        end: killed,
+        claimed: vec![0],
+        starved: false,
+        overdue: None,
+    };
     assert_eq!(driver.step(ended), ["Discard { slot: 0 }", "Publish { slot: 0 }"]);
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
 }

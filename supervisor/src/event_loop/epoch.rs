@@ -82,6 +82,9 @@ impl Run {
             if let Some(meter) = &mut self.meter {
                 meter.lost_all();
             }
+            if let Some(overdue) = &mut self.overdue {
+                overdue.forget();
+            }
             self.segment = epoch.segment;
             self.limit_time();
             Ok(())

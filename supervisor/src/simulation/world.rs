@@ -465,7 +465,7 @@ impl World {
             claimed.push(slot);
         }
         self.workers[usize::from(worker)].0 = Worker::Vacant;
-        self.step(Event::WorkerEnded { worker, end, claimed, starved: false });
+        self.step(Event::WorkerEnded { worker, end, claimed, starved: false, overdue: None });
     }
 
     fn reads(&mut self) {

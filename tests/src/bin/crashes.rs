@@ -1,6 +1,8 @@
-//! A worker that goes down in the way its task's value names, or not at all.
+//! A worker that goes down, or hangs, in the way its task's value names, or does neither.
 
+use std::hint;
 use std::process::{self, ExitCode};
+use std::thread;
 
 use msup_worker::{Outcome, run};
 
@@ -9,6 +11,12 @@ fn main() -> ExitCode {
         b"abort" => process::abort(),
         b"panic" => panic!("on purpose"),
         b"exit" => process::exit(0),
+        b"hang" => loop {
+            thread::park();
+        },
+        b"spin" => loop {
+            hint::spin_loop();
+        },
         _ => Ok(Outcome::done()),
     })
 }
