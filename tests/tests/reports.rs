@@ -90,7 +90,7 @@ fn the_summary_has_the_documented_fields() {
     assert_eq!(
         keys(&summary),
         "blocked_seconds cpu_seconds debt_seconds exit_status in_flight max_workers procs run_id \
-         schema tasks tokens wall_seconds workers"
+         sampling_seconds schema tasks tokens wall_seconds workers"
     );
     assert_eq!(
         keys(&summary["tasks"]),

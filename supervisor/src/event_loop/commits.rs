@@ -206,12 +206,20 @@ impl Commits {
         self.void.drain(..).for_each(|temporary| self.committer.remove(temporary));
     }
 
-    /// Waits for all that is on its way.
+    /// Waits for all that is on its way. What cannot be, because the journal cannot be written, is run again.
     pub(super) fn settle(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
         while !self.held.is_empty() {
             books.flush();
             if books.is_sound() {
                 self.carry_out();
+            } else {
+                for slot in std::mem::take(&mut self.intended) {
+                    self.held.remove(&slot);
+                    engine.task(slot).into_iter().for_each(|task| books.void(task));
+                }
+                if self.held.is_empty() {
+                    return;
+                }
             }
             let Some(report) = self.committer.wait() else { return };
             self.take(report, engine, books, events);

@@ -63,9 +63,6 @@ impl Run {
     fn close_books(&mut self, status: u8) -> u8 {
         self.books.shown(self.output.shown());
         self.books.flush();
-        if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
-            commits.finish();
-        }
         // Who has told the run to stop does not wait for that.
         let waits = !self.engine.is_stopped();
         if waits && self.books.is_full() {
@@ -74,6 +71,9 @@ impl Run {
         while waits && self.books.is_full() && self.signals.arrived().is_empty() {
             let _ = self.poller.wait(LOOK_AT_LEAST);
             self.books.flush();
+        }
+        if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
+            commits.finish();
         }
         let mut status = status;
         if self.books.is_cut_off && status == 0 {
@@ -91,7 +91,10 @@ impl Run {
         let counted = self.crew.counted();
         let mut summary = self.figures.summary(&self.engine, counted, census, findings, self.began);
         summary.tokens.lent = self.lender.lent;
-        summary.debt_seconds = self.meter.as_ref().map_or(0.0, |meter| meter.debt);
+        if let Some(meter) = &self.meter {
+            (summary.debt_seconds, summary.sampling_seconds) =
+                (meter.debt, meter.cost.as_secs_f64());
+        }
         summary.memory_per_task = self.queue.memory_per_task();
         summary.exit_status = status;
         summary

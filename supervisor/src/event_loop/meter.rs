@@ -95,6 +95,8 @@ pub(super) struct Meter {
     pub(super) cpus: f64,
     /// Time spent above `procs`, in CPU seconds.
     pub(super) debt: f64,
+    /// CPU time that looking has taken.
+    pub(super) cost: Duration,
     procs: f64,
 }
 
@@ -123,6 +125,7 @@ impl Meter {
             owed: 0,
             cpus: 0.0,
             debt: 0.0,
+            cost: Duration::ZERO,
             procs: f64::from(procs),
         }
     }
@@ -196,6 +199,7 @@ impl Meter {
             return None;
         }
         let shared = segment.shared();
+        let before = cpu_time::own_thread();
         let mut used = Duration::ZERO;
         let workers = 0..self.gauges.len() as WorkerId;
         let commands = workers.filter_map(|worker| {
@@ -241,7 +245,9 @@ impl Meter {
         (self.ended_used, self.ended_runnable, self.ended_wall) = (Duration::ZERO, 0.0, 0.0);
         self.windows += 1;
         let length = if self.windows < FIRST_WINDOWS { FIRST_WINDOW } else { WINDOW };
-        self.due = now + length.max((cpu_time::own_thread() - busy) * BUDGET);
+        let after = cpu_time::own_thread();
+        self.cost += after - before;
+        self.due = now + length.max((after - busy) * BUDGET);
         Some(window)
     }
 

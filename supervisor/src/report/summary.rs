@@ -26,6 +26,7 @@ pub(crate) struct Summary {
     pub(crate) workers: Workers,
     pub(crate) in_flight: InFlight,
     pub(crate) debt_seconds: f64,
+    pub(crate) sampling_seconds: f64,
     /// The limit on each command's memory, in bytes: for the closing paragraph.
     #[serde(skip)]
     pub(crate) memory_per_task: Option<u64>,
@@ -93,6 +94,7 @@ impl Summary {
             workers: Workers::default(),
             in_flight: InFlight::default(),
             debt_seconds: 0.0,
+            sampling_seconds: 0.0,
             memory_per_task: None,
             tokens: Tokens::default(),
         }

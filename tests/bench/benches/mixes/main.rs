@@ -106,6 +106,7 @@ fn compare(
     folder: &std::path::Path,
 ) -> io::Result<Option<f64>> {
     let work = mix.prepare(procs, seconds, folder)?;
+    let _neighbour = mix.has_neighbour.then(work::Neighbour::start).transpose()?;
     report.group(&format!("{}: {} commands", mix.name, work.tasks));
     let all = TIMES.map(|times| times * procs).into_iter().chain([MANY]);
     let chosen = argument::<String>("--numbers");
@@ -149,14 +150,17 @@ fn compare(
     }
     let fewest =
         static_runs.iter().find(|run| run.1 <= best.1 * AS_GOOD).map_or(best.0, |run| run.0);
-    let Some(Ran { wall, mean, peak, debt }) = peers::msup(&work)? else { return Ok(None) };
+    let Some(Ran { wall, mean, peak, debt, sampling }) = peers::msup(&work)? else {
+        return Ok(None);
+    };
     let ratio = wall / best.1;
     report.add(row("mixes", format!("{}: msup, default flags", mix.name), "s", wall));
     println!(
         "  => {ratio:.3} of the best (-P{}), {mean:.1} in flight ({:.2} of -P{fewest}, the fewest that is as \
-         good), {peak} at most, {debt:.2} s of debt",
+         good), {peak} at most, {debt:.2} s of debt; measuring took {:.2} % of a CPU",
         best.0,
         mean / f64::from(fewest),
+        sampling * 100.0,
     );
     Ok(Some(ratio))
 }

@@ -17,6 +17,8 @@ pub(crate) struct Ran {
     pub(crate) mean: f64,
     pub(crate) peak: u64,
     pub(crate) debt: f64,
+    /// The part of one CPU that measuring took.
+    pub(crate) sampling: f64,
 }
 
 fn started(program: &str, arguments: &[String], work: &Work) -> io::Result<Child> {
@@ -91,5 +93,6 @@ pub(crate) fn msup(work: &Work) -> io::Result<Option<Ran>> {
         mean: number(&summary["in_flight"]["mean"]),
         peak: summary["in_flight"]["peak"].as_u64().unwrap_or(0),
         debt: number(&summary["debt_seconds"]),
+        sampling: number(&summary["sampling_seconds"]) / wall,
     }))
 }

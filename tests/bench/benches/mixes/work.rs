@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 /// What starting a command costs, in milliseconds of CPU time, about.
 const START: f64 = 1.5;
@@ -21,6 +22,8 @@ pub(crate) struct Mix {
     at_once: Option<f64>,
     /// The control group it runs in.
     group: Option<PathBuf>,
+    /// Whether somebody else computes all the time.
+    pub(crate) has_neighbour: bool,
 }
 
 /// A mix, ready to be run.
@@ -30,6 +33,22 @@ pub(crate) struct Work {
     pub(crate) folder: PathBuf,
     pub(crate) tasks: usize,
     pub(crate) group: Option<PathBuf>,
+}
+
+/// Somebody else's process, which computes until this is dropped.
+pub(crate) struct Neighbour(Child);
+
+impl Neighbour {
+    pub(crate) fn start() -> io::Result<Neighbour> {
+        Command::new(load()).arg("1000000*c1000").spawn().map(Neighbour)
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn load() -> String {
@@ -45,6 +64,7 @@ fn plans(name: &str, costs: f64, plans: &[&str]) -> Mix {
         costs,
         at_once: None,
         group: None,
+        has_neighbour: false,
     }
 }
 
@@ -54,6 +74,7 @@ pub(crate) fn named(server: &str) -> Vec<Mix> {
     let pipeline = format!("{load} 4*c2,w10,o4 | {load} i,c4 | {load} i,w5,c2 # $0");
     vec![
         plans("computes", 20.0 + START, &["c20"]),
+        Mix { has_neighbour: true, ..plans("computes beside a neighbour", 20.0 + START, &["c20"]) },
         plans("10/50", 20.0 + START, &["2*c10,w50"]),
         plans("1/5", 20.0 + START, &["20*c1,w5"]),
         plans("0.2/1", 20.0 + START, &["100*c0.2,w1"]),
