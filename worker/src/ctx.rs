@@ -1,12 +1,13 @@
 //! What a task function calls: blocking sections, checkpoints, its output.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process;
 
 use msup_protocol::exit;
 use msup_protocol::park::Futex;
 use msup_protocol::seat::Seat;
-use msup_protocol::token::{Away, Held, Revoked};
+use msup_protocol::token::{Away, Held};
 
 use crate::sink::Sink;
 
@@ -110,9 +111,10 @@ impl Drop for Back<'_, '_> {
     }
 }
 
-/// The supervisor has taken this worker's token away: it counts as dead and must act accordingly.
-pub(crate) fn leave<T>(revoked: Revoked) -> T {
-    let _ = writeln!(io::stderr(), "msup worker: {revoked}; leaving");
+/// The supervisor has taken this worker's token away, which counts as dead then and must act accordingly; or its task
+/// cannot be read, and is put before somebody anew.
+pub(crate) fn leave<T>(why: impl Display) -> T {
+    let _ = writeln!(io::stderr(), "msup worker: {why}; leaving");
     process::exit(i32::from(exit::WORKER_TOLD_TO_END))
 }
 

@@ -1,0 +1,214 @@
+//! Workers, launchers and neighbours that do what nobody should: each hurts itself at most.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::PathBuf;
+
+use msup_tests::{
+    Sandbox, is_alive, kill, program, run, run_with_input, spawn_piped, summary, wait_until,
+};
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn figures(sandbox: &Sandbox) -> serde_json::Value {
+    summary(&sandbox.path().join("s.json"))
+}
+
+/// Runs this task among ordinary ones, in workers that do to themselves what it says. How many succeeded and how
+/// many were quarantined, of nine.
+fn among_others(what: &str) -> (u64, u64) {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "--worker"]);
+    msup.arg(program("misbehaves")).args([":::", "1", "2", "3", "4", what, "5", "6", "7", "8"]);
+    let output = run(&mut msup);
+    let tasks = &figures(&sandbox)["tasks"];
+    let count = |name: &str| tasks[name].as_u64().expect("a number");
+    assert_eq!(figures(&sandbox)["tokens"]["idle_at_end"], 2, "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(i32::from(count("succeeded") < 9)));
+    (count("succeeded"), count("quarantined"))
+}
+
+#[test]
+fn a_worker_has_no_descriptor_of_the_shared_memory() {
+    assert_eq!(among_others("holds"), (9, 0));
+}
+
+#[test]
+fn who_unmaps_the_shared_memory_is_blamed_alone() {
+    assert_eq!(among_others("unmap"), (8, 1));
+}
+
+/// Nobody hears its bell any more; its outcomes are found all the same.
+#[test]
+fn a_worker_that_closes_all_its_files_goes_on() {
+    assert_eq!(among_others("close"), (9, 0));
+}
+
+#[test]
+fn a_worker_that_becomes_another_program_is_blamed_alone() {
+    assert_eq!(among_others("exec"), (8, 1));
+}
+
+/// Whoever finds no task where one should be leaves, and the task is put before somebody anew.
+#[test]
+fn lies_about_other_tasks_cost_none_of_them() {
+    assert_eq!(among_others("lie"), (9, 0));
+}
+
+/// The copy faults at the first word it looks at; the worker itself goes on.
+#[test]
+fn the_copy_of_a_worker_is_none() {
+    assert_eq!(among_others("fork"), (9, 0));
+}
+
+/// The limit on processes is one of a user's, and root has none: somebody else's then, with programs of their own.
+#[test]
+fn where_no_more_processes_may_be_started_it_does_with_fewer() {
+    let sandbox = Sandbox::new();
+    let user = nix::unistd::geteuid();
+    let user = if user.is_root() { 51_234 } else { user.as_raw() };
+    let folder = sandbox.path().join("bin");
+    fs::create_dir(&folder).expect("writable");
+    for name in ["msup", "msup-worker"] {
+        fs::copy(program(name), folder.join(name)).expect("it is built");
+    }
+    let mut limited = sandbox.command("prlimit");
+    limited.arg(format!("--nproc={}", threads_of(user) + 24));
+    if nix::unistd::geteuid().is_root() {
+        for path in [sandbox.path(), &sandbox.path().join("tmp")] {
+            chown(path, Some(user), None).expect("root may");
+        }
+        limited.args(["setpriv", "--reuid", &user.to_string(), "--clear-groups"]);
+    }
+    limited.arg(folder.join("msup"));
+    // More than fit beside the others, for a second, or they would not be missing.
+    let hog = "sh -c 'for n in $(seq 40); do setsid sleep 1 & done' 2>/dev/null || true\n";
+    let input = hog.to_owned() + &"sleep 0.02\n".repeat(149);
+    let output = run_with_input(limited.args(["--summary", "s.json"]), input.as_bytes());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let figures = figures(&sandbox);
+    assert_eq!(figures["tasks"]["succeeded"], 150, "{}", text(&output.stderr));
+    let fewer = figures["workers"]["peak"].as_u64() < figures["max_workers"].as_u64();
+    let again = figures["tasks"]["attempts"].as_u64() > Some(150);
+    assert!(fewer || again, "nothing was missing: {figures}");
+}
+
+fn threads_of(user: u32) -> usize {
+    let tasks = |process: PathBuf| {
+        let is_theirs = fs::metadata(&process).is_ok_and(|meta| meta.uid() == user);
+        let threads = || fs::read_dir(process.join("task")).map_or(0, Iterator::count);
+        if is_theirs { threads() } else { 0 }
+    };
+    fs::read_dir("/proc").expect("there is /proc").flatten().map(|entry| tasks(entry.path())).sum()
+}
+
+/// A dead run's folder bears its number, which somebody else has got since.
+#[test]
+fn who_has_the_number_of_a_dead_process_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let mut innocent = sandbox.command("sleep").arg("60").spawn().expect("there is sleep");
+    let user = nix::unistd::geteuid();
+    let base = sandbox.path().join(format!("tmp/msup-{user}"));
+    let stale = base.join(format!("{}-1-0", innocent.id()));
+    fs::create_dir_all(&stale).expect("writable");
+    fs::set_permissions(&base, fs::Permissions::from_mode(0o700)).expect("ours");
+    let output = run(&mut sandbox.msup(["true", ":::", "1"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!stale.exists(), "what a dead run left is still there");
+    assert!(is_alive(innocent.id() as i32), "somebody else was killed");
+    kill(innocent.id() as i32, Signal::SIGKILL);
+    innocent.wait().expect("ours");
+}
+
+/// It looks to all others as if it computed.
+#[test]
+fn a_worker_that_is_being_debugged_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--max-workers", "2", "--summary", "s.json"]);
+    msup.args(["sleep 0.02; echo >>log", ":::"]).args((0..40).map(|n| n.to_string()));
+    let child = spawn_piped(&mut msup);
+    let lines = || fs::read_to_string(sandbox.path().join("log")).unwrap_or_default().len();
+    wait_until(|| lines() > 4);
+    let worker = Pid::from_raw(*sandbox.workers(&child).first().expect("it works"));
+    ptrace::attach(worker).expect("a process of ours");
+    assert!(matches!(waitpid(worker, None), Ok(WaitStatus::Stopped(..))));
+    let before = lines();
+    // The other one goes on meanwhile.
+    wait_until(|| lines() > before + 5);
+    ptrace::detach(worker, None).expect("attached");
+    let output = child.wait_with_output().expect("ours");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let figures = figures(&sandbox);
+    assert_eq!(
+        (&figures["tasks"]["attempts"], &figures["workers"]["lost"]),
+        (&40.into(), &0.into())
+    );
+}
+
+/// What was started stays; where a worker has to be replaced and cannot be, the run ends and says why; with the
+/// programs back, it is gone on with.
+#[test]
+fn programs_that_are_removed_in_the_middle_of_a_run_cost_no_task() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path().join("bin");
+    fs::create_dir(&folder).expect("writable");
+    for name in ["msup", "msup-worker"] {
+        fs::copy(program(name), folder.join(name)).expect("it is built");
+    }
+    let mut msup = sandbox.command(folder.join("msup"));
+    msup.args(["-j2", "sleep 0.02; echo {} >>log", ":::"]);
+    let mut child = spawn_piped(msup.args((0..200).map(|n| n.to_string())));
+    let lines = || {
+        let log = fs::read_to_string(sandbox.path().join("log")).unwrap_or_default();
+        log.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    wait_until(|| lines().len() > 10);
+    fs::remove_dir_all(&folder).expect("ours");
+    wait_until(|| {
+        sandbox.workers(&child).into_iter().for_each(|worker| kill(worker, Signal::SIGKILL));
+        child.try_wait().expect("ours").is_some()
+    });
+    let output = child.wait_with_output().expect("ours");
+    assert_eq!(output.status.code(), Some(255), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("msup-worker"), "{}", text(&output.stderr));
+    let output = run(&mut sandbox.msup(["resume"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mut all: Vec<u32> = lines().iter().map(|line| line.parse().expect("a number")).collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, (0..200).collect::<Vec<u32>>());
+}
+
+/// Its children's ends are not reported to who ignores them, and a blocked signal arrives never: whoever starts msup
+/// may have done either.
+#[test]
+fn what_the_launcher_ignores_and_blocks_is_not_inherited() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.command("sh");
+    msup.args(["-c", "trap '' CHLD TERM PIPE; exec env --block-signal \"$@\"", "sh"]);
+    msup.arg(program("msup"));
+    msup.args(["-j2", "--summary", "s.json", "--", "sh", "-c", "kill -TERM $$; sleep 5", "sh"]);
+    msup.args([":::", "1", "2", "3"]);
+    let output = run(&mut msup);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert_eq!(figures(&sandbox)["tasks"]["failed"], 3, "{}", text(&output.stderr));
+}
+
+#[test]
+fn closed_standard_streams_cost_nothing() {
+    let sandbox = Sandbox::new();
+    let script = "exec \"$@\" <&- >&- 2>&-";
+    let mut shell = sandbox.command("sh");
+    shell.args(["-c", script, "sh"]).arg(program("msup"));
+    shell.args(["-j2", "--summary", "s.json", "echo {} >>log; echo out", ":::", "a", "b", "c"]);
+    let status = shell.status().expect("there is sh");
+    assert!(status.success(), "{status}");
+    assert_eq!(fs::read_to_string(sandbox.path().join("log")).expect("written").len(), 6);
+    assert_eq!(figures(&sandbox)["tasks"]["succeeded"], 3);
+}
