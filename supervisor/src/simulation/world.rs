@@ -37,6 +37,8 @@ enum Nature {
     Bad,
     /// Always brings its process down.
     Poison,
+    /// Never ends: the supervisor ends its worker.
+    Hangs,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -134,11 +136,12 @@ impl World {
         };
         let natures: BTreeMap<String, Nature> = (0..random.below(20))
             .map(|n| {
-                let nature = match random.below(10) {
+                let nature = match random.below(11) {
                     0..6 => Nature::Good,
                     6 | 7 => Nature::Flaky,
                     8 => Nature::Bad,
-                    _ => Nature::Poison,
+                    9 => Nature::Poison,
+                    _ => Nature::Hangs,
                 };
                 (format!("v{n:02}"), nature)
             })
@@ -269,7 +272,7 @@ impl World {
                     0 => WorkerEnd::Exited(0),
                     signal => WorkerEnd::Signaled(signal),
                 };
-                self.dies(worker, life, end);
+                self.dies(worker, life, end, false);
             }
             Happening::Shown(seq, value) => {
                 self.history.shows(&value);
@@ -423,6 +426,10 @@ impl World {
             return;
         }
         let verdict = match self.natures[&value] {
+            Nature::Hangs => {
+                self.dies(worker, life, WorkerEnd::Signaled(SIGKILL), true);
+                return;
+            }
             Nature::Bad => Verdict::Exited(3),
             Nature::Poison => Verdict::Signaled(SIGSEGV),
             Nature::Flaky if self.random.once_in(4) => Verdict::Exited(1),
@@ -453,7 +460,7 @@ impl World {
         self.step(Event::Collected { slot, outcome, starved: false });
     }
 
-    fn dies(&mut self, worker: WorkerId, life: u32, end: WorkerEnd) {
+    fn dies(&mut self, worker: WorkerId, life: u32, end: WorkerEnd, overdue: bool) {
         let (state, lives, _) = self.workers[usize::from(worker)].clone();
         if lives != life || state == Worker::Vacant {
             return;
@@ -465,7 +472,8 @@ impl World {
             claimed.push(slot);
         }
         self.workers[usize::from(worker)].0 = Worker::Vacant;
-        self.step(Event::WorkerEnded { worker, end, claimed, starved: false, overdue: None });
+        let overdue = claimed.first().copied().filter(|_| overdue);
+        self.step(Event::WorkerEnded { worker, end, claimed, starved: false, overdue });
     }
 
     fn reads(&mut self) {

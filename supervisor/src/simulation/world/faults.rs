@@ -81,8 +81,8 @@ impl World {
         let worker = self.random.below(self.workers.len() as u64) as WorkerId;
         let life = self.workers[usize::from(worker)].1;
         match self.random.below(12) {
-            0..4 => self.dies(worker, life, WorkerEnd::Signaled(SIGKILL)),
-            4 => self.dies(worker, life, WorkerEnd::Signaled(SIGSEGV)),
+            0..4 => self.dies(worker, life, WorkerEnd::Signaled(SIGKILL), false),
+            4 => self.dies(worker, life, WorkerEnd::Signaled(SIGSEGV), false),
             5 => self.end_epoch(),
             6 => {
                 self.set_full(true);
