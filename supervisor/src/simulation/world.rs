@@ -230,6 +230,7 @@ impl World {
     fn begin(&mut self, generation: u32) {
         self.generation = generation;
         self.is_calm = self.faults == 0;
+        self.limits.policy.halt = self.halt();
         self.engine = Engine::new(self.limits.clone());
         self.now += Duration::from_secs(100);
         let run = Run {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Happening, SIGKILL, SIGSEGV, SIGTERM, Slot, Worker, World, text};
-use crate::engine::{Event, WorkerEnd};
+use crate::engine::{Counted, Event, Halt, Threshold, WorkerEnd};
 use crate::event_loop::books::KnownTasks;
 use crate::journal::{Journal, Past, Record, Sync, Trouble, read};
 use crate::simulation::disk::FakeFile;
@@ -70,6 +70,20 @@ impl World {
         self.journal = Journal::over(self.records.clone(), None, next, Sync::none());
         self.known = Some(KnownTasks::of(past, |value, _| value.to_vec()));
         self.begin(generation);
+    }
+
+    /// Now and then a generation is given up after some tasks.
+    pub(super) fn halt(&mut self) -> Option<Halt> {
+        if self.faults == 0 || !self.random.once_in(3) {
+            return None;
+        }
+        self.faults -= 1;
+        let counted = [Counted::Fail, Counted::Success, Counted::Done];
+        Some(Halt {
+            now: self.random.once_in(2),
+            what: counted[self.random.below(3) as usize],
+            at: Threshold::Number(1 + self.random.below(6)),
+        })
     }
 
     pub(super) fn fault(&mut self) {
