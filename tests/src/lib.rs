@@ -111,6 +111,15 @@ impl Sandbox {
         self.processes().into_iter().filter(|pid| parent_of(*pid) == Some(msup)).collect()
     }
 
+    /// What was killed leaves its folder for temporary files until the next start. This is one.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn start_once_more(&self) {
+        let output = run(&mut self.msup(["--no-journal", "true", ":::", "once"]));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// What runs have left in the folder for temporary files.
     #[must_use]
     pub fn residue(&self) -> Vec<PathBuf> {

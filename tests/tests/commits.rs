@@ -326,7 +326,5 @@ fn killed_again_and_again_every_file_is_made_once() {
     assert_eq!(ended.len() as u64, files);
     let nothing = run(&mut sandbox.msup(["resume"]));
     assert!(nothing.status.success() && text(&nothing.stderr).contains("is finished"));
-    // What was killed leaves its folder for temporary files until the next start of all.
-    fs::remove_dir_all(sandbox.path().join("tmp")).expect("a folder");
-    fs::create_dir(sandbox.path().join("tmp")).expect("a folder");
+    sandbox.start_once_more();
 }

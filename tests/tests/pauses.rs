@@ -87,9 +87,7 @@ fn killed_while_it_stands_still_it_leaves_nothing() {
     kill(msup.id() as i32, Signal::SIGKILL);
     msup.wait_with_output().expect("it was started");
     wait_until(|| sandbox.processes().is_empty());
-    // What was killed leaves its folder for temporary files until the next start.
-    fs::remove_dir_all(sandbox.path().join("tmp")).expect("a folder");
-    fs::create_dir(sandbox.path().join("tmp")).expect("a folder");
+    sandbox.start_once_more();
 }
 
 /// By SIGSTOP, or with its whole machine: time has passed for nobody else.
