@@ -10,11 +10,12 @@ pub mod waits;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -111,6 +112,23 @@ impl Sandbox {
         self.processes().into_iter().filter(|pid| parent_of(*pid) == Some(msup)).collect()
     }
 
+    /// A shell in which this folder of the sandbox is a disk of its own with so many bytes, and then this script;
+    /// `None`, and a word about it, where no disk can be mounted. Others see it as [`inside`].
+    #[must_use]
+    pub fn on_small_disk(&self, folder: &str, bytes: u64, script: &str) -> Option<Command> {
+        let shell = ["-rm", "sh", "-c"];
+        let mut probe = self.command("unshare");
+        if !probe.args(shell).arg("true").status().is_ok_and(|end| end.success()) {
+            eprintln!("not tested: no mount namespaces here");
+            return None;
+        }
+        fs::create_dir(self.path().join(folder)).expect("writable");
+        let mut command = self.command("unshare");
+        let mount = format!("mount -t tmpfs -o size={bytes} none {folder}");
+        command.args(shell).arg(format!("{mount} && {script}"));
+        Some(command)
+    }
+
     /// What was killed leaves its folder for temporary files until the next start. This is one.
     ///
     /// # Panics
@@ -166,6 +184,27 @@ pub fn spawn_piped(command: &mut Command) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program is built")
+}
+
+/// What a process says on its standard error, as it comes.
+pub fn overheard(child: &mut Child) -> Arc<Mutex<String>> {
+    let mut stderr = child.stderr.take().expect("piped");
+    let said = Arc::new(Mutex::new(String::new()));
+    let writes = Arc::clone(&said);
+    thread::spawn(move || {
+        let mut buffer = [0; 1000];
+        while let Ok(len @ 1..) = stderr.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..len]);
+            writes.lock().expect("no panic").push_str(&text);
+        }
+    });
+    said
+}
+
+/// A path as a process with mounts of its own sees it.
+#[must_use]
+pub fn inside(child: &Child, path: &Path) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/root{}", child.id(), path.display()))
 }
 
 /// A run's `--summary` as JSON.

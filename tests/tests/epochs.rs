@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Child;
 
 use msup_protocol::layout::{Layout, Sizes};
-use msup_tests::{Sandbox, program, spawn_piped, summary, wait_until};
+use msup_tests::{Sandbox, inside, overheard, program, spawn_piped, summary, wait_until};
 
 /// The segment, as anybody with the rights of its owner can find it.
 fn segment_of(msup: &Child) -> Option<PathBuf> {
@@ -97,6 +97,46 @@ fn noise_over_the_task_slots() {
 #[test]
 fn noise_over_one_word() {
     overwritten_three_times(first_token(), 8, None);
+}
+
+/// Two files are complete, and the journal cannot say that they are to be placed, when the epoch ends: it is not waited
+/// for, and their tasks are run again once there is space.
+#[test]
+fn noise_while_the_journal_is_full() {
+    let sandbox = Sandbox::new();
+    // Whatever is written of it does not fit into what is left of a page.
+    let value = "v".repeat(8000);
+    let command =
+        "sh -c 'echo >>began; while ! test -e go; do sleep 0.01; done; echo made >$2' sh {} {out}";
+    let msup = program("msup").display().to_string();
+    let script = format!("exec {msup} -j2 --out '{{#}}.out' -- {command} ::: {value}1 {value}2");
+    let Some(mut shell) = sandbox.on_small_disk("state", 256 << 10, &script) else { return };
+    let mut child = spawn_piped(&mut shell);
+    let said = overheard(&mut child);
+    let has_said = |words: &str| said.lock().expect("no panic").contains(words);
+    let began = || fs::read(sandbox.path().join("began")).map_or(0, |lines| lines.len());
+    wait_until(|| began() == 2);
+    let filler = inside(&child, &sandbox.path().join("state/filler"));
+    let full = fs::write(&filler, vec![0; 1 << 20]).expect_err("there is no such room");
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    sandbox.file("go", b"");
+    wait_until(|| has_said("no space left for the journal"));
+    assert!(!sandbox.path().join("1.out").exists(), "placed, and nobody knows");
+    let segment = segment_of(&child).expect("it lives");
+    let segment = fs::File::options().write(true).open(segment).expect("ours");
+    segment.write_all_at(&noise(1, 384), first_token()).expect("ours");
+    wait_until(|| has_said("somebody has written over the shared memory"));
+    fs::remove_file(&filler).expect("it is there");
+    let output = child.wait_with_output().expect("ours");
+    let said = said.lock().expect("no panic").clone();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(began(), 4, "each was run again");
+    for made in ["1.out", "2.out"] {
+        assert_eq!(fs::read(sandbox.path().join(made)).expect("made"), b"made\n");
+    }
+    let files = fs::read_dir(sandbox.path()).expect("readable").flatten();
+    let left = files.filter(|entry| entry.file_name().to_string_lossy().starts_with(".msup-"));
+    assert_eq!(left.count(), 0, "temporary files are left");
 }
 
 #[test]

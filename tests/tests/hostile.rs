@@ -20,6 +20,16 @@ fn figures(sandbox: &Sandbox) -> serde_json::Value {
     summary(&sandbox.path().join("s.json"))
 }
 
+/// A folder with programs of the sandbox's own.
+fn own_programs(sandbox: &Sandbox) -> PathBuf {
+    let folder = sandbox.path().join("bin");
+    fs::create_dir(&folder).expect("writable");
+    for name in ["msup", "msup-worker"] {
+        fs::copy(program(name), folder.join(name)).expect("it is built");
+    }
+    folder
+}
+
 /// Runs this task among ordinary ones, in workers that do to themselves what it says. How many succeeded and how
 /// many were quarantined, of nine.
 fn among_others(what: &str) -> (u64, u64) {
@@ -73,11 +83,7 @@ fn where_no_more_processes_may_be_started_it_does_with_fewer() {
     let sandbox = Sandbox::new();
     let user = nix::unistd::geteuid();
     let user = if user.is_root() { 51_234 } else { user.as_raw() };
-    let folder = sandbox.path().join("bin");
-    fs::create_dir(&folder).expect("writable");
-    for name in ["msup", "msup-worker"] {
-        fs::copy(program(name), folder.join(name)).expect("it is built");
-    }
+    let folder = own_programs(&sandbox);
     let mut limited = sandbox.command("prlimit");
     limited.arg(format!("--nproc={}", threads_of(user) + 24));
     if nix::unistd::geteuid().is_root() {
@@ -126,7 +132,7 @@ fn who_has_the_number_of_a_dead_process_is_left_alone() {
     innocent.wait().expect("ours");
 }
 
-/// It looks to all others as if it computed.
+/// Its command goes on, and so does the other worker.
 #[test]
 fn a_worker_that_is_being_debugged_is_waited_for() {
     let sandbox = Sandbox::new();
@@ -156,11 +162,7 @@ fn a_worker_that_is_being_debugged_is_waited_for() {
 #[test]
 fn programs_that_are_removed_in_the_middle_of_a_run_cost_no_task() {
     let sandbox = Sandbox::new();
-    let folder = sandbox.path().join("bin");
-    fs::create_dir(&folder).expect("writable");
-    for name in ["msup", "msup-worker"] {
-        fs::copy(program(name), folder.join(name)).expect("it is built");
-    }
+    let folder = own_programs(&sandbox);
     let mut msup = sandbox.command(folder.join("msup"));
     msup.args(["-j2", "sleep 0.02; echo {} >>log", ":::"]);
     let mut child = spawn_piped(msup.args((0..200).map(|n| n.to_string())));
@@ -185,7 +187,7 @@ fn programs_that_are_removed_in_the_middle_of_a_run_cost_no_task() {
     assert_eq!(all, (0..200).collect::<Vec<u32>>());
 }
 
-/// Its children's ends are not reported to who ignores them, and a blocked signal arrives never: whoever starts msup
+/// Its children's ends are not reported to who ignores them, and a blocked signal never arrives: whoever starts msup
 /// may have done either.
 #[test]
 fn what_the_launcher_ignores_and_blocks_is_not_inherited() {

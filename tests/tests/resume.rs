@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use msup_tests::{Sandbox, kill, run, run_with_input, spawn_piped, summary, wait_until};
+use msup_tests::{
+    Sandbox, inside, kill, overheard, run, run_with_input, spawn_piped, summary, wait_until,
+};
 use nix::sys::signal::Signal;
 
 /// Each command notes that it has begun and that it has ended.
@@ -446,41 +447,16 @@ fn without_a_place_for_a_journal_it_works_all_the_same() {
 }
 
 /// What a run says, as it says it.
-fn overheard(msup: &mut Child) -> Arc<Mutex<String>> {
-    let mut stderr = msup.stderr.take().expect("piped");
-    let said = Arc::new(Mutex::new(String::new()));
-    let writes = Arc::clone(&said);
-    std::thread::spawn(move || {
-        let mut buffer = [0; 1000];
-        while let Ok(len @ 1..) = stderr.read(&mut buffer) {
-            writes.lock().expect("no panic").push_str(&text(&buffer[..len]));
-        }
-    });
-    said
-}
 
 #[test]
 fn on_a_full_disk_nothing_new_is_started_and_nothing_is_lost() {
     let sandbox = Sandbox::new();
-    let own_mounts = ["-rm", "sh", "-c"];
-    if !sandbox
-        .command("unshare")
-        .args(own_mounts)
-        .arg("true")
-        .status()
-        .is_ok_and(|end| end.success())
-    {
-        eprintln!("not tested: no mount namespaces here");
-        return;
-    }
-    fs::create_dir(sandbox.path().join("state")).expect("writable");
-    let state = sandbox.path().join("state").display().to_string();
     let msup = msup_tests::program("msup").display().to_string();
-    let inside = format!(
-        "mount -t tmpfs -o size=128k none {state} && head -c 90000 /dev/zero >{state}/filler && \
-         exec {msup} -j2 -- sh -c 'echo $1 >>log' sh"
+    let script = format!(
+        "head -c 90000 /dev/zero >state/filler && exec {msup} -j2 -- sh -c 'echo $1 >>log' sh"
     );
-    let mut child = spawn_piped(sandbox.command("unshare").args(own_mounts).arg(inside));
+    let Some(mut command) = sandbox.on_small_disk("state", 128 << 10, &script) else { return };
+    let mut child = spawn_piped(&mut command);
     let mut stdin = child.stdin.take().expect("piped");
     // What is written of all of them fits, without what fills the disk now.
     let values: String = (0..500).map(|n| format!("{n}\n")).collect();
@@ -494,8 +470,7 @@ fn on_a_full_disk_nothing_new_is_started_and_nothing_is_lost() {
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(lines(&log).len(), before, "it goes on without a journal");
     assert!(before < 500);
-    // It has another view of this folder.
-    let filler = format!("/proc/{}/root{state}/filler", child.id());
+    let filler = inside(&child, &sandbox.path().join("state/filler"));
     fs::remove_file(filler).expect("it is there");
     let output = child.wait_with_output().expect("it was started");
     feeder.join().expect("no panic");

@@ -79,3 +79,41 @@ impl Overdue {
         self.sights.fill(None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use msup_protocol::layout::Sizes;
+    use msup_protocol::segment;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn only_the_task_for_whose_sake_a_worker_was_ended_has_timed_out() {
+        let sizes = Sizes { tokens: 2, workers: 4, tasks: 8, cell_bytes: 128 };
+        let (segment, _fd) = segment::create(sizes, 2, "1", 0).expect("created");
+        let tasks = segment.shared().tasks;
+        for slot in 0..3 {
+            assert!(tasks.publish(slot).is_some());
+        }
+        let mut overdue = Overdue::new(4);
+        let [first, _second] = [0, 1].map(|worker| tasks.claim(worker).expect("ready"));
+        assert_eq!(overdue.look(tasks, at(0), LIMIT), [0; 0]);
+        assert_eq!(overdue.look(tasks, at(999), LIMIT), [0; 0]);
+        assert_eq!(overdue.look(tasks, at(1050), LIMIT), [0; 0], "it looks ten times a second");
+        assert_eq!(overdue.look(tasks, at(1100), LIMIT), [0, 1]);
+        assert_eq!(overdue.look(tasks, at(1300), LIMIT), [0; 0], "they were told");
+        // One had just ended its task, and gone on to the next.
+        assert!(tasks.complete(0, first));
+        let _third = tasks.claim(0).expect("ready");
+        assert_eq!(overdue.ended_for(0, tasks), None);
+        assert_eq!(overdue.ended_for(1, tasks), Some(1));
+        assert_eq!(overdue.ended_for(1, tasks), None, "it was dead already");
+        assert_eq!(overdue.look(tasks, at(1400), LIMIT), [0; 0], "the next one has just begun");
+    }
+}

@@ -112,6 +112,8 @@ fn compare(
     let chosen = argument::<String>("--numbers");
     let numbers: Vec<u32> = match &chosen {
         Some(list) => list.split(',').filter_map(|number| number.parse().ok()).collect(),
+        // More would only take the neighbour's CPU away.
+        None if mix.has_neighbour => vec![procs],
         None => all.collect(),
     };
     let (mut static_runs, mut too_slow): (Vec<(u32, f64)>, u32) = (Vec::new(), 0);
