@@ -16,6 +16,7 @@ use libc::{c_char, c_int, c_void};
 use msup_protocol::crash;
 use rustix::pipe::PipeFlags;
 
+use super::timeslice::Timeslice;
 use crate::guardian;
 
 const STACK_BYTES: usize = 64 << 10;
@@ -37,6 +38,7 @@ pub(super) struct Spawner {
     stack: Vec<u64>,
     null: File,
     nofile: u64,
+    timeslice: Option<Timeslice>,
     search: Vec<Vec<u8>>,
     /// The last bare program name and where it was found.
     found: Option<(CString, CString)>,
@@ -52,6 +54,7 @@ impl Spawner {
             stack: vec![0; STACK_BYTES / 8],
             null: File::options().read(true).open("/dev/null")?,
             nofile,
+            timeslice: Timeslice::of_commands(),
             search: path.as_bytes().split(|byte| *byte == b':').map(<[u8]>::to_vec).collect(),
             found: None,
         })
@@ -84,6 +87,7 @@ impl Spawner {
             // SAFETY: no arguments, cannot fail.
             parent: unsafe { libc::getpid() },
             nofile: self.nofile,
+            timeslice: self.timeslice,
             memory,
             tried: 0,
             errno: 0,
@@ -177,6 +181,7 @@ struct Order {
     fds: [RawFd; 3],
     parent: c_int,
     nofile: u64,
+    timeslice: Option<Timeslice>,
     memory: u64,
     /// The child's answers: the last candidate it tried, and why it could execute none.
     tried: usize,
@@ -210,6 +215,9 @@ fn prepare(order: &Order) -> Result<(), c_int> {
     }
     restore_nofile(order.nofile);
     limit_memory(order.memory)?;
+    if let Some(timeslice) = &order.timeslice {
+        timeslice.take();
+    }
     for signal in [libc::SIGPIPE, libc::SIGTERM] {
         // SAFETY: the handlers' table is this process' own (no CLONE_SIGHAND). It must be reset while
         // signals are blocked: a handler would run in the parent's memory.
