@@ -10,6 +10,7 @@
 //! are tried when more seem to get less done ([`knee`]).
 
 mod climb;
+mod gaps;
 mod knee;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 use std::time::Duration;
 
 use climb::{Climb, Level, Move};
+use gaps::Gaps;
 use knee::{Advice, Knee};
 
 /// The use of the CPUs that is aimed at. More of it costs many more commands in flight.
@@ -29,9 +31,11 @@ const GROWTH_AT_MOST: f64 = 2.0;
 
 /// What the target loses in a window at the goal.
 const SHRINK: f64 = 0.006;
-/// The same when this share of the commands could run: hardly any of them waits any more.
+/// The same when this share of the commands could run: hardly any of them waits any more. Unless there are hardly more
+/// than tokens, so many per token: of few, all wait at once more often.
 const SHRINK_FAST: f64 = 0.1;
 const CROWDED: f64 = 0.8;
+const HARDLY_MORE: f64 = 2.0;
 /// At most so much when it is not they that fill the CPUs.
 const SHRINK_TAKEN: f64 = 0.02;
 /// What it loses more for each time so many commands per token that could run beyond the first.
@@ -88,6 +92,8 @@ pub(crate) struct Window {
     pub(crate) cycle: Duration,
     /// The share of the commands looked at that waited in a queue they share: for a disk, for a lock.
     pub(crate) queued: f64,
+    /// The share of the time in which CPUs that msup may use idled, over some windows. `None`: not looked at this time.
+    pub(crate) idle: Option<f64>,
     /// Whether there were tasks that could have been started.
     pub(crate) had_more: bool,
     /// Commands that ended in it.
@@ -151,6 +157,7 @@ pub(crate) struct Admission {
     near_at: Option<f64>,
     climb: Climb,
     knee: Knee,
+    gaps: Gaps,
 }
 
 impl Admission {
@@ -171,6 +178,7 @@ impl Admission {
             near_at: None,
             climb: Climb::new(procs, cap),
             knee: Knee::default(),
+            gaps: Gaps::default(),
         }
     }
 
@@ -230,7 +238,8 @@ impl Admission {
         } else if used >= GOAL || full {
             self.climb.rest();
             self.pace = NEAR_PACE;
-            let crowded = self.runnable.is_some_and(|runnable| runnable >= CROWDED);
+            let crowded = self.runnable.is_some_and(|runnable| runnable >= CROWDED)
+                && (never_waits || could_run >= HARDLY_MORE * self.procs);
             // More of them that could run than a full CPU needs: it was too many by far.
             let surplus = (could_run / self.procs / SEVERAL - 1.0).max(0.0);
             let shrink = if crowded { SHRINK_FAST } else { SHRINK };
@@ -261,6 +270,14 @@ impl Admission {
             Advice::None => next,
             Advice::AtMost(enough) => next.min(enough),
             Advice::Back(target) => target,
+        };
+        let hardly_waits = self.runnable.is_some_and(|runnable| runnable >= CROWDED);
+        let next = if smoothed < NEAR || self.ramping.is_some() {
+            self.gaps.forget();
+            next
+        } else {
+            let idle = window.idle.filter(|_| hardly_waits && window.had_more);
+            next.max(self.gaps.at_least(window.span, in_flight, self.procs, idle))
         };
         self.target = next.clamp(self.procs, self.cap);
     }

@@ -23,8 +23,9 @@ const WINDOW: Duration = Duration::from_millis(40);
 const FIRST_WINDOW: Duration = Duration::from_millis(20);
 const FIRST_WINDOWS: u32 = 8;
 
-/// Sampling may use one part in so many of one CPU.
-const BUDGET: u32 = 100;
+/// Looking at commands may use one part in so many of one CPU; looking for what they have started comes on top, and both
+/// together stay below one in a hundred.
+const BUDGET: u32 = 150;
 
 /// At most so many commands are asked what they are doing just now, and what memory they have; and where
 /// that is limited.
@@ -233,6 +234,7 @@ impl Meter {
             runnable,
             queued,
             cycle: Duration::from_secs_f64(self.cycle.max(self.stillness(now))),
+            idle: self.machine.idle(now, self.procs),
             had_more,
             ended: std::mem::take(&mut self.ended),
             residents: self.residents(&commands),

@@ -1,6 +1,6 @@
 //! How long a process computes before the kernel lets another one have the CPU.
 //!
-//! Many commands share few CPUs. In turns of the usual 3 ms those that compute at the same time come to the end of it
+//! Many commands share few CPUs. In turns of a few milliseconds those that compute at the same time come to the end of it
 //! at the same time, then all wait, and the CPUs idle. In turns longer than most spells of computing they come there
 //! one after the other, and somebody computes while the others wait (docs/decisions/0018). Kernels before 6.12 have one
 //! length for all, and take no notice.

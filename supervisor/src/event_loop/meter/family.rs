@@ -10,7 +10,7 @@ use crate::os::cpu_time;
 
 /// All processes are looked through at most this often, and for at most one part in so many of a CPU.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-const BUDGET: u32 = 200;
+const BUDGET: u32 = 300;
 
 /// Clock ticks of `/proc`, in nanoseconds: 100 a second on every architecture that Linux has in use.
 const TICK: Duration = Duration::from_millis(10);

@@ -7,20 +7,24 @@ use crate::os::{cpu_time, memory};
 /// How often it is asked how much memory is left.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
+/// The time over which CPUs are seen to idle.
+const IDLE_OVER: Duration = Duration::from_millis(500);
+
 /// What was last seen of it.
 #[derive(Debug)]
 pub(super) struct Machine {
     memory: memory::Memory,
     due: Instant,
     stalled: Option<u64>,
-    /// When the idle time of the CPUs was last looked at, and what it was.
+    /// When the idle time of the CPUs was last looked at, and what it was: in each window, and over several.
     idle: Option<(Instant, Duration)>,
+    long_idle: Option<(Instant, Duration)>,
 }
 
 impl Machine {
     pub(super) fn new(now: Instant) -> Machine {
         let (memory, stalled) = (memory::Memory::open(), memory::stalled());
-        Machine { memory, due: now, stalled, idle: None }
+        Machine { memory, due: now, stalled, idle: None, long_idle: None }
     }
 
     /// Bytes of memory left; `None`: not asked this time.
@@ -39,6 +43,20 @@ impl Machine {
         let Some((before, now)) = before.zip(now) else { return 0.0 };
         let stalled = Duration::from_micros(now.saturating_sub(before));
         stalled.as_secs_f64() / span.as_secs_f64().max(1e-9)
+    }
+
+    /// The share of the time in which CPUs idled, `None` where the last look is not long ago: idle time is counted in
+    /// hundredths of a second. Nor where this process may use more CPUs than `procs`.
+    pub(super) fn idle(&mut self, now: Instant, procs: f64) -> Option<f64> {
+        let cpus = f64::from(cpu_time::cpus());
+        if cpus > procs || self.long_idle.is_some_and(|(then, _)| now < then + IDLE_OVER) {
+            return None;
+        }
+        let idle = cpu_time::idle()?;
+        let (then, before) = self.long_idle.replace((now, idle))?;
+        let share =
+            idle.saturating_sub(before).as_secs_f64() / (now - then).as_secs_f64().max(1e-9);
+        Some(share / cpus)
     }
 
     /// CPU time that was used by whomever since the last look; `None` at the first one.
