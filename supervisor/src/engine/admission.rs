@@ -59,6 +59,9 @@ const MANY_ENDED: u32 = 8;
 /// has it.
 const ALWAYS_RUNNABLE: f64 = 0.95;
 
+/// Commands that could run for less of the time mostly wait.
+const MOSTLY_WAIT: f64 = 0.5;
+
 /// Tokens are in use when this share of them is wanted all the time, even if this much CPU time less is had.
 const ALWAYS_WANTED: f64 = 0.98;
 const TAKEN: f64 = 0.04;
@@ -190,6 +193,13 @@ impl Admission {
     /// Whether it is being found out what number is best, far below the goal.
     pub(crate) fn is_asking(&self) -> bool {
         self.climb.is_asking()
+    }
+
+    /// Whether it takes several commands for each CPU to keep them full, since they mostly wait.
+    pub(crate) fn is_filled_by_many(&self) -> bool {
+        let mostly_wait = self.runnable.is_some_and(|runnable| runnable < MOSTLY_WAIT);
+        let is_full = self.use_.is_some_and(|used| used >= NEAR) && self.ramping.is_none();
+        mostly_wait && is_full && !self.is_asking()
     }
 
     /// Takes in what was measured.

@@ -203,8 +203,9 @@ impl Engine {
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, why, now, effects),
             Event::Looked(view) => self.on_looked(&view, now, effects),
             Event::Measured(window) => {
+                let left = self.inputs_ended.then(|| self.ledger.left() as u32);
                 if let Some(starts) = &mut self.starts {
-                    starts.measured(&window, now);
+                    starts.measured(&window, left, now);
                 }
             }
             Event::OutputPressure(pressure) => self.output_pressure = pressure,

@@ -18,6 +18,10 @@ const FEW: u32 = 2;
 /// be there each time.
 const PREFETCH: usize = 64;
 
+/// The last tasks are started together when they are no more than so many times those in flight: the fewer there are,
+/// the less of each other's waiting they fill.
+const LAST: u32 = 2;
+
 /// While commands wait to be started, workers are told again this often.
 const AGAIN: Duration = Duration::from_millis(1);
 
@@ -32,6 +36,8 @@ pub(super) struct Starts {
     easing: Option<Easing>,
     /// How many may be in flight for all of these.
     target: u32,
+    /// How many tasks have not ended, if there are no others.
+    left: Option<u32>,
     /// Tasks that may be published beyond those allowed in flight: who ends one with a token in its hand
     /// goes on to the next without asking.
     prefetch: usize,
@@ -57,6 +63,7 @@ impl Starts {
             company: Company::default(),
             easing: None,
             target: procs,
+            left: None,
             prefetch: 0,
             holds_back: false,
             due: None,
@@ -82,13 +89,14 @@ impl Starts {
         self.due
     }
 
-    /// What was measured over a window.
-    pub(super) fn measured(&mut self, window: &Window, now: Now) {
+    /// What was measured over a window, and how many tasks are left, if that is known.
+    pub(super) fn measured(&mut self, window: &Window, left: Option<u32>, now: Now) {
         let before = self.admission.target();
         self.admission.measured(window);
         self.ease(before, window.in_flight, now);
         self.memory.measured(window, now);
         self.company.measured(window, now);
+        self.left = left;
         self.aim(window.in_flight);
     }
 
@@ -174,7 +182,50 @@ impl Starts {
     fn aim(&mut self, in_flight: u32) {
         let wanted = self.admission.target();
         let wanted = self.easing.map_or(wanted, |easing| easing.at_most(wanted));
+        let wanted = match self.left {
+            Some(left) if left <= LAST * wanted && self.admission.is_filled_by_many() => {
+                left.max(wanted)
+            }
+            _ => wanted,
+        };
         let fits = self.memory.at_most(in_flight).min(self.company.at_most());
         self.target = wanted.min(fits).max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For how many there is room, with so many tasks left, after commands that could run for this share of the time have
+    /// kept the CPUs full.
+    fn room(runnable: f64, left: Option<u32>) -> u32 {
+        let mut starts = Starts::new(2, 200, None);
+        for nth in 0..100 {
+            let span = Duration::from_millis(40);
+            let window = Window {
+                span,
+                used: span * 2,
+                in_flight: starts.target(),
+                runnable: Some(runnable),
+                had_more: true,
+                ..Window::default()
+            };
+            // Far from full at first, so that there are many.
+            let window = if nth < 8 { Window { used: span / 2, ..window } } else { window };
+            starts.measured(&window, left.filter(|_| nth == 99), span * nth);
+        }
+        starts.target()
+    }
+
+    #[test]
+    fn the_last_ones_are_started_together_where_they_mostly_wait() {
+        let many = room(0.2, None);
+        assert!(many >= 8, "{many}");
+        assert_eq!(room(0.2, Some(many + 3)), many + 3);
+        assert_eq!(room(0.2, Some(3 * many)), many, "too many are left");
+        assert_eq!(room(0.2, Some(1)), many, "fewer are left than are in flight");
+        let few = room(1.0, None);
+        assert_eq!(room(1.0, Some(few + 1)), few, "they only compute");
     }
 }
