@@ -54,3 +54,5 @@ pub mod env;
 pub mod exit;
 
 pub mod kin;
+
+pub mod timeslice;

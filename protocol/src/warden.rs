@@ -38,6 +38,15 @@ impl Shared<'_> {
         self.watch.rouse(park);
         reclaimed
     }
+
+    /// Lets so many commands start without a token from now on, and wakes as many parked workers. May be said again at
+    /// any time: who took a start and died made none.
+    pub fn allow_starts(&self, park: &impl Park, starts: u32) {
+        self.header.allow_starts(starts);
+        for worker in self.line.parked().take(starts as usize) {
+            self.line.wake(park, worker);
+        }
+    }
 }
 
 /// What sysmon remembers of one word between two looks.

@@ -4,8 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use msup_protocol::{barrier, kin};
-use msup_worker::commands::timeslice;
+use msup_protocol::{barrier, kin, timeslice};
 
 use crate::os::{limits, memory};
 

@@ -416,7 +416,9 @@ impl Run {
                 Effect::AllowOneForOne(allowed) => {
                     self.segment.shared().header.allow_one_for_one(allowed);
                 }
-                Effect::AllowStarts(starts) => self.allow_starts(starts),
+                Effect::AllowStarts(starts) => {
+                    self.segment.shared().allow_starts(&Futex, starts);
+                }
                 Effect::SetTimeout(limit) => {
                     self.timeout = Some(limit);
                     self.limit_time();
@@ -529,15 +531,6 @@ impl Run {
         let now = self.began.elapsed().saturating_sub(shared.header.paused());
         for worker in overdue.look(shared.tasks, now, limit) {
             self.crew.end(worker);
-        }
-    }
-
-    /// Lets so many commands start without a token, and wakes as many workers.
-    fn allow_starts(&self, starts: u32) {
-        let shared = self.segment.shared();
-        shared.header.allow_starts(starts);
-        for worker in shared.line.parked().take(starts as usize) {
-            shared.line.wake(&Futex, worker);
         }
     }
 

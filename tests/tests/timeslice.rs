@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
+use msup_protocol::timeslice::{OF_COMMANDS, is_supported, of};
 use msup_tests::{Sandbox, program, run};
-use msup_worker::commands::timeslice::{OF_COMMANDS, is_supported, of};
 
 fn printed(command: &mut Command) -> String {
     let output = run(command);

@@ -20,7 +20,6 @@ mod capture;
 mod environment;
 mod ladder;
 mod spawn;
-pub mod timeslice;
 
 use environment::Environment;
 use ladder::{Clock, Ladder};

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use loom::sync::Arc;
 use loom::thread;
+use msup_protocol::seat::Next;
 use msup_protocol::sync::model::killed_after;
 use msup_protocol::task::State;
 use msup_protocol::token::Held;
@@ -136,17 +137,46 @@ fn claiming() {
         let _next = world.seat(1).next_task(None, &|| false);
     };
     let runs_it_again = |world: &World| {
-        let shared = world.shared();
-        let seen = shared.tasks.sighted(0).expect("a slot");
-        let again = match seen.state() {
-            Some(State::Free) => true,
-            Some(State::Claimed) if seen.owner() == Some(0) => shared.tasks.vacate(0, seen),
-            _ => false,
-        };
-        if again {
-            assert!(shared.tasks.publish(0).is_some());
-        }
-        shared.pass_on(&world, None);
+        publish_again(world);
+        world.shared().pass_on(&world, None);
     };
     killed_at_every_step(0, life, takes_a_task, ends, runs_it_again);
+}
+
+/// What the dead had claimed, or nobody has published yet.
+fn publish_again(world: &World) {
+    let shared = world.shared();
+    let seen = shared.tasks.sighted(0).expect("a slot");
+    let again = match seen.state() {
+        Some(State::Free) => true,
+        Some(State::Claimed) if seen.owner() == Some(0) => shared.tasks.vacate(0, seen),
+        _ => false,
+    };
+    if again {
+        assert!(shared.tasks.publish(0).is_some());
+    }
+}
+
+/// A start that the dead has taken and not made is allowed anew, and the other one makes it. The token is somebody's all
+/// the time.
+#[test]
+fn starting_without_a_token() {
+    let life = |world: &World, _nothing: Option<Held>| {
+        assert!(world.shared().tasks.publish(0).is_some());
+        world.shared().allow_starts(&world, 1);
+        let _next = world.seat(0).next_task(None, &|| false);
+    };
+    let starts = |world: &World, _held: Option<Held>| {
+        let next = world.seat(1).next_task(None, &|| false);
+        assert!(matches!(next, Ok(Next::Start(_))));
+        // The only start is made: who has come second would sleep for ever.
+        let shared = world.shared();
+        shared.line.slot(0).expect("a slot").tell_to_leave();
+        shared.line.wake(&world, 0);
+    };
+    let allows_it_again = |world: &World| {
+        publish_again(world);
+        world.shared().allow_starts(&world, 1);
+    };
+    killed_at_every_step(1, life, starts, ends, allows_it_again);
 }

@@ -16,7 +16,7 @@ use loom::thread;
 use msup_protocol::seat::Next;
 use msup_protocol::warden::Sysmon;
 
-use world::{World, gets_a_task, gets_a_token, model, sysmon_until_it_retakes};
+use world::{World, complete_model, gets_a_task, gets_a_token, model, sysmon_until_it_retakes};
 
 #[test]
 fn a_released_token_reaches_who_waits() {
@@ -63,6 +63,38 @@ fn a_published_task_is_run_by_a_worker_that_parks() {
         shared.pass_on(&&*world, None);
         worker.join().expect("no panics");
         world.assert_all_idle();
+    });
+}
+
+/// The only token is somebody's: who parks while a start is allowed either sees it or is woken.
+#[test]
+fn a_start_that_is_allowed_is_made() {
+    model(|| {
+        let world = World::new(1, 2);
+        let held = world.shared().tokens.acquire(1).expect("idle");
+        let other = Arc::clone(&world);
+        let worker = thread::spawn(move || {
+            let next = other.seat(0).next_task(None, &|| false);
+            assert!(matches!(next, Ok(Next::Start(_))));
+        });
+        assert!(world.shared().tasks.publish(0).is_some());
+        world.shared().allow_starts(&&*world, 1);
+        worker.join().expect("no panics");
+        assert!(!world.shared().header.take_start(), "there was one");
+        world.seat(1).release(held).expect("ours");
+        world.assert_all_idle();
+    });
+}
+
+#[test]
+fn no_start_is_made_twice() {
+    complete_model(|| {
+        let world = World::new(1, 2);
+        world.shared().header.allow_starts(1);
+        let other = Arc::clone(&world);
+        let second = thread::spawn(move || other.shared().header.take_start());
+        let first = world.shared().header.take_start();
+        assert!(first != second.join().expect("no panics"));
     });
 }
 

@@ -38,6 +38,8 @@ const CROWDED: f64 = 0.8;
 const HARDLY_MORE: f64 = 2.0;
 /// At most so much when it is not they that fill the CPUs.
 const SHRINK_TAKEN: f64 = 0.02;
+/// And so much when no CPU idles: that is known late, too.
+const SHRINK_NONE_IDLES: f64 = 0.0015;
 /// What it loses more for each time so many commands per token that could run beyond the first.
 const SHRINK_SURPLUS: f64 = 0.02;
 const SEVERAL: f64 = 4.0;
@@ -58,6 +60,9 @@ const MANY_ENDED: u32 = 8;
 /// Commands that wait so seldom have nothing to fill, however little CPU time they get: somebody else
 /// has it.
 const ALWAYS_RUNNABLE: f64 = 0.95;
+
+/// CPUs that idle by less than this do not, where there are commands for all tokens.
+const NONE_IDLE: f64 = 0.004;
 
 /// Commands that could run for less of the time mostly wait.
 const MOSTLY_WAIT: f64 = 0.5;
@@ -161,6 +166,8 @@ pub(crate) struct Admission {
     climb: Climb,
     knee: Knee,
     gaps: Gaps,
+    /// The part of the CPUs that idled when that was last looked at.
+    idle: Option<f64>,
 }
 
 impl Admission {
@@ -182,6 +189,7 @@ impl Admission {
             climb: Climb::new(procs, cap),
             knee: Knee::default(),
             gaps: Gaps::default(),
+            idle: None,
         }
     }
 
@@ -229,8 +237,15 @@ impl Admission {
         // Tokens that are wanted and yet get no CPU time: somebody else has it.
         let crowded_out = self.wanted >= ALWAYS_WANTED && smoothed < self.wanted - TAKEN;
         let never_waits = self.runnable.is_some_and(|runnable| runnable >= ALWAYS_RUNNABLE);
-        let full = never_waits || crowded_out;
         let could_run = self.runnable.unwrap_or(0.0) * f64::from(window.in_flight);
+        if smoothed < NEAR || self.ramping.is_some() {
+            self.idle = None;
+        } else if window.idle.is_some() {
+            self.idle = window.idle;
+        }
+        // What starts and ends costs CPU time that nobody's account shows.
+        let none_idles = self.idle.is_some_and(|idle| idle < NONE_IDLE) && could_run >= self.procs;
+        let full = never_waits || crowded_out || none_idles;
         let enough_could_run = could_run >= ENOUGH * self.procs;
         let in_flight = f64::from(window.in_flight);
         self.ramp(raw, window);
@@ -258,7 +273,8 @@ impl Admission {
             let shrink = match used >= GOAL {
                 true => shrink,
                 false if never_waits => shrink.min(SHRINK_TAKEN),
-                false => SHRINK,
+                false if crowded_out => SHRINK,
+                false => SHRINK_NONE_IDLES,
             };
             // A few are always just being replaced; if many are missing, so many are not needed.
             let is_there = in_flight >= self.target * (1.0 - LEAD) - 1.0;

@@ -10,8 +10,10 @@ use super::admission::Window;
 const SHORT: f64 = 0.1;
 const NEWEST: f64 = 0.2;
 
-/// How long it stays at few: at first, and at most.
-const REST: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
+/// How long it stays at few: at first when they only wait, or when one was ended, and at most.
+const REST_WAITING: Duration = Duration::from_secs(1);
+const REST_ENDED: Duration = Duration::from_secs(5);
+const REST_AT_MOST: Duration = Duration::from_secs(300);
 
 /// With each rest that goes well so many times as many may run.
 const GROWTH: f64 = 1.5;
@@ -45,15 +47,18 @@ impl Company {
     pub(super) fn too_much(&mut self, nth: u32, now: Now) {
         let parts = 2_u32.saturating_pow(nth);
         let at_most = if nth >= 3 { 1 } else { (self.in_flight / parts).max(1) };
-        self.lower(f64::from(at_most), now);
+        self.lower(f64::from(at_most), REST_ENDED, now);
     }
 
     pub(super) fn measured(&mut self, window: &Window, now: Now) {
         self.in_flight = window.in_flight;
         self.stalled += NEWEST * (window.stalled - self.stalled);
-        if self.stalled >= SHORT && window.in_flight > 1 {
-            // Nobody is ended for it; who ends is not replaced.
-            self.lower(f64::from(window.in_flight - 1), now);
+        if self.stalled >= SHORT {
+            // The mean still tells of it when it is over.
+            if window.stalled >= SHORT && window.in_flight > 1 {
+                // Nobody is ended for it; who ends is not replaced.
+                self.lower(f64::from(window.in_flight - 1), REST_WAITING, now);
+            }
             return;
         }
         let Some(limit) = &mut self.limit else { return };
@@ -67,13 +72,13 @@ impl Company {
         }
     }
 
-    fn lower(&mut self, at_most: f64, now: Now) {
-        let [first, last] = REST;
+    fn lower(&mut self, at_most: f64, first: Duration, now: Now) {
+        let last = REST_AT_MOST;
         let (at_most, rest) = match self.limit {
             None => (at_most, first),
             // It is short again, with more of them than at the last rest.
             Some(limit) if limit.at_most > limit.lowest => (at_most, (limit.rest * 2).min(last)),
-            Some(limit) => (at_most.min(limit.lowest), limit.rest),
+            Some(limit) => (at_most.min(limit.lowest), limit.rest.max(first)),
         };
         self.limit = Some(Limit { at_most, lowest: at_most, until: now + rest, rest });
     }

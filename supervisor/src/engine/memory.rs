@@ -15,8 +15,10 @@ const REMEMBERED: usize = 32;
 
 /// While none has ended, those that run may grow to so many times what they have.
 const MAY_GROW: u64 = 2;
-/// And under a limit twice as many may run in each of these spans: the first ones show what they need.
+/// And twice as many may run in each of these spans, so that the first ones show what they need: under a limit, and where
+/// there would not be room for all if each grew to so many times what it has.
 const LEARNING: Duration = Duration::from_millis(500);
+const MAY_GROW_AT_MOST: u64 = 8;
 
 /// Of what the machine has left, this part stays free.
 const KEPT_FREE: u64 = 10;
@@ -71,7 +73,7 @@ impl Memory {
     pub(super) fn at_most(&self, in_flight: u32) -> u32 {
         let Some(expected) = self.expected() else {
             // Nothing is known yet.
-            return self.learning();
+            return self.limit.map_or(u32::MAX, |_| self.learning());
         };
         let each = self.residents.iter().map(|resident| (*resident).max(expected));
         let fresh = u64::from(in_flight).saturating_sub(self.residents.len() as u64);
@@ -94,6 +96,9 @@ impl Memory {
             Some(_) if self.peaks.is_empty() => fits.min(self.learning()).max(1),
             Some(_) => fits.max(1),
             // As many as there are tokens were asked for.
+            None if self.peaks.is_empty() => {
+                fits.min(self.fit_surely().max(self.learning())).max(self.procs)
+            }
             None => fits.max(self.procs),
         }
     }
@@ -105,11 +110,17 @@ impl Memory {
             .filter(|n| *n > 0)
     }
 
+    /// How many would have room if each grew to many times what the largest has: those that run may have hardly begun to
+    /// take what they need.
+    fn fit_surely(&self) -> u32 {
+        let most = self.residents.iter().max().copied().unwrap_or(0);
+        let each = most.saturating_mul(MAY_GROW_AT_MOST).max(1);
+        let fit = self.available.map_or(u64::MAX, |available| available / each);
+        u32::try_from(fit).unwrap_or(u32::MAX)
+    }
+
     /// How many may be in flight while none has ended.
     fn learning(&self) -> u32 {
-        if self.limit.is_none() {
-            return u32::MAX;
-        }
         let since = self.first_seen.map_or(Duration::ZERO, |first| self.now.saturating_sub(first));
         let doublings = (since.as_secs_f64() / LEARNING.as_secs_f64()) as u32;
         self.procs.saturating_mul(2_u32.saturating_pow(doublings))
@@ -163,6 +174,26 @@ mod tests {
         assert_eq!(memory.at_most(2), 8);
         seen(&mut memory, &[100 * MIB, 100 * MIB], 1100);
         assert_eq!(memory.at_most(2), 5, "they may become twice as large");
+    }
+
+    #[test]
+    fn little_memory_is_filled_slowly_until_one_has_ended() {
+        let mut memory = Memory::new(2, None);
+        let look = |memory: &mut Memory, residents: Vec<u64>, available: u64, at| {
+            let window = Window { residents, available: Some(available), ..Window::default() };
+            memory.measured(&window, Duration::from_millis(at));
+        };
+        look(&mut memory, vec![10 * MIB; 2], 500 * MIB, 40);
+        assert_eq!(memory.at_most(2), 6, "each may grow to eight times that");
+        look(&mut memory, vec![40 * MIB; 2], 440 * MIB, 80);
+        assert_eq!(memory.at_most(2), 2);
+        look(&mut memory, vec![60 * MIB; 2], 400 * MIB, 1100);
+        assert_eq!(memory.at_most(2), 4, "they have had some time");
+        memory.ended(60 * MIB);
+        assert_eq!(memory.at_most(2), 8);
+        let mut memory = Memory::new(2, None);
+        look(&mut memory, vec![10 * MIB; 2], 20_000 * MIB, 40);
+        assert_eq!(memory.at_most(2), 250, "there is much");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A command that prints how long it and its parent may compute in one go, in milliseconds.
 
-use msup_worker::commands::timeslice;
+use msup_protocol::timeslice;
 
 fn main() {
     let parent = std::os::unix::process::parent_id().cast_signed();

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use libc::{c_char, c_int, c_void};
 use msup_protocol::crash;
+use msup_protocol::timeslice::Timeslice;
 use rustix::pipe::PipeFlags;
 
-use super::timeslice::Timeslice;
 use crate::guardian;
 
 const STACK_BYTES: usize = 64 << 10;

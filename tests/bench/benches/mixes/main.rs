@@ -4,6 +4,7 @@
 
 mod figure;
 mod peers;
+mod scarce;
 mod server;
 mod throttle;
 mod work;
@@ -12,7 +13,7 @@ use std::io;
 use std::path::PathBuf;
 
 use msup_bench::report::{Report, row};
-use peers::Ran;
+use peers::{End, Ran};
 use work::Mix;
 
 /// What is tried with xargs, in tokens, and once more 200.
@@ -55,10 +56,16 @@ fn main() -> io::Result<()> {
         println!("no throttled disk: {why}");
     }
     let throttled = throttle.as_ref().ok().map(|throttle| work::throttled(&throttle.group));
-    let named = work::named(&server.address).into_iter().chain(throttled);
+    let is_wanted = |name: &str| only.as_ref().is_none_or(|only| name.starts_with(only));
+    let scarce = is_wanted(work::SWAPS).then(|| scarce::Scarce::new(folder.path()));
+    if let Some(Err(why)) = &scarce {
+        println!("no swap space: {why}");
+    }
+    let swaps = scarce.iter().flatten().map(|scarce| work::swaps(&scarce.group));
+    let named = work::named(&server.address).into_iter().chain(throttled).chain(swaps);
     let mixes = named.chain(work::random(seed, random));
     let (mut ratios, mut failed) = (Vec::new(), false);
-    for mix in mixes.filter(|mix| only.as_ref().is_none_or(|only| mix.name.starts_with(only))) {
+    for mix in mixes.filter(|mix| is_wanted(&mix.name)) {
         let seconds = if mix.is_random { random_seconds } else { seconds };
         let ratio = compare(&mut report, &mix, procs, seconds, folder.path())?;
         failed |= ratio.is_none();
@@ -127,15 +134,17 @@ fn compare(
             continue;
         }
         match peers::xargs(&work, number, limit)? {
-            Some(wall) => {
+            End::Took(wall) => {
                 static_runs.push((number, wall));
                 too_slow = 0;
                 report.add(row("mixes", name, "s", wall));
             }
-            None => {
-                too_slow += 1;
+            End::Late => {
+                // With many the memory may have been short; with fewer it may not.
+                too_slow += u32::from(!static_runs.is_empty());
                 println!("  {name:<44} more than {limit:.1} s");
             }
+            End::Failed | End::Absent => println!("  {name:<44} failed"),
         }
     }
     static_runs.sort_by_key(|run| run.0);
@@ -146,8 +155,10 @@ fn compare(
         let limit = best.1 * PARALLEL_AT_MOST;
         let name = "GNU parallel, default flags";
         match peers::parallel(&work, limit)? {
-            Some(wall) => report.add(row("mixes", name, "s", wall)),
-            None => println!("  {name:<44} not here, or more than {limit:.1} s"),
+            End::Took(wall) => report.add(row("mixes", name, "s", wall)),
+            End::Late => println!("  {name:<44} more than {limit:.1} s"),
+            End::Failed => println!("  {name:<44} failed"),
+            End::Absent => println!("  {name:<44} not here"),
         }
     }
     let fewest =

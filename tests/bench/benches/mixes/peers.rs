@@ -46,12 +46,23 @@ fn started(program: &str, arguments: &[String], work: &Work) -> io::Result<Child
         .spawn()
 }
 
-/// Seconds until its end; `None` when it was ended because it took longer than the limit.
-fn wall(mut child: Child, began: Instant, limit: f64) -> io::Result<Option<f64>> {
+/// How a run ended.
+pub(crate) enum End {
+    /// After so many seconds.
+    Took(f64),
+    /// It would have taken longer than the limit.
+    Late,
+    /// With commands that failed.
+    Failed,
+    /// The program is not installed.
+    Absent,
+}
+
+fn wall(mut child: Child, began: Instant, limit: f64, work: &Work) -> io::Result<End> {
     while began.elapsed().as_secs_f64() < limit {
         if let Some(end) = child.try_wait()? {
             let wall = began.elapsed().as_secs_f64();
-            return if end.success() { Ok(Some(wall)) } else { Err(io::Error::other("it failed")) };
+            return Ok(if end.success() { End::Took(wall) } else { End::Failed });
         }
         thread::sleep(Duration::from_millis(2));
     }
@@ -59,33 +70,38 @@ fn wall(mut child: Child, began: Instant, limit: f64) -> io::Result<Option<f64>>
     let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
     child.wait()?;
     thread::sleep(Duration::from_millis(200));
-    Ok(None)
+    if let Some(group) = &work.group {
+        // Those that swap take long to end, and would be in the next one's way.
+        while !fs::read(group.join("cgroup.procs"))?.is_empty() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    Ok(End::Late)
 }
 
-pub(crate) fn xargs(work: &Work, number: u32, limit: f64) -> io::Result<Option<f64>> {
+pub(crate) fn xargs(work: &Work, number: u32, limit: f64) -> io::Result<End> {
     let began = Instant::now();
     let arguments = ["-P", &number.to_string(), "-n", "1"].map(str::to_owned);
-    wall(started("xargs", &arguments, work)?, began, limit)
+    wall(started("xargs", &arguments, work)?, began, limit, work)
 }
 
-/// `None` when it is not installed, or takes longer than the limit.
-pub(crate) fn parallel(work: &Work, limit: f64) -> io::Result<Option<f64>> {
+pub(crate) fn parallel(work: &Work, limit: f64) -> io::Result<End> {
     let began = Instant::now();
     match started("parallel", &["--will-cite", "-q"].map(str::to_owned), work) {
-        Ok(child) => wall(child, began, limit),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(child) => wall(child, began, limit, work),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(End::Absent),
         Err(why) => Err(why),
     }
 }
 
-/// msup as cargo has built it for benchmarks.
+/// msup as cargo has built it for benchmarks; `None` when commands failed.
 pub(crate) fn msup(work: &Work) -> io::Result<Option<Ran>> {
     let summary = work.folder.join("summary.json");
     let began = Instant::now();
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_load")).with_file_name("msup");
     let arguments = ["--quiet", "--summary", &summary.display().to_string()].map(str::to_owned);
     let child = started(&program.display().to_string(), &arguments, work)?;
-    let Some(wall) = wall(child, began, f64::INFINITY)? else { return Ok(None) };
+    let End::Took(wall) = wall(child, began, f64::INFINITY, work)? else { return Ok(None) };
     let summary: serde_json::Value = serde_json::from_slice(&fs::read(summary)?)?;
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
     Ok(Some(Ran {

@@ -8,6 +8,9 @@ use std::process::{Child, Command};
 /// What starting a command costs, in milliseconds of CPU time, about.
 const START: f64 = 1.5;
 
+/// The name of the mix that needs swap space.
+pub(crate) const SWAPS: &str = "working sets that swap";
+
 /// A kind of work.
 pub(crate) struct Mix {
     pub(crate) name: String,
@@ -124,6 +127,13 @@ pub(crate) fn alternating() -> Mix {
 pub(crate) fn throttled(group: &Path) -> Mix {
     let one = 256.0 * 1024.0 / crate::throttle::BYTES_PER_SECOND as f64 * 1000.0;
     let mix = plans("throttled disk", one, &["2*s128,c1"]).limited_to(1.0);
+    Mix { group: Some(group.to_owned()), ..mix }
+}
+
+/// Commands of 64 MiB each, which they look at again and again; together they may have 512 MiB.
+pub(crate) fn swaps(group: &Path) -> Mix {
+    let plan = "m64,w50,r,c2,w50,r,c2,w50,r,c2,w50,r,c2";
+    let mix = plans(SWAPS, 240.0, &[plan]).limited_to(6.0);
     Mix { group: Some(group.to_owned()), ..mix }
 }
 

@@ -3,7 +3,7 @@
 //! `load PLAN [VALUE]`: the plan is a list of steps separated by commas, perhaps after `N*`: `cMS` computes
 //! for so many milliseconds of CPU time, `wMS` sleeps, `lMS` holds the file lock that `LOAD_FILE` names,
 //! `tN` lets `N` threads compute from here on, `sKB` writes so many KiB to a file in `LOAD_FOLDER` and
-//! syncs it, `mMB` touches so much memory and keeps it, `oKB` writes so many KiB to standard output, `i` reads
+//! syncs it, `mMB` touches so much memory and keeps it, `r` touches all of that again, `oKB` writes so many KiB to standard output, `i` reads
 //! standard input to its end.
 
 use std::env;
@@ -37,6 +37,10 @@ fn run(plan: &str) -> Result<(), Box<dyn std::error::Error>> {
                 io::copy(&mut io::stdin(), &mut io::sink())?;
                 continue;
             }
+            if step == "r" {
+                kept.iter_mut().for_each(|memory: &mut Vec<u8>| touch(memory));
+                continue;
+            }
             let (kind, number) = step.split_at_checked(1).ok_or("an empty step")?;
             let number: f64 = number.parse()?;
             let time = Duration::from_secs_f64(number / 1000.0);
@@ -66,6 +70,13 @@ fn run(plan: &str) -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Writes to every page.
+fn touch(memory: &mut [u8]) {
+    for page in memory.chunks_mut(4096) {
+        page[0] = black_box(page[0]).wrapping_add(1);
+    }
 }
 
 /// Computes for so much CPU time, however long that takes.
