@@ -28,8 +28,6 @@ const DECIDED_AFTER: u32 = 12;
 /// of twice as many comes of them.
 const FEWER_AFTER: u32 = 25;
 const CLEARLY: f64 = 0.5;
-/// What was plainly too few is not tried again the next so many times.
-const BELIEVED: u32 = 3;
 /// So many commands that ended tell how many do in a second.
 const COUNTED: u32 = 16;
 /// Where so many times as many are in flight as get on, that and a little is tried.
@@ -147,8 +145,6 @@ pub(super) struct Climb {
     pause: Duration,
     /// Whether fewer were asked for when more were last found to be of no use.
     asks_for_fewer: bool,
-    /// So many were found to be plainly too few, and how many more times that is believed.
-    too_few: (f64, u32),
     /// Commands that ended since this began, and how long they took together, in seconds.
     ended: f64,
     walls: f64,
@@ -168,7 +164,6 @@ impl Climb {
             phase,
             pause,
             asks_for_fewer: false,
-            too_few: (0.0, 0),
             ended: 0.0,
             walls: 0.0,
             settling: (0, 0.0),
@@ -185,7 +180,6 @@ impl Climb {
     pub(super) fn rest(&mut self) {
         self.phase = Phase::Blind;
         self.pause = REST[0];
-        self.too_few = (0.0, 0);
         (self.ended, self.walls) = (0.0, 0.0);
     }
 
@@ -251,9 +245,6 @@ impl Climb {
                     }
                     Some(true) => {
                         self.pause = REST[0];
-                        if clearly_gained(&base, &here) {
-                            self.too_few = (base.target, BELIEVED);
-                        }
                         self.look_again(here)
                     }
                     Some(false) => self.back(base),
@@ -269,10 +260,7 @@ impl Climb {
                         self.phase = Phase::Down { here, base };
                         Move::Stay
                     }
-                    _ if clearly && by_number => {
-                        self.too_few = (here.target, BELIEVED);
-                        self.keep(base)
-                    }
+                    _ if clearly && by_number => self.keep(base),
                     _ if here.span < level.cycle || (here.windows < FEWER_AFTER && !clearly) => {
                         self.phase = Phase::Down { here, base };
                         Move::Stay
@@ -306,12 +294,7 @@ impl Climb {
     fn down(&mut self, base: Stay, to: f64) -> Move {
         self.settling = (SETTLING, self.generation());
         let fewer = to.max(self.procs);
-        let (too_few, times) = self.too_few;
-        let is_known = times > 0 && fewer <= too_few;
-        if is_known {
-            self.too_few.1 -= 1;
-        }
-        if fewer >= base.target || is_known {
+        if fewer >= base.target {
             return self.keep(base);
         }
         self.phase = Phase::Down { here: Stay::new(fewer), base };
