@@ -27,7 +27,8 @@ impl Timeslice {
     pub fn of_commands() -> Option<Timeslice> {
         let mut attr = get(0)?;
         let has_turns = matches!(attr.sched_policy as i32, libc::SCHED_OTHER | libc::SCHED_BATCH);
-        attr.sched_runtime = OF_COMMANDS.as_nanos() as u64;
+        // Whoever chose longer ones keeps them.
+        attr.sched_runtime = attr.sched_runtime.max(OF_COMMANDS.as_nanos() as u64);
         has_turns.then_some(Timeslice(attr))
     }
 
@@ -51,7 +52,7 @@ pub fn is_supported() -> bool {
     let tried = std::thread::spawn(|| {
         let Some(slice) = Timeslice::of_commands() else { return false };
         slice.take();
-        of(0) == OF_COMMANDS
+        of(0) >= OF_COMMANDS
     });
     tried.join().unwrap_or(false)
 }

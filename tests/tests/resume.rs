@@ -446,8 +446,6 @@ fn without_a_place_for_a_journal_it_works_all_the_same() {
     assert!(!text(&not_wanted.stderr).contains("journal"));
 }
 
-/// What a run says, as it says it.
-
 #[test]
 fn on_a_full_disk_nothing_new_is_started_and_nothing_is_lost() {
     let sandbox = Sandbox::new();

@@ -143,7 +143,7 @@ fn claiming() {
     killed_at_every_step(0, life, takes_a_task, ends, runs_it_again);
 }
 
-/// What the dead had claimed, or nobody has published yet.
+/// Publishes what the dead had claimed, or had not published yet.
 fn publish_again(world: &World) {
     let shared = world.shared();
     let seen = shared.tasks.sighted(0).expect("a slot");

@@ -77,7 +77,9 @@ impl Company {
         let (at_most, rest) = match self.limit {
             None => (at_most, first),
             // It is short again, with more of them than at the last rest.
-            Some(limit) if limit.at_most > limit.lowest => (at_most, (limit.rest * 2).min(last)),
+            Some(limit) if limit.at_most > limit.lowest => {
+                (at_most, (limit.rest * 2).max(first).min(last))
+            }
             Some(limit) => (at_most.min(limit.lowest), limit.rest.max(first)),
         };
         self.limit = Some(Limit { at_most, lowest: at_most, until: now + rest, rest });

@@ -24,7 +24,7 @@ const FIRST_WINDOW: Duration = Duration::from_millis(20);
 const FIRST_WINDOWS: u32 = 8;
 
 /// Looking at commands may use one part in so many of one CPU; looking for what they have started comes on top, and both
-/// together stay below one in a hundred.
+/// together take one in a hundred at most.
 const BUDGET: u32 = 150;
 
 /// At most so many commands are asked what they are doing just now, and what memory they have; and where
