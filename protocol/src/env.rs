@@ -11,9 +11,12 @@ pub const SUPERVISOR_PID: &str = "MSUP_SUPERVISOR_PID";
 /// For workers: the run's folder, where payloads too large for a task slot go.
 pub const RUN_FOLDER: &str = "MSUP_RUN_FOLDER";
 
+/// For workers: the control group that commands are to be started in. Not there where there is none.
+pub const GROUP: &str = "MSUP_GROUP";
+
 /// The variables that are for workers alone and that commands must not inherit.
-pub const FOR_WORKERS: [&str; 5] =
-    [SEGMENT_FD, DOORBELL_FD, WORKER_SLOT, SUPERVISOR_PID, RUN_FOLDER];
+pub const FOR_WORKERS: [&str; 6] =
+    [SEGMENT_FD, DOORBELL_FD, WORKER_SLOT, SUPERVISOR_PID, RUN_FOLDER, GROUP];
 
 /// For workers and commands: the run's id.
 pub const RUN: &str = "MSUP_RUN";
@@ -36,3 +39,5 @@ pub const PARALLEL_JOBSLOT: &str = "PARALLEL_JOBSLOT";
 
 /// For users: another `msup-worker` than the one beside `msup`.
 pub const WORKER_PROGRAM: &str = "MSUP_WORKER";
+/// For users: set to anything, no control groups are made.
+pub const NO_GROUPS: &str = "MSUP_NO_GROUPS";

@@ -56,3 +56,5 @@ pub mod exit;
 pub mod kin;
 
 pub mod timeslice;
+
+pub mod clone;

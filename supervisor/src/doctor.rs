@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 
 use msup_protocol::{barrier, kin, timeslice};
 
+use crate::os::cgroup::Groups;
 use crate::os::{limits, memory};
 
 /// One mechanism, whether it is there, and what that means.
@@ -34,6 +34,7 @@ fn findings() -> Vec<Finding> {
         |what, there, yes: &str, no: &str| Finding { what, there, so: either(there, yes, no) };
     let readable = |path: &str| fs::read(path).is_ok();
     let memory = memory::Memory::open();
+    let groups = Groups::create(1);
     vec![
         finding(
             "/proc/PID/task/TID/children",
@@ -93,13 +94,14 @@ fn findings() -> Vec<Finding> {
             "in use: commands compute in long turns, so that they do not all wait at once",
             "commands compute in the kernel's turns, and more are needed in flight",
         ),
-        finding(
-            "control groups v2",
-            Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
-                || Path::new("/sys/fs/cgroup/unified/cgroup.controllers").exists(),
-            "there, not used: commands are measured and ended process by process",
-            "commands are measured and ended process by process",
-        ),
+        Finding {
+            what: "control groups of our own (v2)",
+            there: groups.is_ok(),
+            so: match &groups {
+                Ok(_) => "in use: all that a command starts is measured and ended together".into(),
+                Err(why) => format!("commands are measured and ended process by process: {why}"),
+            },
+        },
     ]
 }
 

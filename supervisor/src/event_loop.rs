@@ -18,6 +18,7 @@ mod running;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -34,6 +35,7 @@ use crate::cli::{Job, JobLog, Plan};
 use crate::committer::Committer;
 use crate::engine::{Effect, Engine, Event, Input, Limits, View, WorkerEnd, is_kill};
 use crate::input::{self, Group};
+use crate::os::cgroup::Groups;
 use crate::os::orphans::Orphanage;
 use crate::os::poller::Poller;
 use crate::os::process::Recipe;
@@ -176,6 +178,9 @@ impl Run {
         rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
         let is_task_loop = matches!(plan.job, Job::Values);
+        // Where there are none, commands are measured and ended process by process.
+        let groups = if is_task_loop { None } else { Groups::create(plan.max_workers).ok() };
+        let groups = groups.map(Rc::new);
         let queue = Queue::new(
             Arc::clone(&segment),
             epoch.folder,
@@ -219,11 +224,12 @@ impl Run {
             commits,
             delivered: (false, 0),
             first: inputs,
-            crew: Crew::new(Arc::clone(&segment), recipe, orphanage, plan.max_workers),
+            meter: plan.admits.then(|| {
+                let watches_memory = plan.memory.is_some();
+                Meter::new(plan.procs, plan.max_workers, watches_memory, groups.clone())
+            }),
+            crew: Crew::new(Arc::clone(&segment), recipe, orphanage, groups, plan.max_workers),
             lender: Lender::new(plan.procs, LENDABLE),
-            meter: plan
-                .admits
-                .then(|| Meter::new(plan.procs, plan.max_workers, plan.memory.is_some())),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style, private()?).map_err(line("standard output"))?,

@@ -3,6 +3,7 @@
 
 pub mod board;
 pub mod desks;
+pub mod groups;
 pub mod ring;
 pub mod trace;
 pub mod waits;

@@ -12,7 +12,7 @@ use msup_protocol::seat::Seat;
 use msup_protocol::segment::{self, Segment};
 use msup_protocol::token::Held;
 use msup_protocol::watch::Quiet;
-use msup_tests::{Sandbox, program, run, summary, wait_until};
+use msup_tests::{Sandbox, groups, program, run, summary, wait_until};
 
 /// The worker that dies, the one that must not notice, and the test's own.
 const VICTIM: u16 = 0;
@@ -304,6 +304,7 @@ fn the_supervisor_dies(label: &str) {
     let names = shared_memory.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let left = names.filter(|name| name.contains(&format!("-{pid}-"))).collect::<Vec<_>>();
     assert_eq!(left, Vec::<String>::new());
+    assert_eq!(groups::of_process(pid), Vec::<std::path::PathBuf>::new());
     // What it left of files, the sandbox looks for.
 }
 
@@ -315,6 +316,13 @@ fn segment_named() {
 #[test]
 fn folder_before_lock() {
     the_supervisor_dies("folder_before_lock");
+}
+
+#[test]
+fn group_made() {
+    if groups::are_made_here(&Sandbox::new()) {
+        the_supervisor_dies("group_made");
+    }
 }
 
 /// The supervisor dies at `label` while it puts a file in its place. Whether the file is there then, and

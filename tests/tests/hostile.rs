@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 
 use msup_tests::{
-    Sandbox, is_alive, kill, program, run, run_with_input, spawn_piped, summary, wait_until,
+    Sandbox, groups, is_alive, kill, program, run, run_with_input, spawn_piped, summary, wait_until,
 };
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -213,4 +213,28 @@ fn closed_standard_streams_cost_nothing() {
     assert!(status.success(), "{status}");
     assert_eq!(fs::read_to_string(sandbox.path().join("log")).expect("written").len(), 6);
     assert_eq!(figures(&sandbox)["tasks"]["succeeded"], 3);
+}
+
+/// Somebody cleans up: commands run without the group, and are measured one by one.
+#[test]
+fn control_groups_that_are_taken_away_cost_no_task() {
+    let sandbox = Sandbox::new();
+    if !groups::are_made_here(&sandbox) {
+        return;
+    }
+    let script = "while ! test -e removed && test $1 = 1; do sleep 0.002; done; exit 0";
+    // Tasks before the one that waits: after each of them there is a moment in which the group is empty.
+    let mut msup = sandbox.msup(["--procs", "1", "--summary", "s.json", "-a", "list", "--", "sh"]);
+    let list: String = (0..400).map(|_| "0\n").chain(["1\n"]).collect();
+    sandbox.file("list", list.as_bytes());
+    let mut child = msup.args(["-c", script, "sh"]).spawn().expect("msup is built");
+    let take_away = || {
+        let runs = groups::of_process(child.id());
+        let groups = runs.iter().flat_map(fs::read_dir).flatten().flatten();
+        groups.filter(|group| fs::remove_dir(group.path()).is_ok()).count()
+    };
+    wait_until(|| take_away() > 0);
+    sandbox.file("removed", b"");
+    assert!(child.wait().expect("ours").success());
+    assert_eq!(figures(&sandbox)["tasks"]["succeeded"], 401);
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
 
-use msup_tests::{Sandbox, is_alive, kill, name_of, program, spawn_piped, summary, wait_until};
+use msup_tests::{
+    Sandbox, groups, is_alive, kill, name_of, program, spawn_piped, summary, wait_until,
+};
 use nix::sys::signal::Signal;
 
 fn shared_memory() -> BTreeSet<String> {
@@ -274,4 +276,32 @@ fn a_leak_is_reported_and_goes_with_the_run() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\nok\n"[..]));
     let report = String::from_utf8_lossy(&output.stderr);
     assert!(report.contains("2 commands left something running"), "{report}");
+}
+
+/// What has left its process group, session and parent is still in its worker's control group when both its guardians
+/// are gone at once. G4, G5.
+#[test]
+fn who_has_lost_both_guardians_is_ended_by_the_next_start() {
+    let sandbox = Sandbox::new();
+    if !groups::are_made_here(&sandbox) {
+        return;
+    }
+    let script = "setsid sh -c 'echo $$ >escaped; exec sleep 1000' & sleep 1000";
+    let mut child = sandbox.msup(["--no-journal", "sh", "-c", script, ":::", "x"]);
+    let mut child = child.stderr(Stdio::null()).spawn().expect("msup is built");
+    let escaped = || fs::read_to_string(sandbox.path().join("escaped")).ok()?.trim().parse().ok();
+    wait_until(|| escaped().and_then(name_of).is_some_and(|name| name == "sleep"));
+    let escaped: i32 = escaped().expect("just seen");
+    assert_eq!(groups::of_process(child.id()).len(), 1);
+    // Stopped, neither sees the other end.
+    let guardians: Vec<i32> =
+        [child.id() as i32].into_iter().chain(sandbox.workers(&child)).collect();
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        guardians.iter().for_each(|pid| kill(*pid, signal));
+    }
+    child.wait().expect("ours");
+    assert!(is_alive(escaped), "nobody was left to end it");
+    sandbox.start_once_more();
+    assert!(!is_alive(escaped));
+    assert_eq!(groups::of_process(child.id()), Vec::<std::path::PathBuf>::new());
 }

@@ -1,4 +1,4 @@
-//! What commands use is seen, whoever of them uses it.
+//! What commands use is seen, whoever of them uses it: by control groups, where they can be made, and without.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,11 +12,22 @@ type Seen = (f64, u64);
 /// One test at a time: together they would take each other's CPUs away.
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// How commands are measured.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// Group by group, where groups can be made; else as [`By::Processes`].
+    Groups,
+    Processes,
+}
+
 /// Runs one command; what was seen of it, and when in milliseconds.
-fn watched(script: &str) -> Vec<(u64, Seen)> {
+fn watched(by: By, script: &str) -> Vec<(u64, Seen)> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "2", "--schedtrace", "50", "--quiet", "--"]);
+    if matches!(by, By::Processes) {
+        msup.env("MSUP_NO_GROUPS", "1");
+    }
     let output = run(msup.args(["bash", "-c", script, "bash", ":::", "x"]));
     assert!(output.status.success());
     let lines = trace::lines(&String::from_utf8_lossy(&output.stderr));
@@ -32,11 +43,10 @@ fn mean(lines: &[Seen]) -> f64 {
     lines.iter().map(|line| line.0).sum::<f64>() / lines.len() as f64
 }
 
-#[test]
-fn a_pipeline_is_charged_for_what_its_last_program_computes() {
+fn a_pipeline_computes_in_its_last_program(by: By) {
     let script =
         format!("sleep 3 | sleep 3 | {{ timeout 1.4 bash -c '{SPIN}'; sleep 1.6; }}; true");
-    let lines = watched(&script);
+    let lines = watched(by, &script);
     let computing = between(&lines, 400, 1300);
     assert!((0.6..1.4).contains(&mean(&computing)), "{computing:?}");
     let charged = computing.iter().filter(|line| line.1 == 1).count();
@@ -46,20 +56,48 @@ fn a_pipeline_is_charged_for_what_its_last_program_computes() {
     assert!(sleeping.iter().all(|line| line.1 == 0), "{sleeping:?}");
 }
 
-/// None of these lives for a whole window.
 #[test]
-fn children_that_end_between_two_looks_are_not_lost() {
+fn a_pipeline_is_charged_for_what_its_last_program_computes() {
+    a_pipeline_computes_in_its_last_program(By::Groups);
+}
+
+#[test]
+fn a_pipeline_is_charged_process_by_process() {
+    a_pipeline_computes_in_its_last_program(By::Processes);
+}
+
+/// None of these lives for a whole window.
+fn children_end_between_two_looks(by: By) {
     let script = format!("for i in {{1..90}}; do timeout 0.02 bash -c '{SPIN}'; done; true");
-    let lines = between(&watched(&script), 300, 1500);
+    let lines = between(&watched(by, &script), 300, 1500);
     assert!(mean(&lines) > 0.4, "{lines:?}");
 }
 
-/// It has left its session and lost its parent, and is a child of the worker's now.
 #[test]
-fn a_daemon_is_found() {
+fn children_that_end_between_two_looks_are_not_lost() {
+    children_end_between_two_looks(By::Groups);
+}
+
+#[test]
+fn children_that_end_between_two_looks_are_seen_by_the_machine() {
+    children_end_between_two_looks(By::Processes);
+}
+
+/// It has left its session and lost its parent, and is a child of the worker's now.
+fn a_daemon_computes(by: By) {
     let daemon = format!("timeout 1.6 bash -c '{SPIN}'");
     let script = format!("(setsid bash -c \"{daemon}; true\" >/dev/null 2>&1 &); sleep 1.8");
-    let lines = between(&watched(&script), 500, 1400);
+    let lines = between(&watched(by, &script), 500, 1400);
     assert!(mean(&lines) > 0.6, "{lines:?}");
     assert!(lines.iter().filter(|line| line.1 == 1).count() * 2 >= lines.len(), "{lines:?}");
+}
+
+#[test]
+fn a_daemon_is_found() {
+    a_daemon_computes(By::Groups);
+}
+
+#[test]
+fn a_daemon_is_found_among_processes() {
+    a_daemon_computes(By::Processes);
 }

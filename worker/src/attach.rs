@@ -13,6 +13,7 @@ use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::seat::Seat;
 use msup_protocol::segment::{AttachError, Segment};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::FdFlags;
 
 use crate::guardian::{self, Manner};
@@ -42,12 +43,13 @@ impl CannotAttach {
     }
 }
 
-/// A worker's post: its seat, the bell, and the run's folder.
+/// A worker's post: its seat, the bell, the run's folder, and the control group of what it starts.
 #[derive(Debug)]
 pub(crate) struct Post {
     pub(crate) seat: Seat<'static, Futex>,
     pub(crate) bell: Bell<'static>,
     pub(crate) folder: PathBuf,
+    pub(crate) group: Option<OwnedFd>,
 }
 
 /// Takes up the post this process was started for. `None` when there is no supervisor around.
@@ -62,6 +64,9 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let me = number(names::WORKER_SLOT)?;
     let folder = env::var_os(names::RUN_FOLDER)
         .ok_or(CannotAttach::Environment { name: names::RUN_FOLDER })?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // If it is gone, commands run without one.
+    let group = env::var_os(names::GROUP).and_then(|path| open(path, flags, Mode::empty()).ok());
     crash::arm(Role::Worker);
     forget_environment()?;
     // A worker keeps its post until it exits: the segment and the bell live as long as the process.
@@ -75,7 +80,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     crash::point("mapped_before_attached");
     seat.attach();
     bell.ring();
-    Ok(Some(Post { seat, bell, folder: folder.into() }))
+    Ok(Some(Post { seat, bell, folder: folder.into(), group }))
 }
 
 /// What this process starts is no worker of this run.

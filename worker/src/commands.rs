@@ -42,7 +42,7 @@ pub fn main(release: &str) -> ExitCode {
         // Which program and what to do about it is the supervisor's to say, once for all workers.
         Err(why) => return ExitCode::from(why.exit_status()),
     };
-    let mut runner = match Runner::new(&post) {
+    let mut runner = match Runner::new(&mut post) {
         Ok(runner) => runner,
         Err(why) => {
             let _ = writeln!(io::stderr(), "msup-worker: cannot prepare: {why}");
@@ -67,11 +67,11 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(post: &Post) -> io::Result<Runner> {
+    fn new(post: &mut Post) -> io::Result<Runner> {
         let nofile = post.seat.shared().header.nofile();
         Ok(Runner {
             environment: Environment::of_this_process(post.seat.me()),
-            spawner: Spawner::new(nofile)?,
+            spawner: Spawner::new(nofile, post.group.take())?,
             buffer: vec![0; capture::CHUNK],
             // What starting took belongs to no command.
             own_ns: own_time_ns(),

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use msup_protocol::slot::{Counters, Status};
 
 use super::Poller;
 use crate::engine::{Event, WorkerEnd};
+use crate::os::cgroup::Groups;
 use crate::os::freeze::{Frozen, freeze};
 use crate::os::orphans::Orphanage;
 use crate::os::process::{Process, Recipe};
@@ -53,6 +55,7 @@ pub(super) struct Crew {
     segment: Arc<Segment>,
     recipe: Recipe,
     orphanage: Orphanage,
+    groups: Option<Rc<Groups>>,
     members: Vec<Option<Member>>,
     /// Members whose pidfd became readable.
     noted: Vec<WorkerId>,
@@ -64,11 +67,12 @@ impl Crew {
         segment: Arc<Segment>,
         recipe: Recipe,
         orphanage: Orphanage,
+        groups: Option<Rc<Groups>>,
         max_workers: u16,
     ) -> Crew {
         let members = (0..max_workers).map(|_| None).collect();
         let of_the_dead = Counted::default();
-        Crew { segment, recipe, orphanage, members, noted: Vec::new(), of_the_dead }
+        Crew { segment, recipe, orphanage, groups, members, noted: Vec::new(), of_the_dead }
     }
 
     /// Starts a worker in a vacant slot.
@@ -80,7 +84,8 @@ impl Crew {
         let shared = self.segment.shared();
         let slot = shared.line.slot(worker).ok_or("no such slot")?;
         slot.prepare();
-        let started = self.recipe.start(worker).and_then(|process| {
+        let group = self.groups.as_ref().and_then(|groups| groups.of_worker(worker).ok());
+        let started = self.recipe.start(worker, group).and_then(|process| {
             let watched = poller.watch(process.pidfd(), u64::from(worker));
             watched.map(|()| process)
         });
@@ -180,6 +185,7 @@ impl Crew {
         let (worker, end) = ended;
         let Some(member) = self.members[usize::from(worker)].take() else { return ended };
         if end != WorkerEnd::Exited(0) {
+            self.kill_group(worker);
             self.sweep_all_but_members(&[member.process.pid()]);
         }
         let shared = self.segment.shared();
@@ -203,8 +209,11 @@ impl Crew {
 
     /// Ends everybody at once, and whatever they had started: the segment they share is no good.
     pub(super) fn end_all(&mut self) {
-        for member in self.members.iter().flatten() {
-            member.process.kill();
+        for (worker, member) in self.members.iter().enumerate() {
+            if let Some(member) = member {
+                member.process.kill();
+                self.kill_group(worker as WorkerId);
+            }
         }
         let members: Vec<Member> = self.members.iter_mut().filter_map(Option::take).collect();
         let began = Instant::now();
@@ -238,6 +247,13 @@ impl Crew {
             }
         }
         counted
+    }
+
+    /// Ends what a worker has started, where that has a control group.
+    fn kill_group(&self, worker: WorkerId) {
+        if let Some(groups) = &self.groups {
+            groups.kill(worker);
+        }
     }
 
     /// Ends every child that is no member nor one of `others`.

@@ -5,6 +5,7 @@ mod family;
 mod machine;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use msup_protocol::codec::Usage;
@@ -13,6 +14,7 @@ use msup_protocol::packed::WorkerId;
 use msup_protocol::segment::Segment;
 
 use crate::engine::{Ended, Window};
+use crate::os::cgroup::Groups;
 use crate::os::cpu_time;
 use family::Families;
 use machine::Machine;
@@ -65,12 +67,19 @@ struct Gauge {
     resident: u64,
     /// How much of the time it could run, had it a CPU, smoothed over the times it was asked.
     wants: f64,
+    /// Where its use is that of its worker's control group: what that had used before it.
+    before: Option<Duration>,
 }
 
 /// Looks at the commands of all workers, window by window.
 #[derive(Debug)]
 pub(super) struct Meter {
     gauges: Vec<Option<Gauge>>,
+    /// The control groups that all commands are in, and what was used in them up to the last window.
+    groups: Option<Rc<Groups>>,
+    counted: Duration,
+    /// Commands start others, and are looked at group by group, where there are groups.
+    starts_others: bool,
     families: Families,
     /// What was counted of commands that have ended, until their outcome comes in.
     past: HashMap<i32, Duration>,
@@ -79,6 +88,7 @@ pub(super) struct Meter {
     windows: u32,
     /// What ended in this window: CPU time not counted before, and how it ran.
     ended_used: Duration,
+    workers_used: Duration,
     ended_runnable: f64,
     ended_wall: f64,
     ended: Ended,
@@ -103,16 +113,25 @@ pub(super) struct Meter {
 
 impl Meter {
     /// `watches_memory`: there is a limit on it.
-    pub(super) fn new(procs: u32, max_workers: u16, watches_memory: bool) -> Meter {
+    pub(super) fn new(
+        procs: u32,
+        max_workers: u16,
+        watches_memory: bool,
+        groups: Option<Rc<Groups>>,
+    ) -> Meter {
         let now = Instant::now();
         Meter {
             gauges: vec![None; usize::from(max_workers)],
+            groups,
+            counted: Duration::ZERO,
+            starts_others: false,
             families: Families::default(),
             past: HashMap::new(),
             began: now,
             due: now + FIRST_WINDOW,
             windows: 0,
             ended_used: Duration::ZERO,
+            workers_used: Duration::ZERO,
             ended_runnable: 0.0,
             ended_wall: 0.0,
             ended: Ended::default(),
@@ -156,7 +175,11 @@ impl Meter {
             None => self.past.remove(&pid),
         };
         self.ended_used += cpu.saturating_sub(counted.unwrap_or_default());
-        self.ended_used += Duration::from_nanos(usage.worker_ns);
+        self.workers_used += Duration::from_nanos(usage.worker_ns);
+        if pid != 0 && !usage.is_grouped {
+            // What is not in its group must be looked at by itself, and so must all.
+            self.groups = None;
+        }
         let wall = Duration::from_nanos(usage.wall_ns).as_secs_f64();
         self.note_cycle(wall / (usage.sleeps + 1) as f64);
         self.ended.add(Duration::from_nanos(usage.cpu_ns + usage.worker_ns).as_secs_f64(), wall);
@@ -208,7 +231,8 @@ impl Meter {
             (command != 0).then_some((worker, command))
         });
         let commands: Vec<(WorkerId, i32)> = commands.collect();
-        self.families.look(&commands, &pid_of, now);
+        self.families.look(&commands, &pid_of, self.groups.as_deref(), now);
+        self.starts_others |= self.families.any() || self.hides();
         // That may have taken long, where commands leave us little of the CPUs.
         let (now, busy) = (Instant::now(), cpu_time::own_thread());
         let span = now - self.began;
@@ -216,13 +240,14 @@ impl Meter {
             used += self.sample(*worker, *command, &pid_of, span, now);
         }
         let waiting = self.ask(&commands, span);
-        let commands_used = used + self.ended_used;
+        let commands_used = self.used_in_groups().unwrap_or(used + self.ended_used);
         let own = cpu_time::own();
         let (runnable, queued) = waiting;
-        let mut used = commands_used + own.saturating_sub(self.own);
-        let hides =
-            if self.known < KNOWN / 2 { self.families.any() } else { self.hidden >= HIDDEN };
-        if hides && let Some(busy) = self.machine.busy(now) {
+        let mut used = commands_used + self.workers_used + own.saturating_sub(self.own);
+        if self.groups.is_none()
+            && self.hides()
+            && let Some(busy) = self.machine.busy(now)
+        {
             used = busy;
         }
         self.cpus = used.min(commands_used).as_secs_f64() / span.as_secs_f64();
@@ -244,7 +269,8 @@ impl Meter {
         self.owed = charges::settle(&shared, &self.gauges, self.procs as u32);
         self.own = own;
         self.began = now;
-        (self.ended_used, self.ended_runnable, self.ended_wall) = (Duration::ZERO, 0.0, 0.0);
+        (self.ended_used, self.workers_used) = Default::default();
+        (self.ended_runnable, self.ended_wall) = (0.0, 0.0);
         self.windows += 1;
         let length = if self.windows < FIRST_WINDOWS { FIRST_WINDOW } else { WINDOW };
         let after = cpu_time::own_thread();
@@ -282,11 +308,20 @@ impl Meter {
                 moved: now,
                 resident: 0,
                 wants: 0.0,
+                before: None,
             });
         }
         let Some(gauge) = gauge else { return Duration::ZERO };
         let Some(own) = cpu_time::of(command) else { return Duration::ZERO };
-        let total = own + self.families.cpu_time(worker, command);
+        let total = match &self.groups {
+            Some(groups) if self.starts_others => {
+                let group = groups.cpu_time_of(worker).unwrap_or_default();
+                let before = group.saturating_sub(gauge.counted.max(own));
+                group.saturating_sub(*gauge.before.get_or_insert(before))
+            }
+            Some(_) => own,
+            None => own + self.families.cpu_time(worker, command),
+        };
         let used = total.saturating_sub(gauge.counted);
         gauge.counted = gauge.counted.max(total);
         gauge.windows += 1;
@@ -298,6 +333,17 @@ impl Meter {
             self.note_cycle(cycle);
         }
         used
+    }
+
+    /// What was used in all groups since the last window.
+    fn used_in_groups(&mut self) -> Option<Duration> {
+        let total = self.groups.as_ref()?.cpu_time()?;
+        Some(total.saturating_sub(std::mem::replace(&mut self.counted, total)))
+    }
+
+    /// Whether much of what commands use is not seen by looking at processes.
+    fn hides(&self) -> bool {
+        if self.known < KNOWN / 2 { self.families.any() } else { self.hidden >= HIDDEN }
     }
 
     fn note_cycle(&mut self, seconds: f64) {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::cgroup::{below, mount_of, path_in};
+
 /// What this machine tells, and the control groups that limit this process.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -82,32 +84,6 @@ impl Group {
     }
 }
 
-/// The line `ID:CONTROLLERS:PATH` with these controllers.
-fn path_in(own: &str, is_it: impl Fn(&str) -> bool) -> Option<&str> {
-    own.lines().find_map(|line| {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let controllers = parts.next()?;
-        parts.next().filter(|_| is_it(controllers))
-    })
-}
-
-/// Where a control group file system with this option is mounted.
-fn mount_of(mounts: &str, kind: &str, option: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (front, back) = line.split_once(" - ")?;
-        let mut back = back.split(' ');
-        let is_it = back.next() == Some(kind)
-            && back.nth(1)?.split(',').any(|one| option.is_empty() || one == option);
-        front.split(' ').nth(4).filter(|_| is_it).map(PathBuf::from)
-    })
-}
-
-/// The group itself, or, in a container that sees only its own part of the tree, the root of that.
-fn below(root: &Path, path: &str) -> PathBuf {
-    let folder = root.join(path.trim_start_matches('/'));
-    if folder.is_dir() { folder } else { root.to_owned() }
-}
-
 /// `NAME NUMBER` or `NAME: NUMBER kB` in a line of its own.
 fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| {
@@ -143,19 +119,6 @@ mod tests {
     #[test]
     fn this_machine_tells() {
         assert!(Memory::open().available().is_some_and(|bytes| bytes > 1 << 20));
-    }
-
-    #[test]
-    fn groups_of_both_kinds_are_found() {
-        let mounts = "25 1 0:2 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
-                      26 1 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let mount = |kind, option| mount_of(mounts, kind, option);
-        assert_eq!(mount("cgroup", "memory"), Some("/sys/fs/cgroup/memory".into()));
-        assert_eq!(mount("cgroup2", ""), Some("/sys/fs/cgroup/unified".into()));
-        assert_eq!(mount("cgroup", "cpu"), None);
-        let own = "4:cpu,cpuacct:/a\n3:memory:/b:c\n0::/d\n";
-        assert_eq!(path_in(own, |names| names == "memory"), Some("/b:c"));
-        assert_eq!(path_in(own, str::is_empty), Some("/d"));
     }
 
     /// A folder that looks like a group stands for one: its limit counts, and what it can give back.

@@ -1,5 +1,6 @@
 //! The adapters: one family of system calls per file, no decisions.
 
+pub(crate) mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod cpu_time;
 pub(crate) mod freeze;

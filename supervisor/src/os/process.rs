@@ -41,17 +41,18 @@ pub(crate) struct Process {
 }
 
 impl Recipe {
-    /// Starts a worker. Call it from the thread that lives as long as the run: workers ask the kernel
+    /// Starts a worker, whose commands are to be started in the control group `group`. Call it from the thread that lives as long as the run: workers ask the kernel
     /// to be told when the thread that started them is gone.
     ///
     /// # Errors
     /// No process can be made, or the program cannot be executed.
-    pub(crate) fn start(&self, worker: WorkerId) -> io::Result<Process> {
+    pub(crate) fn start(&self, worker: WorkerId, group: Option<PathBuf>) -> io::Result<Process> {
         use std::os::fd::AsRawFd;
         // What a worker prints by itself must not get between the tasks' outputs.
         let stdout = io::stderr().as_fd().try_clone_to_owned()?;
         // No `pre_exec`: std then starts it without copying this process' page tables.
         let mut child = Command::new(&self.program)
+            .envs(group.map(|group| (names::GROUP, group)))
             .args(&self.arguments)
             .env(names::SEGMENT_FD, self.segment.as_raw_fd().to_string())
             .env(names::DOORBELL_FD, self.doorbell.as_raw_fd().to_string())

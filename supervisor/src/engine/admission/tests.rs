@@ -79,7 +79,6 @@ fn who_is_refused_is_not_joined_by_more() {
     for served in [4, 8, 20] {
         let server = Load { served: Some(served), refused_for: Some(1000.0), ..load(1.0, 50.0, 1) };
         let (share, mean, enough) = against_the_best(server, 2, 20.0);
-        println!("{served}: {share} {mean} {enough}");
         assert!(share >= 0.9, "{served} at once: {share}, {mean} in flight");
         assert!(mean <= 2.0 * enough, "{served} at once: {mean} in flight, {enough} are enough");
     }
@@ -121,7 +120,6 @@ fn a_steady_load_gives_a_steady_target() {
 fn recorded_programs_keep_the_cpus_full_with_few() {
     for (name, runs) in recorded::programs() {
         let (share, mean, enough) = against_the_best(of(Plan::Recorded(runs)), 2, 20.0);
-        println!("{name}: {share} {mean} {enough}");
         assert!(share >= 0.95, "{name}: {share}, {mean} in flight, {enough} are enough");
         assert!(mean <= 1.5 * enough, "{name}: {mean} in flight, {enough} are enough");
     }

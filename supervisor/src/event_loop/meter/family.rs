@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use msup_protocol::kin;
 use msup_protocol::packed::WorkerId;
 
+use crate::os::cgroup::Groups;
 use crate::os::cpu_time;
 
 /// All processes are looked through at most this often, and for at most one part in so many of a CPU.
@@ -46,22 +47,24 @@ impl Families {
         &mut self,
         commands: &[(WorkerId, i32)],
         pid_of: &impl Fn(WorkerId) -> Option<i32>,
+        groups: Option<&Groups>,
         now: Instant,
     ) {
         if self.due.is_some_and(|due| now < due) {
             return;
         }
         let busy = cpu_time::own_thread();
-        let everybody = (!self.listed).then(children_of_everybody);
+        let everybody = (groups.is_none() && !self.listed).then(children_of_everybody);
         let mut families = HashMap::new();
         for (worker, command) in commands {
             // What lost its parent becomes the worker's child, a subreaper's.
             let Some(root) = pid_of(*worker) else { continue };
-            let mut found = match &everybody {
-                Some(children) => {
+            let mut found = match (groups, &everybody) {
+                (Some(groups), _) => groups.members(*worker),
+                (None, Some(children)) => {
                     below(root, |parent| children.get(&parent).cloned().unwrap_or_default())
                 }
-                None => below(root, listed_children),
+                (None, None) => below(root, listed_children),
             };
             // The worker may be one command further by now.
             if !found.contains(command) {

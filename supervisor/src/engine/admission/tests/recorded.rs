@@ -13,9 +13,12 @@ const FILES: [(&str, &str); 5] = [
     ("script", include_str!("recorded/script.txt")),
 ];
 
+/// A name, and runs.
+type Program = (&'static str, Vec<Vec<Spell>>);
+
 /// Names of programs, and runs of each.
 pub(super) fn programs() -> impl Iterator<Item = (&'static str, &'static [Vec<Spell>])> {
-    static ALL: OnceLock<Vec<(&str, Vec<Vec<Spell>>)>> = OnceLock::new();
+    static ALL: OnceLock<Vec<Program>> = OnceLock::new();
     let read = |(name, file): (&'static str, &str)| (name, file.split("\n\n").map(run).collect());
     let all = ALL.get_or_init(|| FILES.into_iter().map(read).collect());
     all.iter().map(|(name, runs)| (*name, &**runs))

@@ -1,0 +1,226 @@
+//! Control groups of the second kind. What a command starts stays in its worker's group, whatever it does, so the
+//! kernel keeps account of all of it together, and ends it together.
+//!
+//! A run has a group below msup's own, and each worker one below that, in which its commands are started. msup and
+//! the workers stay where they are. Nobody's limits are changed. Whoever may not make groups, which most users may not
+//! outside of containers and sessions of their own, does without.
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use msup_protocol::kin::Identity;
+use msup_protocol::packed::WorkerId;
+use msup_protocol::{clone, crash, env as names};
+
+/// The groups of runs are called this, then their process.
+const PREFIX: &str = "msup-";
+
+/// How long what was killed in a group may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_millis(400);
+
+/// The control groups of a run. Their end is the end of all that is in them.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    folder: PathBuf,
+    account: File,
+    /// How often each worker's group was killed. What is started in such a group is killed, too, at least by
+    /// Linux 6.18, so the next one is another one.
+    killed: RefCell<Vec<u32>>,
+}
+
+impl Groups {
+    /// Makes a group for this run, after removing what runs that were killed have left.
+    ///
+    /// # Errors
+    /// Why there are none here.
+    pub(crate) fn create(max_workers: u16) -> io::Result<Groups> {
+        if std::env::var_os(names::NO_GROUPS).is_some() {
+            return Err(io::Error::other(format!("{} is set", names::NO_GROUPS)));
+        }
+        let own = own_group().ok_or_else(|| io::Error::other("not mounted"))?;
+        sweep(&own);
+        let folder = own.join(format!("{PREFIX}{}-0", Identity::own()));
+        fs::create_dir(&folder)?;
+        // CRASH: group_made. It is named after its process: swept by the next start.
+        crash::point("group_made");
+        let opened = open(&folder);
+        if opened.is_err() {
+            let _ = fs::remove_dir(&folder);
+        }
+        let killed = RefCell::new(vec![0; usize::from(max_workers)]);
+        opened.map(|account| Groups { folder, account, killed })
+    }
+
+    /// Where a worker's commands are to be started.
+    ///
+    /// # Errors
+    /// There cannot be another group.
+    pub(crate) fn of_worker(&self, worker: WorkerId) -> io::Result<PathBuf> {
+        let folder = self.folder_of(worker, 0);
+        match fs::create_dir(&folder) {
+            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
+            _ => Ok(folder),
+        }
+    }
+
+    /// CPU time of all that was ever started in the groups, up to the last tick of the kernel.
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        let mut text = [0; 256];
+        let len = self.account.read_at(&mut text, 0).ok()?;
+        parse_cpu_time(std::str::from_utf8(&text[..len]).ok()?)
+    }
+
+    /// The same of what was started in one worker's group.
+    pub(crate) fn cpu_time_of(&self, worker: WorkerId) -> Option<Duration> {
+        parse_cpu_time(&fs::read_to_string(self.file(worker, "cpu.stat")).ok()?)
+    }
+
+    /// The processes in a worker's group.
+    pub(crate) fn members(&self, worker: WorkerId) -> Vec<i32> {
+        let list = fs::read_to_string(self.file(worker, "cgroup.procs")).unwrap_or_default();
+        list.lines().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// Kills everything in a worker's group. What is started from now on is in another one.
+    pub(crate) fn kill(&self, worker: WorkerId) {
+        if fs::write(self.file(worker, "cgroup.kill"), "1").is_err() {
+            // It was never made.
+            return;
+        }
+        // What was killed the last time has had time to end. If it has not, the end of the run looks after it.
+        let _ = fs::remove_dir(self.folder_of(worker, 1));
+        if let Some(killed) = self.killed.borrow_mut().get_mut(usize::from(worker)) {
+            *killed += 1;
+        }
+    }
+
+    fn file(&self, worker: WorkerId, name: &str) -> PathBuf {
+        self.folder_of(worker, 0).join(name)
+    }
+
+    /// The group that a worker had before it was killed so many times.
+    fn folder_of(&self, worker: WorkerId, before: u32) -> PathBuf {
+        let killed = self.killed.borrow().get(usize::from(worker)).copied().unwrap_or(0);
+        self.folder.join(format!("{worker}.{}", killed.wrapping_sub(before)))
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        remove(&self.folder);
+    }
+}
+
+/// The account of a run's group, where it can be used as one.
+fn open(folder: &Path) -> io::Result<File> {
+    if !folder.join("cgroup.kill").exists() {
+        return Err(io::Error::other("this kernel cannot end them"));
+    }
+    clone::probe(File::open(folder)?.as_fd())?;
+    File::open(folder.join("cpu.stat"))
+}
+
+/// The group this process is in.
+fn own_group() -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    path_in(&own, str::is_empty)
+        .zip(mount_of(&mounts, "cgroup2", ""))
+        .map(|(path, root)| below(&root, path))
+}
+
+/// Ends and removes what dead runs have left in a group.
+fn sweep(own: &Path) {
+    for entry in fs::read_dir(own).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        // Those of other containers cannot be told from the living.
+        if name.and_then(Identity::of_name).and_then(Identity::is_gone) == Some(true) {
+            remove(&entry.path());
+        }
+    }
+}
+
+/// Removes a run's group and those in it, after killing what is there.
+fn remove(folder: &Path) {
+    let began = Instant::now();
+    while !is_removed(folder) && began.elapsed() < GONE_WITHIN {
+        let _ = fs::write(folder.join("cgroup.kill"), "1");
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn is_removed(folder: &Path) -> bool {
+    if fs::remove_dir(folder).is_ok() {
+        return true;
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    fs::remove_dir(folder).is_ok() || !folder.exists()
+}
+
+/// `usage_usec MICROSECONDS` in a line of its own.
+fn parse_cpu_time(stat: &str) -> Option<Duration> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    line.parse().ok().map(Duration::from_micros)
+}
+
+/// The path in the line `ID:CONTROLLERS:PATH` of `/proc/self/cgroup` with these controllers.
+pub(super) fn path_in(own: &str, is_it: impl Fn(&str) -> bool) -> Option<&str> {
+    own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let controllers = parts.next()?;
+        parts.next().filter(|_| is_it(controllers))
+    })
+}
+
+/// Where a control group file system with this option is mounted, by `/proc/self/mountinfo`.
+pub(super) fn mount_of(mounts: &str, kind: &str, option: &str) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let (front, back) = line.split_once(" - ")?;
+        let mut back = back.split(' ');
+        let is_it = back.next() == Some(kind)
+            && back.nth(1)?.split(',').any(|one| option.is_empty() || one == option);
+        front.split(' ').nth(4).filter(|_| is_it).map(PathBuf::from)
+    })
+}
+
+/// The group itself, or, in a container that sees only its own part of the tree, the root of that.
+pub(super) fn below(root: &Path, path: &str) -> PathBuf {
+    let folder = root.join(path.trim_start_matches('/'));
+    if folder.is_dir() { folder } else { root.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_both_kinds_are_found() {
+        let mounts = "25 1 0:2 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                      26 1 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let mount = |kind, option| mount_of(mounts, kind, option);
+        assert_eq!(mount("cgroup", "memory"), Some("/sys/fs/cgroup/memory".into()));
+        assert_eq!(mount("cgroup2", ""), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(mount("cgroup", "cpu"), None);
+        let own = "4:cpu,cpuacct:/a\n3:memory:/b:c\n0::/d\n";
+        assert_eq!(path_in(own, |names| names == "memory"), Some("/b:c"));
+        assert_eq!(path_in(own, str::is_empty), Some("/d"));
+    }
+
+    #[test]
+    fn the_account_is_understood() {
+        let stat = "usage_usec 276731\nuser_usec 276000\nsystem_usec 731\nnice_usec 0\n";
+        assert_eq!(parse_cpu_time(stat), Some(Duration::from_micros(276_731)));
+        assert_eq!(parse_cpu_time("user_usec 1\n"), None);
+    }
+}
