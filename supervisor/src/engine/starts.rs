@@ -18,6 +18,10 @@ const FEW: u32 = 2;
 /// be there each time.
 const PREFETCH: usize = 64;
 
+/// One in so many in flight, but one at least, may be more than there may be: targets fall by small steps, and taking back
+/// what lies ready for each of them would be work for nothing.
+const TOLERATED: u32 = 8;
+
 /// The last tasks are started together when they are no more than so many times those in flight: the fewer there are,
 /// the less of each other's waiting they fill.
 const LAST: u32 = 2;
@@ -161,8 +165,10 @@ impl Starts {
         if startable > 0 && starts == 0 {
             self.due = Some(now + AGAIN);
         }
-        // Whoever has a token may take up what lies ready: with fewer than there are tokens nothing does.
-        self.holds_back = view.owed > 0 || (few && view.in_flight >= self.target);
+        // Whoever has a token may take up what lies ready: with fewer than there are tokens nothing does, nor where more
+        // are in flight than may be.
+        let too_many = view.in_flight > self.target + (self.target / TOLERATED).max(1);
+        self.holds_back = view.owed > 0 || too_many || (few && view.in_flight >= self.target);
         self.holds_back
     }
 

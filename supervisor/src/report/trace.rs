@@ -27,6 +27,8 @@ pub(crate) struct Line {
 pub(crate) struct Measured {
     /// CPUs they used in the last window.
     pub(crate) used: f64,
+    /// Tokens that are owed to commands: as long as there are any, nothing new is started.
+    pub(crate) owed: u32,
     /// CPU seconds that they have used beyond what there are tokens.
     pub(crate) debt: f64,
     /// How many may be in flight.
@@ -59,9 +61,9 @@ impl std::fmt::Display for Line {
             self.rescues,
             self.lost,
         )?;
-        let Some(Measured { used, debt, target }) = self.measured else { return Ok(()) };
+        let Some(Measured { used, owed, debt, target }) = self.measured else { return Ok(()) };
         let charged = tokens.foreign;
-        write!(f, " used={used:.2} charged={charged} debt={debt:.3} target={target}")
+        write!(f, " used={used:.2} charged={charged} owed={owed} debt={debt:.3} target={target}")
     }
 }
 
@@ -88,8 +90,8 @@ mod tests {
             "MSUP 104ms: tokens=8 idle=0 running=6 blocked=2 granted=0 workers=14 parked=1 \
              waiting=0 ready=812 in_flight=0 retakes=0 steals=0 rescues=0 lost=0"
         );
-        let measured = Some(Measured { used: 1.934, debt: 0.02, target: 31 });
+        let measured = Some(Measured { used: 1.934, owed: 3, debt: 0.02, target: 31 });
         let line = Line { measured, ..line }.to_string();
-        assert!(line.ends_with(" lost=0 used=1.93 charged=1 debt=0.020 target=31"), "{line}");
+        assert!(line.ends_with(" used=1.93 charged=1 owed=3 debt=0.020 target=31"), "{line}");
     }
 }

@@ -73,17 +73,6 @@ fn what_is_full_is_not_flooded() {
     }
 }
 
-/// A server that serves so many at once and tells all others to come back in a second, as `curl --retry` does.
-#[test]
-fn who_is_refused_is_not_joined_by_more() {
-    for served in [4, 8, 20] {
-        let server = Load { served: Some(served), refused_for: Some(1000.0), ..load(1.0, 50.0, 1) };
-        let (share, mean, enough) = against_the_best(server, 2, 20.0);
-        assert!(share >= 0.9, "{served} at once: {share}, {mean} in flight");
-        assert!(mean <= 2.0 * enough, "{served} at once: {mean} in flight, {enough} are enough");
-    }
-}
-
 /// A disk, a lock: the more there are the more CPU time each takes, and the CPUs never become idle for it.
 #[test]
 fn what_gets_dearer_is_kept_few() {
