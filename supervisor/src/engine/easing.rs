@@ -1,45 +1,37 @@
-//! A lower target that costs nothing on the way: what was in flight before may end in its own time, while new
-//! commands keep to the target.
+//! A lower target that costs nothing on the way: it is come down to slowly.
 //!
-//! Were none started until enough have ended, those that hardly get on would fill all places: commands that a
-//! server has told to come back later sleep, and whoever ends is just who got something done.
+//! Whoever ends is just who got something done. Those that do not get on, whom a server has told to come back later, keep
+//! their places; were none started until enough have ended, only they would be left, asleep. So no more places are
+//! taken away than are found again by those that come back: it takes some of the commands' cycles.
 
 use std::time::Duration;
 
-use super::Now;
+/// The way takes so many cycles.
+const CYCLES: f64 = 4.0;
 
-/// Those that were in flight when the target was lowered.
+/// On the way from one target to a lower one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Easing {
-    since: Now,
-    before: u32,
-    old: u32,
+    from: f64,
+    at: f64,
 }
 
 impl Easing {
-    pub(super) fn new(in_flight: u32, now: Now) -> Easing {
-        Easing { since: now, before: in_flight, old: in_flight }
+    pub(super) fn from(at: f64) -> Easing {
+        Easing { from: at, at }
     }
 
-    /// A command has ended, so long after its start.
-    pub(super) fn ended(&mut self, wall: Duration, now: Now) {
-        if now.saturating_sub(wall) < self.since {
-            self.old = self.old.saturating_sub(1);
-        }
+    /// How many may be in flight.
+    pub(super) fn at_most(&self) -> f64 {
+        self.at
     }
 
-    /// There are no more than so many in flight: some may have been lost without a word.
-    pub(super) fn measured(&mut self, in_flight: u32) {
-        self.old = self.old.min(in_flight);
-    }
-
-    /// How many may be in flight for so many new ones: never more than there were.
-    pub(super) fn at_most(&self, target: u32) -> u32 {
-        (target + self.old).min(self.before).max(target)
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.old == 0
+    /// Goes on towards `target` for the time `span`. A `cycle` is the time from one spell of computing of a command to
+    /// its next. Whether it is there.
+    pub(super) fn go_on(&mut self, target: f64, span: Duration, cycle: Duration) -> bool {
+        let part = span.as_secs_f64() / (CYCLES * cycle.as_secs_f64()).max(1e-3);
+        self.at = (self.at - (self.from - target) * part).max(target);
+        self.at <= target
     }
 }
 
@@ -47,30 +39,17 @@ impl Easing {
 mod tests {
     use super::*;
 
-    fn ms(n: u64) -> Duration {
-        Duration::from_millis(n)
-    }
-
     #[test]
-    fn new_ones_keep_to_the_target_while_old_ones_end() {
-        let mut easing = Easing::new(55, ms(1000));
-        assert_eq!(easing.at_most(10), 55, "ten may take the place of ten that end");
-        for _ in 0..8 {
-            easing.ended(ms(60), ms(1020));
-        }
-        assert_eq!(easing.at_most(10), 55);
-        easing.ended(ms(60), ms(1080));
-        assert_eq!(easing.at_most(10), 55, "that was a new one");
-        for _ in 0..40 {
-            easing.ended(ms(1500), ms(2100));
-        }
-        assert_eq!(easing.at_most(10), 17);
-        easing.measured(3);
-        assert_eq!(easing.at_most(10), 13, "some were lost");
-        for _ in 0..3 {
-            easing.ended(ms(3000), ms(3100));
-        }
-        assert!(easing.is_over());
-        assert_eq!(easing.at_most(10), 10);
+    fn it_takes_some_cycles() {
+        let (span, cycle) = (Duration::from_millis(40), Duration::from_millis(1000));
+        let mut easing = Easing::from(32.0);
+        let after =
+            |easing: &mut Easing, windows| (0..windows).any(|_| easing.go_on(8.0, span, cycle));
+        assert!(!after(&mut easing, 50));
+        assert_eq!(easing.at_most() as u32, 20);
+        assert!(!after(&mut easing, 49));
+        assert!(after(&mut easing, 2));
+        let mut easing = Easing::from(32.0);
+        assert!(easing.go_on(8.0, span, Duration::from_millis(5)), "short ones are soon replaced");
     }
 }

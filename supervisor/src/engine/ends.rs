@@ -34,7 +34,7 @@ impl Engine {
         let wall = Duration::from_nanos(outcome.wall_ns);
         self.tally.busy = self.tally.busy.saturating_add(wall);
         if let Some(starts) = &mut self.starts {
-            starts.ended(wall, outcome.usage.peak, now);
+            starts.ended(outcome.usage.peak);
         }
         match judge(outcome.verdict.clone(), starved) {
             Ruling::Succeeded => {

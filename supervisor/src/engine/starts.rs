@@ -26,6 +26,9 @@ const TOLERATED: u32 = 8;
 /// the less of each other's waiting they fill.
 const LAST: u32 = 2;
 
+/// What is left after a window of a cycle that was longer than those seen now.
+const FADES: f64 = 0.99;
+
 /// While commands wait to be started, workers are told again this often.
 const AGAIN: Duration = Duration::from_millis(1);
 
@@ -38,6 +41,8 @@ pub(super) struct Starts {
     company: Company,
     /// A lower target that was just set for a trial, or after one.
     easing: Option<Easing>,
+    /// The longest cycle that commands have had lately.
+    cycle: Duration,
     /// How many may be in flight for all of these.
     target: u32,
     /// How many tasks have not ended, if there are no others.
@@ -66,6 +71,7 @@ impl Starts {
             memory: Memory::new(procs, memory),
             company: Company::default(),
             easing: None,
+            cycle: Duration::ZERO,
             target: procs,
             left: None,
             prefetch: 0,
@@ -97,19 +103,16 @@ impl Starts {
     pub(super) fn measured(&mut self, window: &Window, left: Option<u32>, now: Now) {
         let before = self.admission.target();
         self.admission.measured(window);
-        self.ease(before, window.in_flight, now);
+        self.ease(before, window);
         self.memory.measured(window, now);
         self.company.measured(window, now);
         self.left = left;
         self.aim(window.in_flight);
     }
 
-    /// A command has ended, after so long, having had at most so much memory.
-    pub(super) fn ended(&mut self, wall: Duration, peak: u64, now: Now) {
+    /// A command has ended, having had at most so much memory.
+    pub(super) fn ended(&mut self, peak: u64) {
         self.memory.ended(peak);
-        if let Some(easing) = &mut self.easing {
-            easing.ended(wall, now);
-        }
     }
 
     /// A command was ended because there was no memory left, for the `nth` time.
@@ -172,22 +175,25 @@ impl Starts {
         self.holds_back
     }
 
-    fn ease(&mut self, before: u32, in_flight: u32, now: Now) {
+    /// Comes down to a lower target slowly while it is being found out what number is best.
+    fn ease(&mut self, before: u32, window: &Window) {
+        // Those that sleep are not seen to until they wake, and then all at once.
+        self.cycle = window.cycle.max(self.cycle.mul_f64(FADES));
         let target = self.admission.target();
-        if !self.admission.is_asking() || target > before {
+        if target < before && self.easing.is_none() {
+            self.easing = Some(Easing::from(f64::from(before)));
+        }
+        if let Some(easing) = &mut self.easing
+            && (easing.go_on(f64::from(target), window.span, self.cycle)
+                || !self.admission.is_asking())
+        {
             self.easing = None;
-        } else if target < before {
-            self.easing = Some(Easing::new(in_flight, now));
         }
-        if let Some(easing) = &mut self.easing {
-            easing.measured(in_flight);
-        }
-        self.easing = self.easing.filter(|easing| !easing.is_over());
     }
 
     fn aim(&mut self, in_flight: u32) {
         let wanted = self.admission.target();
-        let wanted = self.easing.map_or(wanted, |easing| easing.at_most(wanted));
+        let wanted = self.easing.map_or(wanted, |easing| (easing.at_most() as u32).max(wanted));
         let wanted = match self.left {
             Some(left) if left <= LAST * wanted && self.admission.is_filled_by_many() => {
                 left.max(wanted)

@@ -20,6 +20,18 @@ const SOON: f64 = 5.0;
 /// Windows that pass before what was started is like all others.
 const SETTLING: u32 = 2;
 
+/// So many times as many are tried; and where more were of no use before.
+const STEP: f64 = 2.0;
+const DOUBTFUL_STEP: f64 = 1.5;
+
+/// On the way down it is looked after each so many commands that ended: with less than this part of what was done before,
+/// the trial costs too much.
+const WAY: u32 = 32;
+const BEHIND: f64 = 0.7;
+
+/// Fewer than so many times what was plainly too few are not tried again.
+const BEYOND: f64 = 1.5;
+
 /// Windows after which a gain counts, after which its absence does, and after which anything does.
 const GAIN_AFTER: u32 = 2;
 const NO_GAIN_AFTER: u32 = 6;
@@ -100,9 +112,12 @@ impl Stay {
 
     /// How many of those in flight it takes for what gets done, where that is far fewer than there are: Little's
     /// law, with the time of those that end. The others do not get on; they have been told to come back later.
-    fn suffice(&self, generation: f64) -> Option<f64> {
+    fn suffice(&self, generation: f64, cycle: Duration) -> Option<f64> {
         let enough = self.walls / self.span.as_secs_f64().max(1e-9);
-        let tells = self.commands >= COUNTED && generation > 0.0 && self.has_seen(generation);
+        let tells = self.commands >= COUNTED
+            && generation > 0.0
+            && self.has_seen(generation)
+            && self.span >= cycle;
         (tells && enough * SUPERFLUOUS <= self.target).then_some(enough * SPARE)
     }
 
@@ -114,6 +129,11 @@ impl Stay {
     /// Commands per second, if enough have ended.
     fn rate(&self) -> Option<f64> {
         (self.commands >= COUNTED).then(|| f64::from(self.commands) / self.span.as_secs_f64())
+    }
+
+    /// Whether plainly less gets done than there.
+    fn falls_behind(&self, other: &Stay) -> bool {
+        self.rate().zip(other.rate()).is_some_and(|(here, there)| here < there * BEHIND)
     }
 
     /// CPUs in use.
@@ -131,7 +151,7 @@ enum Phase {
     /// Twice as many: was it of use?
     Up { base: Stay, here: Stay },
     /// Half as many: was anything lost?
-    Down { here: Stay, base: Stay },
+    Down { here: Stay, base: Stay, way: Stay },
     /// Enough, until it is time to look again.
     Rest { base: Stay, left: Duration, changed: u32 },
 }
@@ -151,6 +171,8 @@ pub(super) struct Climb {
     /// So many windows still belong to a change of target, and so many seconds: what has just been started
     /// computes first, and those that end have been started before.
     settling: (u32, f64),
+    /// So many were plainly too few.
+    too_few: f64,
     /// The cycle of those that compute most seldom, in seconds.
     cycle: f64,
 }
@@ -167,6 +189,7 @@ impl Climb {
             ended: 0.0,
             walls: 0.0,
             settling: (0, 0.0),
+            too_few: 0.0,
             cycle: 0.0,
         }
     }
@@ -181,6 +204,7 @@ impl Climb {
         self.phase = Phase::Blind;
         self.pause = REST[0];
         (self.ended, self.walls) = (0.0, 0.0);
+        self.too_few = 0.0;
     }
 
     /// What to do after one more window. It counts only when about as many are in flight as the target
@@ -190,6 +214,16 @@ impl Climb {
         let ended = f64::from(level.ended.commands);
         self.ended += ended;
         self.walls += ended * level.ended.wall;
+        if let Phase::Down { base, way, .. } = &mut self.phase {
+            let base = *base;
+            way.add(level);
+            if way.commands >= WAY {
+                let costs = std::mem::replace(way, Stay::new(way.target)).falls_behind(&base);
+                if costs {
+                    return self.keep(base);
+                }
+            }
+        }
         if !is_there {
             return Move::Stay;
         }
@@ -214,7 +248,7 @@ impl Climb {
             }
             Phase::Base(mut base) => {
                 base.add(level);
-                if let Some(enough) = base.suffice(generation) {
+                if let Some(enough) = base.suffice(generation, level.cycle) {
                     return self.down(base, enough);
                 }
                 let can_count =
@@ -231,7 +265,7 @@ impl Climb {
             }
             Phase::Up { base, mut here } => {
                 here.add(level);
-                if here.suffice(generation).is_some() {
+                if here.suffice(generation, level.cycle).is_some() {
                     return self.back(base);
                 }
                 // It was not of use before: this time it takes more to believe it.
@@ -250,19 +284,22 @@ impl Climb {
                     Some(false) => self.back(base),
                 }
             }
-            Phase::Down { mut here, base } => {
+            Phase::Down { mut here, base, way } => {
                 here.add(level);
                 // The other way round: what twice as many would have gained.
                 let clearly = clearly_gained(&here, &base);
                 let by_number = here.rate().is_some() && base.rate().is_some();
                 match gained(&here, &base, level.cycle, generation, queued) {
                     _ if here.windows < NO_GAIN_AFTER || !here.has_seen(generation) => {
-                        self.phase = Phase::Down { here, base };
+                        self.phase = Phase::Down { here, base, way };
                         Move::Stay
                     }
-                    _ if clearly && by_number => self.keep(base),
+                    _ if clearly && by_number => {
+                        self.too_few = here.target;
+                        self.keep(base)
+                    }
                     _ if here.span < level.cycle || (here.windows < FEWER_AFTER && !clearly) => {
-                        self.phase = Phase::Down { here, base };
+                        self.phase = Phase::Down { here, base, way };
                         Move::Stay
                     }
                     Some(true) => self.keep(base),
@@ -286,18 +323,20 @@ impl Climb {
     fn up(&mut self, base: Stay) -> Move {
         // Those that are told to come back later do not before that.
         self.settling = (SETTLING, self.generation().max(self.cycle));
-        let twice = (base.target * 2.0).min(self.cap);
-        self.phase = Phase::Up { base, here: Stay::new(twice) };
-        Move::To(twice)
+        let step = if self.pause > REST[0] { DOUBTFUL_STEP } else { STEP };
+        let more = (base.target * step).min(self.cap);
+        self.phase = Phase::Up { base, here: Stay::new(more) };
+        Move::To(more)
     }
 
     fn down(&mut self, base: Stay, to: f64) -> Move {
-        self.settling = (SETTLING, self.generation());
         let fewer = to.max(self.procs);
-        if fewer >= base.target {
+        if fewer >= base.target || fewer < self.too_few * BEYOND {
             return self.keep(base);
         }
-        self.phase = Phase::Down { here: Stay::new(fewer), base };
+        self.settling = (SETTLING, self.generation().max(self.cycle));
+        let [here, way] = [Stay::new(fewer); 2];
+        self.phase = Phase::Down { here, base, way };
         Move::To(fewer)
     }
 
@@ -308,6 +347,7 @@ impl Climb {
     }
 
     fn keep(&mut self, base: Stay) -> Move {
+        self.settling = (SETTLING, self.generation().max(self.cycle));
         self.phase = Phase::Rest { base, left: self.pause, changed: 0 };
         self.pause = (self.pause * 2).min(REST[1]);
         Move::To(base.target)

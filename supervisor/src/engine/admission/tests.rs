@@ -73,6 +73,18 @@ fn what_is_full_is_not_flooded() {
     }
 }
 
+/// A server that serves so many at once and tells all others to come back in a second, as `curl --retry` does.
+#[test]
+fn who_is_refused_is_not_joined_by_more() {
+    for served in [4, 8, 20] {
+        let server = Load { served: Some(served), refused_for: Some(1000.0), ..load(1.0, 50.0, 1) };
+        let (share, mean, enough) = against_the_best(server, 2, 20.0);
+        // Where those that sleep take all places when there are to be fewer it is 0.5 to 0.7.
+        assert!(share >= 0.88, "{served} at once: {share}, {mean} in flight");
+        assert!(mean <= 2.5 * enough, "{served} at once: {mean} in flight, {enough} are enough");
+    }
+}
+
 /// A disk, a lock: the more there are the more CPU time each takes, and the CPUs never become idle for it.
 #[test]
 fn what_gets_dearer_is_kept_few() {
@@ -89,10 +101,10 @@ fn it_follows_when_things_change() {
     machine.run(3.0, None);
     machine.load = load(2.0, 100.0, 5);
     machine.run(3.0, None);
-    assert!(machine.admission.target() >= 60, "{:?}", machine.targets);
+    assert!(machine.starts.target() >= 60, "{:?}", machine.targets);
     machine.load = load(20.0, 0.0, 1);
     machine.run(5.0, None);
-    assert!(machine.admission.target() <= 3, "{:?}", machine.targets);
+    assert!(machine.starts.target() <= 3, "{:?}", machine.targets);
 }
 
 #[test]
@@ -123,13 +135,13 @@ fn recorded_programs_follow_each_other() {
         let alone = |name| {
             let mut machine = Machine::new(of(name), 2);
             machine.run(20.0, None);
-            f64::from(machine.admission.target())
+            f64::from(machine.starts.target())
         };
         let mut machine = Machine::new(of(first), 2);
         machine.run(10.0, None);
         machine.load = of(second);
         machine.run(10.0, None);
-        let (after, alone) = (f64::from(machine.admission.target()), alone(second));
+        let (after, alone) = (f64::from(machine.starts.target()), alone(second));
         let is_like = after <= 1.5 * alone && alone <= 1.5 * after;
         assert!(is_like, "{first}, then {second}: {after} in flight, {alone} alone");
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::engine::admission::{Admission, Ended, Window};
+use crate::engine::admission::{Ended, Window};
+use crate::engine::starts::Starts;
 
 /// A step of the simulation, and a window, in milliseconds.
 const STEP: f64 = 0.25;
@@ -10,6 +11,8 @@ const WINDOW: f64 = 40.0;
 
 /// What a start costs, in milliseconds on a CPU.
 const START: f64 = 1.0;
+/// And what asking once more does.
+const ASKING: f64 = 0.25;
 
 /// Milliseconds on a CPU, then milliseconds of waiting.
 pub(super) type Spell = (f64, f64);
@@ -79,7 +82,7 @@ pub(super) struct Machine {
     pub(super) load: Load,
     /// CPUs that somebody else keeps busy.
     pub(super) neighbours: f64,
-    pub(super) admission: Admission,
+    pub(super) starts: Starts,
     /// The target after each window.
     pub(super) targets: Vec<u32>,
     cpus: f64,
@@ -101,7 +104,7 @@ impl Machine {
         Machine {
             load,
             neighbours: 0.0,
-            admission: Admission::new(cpus, 200),
+            starts: Starts::new(cpus, 200, None),
             targets: Vec::new(),
             cpus: f64::from(cpus),
             running: Vec::new(),
@@ -120,7 +123,7 @@ impl Machine {
     pub(super) fn run(&mut self, seconds: f64, fixed: Option<usize>) {
         let (mut used, mut in_window) = (0.0, 0.0);
         for _ in 0..(seconds * 1000.0 / STEP) as u64 {
-            self.start(fixed.unwrap_or(self.admission.target() as usize));
+            self.start(fixed.unwrap_or(self.starts.target() as usize));
             used += self.step();
             self.in_flight += self.running.len() as f64;
             self.steps += 1.0;
@@ -227,7 +230,7 @@ impl Machine {
     fn tell(&mut self, span: f64, used: f64) {
         let runnable = self.computing() / self.running.len().max(1) as f64;
         let (cycle, idle) = (self.cycle(), self.idle());
-        self.admission.measured(&Window {
+        let window = Window {
             span: Duration::from_secs_f64(span / 1000.0),
             used: Duration::from_secs_f64(used * (1.0 - self.load.unseen) / 1000.0),
             in_flight: self.running.len() as u32,
@@ -238,8 +241,9 @@ impl Machine {
             had_more: true,
             ended: std::mem::take(&mut self.window_ended),
             ..Window::default()
-        });
-        self.targets.push(self.admission.target());
+        };
+        self.starts.measured(&window, None, Duration::from_secs_f64(self.now() / 1000.0));
+        self.targets.push(self.starts.target());
     }
 
     /// As the supervisor looks at it: now and then.
@@ -259,7 +263,11 @@ impl Machine {
             self.cycle += 0.05 * (now - one.computed - self.cycle);
             (one.computed, one.computes) = (now, false);
         }
-        Duration::from_secs_f64(self.cycle / 1000.0)
+        // One in five has not computed for so long.
+        let mut still: Vec<f64> = self.running.iter().map(|one| now - one.computed).collect();
+        still.sort_by(f64::total_cmp);
+        let stillness = still.get(still.len() * 4 / 5).copied().unwrap_or(0.0);
+        Duration::from_secs_f64(self.cycle.max(stillness) / 1000.0)
     }
 }
 
@@ -267,7 +275,10 @@ impl Running {
     /// Waits for so long, if it gets one of the places that are left; goes on to the next spell at the end.
     fn wait(&mut self, time: f64, places: &mut usize, refused_for: Option<f64>) {
         if let Turn::Refused(left) = self.turn {
-            self.turn = if left > time { Turn::Refused(left - time) } else { Turn::Comes };
+            self.turn = Turn::Refused(left - time);
+            if left <= time {
+                (self.turn, self.cpu) = (Turn::Comes, ASKING);
+            }
             return;
         }
         if self.turn == Turn::Comes && *places > 0 {
