@@ -73,7 +73,7 @@ pub struct Usage {
     pub peak: u64,
     /// CPU time in nanoseconds that its worker itself has used since its last report.
     pub worker_ns: u64,
-    /// It was started in its worker's control group.
+    /// It was in its worker's control group.
     pub is_grouped: bool,
 }
 

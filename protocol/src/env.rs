@@ -11,7 +11,7 @@ pub const SUPERVISOR_PID: &str = "MSUP_SUPERVISOR_PID";
 /// For workers: the run's folder, where payloads too large for a task slot go.
 pub const RUN_FOLDER: &str = "MSUP_RUN_FOLDER";
 
-/// For workers: the control group that commands are to be started in. Not there where there is none.
+/// For workers: the control group they are to be in, with all that they start. Not there where there is none.
 pub const GROUP: &str = "MSUP_GROUP";
 
 /// The variables that are for workers alone and that commands must not inherit.

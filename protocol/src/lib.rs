@@ -56,5 +56,3 @@ pub mod exit;
 pub mod kin;
 
 pub mod timeslice;
-
-pub mod clone;

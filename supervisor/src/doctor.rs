@@ -34,7 +34,7 @@ fn findings() -> Vec<Finding> {
         |what, there, yes: &str, no: &str| Finding { what, there, so: either(there, yes, no) };
     let readable = |path: &str| fs::read(path).is_ok();
     let memory = memory::Memory::open();
-    let groups = Groups::create(1);
+    let groups = Groups::create();
     vec![
         finding(
             "/proc/PID/task/TID/children",

@@ -179,7 +179,7 @@ impl Run {
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
         let is_task_loop = matches!(plan.job, Job::Values);
         // Where there are none, commands are measured and ended process by process.
-        let groups = if is_task_loop { None } else { Groups::create(plan.max_workers).ok() };
+        let groups = if is_task_loop { None } else { Groups::create().ok() };
         let groups = groups.map(Rc::new);
         let queue = Queue::new(
             Arc::clone(&segment),

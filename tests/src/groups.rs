@@ -1,7 +1,7 @@
 //! Control groups that runs have made, as a test sees them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{Sandbox, run};
 
@@ -21,18 +21,53 @@ pub fn are_made_here(sandbox: &Sandbox) -> bool {
     are_made
 }
 
+/// A group of this test's own, with one limit.
+#[derive(Debug)]
+pub struct Limited(PathBuf);
+
+impl Limited {
+    /// # Panics
+    /// When it cannot be made: see [`are_made_here`].
+    #[must_use]
+    pub fn new(file: &str, limit: &str) -> Limited {
+        let own = own_groups().into_iter().next().expect("there are groups here");
+        let folder = own.join(format!("limited-{}", std::process::id()));
+        fs::create_dir(&folder).expect("groups can be made here");
+        fs::write(folder.join(file), limit).expect("limits can be set");
+        Limited(folder)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        let removed = fs::remove_dir(&self.0);
+        assert!(removed.is_ok() || std::thread::panicking(), "{}: {removed:?}", self.0.display());
+    }
+}
+
 /// The groups that a process of msup has made in that of this test.
 #[must_use]
 pub fn of_process(pid: u32) -> Vec<PathBuf> {
+    let named = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with("msup-") && name.contains(&format!("-{pid}-"))
+    };
+    let folders = own_groups().into_iter().flat_map(fs::read_dir).flatten().flatten();
+    folders.map(|entry| entry.path()).filter(named).collect()
+}
+
+/// Where the group that this test is in is mounted.
+fn own_groups() -> Vec<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let path = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mounts = mounts.lines().filter(|line| line.contains(" - cgroup2 "));
     let roots = mounts.filter_map(|line| line.split(' ').nth(4));
-    let folders = roots.flat_map(|root| fs::read_dir(format!("{root}/{path}"))).flatten().flatten();
-    let named = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.starts_with("msup-") && name.contains(&format!("-{pid}-"))
-    };
-    folders.map(|entry| entry.path()).filter(named).collect()
+    roots.map(|root| Path::new(root).join(path)).collect()
 }

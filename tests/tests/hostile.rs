@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 
 use msup_tests::{
-    Sandbox, groups, is_alive, kill, program, run, run_with_input, spawn_piped, summary, wait_until,
+    Sandbox, groups, is_alive, kill, program, run, run_with_input, spawn_piped, summary, trace,
+    wait_until,
 };
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -215,26 +216,25 @@ fn closed_standard_streams_cost_nothing() {
     assert_eq!(figures(&sandbox)["tasks"]["succeeded"], 3);
 }
 
-/// Somebody cleans up: commands run without the group, and are measured one by one.
+/// Groups can be made for runs, and none for workers: they are measured and ended process by process.
 #[test]
-fn control_groups_that_are_taken_away_cost_no_task() {
+fn control_groups_that_cannot_be_made_cost_no_task() {
     let sandbox = Sandbox::new();
     if !groups::are_made_here(&sandbox) {
         return;
     }
-    let script = "while ! test -e removed && test $1 = 1; do sleep 0.002; done; exit 0";
-    // Tasks before the one that waits: after each of them there is a moment in which the group is empty.
-    let mut msup = sandbox.msup(["--procs", "1", "--summary", "s.json", "-a", "list", "--", "sh"]);
-    let list: String = (0..400).map(|_| "0\n").chain(["1\n"]).collect();
-    sandbox.file("list", list.as_bytes());
-    let mut child = msup.args(["-c", script, "sh"]).spawn().expect("msup is built");
-    let take_away = || {
-        let runs = groups::of_process(child.id());
-        let groups = runs.iter().flat_map(fs::read_dir).flatten().flatten();
-        groups.filter(|group| fs::remove_dir(group.path()).is_ok()).count()
-    };
-    wait_until(|| take_away() > 0);
-    sandbox.file("removed", b"");
-    assert!(child.wait().expect("ours").success());
-    assert_eq!(figures(&sandbox)["tasks"]["succeeded"], 401);
+    let limited = groups::Limited::new("cgroup.max.depth", "1");
+    let mut msup = sandbox.command("sh");
+    msup.args(["-c", "echo 0 >\"$1\" && shift && exec \"$@\"", "sh"]);
+    msup.arg(limited.folder().join("cgroup.procs")).arg(program("msup"));
+    let script = "timeout 1.4 bash -c 'while :; do :; done'; true";
+    msup.args(["--procs", "1", "--schedtrace", "50", "--summary", "s.json", script, ":::", "1"]);
+    let output = run(&mut msup);
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(figures(&sandbox)["tasks"]["succeeded"], 1);
+    let lines = trace::lines(&said);
+    let computing = lines.iter().filter(|line| (400..1300).contains(&line["at_ms"]));
+    let used: Vec<u64> = computing.map(|line| line["used"]).collect();
+    assert!(used.iter().sum::<u64>() > 600 * used.len() as u64, "{used:?}");
 }

@@ -13,7 +13,6 @@ use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::seat::Seat;
 use msup_protocol::segment::{AttachError, Segment};
-use rustix::fs::{Mode, OFlags, open};
 use rustix::io::FdFlags;
 
 use crate::guardian::{self, Manner};
@@ -43,13 +42,13 @@ impl CannotAttach {
     }
 }
 
-/// A worker's post: its seat, the bell, the run's folder, and the control group of what it starts.
+/// A worker's post: its seat, the bell, the run's folder, and whether it is in a control group of its own.
 #[derive(Debug)]
 pub(crate) struct Post {
     pub(crate) seat: Seat<'static, Futex>,
     pub(crate) bell: Bell<'static>,
     pub(crate) folder: PathBuf,
-    pub(crate) group: Option<OwnedFd>,
+    pub(crate) is_grouped: bool,
 }
 
 /// Takes up the post this process was started for. `None` when there is no supervisor around.
@@ -64,9 +63,9 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let me = number(names::WORKER_SLOT)?;
     let folder = env::var_os(names::RUN_FOLDER)
         .ok_or(CannotAttach::Environment { name: names::RUN_FOLDER })?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // If it is gone, commands run without one.
-    let group = env::var_os(names::GROUP).and_then(|path| open(path, flags, Mode::empty()).ok());
+    // If it is gone, so be it.
+    let join = |group| fs::write(PathBuf::from(group).join("cgroup.procs"), "0");
+    let is_grouped = env::var_os(names::GROUP).is_some_and(|group| join(group).is_ok());
     crash::arm(Role::Worker);
     forget_environment()?;
     // A worker keeps its post until it exits: the segment and the bell live as long as the process.
@@ -80,7 +79,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     crash::point("mapped_before_attached");
     seat.attach();
     bell.ring();
-    Ok(Some(Post { seat, bell, folder: folder.into(), group }))
+    Ok(Some(Post { seat, bell, folder: folder.into(), is_grouped }))
 }
 
 /// What this process starts is no worker of this run.

@@ -42,7 +42,7 @@ pub fn main(release: &str) -> ExitCode {
         // Which program and what to do about it is the supervisor's to say, once for all workers.
         Err(why) => return ExitCode::from(why.exit_status()),
     };
-    let mut runner = match Runner::new(&mut post) {
+    let mut runner = match Runner::new(&post) {
         Ok(runner) => runner,
         Err(why) => {
             let _ = writeln!(io::stderr(), "msup-worker: cannot prepare: {why}");
@@ -67,11 +67,11 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(post: &mut Post) -> io::Result<Runner> {
+    fn new(post: &Post) -> io::Result<Runner> {
         let nofile = post.seat.shared().header.nofile();
         Ok(Runner {
             environment: Environment::of_this_process(post.seat.me()),
-            spawner: Spawner::new(nofile, post.group.take())?,
+            spawner: Spawner::new(nofile)?,
             buffer: vec![0; capture::CHUNK],
             // What starting took belongs to no command.
             own_ns: own_time_ns(),
@@ -101,7 +101,8 @@ impl Runner {
         // What earlier commands left running may have ended by now: no zombie shall pile up.
         guardian::has_children();
         let token = post.seat.end_foreign();
-        let usage = Usage { worker_ns: self.own_time(), ..usage };
+        let (worker_ns, is_grouped) = (self.own_time(), post.is_grouped);
+        let usage = Usage { worker_ns, is_grouped, ..usage };
         Ended { token, verdict, usage, output, leaked }
     }
 

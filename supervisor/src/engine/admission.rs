@@ -329,6 +329,8 @@ impl Admission {
         // What was allowed is not there yet: starting takes time, and it says nothing of more.
         let is_there = in_flight >= 0.85 * self.target.floor();
         let is_over = in_flight > (1.15 * self.target).max(self.target + 1.0);
+        // If even more than there are to be are too few, so many are.
+        let is_over = is_over && self.climb.is_asking();
         if smoothed >= NEAR {
             self.climb.rest();
             let from = *self.near_at.get_or_insert(self.target);
@@ -343,7 +345,7 @@ impl Admission {
         let Window { span, used: time, cycle, ended, .. } = *window;
         let level = Level { target: self.target, span, used: time, cycle, ended };
         match self.climb.next(level, is_there && !is_over, window.queued) {
-            Move::Grow => self.target * factor(used),
+            Move::Grow => self.target.max(in_flight) * factor(used),
             Move::To(target) => target,
             Move::Stay => self.target,
         }

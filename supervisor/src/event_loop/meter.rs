@@ -75,7 +75,7 @@ struct Gauge {
 #[derive(Debug)]
 pub(super) struct Meter {
     gauges: Vec<Option<Gauge>>,
-    /// The control groups that all commands are in, and what was used in them up to the last window.
+    /// The control groups that all workers and commands are in, and what was used in them up to the last window.
     groups: Option<Rc<Groups>>,
     counted: Duration,
     /// Commands start others, and are looked at group by group, where there are groups.
@@ -177,7 +177,6 @@ impl Meter {
         self.ended_used += cpu.saturating_sub(counted.unwrap_or_default());
         self.workers_used += Duration::from_nanos(usage.worker_ns);
         if pid != 0 && !usage.is_grouped {
-            // What is not in its group must be looked at by itself, and so must all.
             self.groups = None;
         }
         let wall = Duration::from_nanos(usage.wall_ns).as_secs_f64();
@@ -222,6 +221,8 @@ impl Meter {
         if now < self.due {
             return None;
         }
+        // What is not in a group must be looked at by itself, and so must all.
+        self.groups.take_if(|groups| groups.is_partial());
         let shared = segment.shared();
         let before = cpu_time::own_thread();
         let mut used = Duration::ZERO;
@@ -240,10 +241,11 @@ impl Meter {
             used += self.sample(*worker, *command, &pid_of, span, now);
         }
         let waiting = self.ask(&commands, span);
-        let commands_used = self.used_in_groups().unwrap_or(used + self.ended_used);
+        let by_process = used + self.ended_used + self.workers_used;
+        let commands_used = self.used_in_groups().unwrap_or(by_process);
         let own = cpu_time::own();
         let (runnable, queued) = waiting;
-        let mut used = commands_used + self.workers_used + own.saturating_sub(self.own);
+        let mut used = commands_used + own.saturating_sub(self.own);
         if self.groups.is_none()
             && self.hides()
             && let Some(busy) = self.machine.busy(now)

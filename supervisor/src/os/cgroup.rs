@@ -1,14 +1,13 @@
 //! Control groups of the second kind. What a command starts stays in its worker's group, whatever it does, so the
 //! kernel keeps account of all of it together, and ends it together.
 //!
-//! A run has a group below msup's own, and each worker one below that, in which its commands are started. msup and
-//! the workers stay where they are. Nobody's limits are changed. Whoever may not make groups, which most users may not
-//! outside of containers and sessions of their own, does without.
+//! A run has a group below msup's own, and each worker that runs commands is in one below that. msup itself stays where
+//! it is. Nobody's limits are changed. Whoever may not make groups, which most users may not outside of containers and
+//! sessions of their own, does without.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use msup_protocol::kin::Identity;
 use msup_protocol::packed::WorkerId;
-use msup_protocol::{clone, crash, env as names};
+use msup_protocol::{crash, env as names};
+use rustix::fs::{Access, access};
 
 /// The groups of runs are called this, then their process.
 const PREFIX: &str = "msup-";
@@ -29,9 +29,8 @@ const GONE_WITHIN: Duration = Duration::from_millis(400);
 pub(crate) struct Groups {
     folder: PathBuf,
     account: File,
-    /// How often each worker's group was killed. What is started in such a group is killed, too, at least by
-    /// Linux 6.18, so the next one is another one.
-    killed: RefCell<Vec<u32>>,
+    /// Some worker has none.
+    is_partial: Cell<bool>,
 }
 
 impl Groups {
@@ -39,12 +38,14 @@ impl Groups {
     ///
     /// # Errors
     /// Why there are none here.
-    pub(crate) fn create(max_workers: u16) -> io::Result<Groups> {
+    pub(crate) fn create() -> io::Result<Groups> {
         if std::env::var_os(names::NO_GROUPS).is_some() {
             return Err(io::Error::other(format!("{} is set", names::NO_GROUPS)));
         }
         let own = own_group().ok_or_else(|| io::Error::other("not mounted"))?;
         sweep(&own);
+        // Whoever moves a process must be allowed to where the two groups meet.
+        access(own.join("cgroup.procs"), Access::WRITE_OK)?;
         let folder = own.join(format!("{PREFIX}{}-0", Identity::own()));
         fs::create_dir(&folder)?;
         // CRASH: group_made. It is named after its process: swept by the next start.
@@ -53,61 +54,52 @@ impl Groups {
         if opened.is_err() {
             let _ = fs::remove_dir(&folder);
         }
-        let killed = RefCell::new(vec![0; usize::from(max_workers)]);
-        opened.map(|account| Groups { folder, account, killed })
+        opened.map(|account| Groups { folder, account, is_partial: Cell::new(false) })
     }
 
-    /// Where a worker's commands are to be started.
-    ///
-    /// # Errors
-    /// There cannot be another group.
-    pub(crate) fn of_worker(&self, worker: WorkerId) -> io::Result<PathBuf> {
-        let folder = self.folder_of(worker, 0);
+    /// The group that a worker is to enter; `None`: there cannot be another one.
+    pub(crate) fn of_worker(&self, worker: WorkerId) -> Option<PathBuf> {
+        let folder = self.folder.join(worker.to_string());
         match fs::create_dir(&folder) {
-            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
-            _ => Ok(folder),
+            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => {
+                self.is_partial.set(true);
+                None
+            }
+            _ => Some(folder),
         }
     }
 
-    /// CPU time of all that was ever started in the groups, up to the last tick of the kernel.
+    /// Whether there are workers without one.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.is_partial.get()
+    }
+
+    /// CPU time of all that was ever in the groups, up to the last tick of the kernel.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
         let mut text = [0; 256];
         let len = self.account.read_at(&mut text, 0).ok()?;
         parse_cpu_time(std::str::from_utf8(&text[..len]).ok()?)
     }
 
-    /// The same of what was started in one worker's group.
+    /// The same for one worker's group.
     pub(crate) fn cpu_time_of(&self, worker: WorkerId) -> Option<Duration> {
         parse_cpu_time(&fs::read_to_string(self.file(worker, "cpu.stat")).ok()?)
     }
 
-    /// The processes in a worker's group.
+    /// The processes in a worker's group, itself included.
     pub(crate) fn members(&self, worker: WorkerId) -> Vec<i32> {
         let list = fs::read_to_string(self.file(worker, "cgroup.procs")).unwrap_or_default();
         list.lines().filter_map(|pid| pid.parse().ok()).collect()
     }
 
-    /// Kills everything in a worker's group. What is started from now on is in another one.
+    /// Kills everything in a worker's group.
     pub(crate) fn kill(&self, worker: WorkerId) {
-        if fs::write(self.file(worker, "cgroup.kill"), "1").is_err() {
-            // It was never made.
-            return;
-        }
-        // What was killed the last time has had time to end. If it has not, the end of the run looks after it.
-        let _ = fs::remove_dir(self.folder_of(worker, 1));
-        if let Some(killed) = self.killed.borrow_mut().get_mut(usize::from(worker)) {
-            *killed += 1;
-        }
+        // There is none yet if it could not be made.
+        let _ = fs::write(self.file(worker, "cgroup.kill"), "1");
     }
 
     fn file(&self, worker: WorkerId, name: &str) -> PathBuf {
-        self.folder_of(worker, 0).join(name)
-    }
-
-    /// The group that a worker had before it was killed so many times.
-    fn folder_of(&self, worker: WorkerId, before: u32) -> PathBuf {
-        let killed = self.killed.borrow().get(usize::from(worker)).copied().unwrap_or(0);
-        self.folder.join(format!("{worker}.{}", killed.wrapping_sub(before)))
+        self.folder.join(worker.to_string()).join(name)
     }
 }
 
@@ -122,7 +114,6 @@ fn open(folder: &Path) -> io::Result<File> {
     if !folder.join("cgroup.kill").exists() {
         return Err(io::Error::other("this kernel cannot end them"));
     }
-    clone::probe(File::open(folder)?.as_fd())?;
     File::open(folder.join("cpu.stat"))
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Process {
 }
 
 impl Recipe {
-    /// Starts a worker, whose commands are to be started in the control group `group`. Call it from the thread that lives as long as the run: workers ask the kernel
+    /// Starts a worker, which is to enter the control group `group`. Call it from the thread that lives as long as the run: workers ask the kernel
     /// to be told when the thread that started them is gone.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ pub(super) fn until_end(
     buffer: &mut [u8],
     mut ladder: Ladder<impl Clock>,
 ) -> (Verdict, bool, Usage) {
-    let Child { pid, pidfd, stdout, stderr, is_grouped } = child;
+    let Child { pid, pidfd, stdout, stderr } = child;
     let mut open = [Some(stdout), Some(stderr)];
     let read = read_all(&pidfd, &mut open, output, buffer, &mut ladder);
     // A command that nobody reads any more must not wait for a reader, or it would never end.
@@ -43,7 +43,6 @@ pub(super) fn until_end(
     }
     guardian::release();
     let (end, usage) = reap(pid);
-    let usage = Usage { is_grouped, ..usage };
     if ladder.was_climbed() {
         // What has left its group is found below this worker.
         guardian::sweep(SWEEP_AT_MOST);

@@ -7,13 +7,12 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::time::Duration;
 
 use libc::{c_char, c_int, c_void};
-use msup_protocol::clone::into_group;
 use msup_protocol::crash;
 use msup_protocol::timeslice::Timeslice;
 use rustix::pipe::PipeFlags;
@@ -32,8 +31,6 @@ pub(super) struct Child {
     pub(super) pidfd: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-    /// Whether it was started in the worker's control group.
-    pub(super) is_grouped: bool,
 }
 
 /// What every start needs.
@@ -42,16 +39,14 @@ pub(super) struct Spawner {
     null: File,
     nofile: u64,
     timeslice: Option<Timeslice>,
-    /// The control group of commands, as long as they can be started there.
-    group: Option<OwnedFd>,
     search: Vec<Vec<u8>>,
     /// The last bare program name and where it was found.
     found: Option<(CString, CString)>,
 }
 
 impl Spawner {
-    /// `nofile` is the soft limit on open files that commands get, `group` the control group they are in.
-    pub(super) fn new(nofile: u64, group: Option<OwnedFd>) -> io::Result<Spawner> {
+    /// `nofile` is the soft limit on open files that commands get.
+    pub(super) fn new(nofile: u64) -> io::Result<Spawner> {
         let path =
             std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         reset_ignored_signals();
@@ -60,7 +55,6 @@ impl Spawner {
             null: File::options().read(true).open("/dev/null")?,
             nofile,
             timeslice: Timeslice::of_commands(),
-            group,
             search: path.as_bytes().split(|byte| *byte == b':').map(<[u8]>::to_vec).collect(),
             found: None,
         })
@@ -103,8 +97,7 @@ impl Spawner {
             match self.start(&mut order) {
                 Ok((pid, pidfd)) => {
                     self.remember(program, &candidates[order.tried]);
-                    let is_grouped = self.group.is_some();
-                    return Ok(Child { pid, pidfd, stdout, stderr, is_grouped });
+                    return Ok(Child { pid, pidfd, stdout, stderr });
                 }
                 Err(why) if tries_left > 0 && is_passing(&why) && !guardian::told_to_end() => {
                     std::thread::sleep(pause);
@@ -140,9 +133,22 @@ impl Spawner {
     }
 
     fn start(&mut self, order: &mut Order) -> io::Result<(i32, OwnedFd)> {
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        let mut pidfd: c_int = -1;
         order.errno = 0;
         let blocked = BlockedSignals::new();
-        let (pid, pidfd) = self.clone(order)?;
+        // SAFETY: one past the end of the stack's allocation, which is aligned to 16 by `& !15`.
+        let top = unsafe { self.stack.as_mut_ptr().add(self.stack.len()) };
+        let top = (top as usize & !15) as *mut c_void;
+        let argument = ptr::from_mut(order).cast::<c_void>();
+        // SAFETY: the child runs `child` on its own stack while this thread sleeps (CLONE_VFORK), so
+        // `order` and the stack outlive its use of them; it makes system calls only.
+        let pid = unsafe { libc::clone(child, top, flags, argument, &raw mut pidfd) };
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: clone succeeded and stored a descriptor that is ours alone.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         if order.errno != 0 {
             // SAFETY: our own child, which has exited or is about to; a null status is allowed.
             unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
@@ -154,33 +160,6 @@ impl Spawner {
         drop(blocked);
         guardian::end_if_told();
         Ok((pid, pidfd))
-    }
-}
-
-impl Spawner {
-    /// A process that runs `child(order)` while this thread sleeps.
-    fn clone(&mut self, order: &mut Order) -> io::Result<(i32, OwnedFd)> {
-        let argument = NonNull::from(order).cast::<c_void>();
-        if let Some(group) = &self.group {
-            // SAFETY: `child` makes system calls only and does not return; this thread sleeps (CLONE_VFORK), so
-            // `order` and the stack outlive its use of them.
-            match unsafe { into_group(group.as_fd(), &mut self.stack, child, argument) } {
-                Err(why) if !is_passing(&why) => self.group = None,
-                started => return started,
-            }
-        }
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-        let mut pidfd: c_int = -1;
-        // SAFETY: one past the end of the stack's allocation, which is aligned to 16 by `& !15`.
-        let top = unsafe { self.stack.as_mut_ptr().add(self.stack.len()) };
-        let top = (top as usize & !15) as *mut c_void;
-        // SAFETY: as above.
-        let pid = unsafe { libc::clone(child, top, flags, argument.as_ptr(), &raw mut pidfd) };
-        if pid < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: clone succeeded and stored a descriptor that is ours alone.
-        Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
     }
 }
 

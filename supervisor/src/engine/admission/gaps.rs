@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-/// Idle CPUs by this part are gaps. Between two commands that only compute there is less.
+/// Idle CPUs by this part, over two looks, are gaps. Between two commands that only compute there is less: 1 % was seen, and
+/// the kernel counts in hundredths of a second. As long as there is but one for each token it must be plain.
 const IDLE: f64 = 0.02;
+const PLAIN: f64 = 0.035;
 
 /// More than so many per token never fill gaps: it is something else.
 const AT_MOST: f64 = 2.0;
@@ -20,13 +22,20 @@ pub(super) struct Gaps {
     filled_by: f64,
     left: Duration,
     kept: Duration,
-    /// The first look tells of what was before.
+    /// What the last look told. The first one tells of what was before.
+    looked: Option<f64>,
     has_looked: bool,
 }
 
 impl Default for Gaps {
     fn default() -> Gaps {
-        Gaps { filled_by: 0.0, left: Duration::ZERO, kept: KEPT[0], has_looked: false }
+        Gaps {
+            filled_by: 0.0,
+            left: Duration::ZERO,
+            kept: KEPT[0],
+            looked: None,
+            has_looked: false,
+        }
     }
 }
 
@@ -45,8 +54,14 @@ impl Gaps {
             self.filled_by = 0.0;
         }
         let Some(idle) = idle else { return self.filled_by };
-        let tells = std::mem::replace(&mut self.has_looked, true);
-        if tells && idle >= IDLE && in_flight < AT_MOST * procs {
+        if !std::mem::replace(&mut self.has_looked, true) {
+            return self.filled_by;
+        }
+        let Some(before) = self.looked.replace(idle) else { return self.filled_by };
+        let least = if in_flight <= procs { PLAIN } else { IDLE };
+        if (before + idle) / 2.0 >= least && in_flight < AT_MOST * procs {
+            // What was seen was seen with fewer.
+            self.looked = None;
             if self.filled_by == 0.0 {
                 self.kept = (self.kept * 2).min(KEPT[1]);
             }

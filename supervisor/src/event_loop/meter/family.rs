@@ -70,7 +70,7 @@ impl Families {
             if !found.contains(command) {
                 continue;
             }
-            found.retain(|pid| pid != command);
+            found.retain(|pid| pid != command && *pid != root);
             let known = self.families.remove(worker).filter(|family| family.command == *command);
             if found.is_empty() && known.is_none() {
                 continue;
