@@ -73,8 +73,6 @@ pub struct Usage {
     pub peak: u64,
     /// CPU time in nanoseconds that its worker itself has used since its last report.
     pub worker_ns: u64,
-    /// It was in its worker's control group.
-    pub is_grouped: bool,
 }
 
 /// The end of an attempt whose worker lived to tell.

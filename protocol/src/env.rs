@@ -11,12 +11,9 @@ pub const SUPERVISOR_PID: &str = "MSUP_SUPERVISOR_PID";
 /// For workers: the run's folder, where payloads too large for a task slot go.
 pub const RUN_FOLDER: &str = "MSUP_RUN_FOLDER";
 
-/// For workers: the control group they are to be in, with all that they start. Not there where there is none.
-pub const GROUP: &str = "MSUP_GROUP";
-
 /// The variables that are for workers alone and that commands must not inherit.
-pub const FOR_WORKERS: [&str; 6] =
-    [SEGMENT_FD, DOORBELL_FD, WORKER_SLOT, SUPERVISOR_PID, RUN_FOLDER, GROUP];
+pub const FOR_WORKERS: [&str; 5] =
+    [SEGMENT_FD, DOORBELL_FD, WORKER_SLOT, SUPERVISOR_PID, RUN_FOLDER];
 
 /// For workers and commands: the run's id.
 pub const RUN: &str = "MSUP_RUN";

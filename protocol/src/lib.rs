@@ -55,4 +55,6 @@ pub mod exit;
 
 pub mod kin;
 
+pub mod launch;
+
 pub mod timeslice;

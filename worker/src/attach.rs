@@ -42,13 +42,12 @@ impl CannotAttach {
     }
 }
 
-/// A worker's post: its seat, the bell, the run's folder, and whether it is in a control group of its own.
+/// A worker's post: its seat, the bell, and the run's folder.
 #[derive(Debug)]
 pub(crate) struct Post {
     pub(crate) seat: Seat<'static, Futex>,
     pub(crate) bell: Bell<'static>,
     pub(crate) folder: PathBuf,
-    pub(crate) is_grouped: bool,
 }
 
 /// Takes up the post this process was started for. `None` when there is no supervisor around.
@@ -63,9 +62,6 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let me = number(names::WORKER_SLOT)?;
     let folder = env::var_os(names::RUN_FOLDER)
         .ok_or(CannotAttach::Environment { name: names::RUN_FOLDER })?;
-    // If it is gone, so be it.
-    let join = |group| fs::write(PathBuf::from(group).join("cgroup.procs"), "0");
-    let is_grouped = env::var_os(names::GROUP).is_some_and(|group| join(group).is_ok());
     crash::arm(Role::Worker);
     forget_environment()?;
     // A worker keeps its post until it exits: the segment and the bell live as long as the process.
@@ -79,7 +75,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     crash::point("mapped_before_attached");
     seat.attach();
     bell.ring();
-    Ok(Some(Post { seat, bell, folder: folder.into(), is_grouped }))
+    Ok(Some(Post { seat, bell, folder: folder.into() }))
 }
 
 /// What this process starts is no worker of this run.

@@ -101,8 +101,7 @@ impl Runner {
         // What earlier commands left running may have ended by now: no zombie shall pile up.
         guardian::has_children();
         let token = post.seat.end_foreign();
-        let (worker_ns, is_grouped) = (self.own_time(), post.is_grouped);
-        let usage = Usage { worker_ns, is_grouped, ..usage };
+        let usage = Usage { worker_ns: self.own_time(), ..usage };
         Ended { token, verdict, usage, output, leaked }
     }
 

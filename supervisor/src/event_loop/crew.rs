@@ -84,8 +84,7 @@ impl Crew {
         let shared = self.segment.shared();
         let slot = shared.line.slot(worker).ok_or("no such slot")?;
         slot.prepare();
-        let group = self.groups.as_ref().and_then(|groups| groups.of_worker(worker));
-        let started = self.recipe.start(worker, group).and_then(|process| {
+        let started = self.recipe.start(worker, self.groups.as_deref()).and_then(|process| {
             let watched = poller.watch(process.pidfd(), u64::from(worker));
             watched.map(|()| process)
         });

@@ -176,9 +176,6 @@ impl Meter {
         };
         self.ended_used += cpu.saturating_sub(counted.unwrap_or_default());
         self.workers_used += Duration::from_nanos(usage.worker_ns);
-        if pid != 0 && !usage.is_grouped {
-            self.groups = None;
-        }
         let wall = Duration::from_nanos(usage.wall_ns).as_secs_f64();
         self.note_cycle(wall / (usage.sleeps + 1) as f64);
         self.ended.add(Duration::from_nanos(usage.cpu_ns + usage.worker_ns).as_secs_f64(), wall);

@@ -5,9 +5,11 @@
 //! it is. Nobody's limits are changed. Whoever may not make groups, which most users may not outside of containers and
 //! sessions of their own, does without.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -31,6 +33,8 @@ pub(crate) struct Groups {
     account: File,
     /// Some worker has none.
     is_partial: Cell<bool>,
+    /// Groups that were killed. What is started in one is killed, too, at least by Linux 6.18: it must be made anew.
+    killed: RefCell<HashSet<WorkerId>>,
 }
 
 impl Groups {
@@ -54,19 +58,38 @@ impl Groups {
         if opened.is_err() {
             let _ = fs::remove_dir(&folder);
         }
-        opened.map(|account| Groups { folder, account, is_partial: Cell::new(false) })
+        let (is_partial, killed) = Default::default();
+        opened.map(|account| Groups { folder, account, is_partial, killed })
     }
 
-    /// The group that a worker is to enter; `None`: there cannot be another one.
-    pub(crate) fn of_worker(&self, worker: WorkerId) -> Option<PathBuf> {
-        let folder = self.folder.join(worker.to_string());
-        match fs::create_dir(&folder) {
-            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => {
-                self.is_partial.set(true);
-                None
-            }
-            _ => Some(folder),
+    /// Starts a worker in a group of its own, by `start`.
+    ///
+    /// # Errors
+    /// There cannot be such a group, or nothing started in it.
+    pub(crate) fn enter<T>(
+        &self,
+        worker: WorkerId,
+        start: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.is_partial.get() {
+            return Err(io::ErrorKind::Unsupported.into());
         }
+        let folder = self.folder.join(worker.to_string());
+        if self.killed.borrow_mut().remove(&worker) {
+            // What was killed may hang in the kernel: then there is none.
+            fs::remove_dir(&folder)?;
+        }
+        match fs::create_dir(&folder) {
+            // That of an earlier worker, which left in peace.
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        start(File::open(folder)?.as_fd())
+    }
+
+    /// There are workers without a group, and there will be more.
+    pub(crate) fn give_up(&self) {
+        self.is_partial.set(true);
     }
 
     /// Whether there are workers without one.
@@ -94,8 +117,10 @@ impl Groups {
 
     /// Kills everything in a worker's group.
     pub(crate) fn kill(&self, worker: WorkerId) {
-        // There is none yet if it could not be made.
-        let _ = fs::write(self.file(worker, "cgroup.kill"), "1");
+        // It could not be made if there is none.
+        if fs::write(self.file(worker, "cgroup.kill"), "1").is_ok() {
+            self.killed.borrow_mut().insert(worker);
+        }
     }
 
     fn file(&self, worker: WorkerId, name: &str) -> PathBuf {

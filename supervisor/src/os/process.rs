@@ -1,19 +1,23 @@
 //! Worker processes: starting, signalling, and learning how they ended.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use msup_protocol::env as names;
+use msup_protocol::launch::in_group;
 use msup_protocol::packed::WorkerId;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 
 use crate::engine::WorkerEnd;
+use crate::os::cgroup::Groups;
 
 /// How every worker of a run is started.
 #[derive(Debug)]
@@ -41,25 +45,26 @@ pub(crate) struct Process {
 }
 
 impl Recipe {
-    /// Starts a worker, which is to enter the control group `group`. Call it from the thread that lives as long as the run: workers ask the kernel
+    /// Starts a worker, in a control group of its own if that can be. Call it from the thread that lives as long as the run: workers ask the kernel
     /// to be told when the thread that started them is gone.
     ///
     /// # Errors
     /// No process can be made, or the program cannot be executed.
-    pub(crate) fn start(&self, worker: WorkerId, group: Option<PathBuf>) -> io::Result<Process> {
-        use std::os::fd::AsRawFd;
+    pub(crate) fn start(&self, worker: WorkerId, groups: Option<&Groups>) -> io::Result<Process> {
         // What a worker prints by itself must not get between the tasks' outputs.
         let stdout = io::stderr().as_fd().try_clone_to_owned()?;
+        let grouped = groups.and_then(|groups| {
+            let started = groups.enter(worker, |group| self.start_in(group, worker, &stdout));
+            started.inspect_err(|_| groups.give_up()).ok()
+        });
+        if let Some((pid, pidfd)) = grouped {
+            let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
+            return Ok(Process { pid, pidfd, reaped: false });
+        }
         // No `pre_exec`: std then starts it without copying this process' page tables.
         let mut child = Command::new(&self.program)
-            .envs(group.map(|group| (names::GROUP, group)))
             .args(&self.arguments)
-            .env(names::SEGMENT_FD, self.segment.as_raw_fd().to_string())
-            .env(names::DOORBELL_FD, self.doorbell.as_raw_fd().to_string())
-            .env(names::WORKER_SLOT, worker.to_string())
-            .env(names::SUPERVISOR_PID, std::process::id().to_string())
-            .env(names::RUN_FOLDER, &self.folder)
-            .env(names::RUN, &self.run_id)
+            .envs(self.variables(worker))
             .stdin(Stdio::null())
             .stdout(stdout)
             .process_group(0)
@@ -73,6 +78,46 @@ impl Recipe {
                 Err(errno.into())
             }
         }
+    }
+}
+
+impl Recipe {
+    fn start_in(
+        &self,
+        group: BorrowedFd<'_>,
+        worker: WorkerId,
+        stdout: &OwnedFd,
+    ) -> io::Result<(i32, OwnedFd)> {
+        let of_bytes = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
+        let of_text = |text: &OsStr| of_bytes(text.as_bytes().to_vec());
+        let program = of_text(self.program.as_os_str())?;
+        let arguments = self.arguments.iter().map(|argument| of_text(argument));
+        let arguments = std::iter::once(Ok(program.clone())).chain(arguments);
+        let own = self.variables(worker);
+        let is_own = |name: &OsStr| own.iter().any(|(own, _)| name == *own);
+        let inherited = std::env::vars_os().filter(|(name, _)| !is_own(name));
+        let own = own.iter().map(|(name, value)| (OsString::from(name), value.clone()));
+        let variables = inherited
+            .chain(own)
+            .map(|(name, value)| of_bytes([name.as_bytes(), b"=", value.as_bytes()].concat()));
+        let (arguments, variables) = (
+            arguments.collect::<io::Result<Vec<_>>>()?,
+            variables.collect::<io::Result<Vec<_>>>()?,
+        );
+        let null = File::open("/dev/null")?;
+        in_group(group, &program, &arguments, &variables, [null.as_fd(), stdout.as_fd()])
+    }
+
+    /// What a worker is told in its environment.
+    fn variables(&self, worker: WorkerId) -> [(&'static str, OsString); 6] {
+        [
+            (names::SEGMENT_FD, self.segment.as_raw_fd().to_string().into()),
+            (names::DOORBELL_FD, self.doorbell.as_raw_fd().to_string().into()),
+            (names::WORKER_SLOT, worker.to_string().into()),
+            (names::SUPERVISOR_PID, std::process::id().to_string().into()),
+            (names::RUN_FOLDER, self.folder.clone().into()),
+            (names::RUN, self.run_id.clone().into()),
+        ]
     }
 }
 

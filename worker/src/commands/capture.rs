@@ -146,7 +146,6 @@ fn reap(pid: i32) -> (Verdict, Usage) {
         // In KiB.
         peak: (used.ru_maxrss as u64) << 10,
         worker_ns: 0,
-        is_grouped: false,
     };
     (verdict, usage)
 }

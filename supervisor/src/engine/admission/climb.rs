@@ -48,7 +48,7 @@ const SPARE: f64 = 1.25;
 /// Numbers vary: so many standard errors from what the use says they contradict it.
 const CONTRADICTS: f64 = 1.5;
 /// So many generations of commands are watched where they are short.
-const GENERATIONS: f64 = 2.0;
+const GENERATIONS: f64 = 1.0;
 const GENERATION_AT_MOST: f64 = 0.25;
 const CYCLE_AT_MOST: f64 = 2.0;
 /// With less CPU time than this nothing can be said.
