@@ -47,8 +47,10 @@ const SUPERFLUOUS: f64 = 2.0;
 const SPARE: f64 = 1.25;
 /// Numbers vary: so many standard errors from what the use says they contradict it.
 const CONTRADICTS: f64 = 1.5;
-/// So many generations of commands are watched where they are short.
-const GENERATIONS: f64 = 1.0;
+/// So many generations of commands are watched where they are short; one where this part of the CPUs is in use, which tells
+/// sooner than the number of those that end.
+const GENERATIONS: f64 = 2.0;
+const IN_USE: f64 = 0.5;
 const GENERATION_AT_MOST: f64 = 0.25;
 const CYCLE_AT_MOST: f64 = 2.0;
 /// With less CPU time than this nothing can be said.
@@ -121,9 +123,9 @@ impl Stay {
         (tells && enough * SUPERFLUOUS <= self.target).then_some(enough * SPARE)
     }
 
-    /// Whether it has lasted for some of these, or for as long as anything is waited for.
+    /// Whether it has lasted for so long, in seconds, or for as long as anything is waited for.
     fn has_seen(&self, generation: f64) -> bool {
-        self.windows >= DECIDED_AFTER || self.span.as_secs_f64() >= GENERATIONS * generation
+        self.windows >= DECIDED_AFTER || self.span.as_secs_f64() >= generation
     }
 
     /// Commands per second, if enough have ended.
@@ -232,7 +234,9 @@ impl Climb {
             self.settling = (self.settling.0.saturating_sub(1), self.settling.1 - span);
             return Move::Stay;
         }
-        let generation = self.generation();
+        let in_use = level.used.as_secs_f64() / span.max(1e-9) / self.procs;
+        let generations = if in_use >= IN_USE { 1.0 } else { GENERATIONS };
+        let generation = self.generation() * generations;
         match self.phase {
             Phase::Blind => {
                 let disk = queued >= MANY_QUEUED;
@@ -294,7 +298,8 @@ impl Climb {
                         self.phase = Phase::Down { here, base, way };
                         Move::Stay
                     }
-                    _ if clearly && by_number => {
+                    // What is stalled for a moment says nothing.
+                    _ if clearly && by_number && here.span >= level.cycle => {
                         self.too_few = here.target;
                         self.keep(base)
                     }
