@@ -50,9 +50,10 @@ pub fn in_group(
             execute(program.as_ptr(), argv.as_ptr(), envp.as_ptr(), streams, tells.as_raw_fd())
         };
     }
+    let why = io::Error::last_os_error();
     drop((blocked, tells));
     if result < 0 {
-        return Err(io::Error::last_os_error());
+        return Err(why);
     }
     // SAFETY: the call succeeded and stored a descriptor that is ours alone.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };

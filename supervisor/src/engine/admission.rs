@@ -52,9 +52,9 @@ const LEAP: f64 = 0.2;
 /// A window with so little use is as good as empty.
 const EMPTY: f64 = 0.4;
 
-/// The ramp is over after so many full windows in a row, or when so many commands have ended and all that are in
+/// The ramp is over when the CPUs have been full for so long, or when so many commands have ended and all that are in
 /// flight have been replaced.
-const FULL_FOR: u32 = 6;
+const FULL_FOR: Duration = Duration::from_millis(200);
 const MANY_ENDED: u32 = 8;
 
 /// Commands that wait so seldom have nothing to fill, however little CPU time they get: somebody else
@@ -141,8 +141,8 @@ impl Ended {
 /// The beginning, while nothing is known.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ramp {
-    /// Full windows in a row, and commands that ended.
-    full: u32,
+    /// For how long the CPUs have been full, and commands that ended.
+    full: Duration,
     ended: u32,
 }
 
@@ -311,7 +311,7 @@ impl Admission {
     /// The ramp ends when the CPUs stay full, or when all that it started has been replaced.
     fn ramp(&mut self, raw: f64, window: &Window) {
         let Some(ramp) = &mut self.ramping else { return };
-        ramp.full = if raw >= NEAR { ramp.full + 1 } else { 0 };
+        ramp.full = if raw >= NEAR { ramp.full + window.span } else { Duration::ZERO };
         ramp.ended += window.ended.commands;
         if ramp.full >= FULL_FOR || ramp.ended >= window.in_flight.max(MANY_ENDED) {
             self.ramping = None;

@@ -20,10 +20,10 @@ use family::Families;
 use machine::Machine;
 
 /// A window: long enough for the kernel's ticks to be seen, short enough to follow. The first ones are
-/// what the ramp costs.
+/// what the ramp costs, whatever looking costs then.
 const WINDOW: Duration = Duration::from_millis(40);
-const FIRST_WINDOW: Duration = Duration::from_millis(20);
-const FIRST_WINDOWS: u32 = 8;
+const FIRST_WINDOW: Duration = Duration::from_millis(12);
+const FIRST_WINDOWS: u32 = 12;
 
 /// Looking at commands may use one part in so many of one CPU; looking for what they have started comes on top, and both
 /// together take one in a hundred at most.
@@ -271,10 +271,11 @@ impl Meter {
         (self.ended_used, self.workers_used) = Default::default();
         (self.ended_runnable, self.ended_wall) = (0.0, 0.0);
         self.windows += 1;
-        let length = if self.windows < FIRST_WINDOWS { FIRST_WINDOW } else { WINDOW };
         let after = cpu_time::own_thread();
         self.cost += after - before;
-        self.due = now + length.max((after - busy) * BUDGET);
+        let is_first = self.windows < FIRST_WINDOWS;
+        let length = if is_first { FIRST_WINDOW } else { WINDOW.max((after - busy) * BUDGET) };
+        self.due = now + length;
         Some(window)
     }
 

@@ -163,7 +163,7 @@ fn sweep(own: &Path) {
     }
 }
 
-/// Removes a run's group and those in it, after killing what is there.
+/// Removes a run's group and those below it, after killing what is there.
 fn remove(folder: &Path) {
     let began = Instant::now();
     while !is_removed(folder) && began.elapsed() < GONE_WITHIN {
@@ -172,13 +172,11 @@ fn remove(folder: &Path) {
     }
 }
 
+/// Whether a group is gone now, those of runs in its commands included.
 fn is_removed(folder: &Path) -> bool {
-    if fs::remove_dir(folder).is_ok() {
-        return true;
-    }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            let _ = fs::remove_dir(entry.path());
+            is_removed(&entry.path());
         }
     }
     fs::remove_dir(folder).is_ok() || !folder.exists()

@@ -45,22 +45,23 @@ pub(crate) struct Process {
 }
 
 impl Recipe {
-    /// Starts a worker, in a control group of its own if that can be. Call it from the thread that lives as long as the run: workers ask the kernel
-    /// to be told when the thread that started them is gone.
+    /// Starts a worker, in a control group of its own if that can be. Call it from the thread that lives as long as
+    /// the run: workers ask the kernel to be told when the thread that started them is gone.
     ///
     /// # Errors
     /// No process can be made, or the program cannot be executed.
     pub(crate) fn start(&self, worker: WorkerId, groups: Option<&Groups>) -> io::Result<Process> {
         // What a worker prints by itself must not get between the tasks' outputs.
         let stdout = io::stderr().as_fd().try_clone_to_owned()?;
-        let grouped = groups.and_then(|groups| {
-            let started = groups.enter(worker, |group| self.start_in(group, worker, &stdout));
-            started.inspect_err(|_| groups.give_up()).ok()
-        });
-        if let Some((pid, pidfd)) = grouped {
-            let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
-            return Ok(Process { pid, pidfd, reaped: false });
+        let Some(groups) = groups else { return self.start_anywhere(worker, stdout) };
+        match groups.enter(worker, |group| self.start_in(group, worker, &stdout)) {
+            Ok(process) => Ok(process),
+            // If it is not the group's fault, this fails as well.
+            Err(_) => self.start_anywhere(worker, stdout).inspect(|_| groups.give_up()),
         }
+    }
+
+    fn start_anywhere(&self, worker: WorkerId, stdout: OwnedFd) -> io::Result<Process> {
         // No `pre_exec`: std then starts it without copying this process' page tables.
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
@@ -79,20 +80,20 @@ impl Recipe {
             }
         }
     }
-}
 
-impl Recipe {
     fn start_in(
         &self,
         group: BorrowedFd<'_>,
         worker: WorkerId,
         stdout: &OwnedFd,
-    ) -> io::Result<(i32, OwnedFd)> {
+    ) -> io::Result<Process> {
         let of_bytes = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
         let of_text = |text: &OsStr| of_bytes(text.as_bytes().to_vec());
         let program = of_text(self.program.as_os_str())?;
-        let arguments = self.arguments.iter().map(|argument| of_text(argument));
-        let arguments = std::iter::once(Ok(program.clone())).chain(arguments);
+        let arguments = [self.program.as_os_str()]
+            .into_iter()
+            .chain(self.arguments.iter().map(|argument| &**argument));
+        let arguments = arguments.map(of_text).collect::<io::Result<Vec<CString>>>()?;
         let own = self.variables(worker);
         let is_own = |name: &OsStr| own.iter().any(|(own, _)| name == *own);
         let inherited = std::env::vars_os().filter(|(name, _)| !is_own(name));
@@ -100,12 +101,12 @@ impl Recipe {
         let variables = inherited
             .chain(own)
             .map(|(name, value)| of_bytes([name.as_bytes(), b"=", value.as_bytes()].concat()));
-        let (arguments, variables) = (
-            arguments.collect::<io::Result<Vec<_>>>()?,
-            variables.collect::<io::Result<Vec<_>>>()?,
-        );
+        let variables = variables.collect::<io::Result<Vec<CString>>>()?;
         let null = File::open("/dev/null")?;
-        in_group(group, &program, &arguments, &variables, [null.as_fd(), stdout.as_fd()])
+        let streams = [null.as_fd(), stdout.as_fd()];
+        let (pid, pidfd) = in_group(group, &program, &arguments, &variables, streams)?;
+        let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Process { pid, pidfd, reaped: false })
     }
 
     /// What a worker is told in its environment.

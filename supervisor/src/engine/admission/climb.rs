@@ -13,9 +13,10 @@ use super::Ended;
 /// without asking.
 const MANY_QUEUED: f64 = 0.25;
 const BLIND_QUEUED: f64 = 2.0;
-/// Once so many per token have ended, each within so many windows, asking takes little time.
+/// Once so many per token have ended, each within so many windows, or this time, asking takes little time.
 const ENDED: f64 = 2.0;
 const SOON: f64 = 5.0;
+const SOON_AT_LEAST: f64 = 0.1;
 
 /// Windows that pass before what was started is like all others.
 const SETTLING: u32 = 2;
@@ -150,9 +151,9 @@ enum Phase {
     Blind,
     /// Finding out what the use is here, before anything is compared with it.
     Base(Stay),
-    /// Twice as many: was it of use?
+    /// More: was it of use?
     Up { base: Stay, here: Stay },
-    /// Half as many: was anything lost?
+    /// Fewer: is anything lost? `way` is how it went lately, on the way down, too.
     Down { here: Stay, base: Stay, way: Stay },
     /// Enough, until it is time to look again.
     Rest { base: Stay, left: Duration, changed: u32 },
@@ -241,7 +242,7 @@ impl Climb {
             Phase::Blind => {
                 let disk = queued >= MANY_QUEUED;
                 let limit = if disk { self.procs * BLIND_QUEUED } else { self.cap };
-                let soon = SOON * level.span.as_secs_f64();
+                let soon = (SOON * level.span.as_secs_f64()).max(SOON_AT_LEAST);
                 let can_ask = self.ended >= ENDED * self.procs && self.walls <= self.ended * soon;
                 if level.target < limit && !can_ask {
                     return Move::Grow;
