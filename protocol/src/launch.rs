@@ -104,11 +104,15 @@ unsafe fn execute(
     }
 }
 
-/// All signals blocked until dropped, so that no handler runs in the child.
-struct BlockedSignals(libc::sigset_t);
+/// All signals blocked until dropped: between clone and exec no handler of ours may run in the child.
+#[expect(missing_debug_implementations, reason = "a mask of the C library's")]
+pub struct BlockedSignals(libc::sigset_t);
 
 impl BlockedSignals {
-    fn new() -> BlockedSignals {
+    /// Blocks them for this thread.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it acts")]
+    pub fn new() -> BlockedSignals {
         // SAFETY: valid places for both masks.
         unsafe {
             let mut all: libc::sigset_t = std::mem::zeroed();

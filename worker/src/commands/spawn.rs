@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use libc::{c_char, c_int, c_void};
 use msup_protocol::crash;
+use msup_protocol::launch::BlockedSignals;
 use msup_protocol::timeslice::Timeslice;
 use rustix::pipe::PipeFlags;
 
@@ -136,6 +137,7 @@ impl Spawner {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         let mut pidfd: c_int = -1;
         order.errno = 0;
+        // The command must be under guard before the death signal can arrive.
         let blocked = BlockedSignals::new();
         // SAFETY: one past the end of the stack's allocation, which is aligned to 16 by `& !15`.
         let top = unsafe { self.stack.as_mut_ptr().add(self.stack.len()) };
@@ -305,29 +307,5 @@ fn reset_ignored_signals() {
             // SAFETY: default dispositions run no code of ours.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
-    }
-}
-
-/// All signals blocked until dropped: between clone and exec none may run a handler, and the command
-/// must be under guard before the death signal can arrive.
-struct BlockedSignals(libc::sigset_t);
-
-impl BlockedSignals {
-    fn new() -> BlockedSignals {
-        // SAFETY: valid places for both masks.
-        unsafe {
-            let mut all: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            libc::sigfillset(&raw mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-            BlockedSignals(before)
-        }
-    }
-}
-
-impl Drop for BlockedSignals {
-    fn drop(&mut self) {
-        // SAFETY: the mask that was there before.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
     }
 }
