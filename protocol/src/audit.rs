@@ -6,7 +6,7 @@ use std::fmt;
 use crate::layout::Shared;
 use crate::packed::WorkerId;
 use crate::task::{Snapshot as TaskSnapshot, State as TaskState};
-use crate::token::Sighting;
+use crate::token::{Census, Sighting};
 
 /// A word that nobody who keeps to the protocol can have written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,12 @@ impl Audit {
             remember(&mut self.tasks, index, seen);
         }
         Ok(())
+    }
+
+    /// The tokens as the last look saw them.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        Census::of(self.tokens.iter().copied())
     }
 }
 

@@ -143,3 +143,30 @@ fn noise_while_the_journal_is_full() {
 fn noise_over_everything_while_task_loops_run() {
     overwritten_three_times(0, 1 << 20, Some("says_done"));
 }
+
+/// All workers have gone and only output is waited for: nobody needs the memory any more, and what is told of the
+/// tokens is true all the same.
+#[test]
+fn noise_after_the_last_worker_has_gone() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json"]);
+    // Much more than a pipe holds, and nobody reads it yet.
+    msup.args(["--", "sh", "-c", "head -c 500000 /dev/zero; : >$1", "sh", "{}", ":::", "1", "2"]);
+    let mut child = spawn_piped(&mut msup);
+    let has_ended = |name: &str| sandbox.path().join(name).exists();
+    wait_until(|| has_ended("1") && has_ended("2") && sandbox.workers(&child).is_empty());
+    let segment = segment_of(&child).expect("it lives");
+    let segment = fs::File::options().write(true).open(segment).expect("ours");
+    segment.write_all_at(&noise(1, 1 << 20), 0).expect("ours");
+    let said = overheard(&mut child);
+    let output = child.wait_with_output().expect("ours");
+    let said = said.lock().expect("no panic").clone();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(output.stdout.len(), 1_000_000, "{said}");
+    let summary = summary(&sandbox.path().join("s.json"));
+    assert_eq!(summary["tasks"]["succeeded"], 2);
+    assert_eq!(summary["tokens"]["idle_at_end"], 2);
+    // The supervisor may have looked once more between the two.
+    let told = said.matches("somebody has written over the shared memory").count();
+    assert_eq!(summary["tokens"]["epochs"], told, "{said}");
+}

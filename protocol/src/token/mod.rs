@@ -74,6 +74,25 @@ pub struct Census {
 }
 
 impl Census {
+    /// Counts these words.
+    #[must_use]
+    pub fn of(words: impl IntoIterator<Item = Sighting>) -> Census {
+        let mut census = Census::default();
+        for at in words {
+            match at.seen.state() {
+                Some(State::Idle) => census.idle += 1,
+                Some(State::Running) => census.running += 1,
+                Some(State::Blocked) => census.blocked += 1,
+                Some(State::Foreign) => census.foreign += 1,
+                Some(State::Granted) => census.granted += 1,
+                Some(State::Retired) => continue,
+                None => census.corrupt += 1,
+            }
+            census.live += 1;
+        }
+        census
+    }
+
     /// Words that somebody uses: `Running` or `Foreign`.
     #[must_use]
     pub fn held(self) -> u32 {
@@ -160,20 +179,7 @@ impl<'a> Tokens<'a> {
     /// How many words are in which state.
     #[must_use]
     pub fn census(self) -> Census {
-        let mut census = Census::default();
-        for at in self.sight() {
-            match at.seen.state() {
-                Some(State::Idle) => census.idle += 1,
-                Some(State::Running) => census.running += 1,
-                Some(State::Blocked) => census.blocked += 1,
-                Some(State::Foreign) => census.foreign += 1,
-                Some(State::Granted) => census.granted += 1,
-                Some(State::Retired) => continue,
-                None => census.corrupt += 1,
-            }
-            census.live += 1;
-        }
-        census
+        Census::of(self.sight())
     }
 
     /// `acquire`: Idle → Running(me), on the first idle word.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use msup_protocol::bell::Bell;
 use msup_protocol::exit;
+use msup_protocol::token::Census;
 
 use super::{LOOK_AT_LEAST, Run};
 use crate::journal::Folder;
@@ -21,6 +22,7 @@ const OUTPUT_AFTER_KILL: Duration = Duration::from_secs(1);
 impl Run {
     /// Everything after the last worker has gone.
     pub(super) fn finish(mut self) -> u8 {
+        let tokens = self.last_look();
         let survivors = self.crew.sweep(LAST_SWEEP);
         if survivors > 0 {
             self.say(&format!("{survivors} processes cannot be ended (uninterruptible sleep?)"));
@@ -41,7 +43,7 @@ impl Run {
             Ok(()) | Err(None) => {}
         }
         status = self.close_books(status);
-        let summary = self.summary(status);
+        let summary = self.summary(status, tokens);
         if let Some(path) = &self.summary_file
             && let Err(why) = summary.write(path)
         {
@@ -57,6 +59,19 @@ impl Run {
             let _ = self.wait_for_output(Output::has_ended);
         }
         status
+    }
+
+    /// The tokens now that the last worker has gone. Nobody needs the segment from here on, whatever is
+    /// written over it.
+    fn last_look(&mut self) -> Census {
+        if let Err(violation) = self.audit() {
+            let mut effects = Vec::new();
+            self.begin_anew(&violation, &mut effects);
+            self.perform(&mut effects, &mut Vec::new());
+            // A second one at this very moment would be told of as tokens that are missing.
+            let _ = self.audit();
+        }
+        self.audit.census()
     }
 
     /// The exit status, now that the books are closed.
@@ -85,11 +100,10 @@ impl Run {
         if is_written { status } else { exit::JOURNAL_LOST }
     }
 
-    fn summary(&self, status: u8) -> Summary {
-        let census = self.segment.shared().tokens.census();
+    fn summary(&self, status: u8, tokens: Census) -> Summary {
         let findings = &self.sysmon.findings;
         let counted = self.crew.counted();
-        let mut summary = self.figures.summary(&self.engine, counted, census, findings, self.began);
+        let mut summary = self.figures.summary(&self.engine, counted, tokens, findings, self.began);
         summary.tokens.lent = self.lender.lent;
         if let Some(meter) = &self.meter {
             (summary.debt_seconds, summary.sampling_seconds) =
