@@ -12,6 +12,7 @@
 mod climb;
 mod gaps;
 mod knee;
+mod walls;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use climb::{Climb, Level, Move};
 use gaps::Gaps;
 use knee::{Advice, Knee};
+use walls::Walls;
 
 /// The use of the CPUs that is aimed at. More of it costs many more commands in flight.
 const GOAL: f64 = 0.99;
@@ -122,8 +124,9 @@ pub(crate) struct Ended {
     /// Mean CPU time of one in seconds, its worker's share included, and the sum of squared deviations.
     pub(crate) cpu: f64,
     pub(crate) squares: f64,
-    /// Mean time from start to end in seconds.
+    /// Mean time from start to end in seconds, and all of them.
     pub(crate) wall: f64,
+    pub(crate) walls: Walls,
 }
 
 impl Ended {
@@ -135,6 +138,7 @@ impl Ended {
         self.cpu += apart / n;
         self.squares += apart * (cpu - self.cpu);
         self.wall += (wall - self.wall) / n;
+        self.walls.add(wall);
     }
 }
 
@@ -343,9 +347,12 @@ impl Admission {
         }
         (self.near_at, self.pace) = (None, 1.0);
         let Window { span, used: time, cycle, ended, .. } = *window;
-        let level = Level { target: self.target, span, used: time, cycle, ended };
+        let level = Level { target: self.target, in_flight, span, used: time, cycle, ended };
         match self.climb.next(level, is_there && !is_over, window.queued) {
-            Move::Grow => self.target.max(in_flight) * factor(used),
+            Move::Grow { at_most } => {
+                let more = self.target.max(in_flight) * factor(used);
+                more.min(at_most).max(self.target)
+            }
             Move::To(target) => target,
             Move::Stay => self.target,
         }

