@@ -258,33 +258,7 @@ impl Climb {
         let generations = if in_use >= IN_USE { 1.0 } else { GENERATIONS };
         let generation = self.generation() * generations;
         match self.phase {
-            Phase::Blind => {
-                self.blind_for += span;
-                let soon = (SOON * span).max(SOON_AT_LEAST);
-                let is_disk = queued >= MANY_QUEUED;
-                let none_ended = self.ended == 0.0;
-                let are_short = !none_ended && self.walls <= self.ended * soon;
-                let many = self.procs * BLIND_MANY;
-                let at_most = match are_short {
-                    _ if is_disk => self.procs * BLIND_QUEUED,
-                    true => many,
-                    // Perhaps the first one is just about to end.
-                    false if none_ended && self.blind_for < soon => {
-                        many.max(level.target * CAREFULLY)
-                    }
-                    false => self.cap,
-                };
-                let can_ask = are_short && self.ended >= ENDED * self.procs;
-                if level.target < at_most && !can_ask {
-                    return Move::Grow { at_most };
-                }
-                if are_short && !can_ask && !is_disk {
-                    return Move::Stay;
-                }
-                self.settling = (SETTLING, self.generation());
-                self.phase = Phase::Base(Stay::new(level.target));
-                Move::Stay
-            }
+            Phase::Blind => self.blind(level, queued),
             Phase::Base(mut base) => {
                 base.add(level);
                 if let Some(enough) = base.suffice(generation, level.cycle) {
@@ -355,6 +329,33 @@ impl Climb {
             }
             Phase::Rest { base, left, changed } => self.resting(base, left, changed, level),
         }
+    }
+
+    /// More without a question, until there is somebody to ask.
+    fn blind(&mut self, level: Level, queued: f64) -> Move {
+        let span = level.span.as_secs_f64();
+        self.blind_for += span;
+        let soon = (SOON * span).max(SOON_AT_LEAST);
+        let none_ended = self.ended == 0.0;
+        let are_short = !none_ended && self.walls <= self.ended * soon;
+        let can_ask = are_short && self.ended >= ENDED * self.procs;
+        let is_disk = queued >= MANY_QUEUED;
+        let many = self.procs * BLIND_MANY;
+        let at_most = match are_short {
+            _ if is_disk => self.procs * BLIND_QUEUED,
+            true => many,
+            // Perhaps the first one is just about to end.
+            false if none_ended && self.blind_for < soon => many.max(level.target * CAREFULLY),
+            false => self.cap,
+        };
+        if level.target < at_most && !can_ask {
+            return Move::Grow { at_most };
+        }
+        if can_ask || is_disk || !are_short {
+            self.settling = (SETTLING, self.generation());
+            self.phase = Phase::Base(Stay::new(level.target));
+        }
+        Move::Stay
     }
 
     /// Seconds from start to end of those that have ended lately; 0 where that is too long to wait for.
