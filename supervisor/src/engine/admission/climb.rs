@@ -14,10 +14,8 @@ use super::walls::Walls;
 /// without asking.
 const MANY_QUEUED: f64 = 0.25;
 const BLIND_QUEUED: f64 = 2.0;
-/// Beyond so many per token it is done carefully as long as it is not known whether they take long, and not any more once
-/// they are known not to.
+/// Beyond so many per token nothing is started without asking once one has ended soon.
 const BLIND_MANY: f64 = 8.0;
-const CAREFULLY: f64 = 1.5;
 /// Once so many per token have ended, each within so many windows, or this time, asking takes little time.
 const ENDED: f64 = 2.0;
 const SOON: f64 = 5.0;
@@ -190,8 +188,6 @@ pub(super) struct Climb {
     /// So many windows still belong to a change of target, and so many seconds: what has just been started
     /// computes first, and those that end have been started before.
     settling: (u32, f64),
-    /// How long nothing was asked, in seconds.
-    blind_for: f64,
     /// So many were plainly too few.
     too_few: f64,
     /// The cycle of those that compute most seldom, in seconds.
@@ -210,7 +206,6 @@ impl Climb {
             ended: 0.0,
             walls: 0.0,
             settling: (0, 0.0),
-            blind_for: 0.0,
             too_few: 0.0,
             cycle: 0.0,
         }
@@ -225,7 +220,7 @@ impl Climb {
     pub(super) fn rest(&mut self) {
         self.phase = Phase::Blind;
         self.pause = REST[0];
-        (self.ended, self.walls, self.blind_for) = (0.0, 0.0, 0.0);
+        (self.ended, self.walls) = (0.0, 0.0);
         self.too_few = 0.0;
     }
 
@@ -334,18 +329,13 @@ impl Climb {
     /// More without a question, until there is somebody to ask.
     fn blind(&mut self, level: Level, queued: f64) -> Move {
         let span = level.span.as_secs_f64();
-        self.blind_for += span;
         let soon = (SOON * span).max(SOON_AT_LEAST);
-        let none_ended = self.ended == 0.0;
-        let are_short = !none_ended && self.walls <= self.ended * soon;
+        let are_short = self.ended > 0.0 && self.walls <= self.ended * soon;
         let can_ask = are_short && self.ended >= ENDED * self.procs;
         let is_disk = queued >= MANY_QUEUED;
-        let many = self.procs * BLIND_MANY;
         let at_most = match are_short {
             _ if is_disk => self.procs * BLIND_QUEUED,
-            true => many,
-            // Perhaps the first one is just about to end.
-            false if none_ended && self.blind_for < soon => many.max(level.target * CAREFULLY),
+            true => self.procs * BLIND_MANY,
             false => self.cap,
         };
         if level.target < at_most && !can_ask {
