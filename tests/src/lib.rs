@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{self, SigHandler, Signal};
+
 /// The variable by which every process of a sandbox is recognised.
 const MARK: &str = "MSUP_TEST_SANDBOX";
 
@@ -64,6 +66,7 @@ impl Sandbox {
         let mark = format!("{}-{number}", std::process::id());
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("tmp")).expect("a folder for temporary files");
+        hear_signals();
         let _watchdog = Watchdog::new(mark.clone());
         Sandbox { folder, mark, _watchdog }
     }
@@ -185,6 +188,16 @@ pub fn spawn_piped(command: &mut Command) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program is built")
+}
+
+/// What a test starts is to hear signals, though the test itself was told to ignore them: `msup` keeps to that, and a
+/// background job of a script and `nohup` say so.
+fn hear_signals() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        // SAFETY: no handler is installed.
+        unsafe { signal::signal(signal, SigHandler::SigDfl) }
+            .expect("it is none of the two that cannot");
+    }
 }
 
 /// What a process says on its standard error, as it comes.
