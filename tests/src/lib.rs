@@ -14,13 +14,14 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{self, SigHandler, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::flag::register_conditional_default;
 
 /// The variable by which every process of a sandbox is recognised.
 const MARK: &str = "MSUP_TEST_SANDBOX";
@@ -191,13 +192,16 @@ pub fn spawn_piped(command: &mut Command) -> Child {
 }
 
 /// What a test starts is to hear signals, though the test itself was told to ignore them: `msup` keeps to that, and a
-/// background job of a script and `nohup` say so.
+/// background job of a script and `nohup` say so. A handler that does what would be done without one is none any more
+/// in what is executed.
 fn hear_signals() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
-        // SAFETY: no handler is installed.
-        unsafe { signal::signal(signal, SigHandler::SigDfl) }
-            .expect("it is none of the two that cannot");
-    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+            let is_to = Arc::new(AtomicBool::new(true));
+            register_conditional_default(signal, is_to).expect("a signal with a default");
+        }
+    });
 }
 
 /// What a process says on its standard error, as it comes.
