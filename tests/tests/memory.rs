@@ -16,8 +16,8 @@ impl Group {
         fs::create_dir(&folder).ok()?;
         let group = Group(folder.into());
         fs::write(group.0.join("memory.limit_in_bytes"), bytes.to_string()).ok()?;
-        // With swap space nobody would have to die.
-        fs::write(group.0.join("memory.swappiness"), "0").ok()?;
+        // With swap space nobody would have to die. A kernel that has none may not have this either.
+        let _ = fs::write(group.0.join("memory.swappiness"), "0");
         Some(group)
     }
 

@@ -49,8 +49,8 @@ const COUNTED: u32 = 16;
 /// Where so many times as many are in flight as get on, that and a little is tried.
 const SUPERFLUOUS: f64 = 1.75;
 const SPARE: f64 = 1.25;
-/// Numbers vary: so many standard errors from what the use says they contradict it; and so many from what twice as many
-/// would have to gain it must be certain that those that do not get on were of use.
+/// Numbers vary: so many standard errors from what the use says they contradict it. Those that do not get on were of use
+/// only if the gain is so many above what is enough.
 const CONTRADICTS: f64 = 1.5;
 const CERTAIN: f64 = 1.0;
 /// So many generations of commands are watched where they are short; one where this part of the CPUs is in use, which tells
