@@ -12,6 +12,7 @@
 mod climb;
 mod gaps;
 mod knee;
+mod stay;
 mod walls;
 
 #[cfg(test)]
@@ -19,9 +20,10 @@ mod tests;
 
 use std::time::Duration;
 
-use climb::{Climb, Level, Move};
+use climb::{Climb, Move};
 use gaps::Gaps;
 use knee::{Advice, Knee};
+use stay::Level;
 use walls::Walls;
 
 /// The use of the CPUs that is aimed at. More of it costs many more commands in flight.
@@ -72,6 +74,8 @@ const MOSTLY_WAIT: f64 = 0.5;
 /// Tokens are in use when this share of them is wanted all the time, even if this much CPU time less is had.
 const ALWAYS_WANTED: f64 = 0.98;
 const TAKEN: f64 = 0.04;
+/// CPUs that idle by more than this have not been taken by somebody else.
+const NOT_TAKEN: f64 = 0.04;
 
 /// With so many commands per token that could run, no CPU is idle for want of them.
 const ENOUGH: f64 = 12.0;
@@ -79,6 +83,8 @@ const ENOUGH: f64 = 12.0;
 /// From this use on growth is no trial any more, but goes no further than so many times the target there.
 const NEAR: f64 = 0.8;
 const NEAR_GROWTH_AT_MOST: f64 = 4.0;
+/// Where many wait in a queue they share, so many times: the last bit of use is not to be had by more of them.
+const NEAR_GROWTH_QUEUED: f64 = 2.0;
 /// The part of the growth that is called for which one window brings there, once the goal was reached.
 const NEAR_PACE: f64 = 0.4;
 
@@ -172,6 +178,8 @@ pub(crate) struct Admission {
     gaps: Gaps,
     /// The part of the CPUs that idled when that was last looked at.
     idle: Option<f64>,
+    /// For how long more could run than full CPUs need.
+    too_many_for: Duration,
 }
 
 impl Admission {
@@ -194,6 +202,7 @@ impl Admission {
             knee: Knee::default(),
             gaps: Gaps::default(),
             idle: None,
+            too_many_for: Duration::ZERO,
         }
     }
 
@@ -238,8 +247,6 @@ impl Admission {
             let wanted = (runnable * f64::from(window.in_flight) / self.procs).min(1.0);
             self.wanted += NEWEST_WANTED * (wanted - self.wanted);
         }
-        // Tokens that are wanted and yet get no CPU time: somebody else has it.
-        let crowded_out = self.wanted >= ALWAYS_WANTED && smoothed < self.wanted - TAKEN;
         let never_waits = self.runnable.is_some_and(|runnable| runnable >= ALWAYS_RUNNABLE);
         let could_run = self.runnable.unwrap_or(0.0) * f64::from(window.in_flight);
         if smoothed < NEAR || self.ramping.is_some() {
@@ -247,12 +254,17 @@ impl Admission {
         } else if window.idle.is_some() {
             self.idle = window.idle;
         }
+        // Tokens that are wanted and yet get no CPU time: somebody else has it.
+        let crowded_out = self.wanted >= ALWAYS_WANTED
+            && smoothed < self.wanted - TAKEN
+            && self.idle.is_none_or(|idle| idle < NOT_TAKEN);
         // What starts and ends costs CPU time that nobody's account shows.
         let none_idles = self.idle.is_some_and(|idle| idle < NONE_IDLE) && could_run >= self.procs;
         let full = never_waits || crowded_out || none_idles;
         let enough_could_run = could_run >= ENOUGH * self.procs;
         let in_flight = f64::from(window.in_flight);
         self.ramp(raw, window);
+        let excess = self.excess(could_run, never_waits, window);
         let next = if self.ramping.is_some() && !full && window.had_more {
             // What was just started computes first: that the CPUs are full says nothing yet, that they are
             // not does.
@@ -267,12 +279,7 @@ impl Admission {
         } else if used >= GOAL || full {
             self.climb.rest();
             self.pace = NEAR_PACE;
-            let crowded = self.runnable.is_some_and(|runnable| runnable >= CROWDED)
-                && (never_waits || could_run >= HARDLY_MORE * self.procs);
-            // More of them that could run than a full CPU needs: it was too many by far.
-            let surplus = (could_run / self.procs / SEVERAL - 1.0).max(0.0);
-            let shrink = if crowded { SHRINK_FAST } else { SHRINK };
-            let shrink = (shrink + SHRINK_SURPLUS * surplus).min(SHRINK_FAST);
+            let shrink = (SHRINK + excess).min(SHRINK_FAST);
             // That somebody else has the CPUs is known late, and no longer true late.
             let shrink = match used >= GOAL {
                 true => shrink,
@@ -291,6 +298,7 @@ impl Admission {
         } else {
             self.below_the_goal([used, smoothed], in_flight, window)
         };
+        self.knee.note_queue(window.queued);
         let advice = match smoothed >= NEAR {
             false => self.knee.forget(),
             true if window.had_more => self.knee.advise(self.target, self.procs, window),
@@ -310,6 +318,18 @@ impl Admission {
             next.max(self.gaps.at_least(window.span, in_flight, self.procs, idle))
         };
         self.target = next.clamp(self.procs, self.cap);
+    }
+
+    /// How much faster than usual the target falls because more of them could run than full CPUs need. Those that were
+    /// started together compute together: as long as one of their cycles that says nothing, unless they never wait.
+    fn excess(&mut self, could_run: f64, never_waits: bool, window: &Window) -> f64 {
+        let hardly_wait = self.runnable.is_some_and(|runnable| runnable >= CROWDED);
+        let crowded = hardly_wait && (never_waits || could_run >= HARDLY_MORE * self.procs);
+        let surplus = (could_run / self.procs / SEVERAL - 1.0).max(0.0);
+        let excess = if crowded { SHRINK_FAST } else { SHRINK_SURPLUS * surplus };
+        self.too_many_for =
+            if excess > 0.0 { self.too_many_for + window.span } else { Duration::ZERO };
+        if never_waits || self.too_many_for > window.cycle { excess } else { 0.0 }
     }
 
     /// The ramp ends when the CPUs stay full, or when all that it started has been replaced.
@@ -343,9 +363,15 @@ impl Admission {
             }
             // Slowly: commands that compute in step leave windows empty, which says nothing of the mean.
             let factor = 1.0 + self.pace * (factor(smoothed) - 1.0);
-            return (self.target * factor).min((from * NEAR_GROWTH_AT_MOST).max(self.target));
+            let times =
+                if self.knee.is_queued() { NEAR_GROWTH_QUEUED } else { NEAR_GROWTH_AT_MOST };
+            return (self.target * factor).min((from * times).max(self.target));
         }
-        (self.near_at, self.pace) = (None, 1.0);
+        // Of a disk that is full a moment with less use says nothing.
+        if !self.knee.is_queued() {
+            self.near_at = None;
+        }
+        self.pace = 1.0;
         let Window { span, used: time, cycle, ended, .. } = *window;
         let level = Level { target: self.target, in_flight, span, used: time, cycle, ended };
         match self.climb.next(level, is_there && !is_over, window.queued) {

@@ -25,6 +25,9 @@ const DOUBT: f64 = 2.0;
 /// they must do more by so many standard errors.
 const AS_BUSY: f64 = 0.005;
 const SURE: f64 = 1.0;
+/// Of those that wait in a queue they share, fewer are preferred even if they do less, by this part at most: they are in each
+/// other's way less, and what is measured varies by more than that.
+const AS_MUCH: f64 = 0.01;
 /// CPUs that become idle by this part, for so many windows, end a trial early.
 const IDLER: f64 = 0.05;
 const IDLER_FOR: u32 = 4;
@@ -166,7 +169,6 @@ impl Default for Knee {
 impl Knee {
     /// Takes in one more window with that target. What to do about it.
     pub(super) fn advise(&mut self, target: f64, procs: f64, window: &Window) -> Advice {
-        self.queued += NEWEST * (window.queued - self.queued);
         self.prices.note(window);
         match &mut self.phase {
             Phase::Free { here, below } => {
@@ -189,7 +191,7 @@ impl Knee {
                 }
                 let cheaper =
                     self.prices.below(here.level).is_some_and(|low| low < here.mean * CHEAPER);
-                let may_hurt = self.queued >= QUEUED || cheaper;
+                let may_hurt = self.is_queued() || cheaper;
                 let is_time = may_hurt && here.span >= self.pause.as_secs_f64() / 2.0;
                 if is_time {
                     self.fewer(here.level * STEP, here, None, window)
@@ -211,7 +213,11 @@ impl Knee {
                 }
                 let (gain, errors) = here.gain_over(&from);
                 let as_busy = here.cpus() >= from.cpus() * (1.0 - AS_BUSY);
-                let is_better = if as_busy { gain >= 0.0 } else { errors >= SURE };
+                let is_better = match as_busy {
+                    _ if self.is_queued() => gain >= -AS_MUCH,
+                    true => gain >= 0.0,
+                    false => errors >= SURE,
+                };
                 if is_idler || !is_better {
                     self.rest(best);
                     return Advice::Back(from.level);
@@ -234,6 +240,16 @@ impl Knee {
         }
     }
 
+    /// This share of the commands waits in a queue they share.
+    pub(super) fn note_queue(&mut self, queued: f64) {
+        self.queued += NEWEST * (queued - self.queued);
+    }
+
+    /// Whether many wait in a queue they share.
+    pub(super) fn is_queued(&self) -> bool {
+        self.queued >= QUEUED
+    }
+
     /// The use is nowhere near the goal any more. If that is because of a trial, that is over.
     pub(super) fn forget(&mut self) -> Advice {
         if let Phase::Fewer { from, best, .. } = self.phase {
@@ -241,7 +257,7 @@ impl Knee {
             return Advice::Back(from.level);
         }
         if !matches!(self.phase, Phase::Rest { .. }) {
-            *self = Knee::default();
+            *self = Knee { queued: self.queued, ..Knee::default() };
         }
         Advice::None
     }

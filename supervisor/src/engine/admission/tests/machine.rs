@@ -87,10 +87,11 @@ pub(super) struct Machine {
     pub(super) targets: Vec<u32>,
     cpus: f64,
     running: Vec<Running>,
-    seed: u64,
+    /// What is drawn by chance depends on it.
+    pub(super) seed: u64,
     window_ended: Ended,
     /// Sums over the run.
-    ended: u64,
+    pub(super) ended: u64,
     in_flight: f64,
     steps: f64,
     cycle: f64,
