@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msup_protocol::kin;
+use crate::seen;
 
 const EVERY: Duration = Duration::from_millis(200);
 const COLOURS: [&str; 3] = ["#c0392b", "#2c6fbb", "#888888"];
@@ -36,7 +36,11 @@ pub(crate) fn watch<T>(name: &str, run: impl FnOnce() -> io::Result<T>) -> io::R
                 let cpus = thread::available_parallelism().map_or(1.0, |cpus| cpus.get() as f64);
                 let span = (now.0 - before.0).as_secs_f64() * cpus;
                 let used = 1.0 - (now.1 - before.1) / span;
-                points.push((began.elapsed().as_secs_f64(), used.clamp(0.0, 1.0), in_flight()));
+                points.push((
+                    began.elapsed().as_secs_f64(),
+                    used.clamp(0.0, 1.0),
+                    seen::in_flight(),
+                ));
                 before = now;
             }
             points
@@ -59,14 +63,6 @@ fn idle() -> f64 {
         .filter_map(|word| word.parse().ok())
         .collect();
     words.iter().skip(3).take(2).sum::<f64>() / 100.0
-}
-
-/// Processes that run the load generator.
-fn in_flight() -> f64 {
-    let is_load = |pid: i32| {
-        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "load")
-    };
-    kin::everybody().filter(|kin| !kin.ended && is_load(kin.pid)).count() as f64
 }
 
 /// Two panels, one above the other, with one line for each run.

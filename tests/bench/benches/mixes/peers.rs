@@ -94,12 +94,17 @@ pub(crate) fn parallel(work: &Work, limit: f64) -> io::Result<End> {
     }
 }
 
-/// msup as cargo has built it for benchmarks; `None` when commands failed.
-pub(crate) fn msup(work: &Work) -> io::Result<Option<Ran>> {
+/// msup as cargo has built it for benchmarks, with these options; `None` when commands failed.
+pub(crate) fn msup(work: &Work, options: &[&str]) -> io::Result<Option<Ran>> {
     let summary = work.folder.join("summary.json");
     let began = Instant::now();
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_load")).with_file_name("msup");
-    let arguments = ["--quiet", "--summary", &summary.display().to_string()].map(str::to_owned);
+    let path = summary.display().to_string();
+    let arguments: Vec<String> = ["--quiet", "--summary", &path]
+        .iter()
+        .chain(options)
+        .map(|word| word.to_string())
+        .collect();
     let child = started(&program.display().to_string(), &arguments, work)?;
     let End::Took(wall) = wall(child, began, f64::INFINITY, work)? else { return Ok(None) };
     let summary: serde_json::Value = serde_json::from_slice(&fs::read(summary)?)?;

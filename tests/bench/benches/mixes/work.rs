@@ -137,6 +137,14 @@ pub(crate) fn swaps(group: &Path) -> Mix {
     Mix { group: Some(group.to_owned()), ..mix }
 }
 
+/// Commands of 64 MiB each that hardly compute; to touch so much takes more CPU time than the rest.
+pub(crate) fn large() -> Mix {
+    plans("64 MiB each", 50.0, &["m64,c20,w200"])
+}
+
+/// Seconds of CPU time that 200 of them take, about.
+pub(crate) const LARGE: f64 = 10.0;
+
 /// So many mixes drawn at random: computing 0.5 to 20 ms, waiting up to 200 ms, one to twenty times.
 pub(crate) fn random(seed: u64, number: u32) -> Vec<Mix> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
