@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::stay::{
     COUNTED, DECIDED_AFTER, EVIDENCE, FEWER_AFTER, GAIN_AFTER, Level, MANY_QUEUED, NO_GAIN_AFTER,
-    SPARE, Stay, clearly_gained, gained, surely_gained,
+    SPARE, Stay, believably_gained, clearly_gained, gained, surely_gained,
 };
 
 /// Nobody asks whether a doubling is of use while none has ended: asking would take longer than it is worth.
@@ -190,13 +190,7 @@ impl Climb {
                 // Those that were started together compute together: less than one of their cycles says nothing.
                 let tells = here.span >= level.cycle && here.has_seen(generation);
                 match gain.filter(|_| tells).filter(|_| !doubts || here.windows >= FEWER_AFTER) {
-                    Some(true)
-                        if doubts
-                            && !clearly_gained(&base, &here)
-                            && surely_gained(&base, &here) != Some(true) =>
-                    {
-                        self.back(base)
-                    }
+                    Some(true) if doubts && !believably_gained(&base, &here) => self.back(base),
                     None => {
                         self.phase = Phase::Up { base, here };
                         Move::Stay

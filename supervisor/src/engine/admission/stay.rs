@@ -175,6 +175,11 @@ pub(super) fn surely_gained(few: &Stay, many: &Stay) -> Option<bool> {
     gains(few, many).1.map(|[part, error]| part - CERTAIN * error >= GAIN)
 }
 
+/// Whether so much more got done, or so certainly, that it can be believed where more were of no use before.
+pub(super) fn believably_gained(few: &Stay, many: &Stay) -> bool {
+    clearly_gained(few, many) || surely_gained(few, many) == Some(true)
+}
+
 /// Whether going from `few` to `many` was of use; `None` as long as nobody can tell. So many `windows` of the last one
 /// of the two have been seen.
 pub(super) fn gained(few: &Stay, many: &Stay, windows: u32, queued: f64) -> Option<bool> {
