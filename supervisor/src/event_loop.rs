@@ -7,11 +7,13 @@ mod crew;
 mod epoch;
 mod figures;
 mod finish;
+mod gather;
 mod lender;
 mod meter;
 mod oom;
 mod overdue;
 mod pause;
+mod perform;
 mod queue;
 mod running;
 
@@ -21,19 +23,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use msup_protocol::audit::Audit;
 use msup_protocol::bell::{Bell, Wants};
 use msup_protocol::layout::Sizes;
-use msup_protocol::park::Futex;
 use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::cli::{Job, JobLog, Plan};
 use crate::committer::Committer;
-use crate::engine::{Effect, Engine, Event, Input, Limits, View, WorkerEnd, is_kill};
+use crate::engine::{Effect, Engine, Event, Input, Limits, View, is_kill};
 use crate::input::{self, Group};
 use crate::os::cgroup::Groups;
 use crate::os::orphans::Orphanage;
@@ -41,7 +42,7 @@ use crate::os::poller::Poller;
 use crate::os::process::Recipe;
 use crate::os::run_folder::RunFolder;
 use crate::os::signals::Signals;
-use crate::output::{Delivery, Failure, Output, Style};
+use crate::output::{Output, Style};
 use crate::report::bar::{self, Progress};
 use crate::report::trace;
 use crate::sysmon;
@@ -291,187 +292,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// Collects what has happened since the last time.
-    fn gather(&mut self, events: &mut Vec<Event>) {
-        events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
-        if self.signals.asked() {
-            self.tell_running();
-        }
-        if self.signals.pauses() {
-            self.pause();
-        }
-        self.books.shown(self.output.shown());
-        events.extend(self.books.news());
-        self.queue.collect(events);
-        self.outcomes += events.len();
-        self.oom.look();
-        self.account(events);
-        self.crew.settle(events);
-        for ended in self.crew.ended() {
-            let (worker, end) = self.crew.bury(ended);
-            let tasks = self.segment.shared().tasks;
-            let overdue =
-                self.overdue.as_mut().and_then(|overdue| overdue.ended_for(worker, tasks));
-            let claimed = self.queue.collect_from(worker, events);
-            if let Some(meter) = &mut self.meter {
-                meter.lost(worker);
-            }
-            let starved = end == WorkerEnd::Signaled(SIGKILL) && self.oom.explains_a_kill();
-            events.push(Event::WorkerEnded { worker, end, claimed, starved, overdue });
-        }
-        if !std::mem::replace(&mut self.output_failed, self.output.failure().is_some()) {
-            events.extend(self.output.failure().cloned().map(|failure| match failure {
-                Failure::Closed => Event::OutputClosed,
-                Failure::Other(why) => Event::OutputFailed(why),
-            }));
-        }
-        let pressure = self.output.is_under_pressure();
-        if std::mem::replace(&mut self.under_pressure, pressure) != pressure {
-            events.push(Event::OutputPressure(pressure));
-        }
-        if let Some(commits) = &mut self.commits {
-            commits.hold(events);
-            commits.look(&self.engine, &mut self.books, events);
-        }
-    }
-
-    /// Takes groups of values for as long as the engine wants them: nobody rings for one that was
-    /// left lying.
-    fn take_input(&mut self, effects: &mut Vec<Effect>) {
-        if !self.first.is_empty() {
-            let mut known = std::mem::take(&mut self.first);
-            if let Some(commits) = &mut self.commits {
-                known.iter_mut().for_each(|input| commits.claim(input, input.seq.unwrap_or(0)));
-            }
-            let known = Event::Inputs(known);
-            self.engine.step(known, self.began.elapsed(), effects);
-        }
-        while self.engine.wants_input() {
-            let event = match self.input.try_recv() {
-                Ok(Group::Values(values)) => self.inputs(values),
-                Ok(Group::End) => {
-                    if let Some(text) = self.books.all_read() {
-                        self.say(&text);
-                    }
-                    Event::InputsEnded
-                }
-                Ok(Group::Failed(why)) => Event::InputFailed(why),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => {
-                    Event::InputFailed("the input reader is gone".into())
-                }
-            };
-            self.engine.step(event, self.began.elapsed(), effects);
-        }
-    }
-
-    /// Values, each with what is known of it.
-    fn inputs(&mut self, values: Vec<Vec<u8>>) -> Event {
-        self.books.spool(&values);
-        let numbers = self.engine.accepted() + 1..;
-        let inputs = numbers.zip(values).map(|(number, value)| {
-            let content = || self.queue.describe(&value, number);
-            let expected = self.longest_first.as_ref().map(|log| log.expected(&content()));
-            let (expected, earlier) = (expected.unwrap_or_default(), self.books.earlier(content));
-            let mut input = Input { value, seq: None, expected, earlier };
-            if let Some(commits) = &mut self.commits {
-                commits.claim(&mut input, number);
-            }
-            input
-        });
-        Event::Inputs(inputs.collect())
-    }
-
-    fn perform(&mut self, effects: &mut Vec<Effect>, events: &mut Vec<Event>) {
-        let mut published = false;
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Publish { slot } => {
-                    // No attempt begins before the end of the one before is written down.
-                    self.books.flush_if_urgent();
-                    match self.publish(slot) {
-                        Ok(()) => published = true,
-                        Err(why) => events.push(Event::CannotPublish { slot, why }),
-                    }
-                }
-                Effect::Withdraw { slot } => {
-                    if self.queue.withdraw(slot) {
-                        events.push(Event::Withdrawn { slot });
-                    }
-                }
-                Effect::Spawn(worker) => {
-                    if let Err(why) = self.crew.spawn(worker, &self.poller) {
-                        let claimed = self.queue.collect_from(worker, events);
-                        events.push(if claimed.is_empty() {
-                            Event::SpawnFailed { worker, why }
-                        } else {
-                            // It lived, and was ended because it could not be watched.
-                            let end = WorkerEnd::Signaled(SIGKILL);
-                            Event::WorkerEnded {
-                                worker,
-                                end,
-                                claimed,
-                                starved: false,
-                                overdue: None,
-                            }
-                        });
-                    }
-                }
-                Effect::AllowOneForOne(allowed) => {
-                    self.segment.shared().header.allow_one_for_one(allowed);
-                }
-                Effect::AllowStarts(starts) => {
-                    self.segment.shared().allow_starts(&Futex, starts);
-                }
-                Effect::SetTimeout(limit) => {
-                    self.timeout = Some(limit);
-                    self.limit_time();
-                }
-                Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
-                Effect::End(worker) => self.crew.end(worker),
-                Effect::Deliver { seq, slot, outcome } => {
-                    self.forget_file(slot);
-                    let delivery = self.queue.delivery(seq, slot, outcome);
-                    let received = delivery.received();
-                    self.delivered = (self.output.deliver(delivery), received);
-                }
-                Effect::Skip { seq } => {
-                    self.output.deliver(Delivery::nothing(seq));
-                    self.delivered = (false, 0);
-                }
-                Effect::Record(entry) => {
-                    // Its output has just been handed over, if there is any.
-                    let (is_shown, received) = self.delivered;
-                    let queue = &self.queue;
-                    let describe = |value: &[u8], seq| queue.describe(value, seq);
-                    self.books.note(entry, is_shown, received, describe);
-                }
-                Effect::Discard { slot } => {
-                    self.forget_file(slot);
-                    self.queue.discard(slot);
-                }
-                Effect::Say(text) => self.say(&text),
-                Effect::Finish => self.finished = true,
-            }
-        }
-        if published {
-            self.queue.announce();
-        }
-    }
-
-    fn publish(&mut self, slot: u16) -> Result<(), String> {
-        let Some(task) = self.engine.task(slot) else { return Ok(()) };
-        let out = self.commits.as_mut().map(|commits| commits.begin(slot, task)).transpose()?;
-        self.queue.publish(slot, task, out.as_deref())
-    }
-
-    /// What the attempt in this slot wrote is of no use any more, unless it was put in its place.
-    fn forget_file(&mut self, slot: u16) {
-        if let Some(commits) = &mut self.commits {
-            commits.forget(slot);
-        }
     }
 
     fn look(&mut self) -> View {

@@ -12,12 +12,14 @@ mod effect;
 mod ends;
 mod event;
 mod ledger;
+mod losses;
 mod memory;
 mod policy;
 mod pool;
 pub(crate) mod sabotage;
 mod stall;
 mod starts;
+mod stop;
 mod tally;
 mod verdict;
 
@@ -27,7 +29,6 @@ mod tests;
 use std::time::Duration;
 
 use msup_protocol::exit;
-use msup_protocol::packed::WorkerId;
 
 pub(crate) use admission::{Ended, Window};
 pub(crate) use effect::{Effect, Entry};
@@ -42,6 +43,7 @@ use policy::{Backoff, Median};
 use pool::Pool;
 use stall::Stall;
 use starts::Starts;
+use stop::Stop;
 use tally::Failure;
 use verdict::{Cause, Ruling, judge_loss};
 pub(crate) use verdict::{has_succeeded, is_kill};
@@ -49,19 +51,9 @@ pub(crate) use verdict::{has_succeeded, is_kill};
 /// Time since the run began.
 pub(crate) type Now = Duration;
 
-/// So many workers in a row that end before they take up work end the run.
-const STARTUP_LIMIT: u32 = 3;
-/// So many that are killed from outside before they take up work do, over so long a time.
-const KILLED_AT_STARTUP_LIMIT: u32 = 10;
-const KILLED_AT_STARTUP_FOR: Duration = Duration::from_secs(10);
-
 /// While fewer tasks are known than there are tokens, they wait so long to see whether they are all: then
 /// each may use several.
 const MORE_WITHIN: Duration = Duration::from_millis(5);
-
-/// So many epochs that end before their time within so long end the run.
-const EPOCHS_AT_MOST: usize = 5;
-const EPOCHS_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the engine needs to know of the plan.
 #[derive(Clone, Debug)]
@@ -82,17 +74,6 @@ pub(crate) struct Limits {
     pub(crate) policy: Policy,
     /// For what is drawn at random.
     pub(crate) seed: u64,
-}
-
-/// How urgently the run shall end. It only ever goes up.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stop {
-    /// It shall not.
-    No,
-    /// Nothing new is started; what runs may end.
-    Drain(u8),
-    /// What runs is ended.
-    Kill(u8),
 }
 
 /// The state of a run.
@@ -356,88 +337,12 @@ impl Engine {
         }
     }
 
-    fn on_input_failed(&mut self, why: String, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Say(why));
-        self.raise(Stop::Drain(exit::ERROR), effects);
-    }
-
     fn on_withdrawn(&mut self, slot: u16) {
         let Some(record) = self.ledger.remove(slot) else { return };
         if self.stop == Stop::No {
             self.ledger.put_back(record);
         } else {
             self.tally.cancelled += 1;
-        }
-    }
-
-    fn on_worker_ended(
-        &mut self,
-        worker: WorkerId,
-        ruling: Ruling,
-        end: WorkerEnd,
-        claimed: Vec<(u16, Ruling)>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        let (starting, leaving) = self.pool.gone(worker);
-        let timed_out = |(_, ruling): &(u16, Ruling)| *ruling == Ruling::Failed(Cause::TimedOut);
-        if !leaving && !claimed.iter().any(timed_out) {
-            self.tally.lost_workers += 1;
-        }
-        for (slot, ruling) in claimed {
-            let Some(record) = self.ledger.remove(slot) else { continue };
-            self.tally.attempts += 1;
-            self.on_failure(record, slot, ruling, None, now, effects);
-        }
-        if starting && !leaving {
-            self.pool.back_off(now);
-            match ruling {
-                Ruling::Crashed(_) => self.on_startup_failure(end, effects),
-                // That says nothing of the program, unless it goes on and on.
-                _ => self.on_killed_at_startup(end, now, effects),
-            }
-        }
-    }
-
-    fn on_killed_at_startup(&mut self, end: WorkerEnd, now: Now, effects: &mut Vec<Effect>) {
-        let (before, first) = self.killed_at_startup.unwrap_or((0, now));
-        let n = before + 1;
-        self.killed_at_startup = Some((n, first));
-        if n >= KILLED_AT_STARTUP_LIMIT && now.saturating_sub(first) >= KILLED_AT_STARTUP_FOR {
-            let program = &self.worker_program;
-            let why = "something on this machine ends it before it takes up work";
-            self.fail(format!("{program}: {why} ({n} times, last by {end})"), effects);
-        }
-    }
-
-    fn on_startup_failure(&mut self, end: WorkerEnd, effects: &mut Vec<Effect>) {
-        self.startup_failures += 1;
-        let program = &self.worker_program;
-        if end == WorkerEnd::Exited(exit::WORKER_MISMATCH) {
-            let why = "is of another version than this msup: install both from the same release";
-            self.fail(format!("{program} {why}"), effects);
-        } else if self.startup_failures >= STARTUP_LIMIT {
-            let n = self.startup_failures;
-            let why = format!("{program} ended {n} times before it took up work ({end})");
-            self.fail(why, effects);
-        }
-    }
-
-    fn on_spawn_failed(
-        &mut self,
-        worker: WorkerId,
-        why: String,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.pool.spawn_failed(worker, now);
-        if self.pool.alive() > 0 {
-            // Fewer workers than wanted: that is a cap, not an end.
-            return;
-        }
-        self.startup_failures += 1;
-        if self.startup_failures >= STARTUP_LIMIT {
-            self.fail(format!("cannot start a worker: {why}"), effects);
         }
     }
 
@@ -476,43 +381,6 @@ impl Engine {
         effects.extend(slots.into_iter().rev().map(|slot| Effect::Withdraw { slot }));
     }
 
-    fn on_epoch_ended(
-        &mut self,
-        why: &str,
-        failed: Option<String>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.tally.epochs += 1;
-        if let Some(starts) = &mut self.starts {
-            starts.renew();
-        }
-        self.pool.lose_all();
-        // Nobody knows which of them were under way: it counts against none.
-        let slots: Vec<u16> = self.ledger.occupied().collect();
-        for slot in slots.into_iter().rev() {
-            let Some(mut record) = self.ledger.remove(slot) else { continue };
-            let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
-            let cause = Cause::Trouble("the shared memory was replaced".into());
-            effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
-            (record.attempt, record.again) = (record.attempt + 1, true);
-            self.ledger.put_back(record);
-        }
-        if self.stop != Stop::No {
-            self.tally.cancelled += self.ledger.drop_pending();
-        }
-        self.epochs.retain(|then| now.saturating_sub(*then) < EPOCHS_WITHIN);
-        self.epochs.push(now);
-        let what = format!("somebody has written over the shared memory ({why})");
-        match failed {
-            Some(failed) => self.fail(format!("{what}, and there is no other: {failed}"), effects),
-            None if self.epochs.len() > EPOCHS_AT_MOST => {
-                self.fail(format!("{what} again and again"), effects);
-            }
-            None => effects.push(Effect::Say(format!("{what}: all workers start afresh"))),
-        }
-    }
-
     fn on_stall(&mut self, effects: &mut Vec<Effect>) {
         let n = self.pool.alive();
         let why = format!(
@@ -522,87 +390,6 @@ impl Engine {
         match self.at_cap {
             AtCap::Wait => effects.push(Effect::Say(why)),
             AtCap::Fail => self.fail(why, effects),
-        }
-    }
-
-    fn on_output_closed(&mut self, effects: &mut Vec<Effect>) {
-        const SIGPIPE: u8 = 13;
-        if self.stop == Stop::No {
-            effects.push(Effect::Say("standard output was closed: stopping".into()));
-        }
-        self.raise(Stop::Drain(exit::SIGNAL_BASE + SIGPIPE), effects);
-    }
-
-    fn on_output_failed(&mut self, why: &str, effects: &mut Vec<Effect>) {
-        if self.stop == Stop::No {
-            effects.push(Effect::Say(format!("standard output: {why}: stopping")));
-        }
-        self.raise(Stop::Drain(exit::ERROR), effects);
-    }
-
-    fn on_journal_full(&mut self, full: bool, effects: &mut Vec<Effect>) {
-        self.journal_full = full;
-        let text = match full {
-            true => "no space left for the journal: nothing new is started until there is",
-            false => "there is space for the journal again: going on",
-        };
-        effects.push(Effect::Say(text.into()));
-        if full {
-            self.hold_back(effects);
-        }
-    }
-
-    fn on_journal_lost(&mut self, why: &str, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Say(format!("the journal: {why}: stopping")));
-        self.raise(Stop::Drain(exit::JOURNAL_LOST), effects);
-    }
-
-    fn on_stop_signal(&mut self, signal: u8, effects: &mut Vec<Effect>) {
-        let status = exit::SIGNAL_BASE.saturating_add(signal);
-        if self.stop == Stop::No {
-            let running = self.ledger.in_slots();
-            self.raise(Stop::Drain(status), effects);
-            if running > 0 {
-                let text = "stopping when the running tasks have ended; a second signal kills them";
-                effects.push(Effect::Say(text.into()));
-            }
-        } else {
-            self.raise(Stop::Kill(status), effects);
-        }
-    }
-
-    /// The run cannot go on: says why and ends everything.
-    fn fail(&mut self, why: String, effects: &mut Vec<Effect>) {
-        if self.stop < Stop::Kill(0) {
-            effects.push(Effect::Say(why));
-        }
-        self.raise(Stop::Kill(exit::ERROR), effects);
-    }
-
-    fn raise(&mut self, stop: Stop, effects: &mut Vec<Effect>) {
-        if stop <= self.stop {
-            return;
-        }
-        self.stop = stop;
-        self.inputs_ended = true;
-        self.tally.cancelled += self.ledger.drop_pending();
-        effects.extend(self.ledger.occupied().map(|slot| Effect::Withdraw { slot }));
-        if matches!(self.stop, Stop::Kill(_)) {
-            for worker in self.pool.everybody() {
-                self.pool.set_leaving(worker);
-                effects.push(Effect::End(worker));
-            }
-        }
-    }
-
-    /// What runs may take so long to end when the run is to stop.
-    fn limit_drain(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let (Stop::Drain(status), Some(grace)) = (&self.stop, self.policy.drain) else { return };
-        let status = *status;
-        let until = *self.drains_until.get_or_insert(now + grace);
-        if now >= until && !self.closing {
-            effects.push(Effect::Say("the running tasks have not ended in time (--grace)".into()));
-            self.raise(Stop::Kill(status), effects);
         }
     }
 
@@ -633,24 +420,6 @@ impl Engine {
             && let Some(slot) = self.ledger.place(self.output_pressure, threads)
         {
             effects.push(Effect::Publish { slot });
-        }
-    }
-
-    fn close_when_done(&mut self, effects: &mut Vec<Effect>) {
-        if !self.inputs_ended || !self.ledger.is_empty() {
-            return;
-        }
-        if !self.closing {
-            self.closing = true;
-            // Those that were let go before, too: from now on staying is a fault.
-            for worker in self.pool.everybody() {
-                self.pool.set_leaving(worker);
-                effects.push(Effect::Dismiss(worker));
-            }
-        }
-        if self.pool.alive() == 0 && !self.finished {
-            self.finished = true;
-            effects.push(Effect::Finish);
         }
     }
 }

@@ -98,7 +98,8 @@ impl Run {
             }
             commits.forget_all();
         }
-        let failed = begun.err();
+        // Who has finished needs no other segment.
+        let failed = begun.err().filter(|_| !self.finished);
         let why = violation.to_string();
         self.engine.step(Event::EpochEnded { why, failed }, now, effects);
     }

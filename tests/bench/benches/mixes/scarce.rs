@@ -23,6 +23,7 @@ impl Scarce {
     /// # Errors
     /// It needs root, a kernel with such groups, and a file system that can hold a swap file.
     pub(crate) fn new(folder: &Path) -> io::Result<Scarce> {
+        sweep(folder.parent().unwrap_or(folder));
         let group = format!("/sys/fs/cgroup/memory/msup-bench-{}", std::process::id());
         let scarce = Scarce { group: group.into(), swap: folder.join("swap") };
         fs::create_dir(&scarce.group)?;
@@ -39,12 +40,7 @@ impl Scarce {
     }
 
     fn with_swap(&self, program: &str) -> io::Result<()> {
-        let status = Command::new(program)
-            .arg(&self.swap)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} failed"))) }
+        run(program, &self.swap)
     }
 }
 
@@ -53,5 +49,21 @@ impl Drop for Scarce {
         let _ = self.with_swap("swapoff");
         let _ = fs::remove_file(&self.swap);
         let _ = fs::remove_dir(&self.group);
+    }
+}
+
+fn run(program: &str, file: &Path) -> io::Result<()> {
+    let mut command = Command::new(program);
+    let status = command.arg(file).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} failed"))) }
+}
+
+/// A benchmark that was killed has left its swap file below this folder in use. Nobody else has any there.
+fn sweep(folder: &Path) {
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let files = swaps.lines().filter_map(|line| line.split_whitespace().next()).map(Path::new);
+    for file in files.filter(|file| file.starts_with(folder)) {
+        let _ = run("swapoff", file);
+        let _ = fs::remove_file(file);
     }
 }

@@ -1,0 +1,122 @@
+//! How a run ends: of itself, because it was told to, or because it cannot go on.
+
+use msup_protocol::exit;
+
+use super::{Effect, Engine, Now};
+
+/// How urgently the run shall end. It only ever goes up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stop {
+    /// It shall not.
+    No,
+    /// Nothing new is started; what runs may end.
+    Drain(u8),
+    /// What runs is ended.
+    Kill(u8),
+}
+
+impl Engine {
+    pub(super) fn on_input_failed(&mut self, why: String, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Say(why));
+        self.raise(Stop::Drain(exit::ERROR), effects);
+    }
+
+    pub(super) fn on_output_closed(&mut self, effects: &mut Vec<Effect>) {
+        const SIGPIPE: u8 = 13;
+        if self.stop == Stop::No {
+            effects.push(Effect::Say("standard output was closed: stopping".into()));
+        }
+        self.raise(Stop::Drain(exit::SIGNAL_BASE + SIGPIPE), effects);
+    }
+
+    pub(super) fn on_output_failed(&mut self, why: &str, effects: &mut Vec<Effect>) {
+        if self.stop == Stop::No {
+            effects.push(Effect::Say(format!("standard output: {why}: stopping")));
+        }
+        self.raise(Stop::Drain(exit::ERROR), effects);
+    }
+
+    pub(super) fn on_journal_full(&mut self, full: bool, effects: &mut Vec<Effect>) {
+        self.journal_full = full;
+        let text = match full {
+            true => "no space left for the journal: nothing new is started until there is",
+            false => "there is space for the journal again: going on",
+        };
+        effects.push(Effect::Say(text.into()));
+        if full {
+            self.hold_back(effects);
+        }
+    }
+
+    pub(super) fn on_journal_lost(&mut self, why: &str, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Say(format!("the journal: {why}: stopping")));
+        self.raise(Stop::Drain(exit::JOURNAL_LOST), effects);
+    }
+
+    pub(super) fn on_stop_signal(&mut self, signal: u8, effects: &mut Vec<Effect>) {
+        let status = exit::SIGNAL_BASE.saturating_add(signal);
+        if self.stop == Stop::No {
+            let running = self.ledger.in_slots();
+            self.raise(Stop::Drain(status), effects);
+            if running > 0 {
+                let text = "stopping when the running tasks have ended; a second signal kills them";
+                effects.push(Effect::Say(text.into()));
+            }
+        } else {
+            self.raise(Stop::Kill(status), effects);
+        }
+    }
+
+    /// The run cannot go on: says why and ends everything.
+    pub(super) fn fail(&mut self, why: String, effects: &mut Vec<Effect>) {
+        if self.stop < Stop::Kill(0) {
+            effects.push(Effect::Say(why));
+        }
+        self.raise(Stop::Kill(exit::ERROR), effects);
+    }
+
+    pub(super) fn raise(&mut self, stop: Stop, effects: &mut Vec<Effect>) {
+        if stop <= self.stop {
+            return;
+        }
+        self.stop = stop;
+        self.inputs_ended = true;
+        self.tally.cancelled += self.ledger.drop_pending();
+        effects.extend(self.ledger.occupied().map(|slot| Effect::Withdraw { slot }));
+        if matches!(self.stop, Stop::Kill(_)) {
+            for worker in self.pool.everybody() {
+                self.pool.set_leaving(worker);
+                effects.push(Effect::End(worker));
+            }
+        }
+    }
+
+    /// What runs may take so long to end when the run is to stop.
+    pub(super) fn limit_drain(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let (Stop::Drain(status), Some(grace)) = (&self.stop, self.policy.drain) else { return };
+        let status = *status;
+        let until = *self.drains_until.get_or_insert(now + grace);
+        if now >= until && !self.closing {
+            effects.push(Effect::Say("the running tasks have not ended in time (--grace)".into()));
+            self.raise(Stop::Kill(status), effects);
+        }
+    }
+
+    pub(super) fn close_when_done(&mut self, effects: &mut Vec<Effect>) {
+        if !self.inputs_ended || !self.ledger.is_empty() {
+            return;
+        }
+        if !self.closing {
+            self.closing = true;
+            // Those that were let go before, too: from now on staying is a fault.
+            for worker in self.pool.everybody() {
+                self.pool.set_leaving(worker);
+                effects.push(Effect::Dismiss(worker));
+            }
+        }
+        if self.pool.alive() == 0 && !self.finished {
+            self.finished = true;
+            effects.push(Effect::Finish);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What has happened: from signals, workers, output, books and input to events.
+
+use std::sync::mpsc::TryRecvError;
+
+use super::{Run, SIGKILL};
+use crate::engine::{Effect, Event, Input, WorkerEnd};
+use crate::input::Group;
+use crate::output::Failure;
+
+impl Run {
+    /// Collects what has happened since the last time.
+    pub(super) fn gather(&mut self, events: &mut Vec<Event>) {
+        events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
+        if self.signals.asked() {
+            self.tell_running();
+        }
+        if self.signals.pauses() {
+            self.pause();
+        }
+        self.books.shown(self.output.shown());
+        events.extend(self.books.news());
+        self.queue.collect(events);
+        self.outcomes += events.len();
+        self.oom.look();
+        self.account(events);
+        self.crew.settle(events);
+        for ended in self.crew.ended() {
+            let (worker, end) = self.crew.bury(ended);
+            let tasks = self.segment.shared().tasks;
+            let overdue =
+                self.overdue.as_mut().and_then(|overdue| overdue.ended_for(worker, tasks));
+            let claimed = self.queue.collect_from(worker, events);
+            if let Some(meter) = &mut self.meter {
+                meter.lost(worker);
+            }
+            let starved = end == WorkerEnd::Signaled(SIGKILL) && self.oom.explains_a_kill();
+            events.push(Event::WorkerEnded { worker, end, claimed, starved, overdue });
+        }
+        if !std::mem::replace(&mut self.output_failed, self.output.failure().is_some()) {
+            events.extend(self.output.failure().cloned().map(|failure| match failure {
+                Failure::Closed => Event::OutputClosed,
+                Failure::Other(why) => Event::OutputFailed(why),
+            }));
+        }
+        let pressure = self.output.is_under_pressure();
+        if std::mem::replace(&mut self.under_pressure, pressure) != pressure {
+            events.push(Event::OutputPressure(pressure));
+        }
+        if let Some(commits) = &mut self.commits {
+            commits.hold(events);
+            commits.look(&self.engine, &mut self.books, events);
+        }
+    }
+
+    /// Takes groups of values for as long as the engine wants them: nobody rings for one that was
+    /// left lying.
+    pub(super) fn take_input(&mut self, effects: &mut Vec<Effect>) {
+        if !self.first.is_empty() {
+            let mut known = std::mem::take(&mut self.first);
+            if let Some(commits) = &mut self.commits {
+                known.iter_mut().for_each(|input| commits.claim(input, input.seq.unwrap_or(0)));
+            }
+            let known = Event::Inputs(known);
+            self.engine.step(known, self.began.elapsed(), effects);
+        }
+        while self.engine.wants_input() {
+            let event = match self.input.try_recv() {
+                Ok(Group::Values(values)) => self.inputs(values),
+                Ok(Group::End) => {
+                    if let Some(text) = self.books.all_read() {
+                        self.say(&text);
+                    }
+                    Event::InputsEnded
+                }
+                Ok(Group::Failed(why)) => Event::InputFailed(why),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    Event::InputFailed("the input reader is gone".into())
+                }
+            };
+            self.engine.step(event, self.began.elapsed(), effects);
+        }
+    }
+
+    /// Values, each with what is known of it.
+    fn inputs(&mut self, values: Vec<Vec<u8>>) -> Event {
+        self.books.spool(&values);
+        let numbers = self.engine.accepted() + 1..;
+        let inputs = numbers.zip(values).map(|(number, value)| {
+            let content = || self.queue.describe(&value, number);
+            let expected = self.longest_first.as_ref().map(|log| log.expected(&content()));
+            let (expected, earlier) = (expected.unwrap_or_default(), self.books.earlier(content));
+            let mut input = Input { value, seq: None, expected, earlier };
+            if let Some(commits) = &mut self.commits {
+                commits.claim(&mut input, number);
+            }
+            input
+        });
+        Event::Inputs(inputs.collect())
+    }
+}

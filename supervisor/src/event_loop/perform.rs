@@ -1,0 +1,100 @@
+//! What is to be done: the engine's effects, carried out.
+
+use msup_protocol::park::Futex;
+
+use super::{Run, SIGKILL};
+use crate::engine::{Effect, Event, WorkerEnd};
+use crate::output::Delivery;
+
+impl Run {
+    /// Carries out what the engine asks for; what comes of it at once are further events.
+    pub(super) fn perform(&mut self, effects: &mut Vec<Effect>, events: &mut Vec<Event>) {
+        let mut published = false;
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Publish { slot } => {
+                    // No attempt begins before the end of the one before is written down.
+                    self.books.flush_if_urgent();
+                    match self.publish(slot) {
+                        Ok(()) => published = true,
+                        Err(why) => events.push(Event::CannotPublish { slot, why }),
+                    }
+                }
+                Effect::Withdraw { slot } => {
+                    if self.queue.withdraw(slot) {
+                        events.push(Event::Withdrawn { slot });
+                    }
+                }
+                Effect::Spawn(worker) => {
+                    if let Err(why) = self.crew.spawn(worker, &self.poller) {
+                        let claimed = self.queue.collect_from(worker, events);
+                        events.push(if claimed.is_empty() {
+                            Event::SpawnFailed { worker, why }
+                        } else {
+                            // It lived, and was ended because it could not be watched.
+                            let end = WorkerEnd::Signaled(SIGKILL);
+                            Event::WorkerEnded {
+                                worker,
+                                end,
+                                claimed,
+                                starved: false,
+                                overdue: None,
+                            }
+                        });
+                    }
+                }
+                Effect::AllowOneForOne(allowed) => {
+                    self.segment.shared().header.allow_one_for_one(allowed);
+                }
+                Effect::AllowStarts(starts) => {
+                    self.segment.shared().allow_starts(&Futex, starts);
+                }
+                Effect::SetTimeout(limit) => {
+                    self.timeout = Some(limit);
+                    self.limit_time();
+                }
+                Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
+                Effect::End(worker) => self.crew.end(worker),
+                Effect::Deliver { seq, slot, outcome } => {
+                    self.forget_file(slot);
+                    let delivery = self.queue.delivery(seq, slot, outcome);
+                    let received = delivery.received();
+                    self.delivered = (self.output.deliver(delivery), received);
+                }
+                Effect::Skip { seq } => {
+                    self.output.deliver(Delivery::nothing(seq));
+                    self.delivered = (false, 0);
+                }
+                Effect::Record(entry) => {
+                    // Its output has just been handed over, if there is any.
+                    let (is_shown, received) = self.delivered;
+                    let queue = &self.queue;
+                    let describe = |value: &[u8], seq| queue.describe(value, seq);
+                    self.books.note(entry, is_shown, received, describe);
+                }
+                Effect::Discard { slot } => {
+                    self.forget_file(slot);
+                    self.queue.discard(slot);
+                }
+                Effect::Say(text) => self.say(&text),
+                Effect::Finish => self.finished = true,
+            }
+        }
+        if published {
+            self.queue.announce();
+        }
+    }
+
+    fn publish(&mut self, slot: u16) -> Result<(), String> {
+        let Some(task) = self.engine.task(slot) else { return Ok(()) };
+        let out = self.commits.as_mut().map(|commits| commits.begin(slot, task)).transpose()?;
+        self.queue.publish(slot, task, out.as_deref())
+    }
+
+    /// What the attempt in this slot wrote is of no use any more, unless it was put in its place.
+    fn forget_file(&mut self, slot: u16) {
+        if let Some(commits) = &mut self.commits {
+            commits.forget(slot);
+        }
+    }
+}
