@@ -9,7 +9,7 @@ use std::time::Duration;
 use msup_bench::report::{Report, row};
 
 use crate::peers::{self, End};
-use crate::{median, seen, work};
+use crate::{REPEATS, median, seen, work};
 
 pub(crate) const NAME: &str = "memory";
 
@@ -19,7 +19,6 @@ const LIMIT: &str = "1G";
 const BELOW: u64 = 1126;
 /// What is tried with xargs.
 const NUMBERS: [u32; 5] = [8, 14, 15, 16, 17];
-const REPEATS: usize = 3;
 
 const EVERY: Duration = Duration::from_millis(40);
 
