@@ -338,7 +338,8 @@ impl Run {
         let Some(meter) = &mut self.meter else { return };
         let crew = &self.crew;
         let had_more = self.engine.has_more() || self.segment.shared().tasks.any_ready();
-        let window = meter.look(&self.segment, |worker| crew.pid(worker), had_more);
+        let is_ramping = self.engine.is_ramping();
+        let window = meter.look(&self.segment, |worker| crew.pid(worker), had_more, is_ramping);
         if let Some(window) = window {
             self.engine.step(Event::Measured(window), self.began.elapsed(), effects);
         }

@@ -211,6 +211,11 @@ impl Admission {
         self.target as u32
     }
 
+    /// Whether this is the beginning, when nothing is known yet.
+    pub(crate) fn is_ramping(&self) -> bool {
+        self.ramping.is_some()
+    }
+
     /// Whether it is being found out what number is best, far below the goal.
     pub(crate) fn is_asking(&self) -> bool {
         self.climb.is_asking()

@@ -236,6 +236,11 @@ impl Engine {
         self.starts.as_ref().map(Starts::target)
     }
 
+    /// Whether that follows what they use, and nothing is known of it yet.
+    pub(crate) fn is_ramping(&self) -> bool {
+        self.starts.as_ref().is_some_and(Starts::is_ramping)
+    }
+
     /// Whether tasks wait that have not been published.
     pub(crate) fn has_more(&self) -> bool {
         self.ledger.pending() > 0

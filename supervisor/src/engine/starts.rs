@@ -89,6 +89,11 @@ impl Starts {
         self.target
     }
 
+    /// Whether nothing is known yet of what commands use.
+    pub(super) fn is_ramping(&self) -> bool {
+        self.admission.is_ramping()
+    }
+
     /// How many tasks may be published and not yet have ended.
     pub(super) fn publishable(&self) -> usize {
         if self.holds_back { 0 } else { self.target as usize + self.prefetch }

@@ -20,10 +20,11 @@ use family::Families;
 use machine::Machine;
 
 /// A window: long enough for the kernel's ticks to be seen, short enough to follow. The first ones are
-/// what the ramp costs, whatever looking costs then.
+/// what the ramp costs, whatever looking costs then; and so are more, as long as it lasts, for so much CPU time.
 const WINDOW: Duration = Duration::from_millis(40);
 const FIRST_WINDOW: Duration = Duration::from_millis(12);
 const FIRST_WINDOWS: u32 = 12;
+const RAMP_COST: Duration = Duration::from_millis(20);
 
 /// Looking at commands may use one part in so many of one CPU; looking for what they have started comes on top, and both
 /// together take one in a hundred at most.
@@ -207,12 +208,14 @@ impl Meter {
         self.past.clear();
     }
 
-    /// Ends the window, if it is time. `pid_of` tells the process of a worker.
+    /// Ends the window, if it is time. `pid_of` tells the process of a worker; `had_more`, whether there were tasks that
+    /// could have been started; `is_ramping`, that as yet each window tells how many are to be.
     pub(super) fn look(
         &mut self,
         segment: &Segment,
         pid_of: impl Fn(WorkerId) -> Option<i32>,
         had_more: bool,
+        is_ramping: bool,
     ) -> Option<Window> {
         let now = Instant::now();
         if now < self.due {
@@ -273,7 +276,7 @@ impl Meter {
         self.windows += 1;
         let after = cpu_time::own_thread();
         self.cost += after - before;
-        let is_first = self.windows < FIRST_WINDOWS;
+        let is_first = self.windows < FIRST_WINDOWS || (is_ramping && self.cost < RAMP_COST);
         let length = if is_first { FIRST_WINDOW } else { WINDOW.max((after - busy) * BUDGET) };
         self.due = now + length;
         Some(window)
