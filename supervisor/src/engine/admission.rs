@@ -211,9 +211,9 @@ impl Admission {
         self.target as u32
     }
 
-    /// Whether this is the beginning, when nothing is known yet.
+    /// Whether this is the beginning, when nothing is known yet, and nothing asked either.
     pub(crate) fn is_ramping(&self) -> bool {
-        self.ramping.is_some()
+        self.ramping.is_some() && !self.is_asking()
     }
 
     /// Whether it is being found out what number is best, far below the goal.

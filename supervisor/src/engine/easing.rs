@@ -6,8 +6,13 @@
 
 use std::time::Duration;
 
-/// The way takes so many cycles.
-const CYCLES: f64 = 4.0;
+use super::admission::Window;
+
+/// The way takes so many cycles; and so many where this share of the commands waits in a queue they share: those get on,
+/// one by one.
+const CYCLES: f64 = 12.0;
+const CYCLES_QUEUED: f64 = 4.0;
+const QUEUED: f64 = 0.25;
 
 /// On the way from one target to a lower one.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +31,11 @@ impl Easing {
         self.at
     }
 
-    /// Goes on towards `target` for the time `span`. A `cycle` is the time from one spell of computing of a command to
-    /// its next. Whether it is there.
-    pub(super) fn go_on(&mut self, target: f64, span: Duration, cycle: Duration) -> bool {
-        let part = span.as_secs_f64() / (CYCLES * cycle.as_secs_f64()).max(1e-3);
+    /// Goes on towards `target` over a window. A `cycle` is the time from one spell of computing of a command to its next.
+    /// Whether it is there.
+    pub(super) fn go_on(&mut self, target: f64, window: &Window, cycle: Duration) -> bool {
+        let cycles = if window.queued >= QUEUED { CYCLES_QUEUED } else { CYCLES };
+        let part = window.span.as_secs_f64() / (cycles * cycle.as_secs_f64()).max(1e-3);
         self.at = (self.at - (self.from - target) * part).max(target);
         self.at <= target
     }
@@ -41,15 +47,29 @@ mod tests {
 
     #[test]
     fn it_takes_some_cycles() {
-        let (span, cycle) = (Duration::from_millis(40), Duration::from_millis(1000));
+        let cycle = Duration::from_millis(1000);
+        let window = Window { span: Duration::from_millis(40), ..Window::default() };
         let mut easing = Easing::from(32.0);
         let after =
-            |easing: &mut Easing, windows| (0..windows).any(|_| easing.go_on(8.0, span, cycle));
-        assert!(!after(&mut easing, 50));
+            |easing: &mut Easing, windows| (0..windows).any(|_| easing.go_on(8.0, &window, cycle));
+        assert!(!after(&mut easing, 150));
         assert_eq!(easing.at_most() as u32, 20);
-        assert!(!after(&mut easing, 49));
+        assert!(!after(&mut easing, 149));
         assert!(after(&mut easing, 2));
         let mut easing = Easing::from(32.0);
-        assert!(easing.go_on(8.0, span, Duration::from_millis(5)), "short ones are soon replaced");
+        assert!(
+            easing.go_on(8.0, &window, Duration::from_millis(3)),
+            "short ones are soon replaced"
+        );
+    }
+
+    #[test]
+    fn who_waits_in_a_queue_gets_on() {
+        let cycle = Duration::from_millis(1000);
+        let span = Duration::from_millis(40);
+        let window = Window { span, queued: 0.5, ..Window::default() };
+        let mut easing = Easing::from(32.0);
+        assert!(!(0..99).any(|_| easing.go_on(8.0, &window, cycle)));
+        assert!((0..2).any(|_| easing.go_on(8.0, &window, cycle)));
     }
 }

@@ -189,8 +189,7 @@ impl Starts {
             self.easing = Some(Easing::from(f64::from(before)));
         }
         if let Some(easing) = &mut self.easing
-            && (easing.go_on(f64::from(target), window.span, self.cycle)
-                || !self.admission.is_asking())
+            && (easing.go_on(f64::from(target), window, self.cycle) || !self.admission.is_asking())
         {
             self.easing = None;
         }

@@ -20,7 +20,7 @@ use family::Families;
 use machine::Machine;
 
 /// A window: long enough for the kernel's ticks to be seen, short enough to follow. The first ones are
-/// what the ramp costs, whatever looking costs then; and so are more, as long as it lasts, for so much CPU time.
+/// what the ramp costs, whatever looking costs then; and as long as it lasts they are not stretched, for so much CPU time.
 const WINDOW: Duration = Duration::from_millis(40);
 const FIRST_WINDOW: Duration = Duration::from_millis(12);
 const FIRST_WINDOWS: u32 = 12;
@@ -276,8 +276,12 @@ impl Meter {
         self.windows += 1;
         let after = cpu_time::own_thread();
         self.cost += after - before;
-        let is_first = self.windows < FIRST_WINDOWS || (is_ramping && self.cost < RAMP_COST);
-        let length = if is_first { FIRST_WINDOW } else { WINDOW.max((after - busy) * BUDGET) };
+        let stretched = (after - busy) * BUDGET;
+        let length = match self.windows {
+            ..FIRST_WINDOWS => FIRST_WINDOW,
+            _ if is_ramping && self.cost < RAMP_COST => WINDOW,
+            _ => WINDOW.max(stretched),
+        };
         self.due = now + length;
         Some(window)
     }

@@ -10,6 +10,7 @@ use super::stay::{
     COUNTED, DECIDED_AFTER, EVIDENCE, FEWER_AFTER, GAIN_AFTER, Level, MANY_QUEUED, NO_GAIN_AFTER,
     SPARE, Stay, believably_gained, clearly_gained, gained, surely_gained,
 };
+use super::walls::Walls;
 
 /// Nobody asks whether a doubling is of use while none has ended: asking would take longer than it is worth.
 /// Unless many wait in a common queue; who does may take long over it: so many per token are started
@@ -83,9 +84,9 @@ pub(super) struct Climb {
     asks_for_fewer: bool,
     /// They are to be asked for next.
     owes_fewer: bool,
-    /// Commands that ended since this began, and how long they took together, in seconds.
+    /// Commands that ended since this began, and how long they took.
     ended: f64,
-    walls: f64,
+    walls: Walls,
     /// So many windows still belong to a change of target, and so many seconds: what has just been started
     /// computes first, and those that end have been started before.
     settling: (u32, f64),
@@ -106,7 +107,7 @@ impl Climb {
             asks_for_fewer: false,
             owes_fewer: false,
             ended: 0.0,
-            walls: 0.0,
+            walls: Walls::default(),
             settling: (0, 0.0),
             too_few: 0.0,
             cycle: 0.0,
@@ -122,7 +123,7 @@ impl Climb {
     pub(super) fn rest(&mut self) {
         self.phase = Phase::Blind;
         self.pause = REST[0];
-        (self.ended, self.walls) = (0.0, 0.0);
+        (self.ended, self.walls) = (0.0, Walls::default());
         self.too_few = 0.0;
         self.owes_fewer = false;
     }
@@ -133,7 +134,7 @@ impl Climb {
         self.cycle = level.cycle.as_secs_f64().min(CYCLE_AT_MOST);
         let ended = f64::from(level.ended.commands);
         self.ended += ended;
-        self.walls += ended * level.ended.wall;
+        self.walls.add_all(&level.ended.walls);
         if let Phase::Down { base, way, .. } = &mut self.phase {
             let base = *base;
             way.add(level);
@@ -242,7 +243,7 @@ impl Climb {
     fn blind(&mut self, level: Level, queued: f64) -> Move {
         let span = level.span.as_secs_f64();
         let soon = (SOON * span).max(SOON_AT_LEAST);
-        let are_short = self.ended > 0.0 && self.walls <= self.ended * soon;
+        let are_short = self.ended > 0.0 && self.walls.median() <= soon;
         let can_ask = are_short && self.ended >= ENDED * self.procs;
         let is_disk = queued >= MANY_QUEUED;
         let at_most = match are_short {
@@ -260,10 +261,11 @@ impl Climb {
         Move::Stay
     }
 
-    /// Seconds from start to end of those that have ended lately; 0 where that is too long to wait for.
+    /// Seconds from start to end of what has ended lately, as is usual: a few that are told to come back later change nothing.
+    /// 0 where that is too long to wait for.
     fn generation(&self) -> f64 {
-        let mean = if self.ended > 0.0 { self.walls / self.ended } else { 0.0 };
-        if mean <= GENERATION_AT_MOST { mean } else { 0.0 }
+        let usual = self.walls.median();
+        if usual <= GENERATION_AT_MOST { usual } else { 0.0 }
     }
 
     fn look_again(&mut self, base: Stay) -> Move {
