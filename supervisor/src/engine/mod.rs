@@ -284,7 +284,7 @@ impl Engine {
     }
 
     pub(crate) fn workers_peak(&self) -> u32 {
-        self.pool.peak
+        self.pool.peak()
     }
 
     pub(crate) fn workers_spawned(&self) -> u64 {

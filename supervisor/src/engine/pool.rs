@@ -34,7 +34,8 @@ pub(crate) struct Pool {
     /// Tasks block: keep spares.
     blocking_seen: bool,
     spawn_backoff: Option<(Now, Duration)>,
-    pub(crate) peak: u32,
+    /// Most workers at a time, up to the last change.
+    peak: u32,
     pub(crate) spawned: u64,
     pub(crate) reaped_idle: u64,
 }
@@ -67,6 +68,7 @@ impl Pool {
         }
         let needed = view.ready.min(startable);
         let spare = if self.blocking_seen && needed > 0 { SPARES } else { 0 };
+        self.note_peak();
         let there = view.parked.len() as u32 + self.starting(now);
         let missing = (needed + spare).saturating_sub(there);
         let vacant = self.workers.iter().enumerate().filter(|(_, worker)| worker.is_none());
@@ -77,8 +79,16 @@ impl Pool {
             self.workers[usize::from(*worker)] = Some(fresh);
             self.spawned += 1;
         }
-        self.peak = self.peak.max(self.alive() as u32);
         chosen
+    }
+
+    /// Most workers there have been at a time. Those last chosen count as soon as their start has not failed.
+    pub(crate) fn peak(&self) -> u32 {
+        self.peak.max(self.alive() as u32)
+    }
+
+    fn note_peak(&mut self) {
+        self.peak = self.peak();
     }
 
     /// Whether there are as many workers as there may be, none of them free for a ready task that has
@@ -130,6 +140,11 @@ impl Pool {
 
     /// A worker is gone. Whether it had been starting, and whether it was leaving.
     pub(crate) fn gone(&mut self, worker: WorkerId) -> (bool, bool) {
+        self.note_peak();
+        self.take(worker)
+    }
+
+    fn take(&mut self, worker: WorkerId) -> (bool, bool) {
         let slot = self.workers.get_mut(usize::from(worker));
         slot.and_then(Option::take)
             .map_or((false, false), |worker| (worker.starting.is_some(), worker.leaving))
@@ -137,12 +152,13 @@ impl Pool {
 
     /// Everybody was ended at once, through no fault of theirs.
     pub(crate) fn lose_all(&mut self) {
+        self.note_peak();
         self.workers.fill(None);
     }
 
     /// No process could be made.
     pub(crate) fn spawn_failed(&mut self, worker: WorkerId, now: Now) {
-        self.gone(worker);
+        self.take(worker);
         self.spawned -= 1;
         self.back_off(now);
     }

@@ -249,6 +249,15 @@ fn after_a_failed_start_the_next_one_waits() {
 }
 
 #[test]
+fn who_could_not_be_started_is_not_counted() {
+    let mut driver = Driver::with_inputs(2);
+    assert_eq!(driver.step(Event::Looked(view(2, 2))), ["Spawn(0)", "Spawn(1)"]);
+    driver.step(Event::SpawnFailed { worker: 1, why: "no".into() });
+    let engine = &driver.engine;
+    assert_eq!((engine.workers_peak(), engine.workers_spawned()), (1, 1));
+}
+
+#[test]
 fn a_worker_that_never_comes_up_is_no_longer_waited_for() {
     let mut driver = Driver::with_inputs(1);
     assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
