@@ -366,7 +366,10 @@ impl Engine {
         {
             self.hold_back(effects);
         }
-        for worker in self.pool.choose_to_dismiss(view, now) {
+        // Those that have nothing to do any more leave while the last ones run, not after them.
+        let all_run = self.ledger.left() == self.ledger.in_slots() && view.ready == 0;
+        let no_more = self.inputs_ended && all_run;
+        for worker in self.pool.choose_to_dismiss(view, no_more, now) {
             if self.pool.set_leaving(worker) {
                 effects.push(Effect::Dismiss(worker));
             }

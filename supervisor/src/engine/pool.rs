@@ -98,8 +98,13 @@ impl Pool {
         view.ready > 0 && startable > 0 && nobody_free && self.alive() == self.workers.len()
     }
 
-    /// Which parked workers have had nothing to do for too long.
-    pub(crate) fn choose_to_dismiss(&mut self, view: &View, now: Now) -> Vec<WorkerId> {
+    /// Which parked workers have had nothing to do for too long; `no_more` says that there is nothing to wait for.
+    pub(crate) fn choose_to_dismiss(
+        &mut self,
+        view: &View,
+        no_more: bool,
+        now: Now,
+    ) -> Vec<WorkerId> {
         for (slot, worker) in self.workers.iter_mut().enumerate() {
             let Some(worker) = worker else { continue };
             let seen = view.parked.iter().find(|(parked, _)| usize::from(*parked) == slot);
@@ -111,9 +116,10 @@ impl Pool {
                 (None, _) => None,
             };
         }
+        let patience = if no_more { Duration::ZERO } else { self.idle_timeout };
         let is_idle = |worker: &Worker| {
             let since = worker.parked.filter(|_| !worker.leaving);
-            since.is_some_and(|(since, _)| now.saturating_sub(since) >= self.idle_timeout)
+            since.is_some_and(|(since, _)| now.saturating_sub(since) >= patience)
         };
         let idle = self.workers.iter().enumerate().rev();
         let idle = idle.filter(|(_, worker)| worker.as_ref().is_some_and(is_idle));

@@ -203,6 +203,20 @@ fn idle_workers_are_let_go_but_for_a_spare() {
 }
 
 #[test]
+fn when_the_last_ones_run_others_leave_at_once() {
+    let mut driver = Driver::with_inputs(3);
+    driver.step(Event::Looked(view(2, 2)));
+    let idle = |ready| View { parked: vec![(0, 3), (1, 4)], ready, ..View::default() };
+    assert_eq!(driver.step(Event::Looked(idle(0))), [""; 0], "there may be more input");
+    driver.step(Event::InputsEnded);
+    assert_eq!(driver.step(Event::Looked(idle(1))), [""; 0], "there is a task for somebody");
+    assert_eq!(driver.step(Event::Looked(idle(0))), [""; 0], "there is another one to come");
+    driver.outcome(0, Verdict::Done);
+    driver.outcome(0, Verdict::Done);
+    assert_eq!(driver.step(Event::Looked(idle(0))), ["Dismiss(0)"]);
+}
+
+#[test]
 fn output_pressure_stops_new_tasks_only() {
     let mut driver = Driver::with_inputs(3);
     driver.step(Event::OutputPressure(true));
