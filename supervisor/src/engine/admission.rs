@@ -221,6 +221,11 @@ impl Admission {
         self.climb.is_asking()
     }
 
+    /// Whether some do not get on, having been told to come back later.
+    pub(crate) fn are_some_refused(&self) -> bool {
+        self.climb.are_some_refused()
+    }
+
     /// Whether it takes several commands for each CPU to keep them full, since they mostly wait.
     pub(crate) fn is_filled_by_many(&self) -> bool {
         let mostly_wait = self.runnable.is_some_and(|runnable| runnable < MOSTLY_WAIT);

@@ -6,13 +6,10 @@
 
 use std::time::Duration;
 
-use super::admission::Window;
-
-/// The way takes so many cycles; and so many where this share of the commands waits in a queue they share: those get on,
-/// one by one.
-const CYCLES: f64 = 12.0;
-const CYCLES_QUEUED: f64 = 4.0;
-const QUEUED: f64 = 0.25;
+/// The way takes so many cycles; and so many where some are known to have been refused. Together refused, they wake together,
+/// and each place that was taken away waits for that.
+const CYCLES: f64 = 4.0;
+const CYCLES_REFUSED: f64 = 12.0;
 
 /// On the way from one target to a lower one.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +28,17 @@ impl Easing {
         self.at
     }
 
-    /// Goes on towards `target` over a window. A `cycle` is the time from one spell of computing of a command to its next.
-    /// Whether it is there.
-    pub(super) fn go_on(&mut self, target: f64, window: &Window, cycle: Duration) -> bool {
-        let cycles = if window.queued >= QUEUED { CYCLES_QUEUED } else { CYCLES };
-        let part = window.span.as_secs_f64() / (cycles * cycle.as_secs_f64()).max(1e-3);
+    /// Goes on towards `target` for the time `span`. A `cycle` is the time from one spell of computing of a command to
+    /// its next. Whether it is there.
+    pub(super) fn go_on(
+        &mut self,
+        target: f64,
+        span: Duration,
+        cycle: Duration,
+        some_refused: bool,
+    ) -> bool {
+        let cycles = if some_refused { CYCLES_REFUSED } else { CYCLES };
+        let part = span.as_secs_f64() / (cycles * cycle.as_secs_f64()).max(1e-3);
         self.at = (self.at - (self.from - target) * part).max(target);
         self.at <= target
     }
@@ -45,31 +48,24 @@ impl Easing {
 mod tests {
     use super::*;
 
+    const SPAN: Duration = Duration::from_millis(40);
+
     #[test]
     fn it_takes_some_cycles() {
         let cycle = Duration::from_millis(1000);
-        let window = Window { span: Duration::from_millis(40), ..Window::default() };
+        let takes = |some_refused| {
+            let mut easing = Easing::from(32.0);
+            (1..).find(|_| easing.go_on(8.0, SPAN, cycle, some_refused)).expect("it ends")
+        };
+        assert!((100..=101).contains(&takes(false)));
+        assert!((300..=301).contains(&takes(true)));
         let mut easing = Easing::from(32.0);
-        let after =
-            |easing: &mut Easing, windows| (0..windows).any(|_| easing.go_on(8.0, &window, cycle));
-        assert!(!after(&mut easing, 150));
-        assert_eq!(easing.at_most() as u32, 20);
-        assert!(!after(&mut easing, 149));
-        assert!(after(&mut easing, 2));
-        let mut easing = Easing::from(32.0);
-        assert!(
-            easing.go_on(8.0, &window, Duration::from_millis(3)),
-            "short ones are soon replaced"
-        );
+        (0..50).for_each(|_| assert!(!easing.go_on(8.0, SPAN, cycle, false)));
+        assert_eq!(easing.at_most().round() as u32, 20);
     }
 
     #[test]
-    fn who_waits_in_a_queue_gets_on() {
-        let cycle = Duration::from_millis(1000);
-        let span = Duration::from_millis(40);
-        let window = Window { span, queued: 0.5, ..Window::default() };
-        let mut easing = Easing::from(32.0);
-        assert!(!(0..99).any(|_| easing.go_on(8.0, &window, cycle)));
-        assert!((0..2).any(|_| easing.go_on(8.0, &window, cycle)));
+    fn short_ones_are_soon_replaced() {
+        assert!(Easing::from(32.0).go_on(8.0, SPAN, Duration::from_millis(3), true));
     }
 }

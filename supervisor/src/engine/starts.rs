@@ -188,8 +188,10 @@ impl Starts {
         if target < before && self.easing.is_none() {
             self.easing = Some(Easing::from(f64::from(before)));
         }
+        let some_refused = self.admission.are_some_refused();
         if let Some(easing) = &mut self.easing
-            && (easing.go_on(f64::from(target), window, self.cycle) || !self.admission.is_asking())
+            && (easing.go_on(f64::from(target), window.span, self.cycle, some_refused)
+                || !self.admission.is_asking())
         {
             self.easing = None;
         }

@@ -92,6 +92,8 @@ pub(super) struct Climb {
     settling: (u32, f64),
     /// So many were plainly too few.
     too_few: f64,
+    /// Some were found not to get on: they have been told to come back later.
+    refused: bool,
     /// The cycle of those that compute most seldom, in seconds.
     cycle: f64,
 }
@@ -110,6 +112,7 @@ impl Climb {
             walls: Walls::default(),
             settling: (0, 0.0),
             too_few: 0.0,
+            refused: false,
             cycle: 0.0,
         }
     }
@@ -119,12 +122,18 @@ impl Climb {
         !matches!(self.phase, Phase::Blind)
     }
 
+    /// Whether some do not get on, having been told to come back later.
+    pub(super) fn are_some_refused(&self) -> bool {
+        self.refused
+    }
+
     /// The use is near the goal: nothing to find out.
     pub(super) fn rest(&mut self) {
         self.phase = Phase::Blind;
         self.pause = REST[0];
         (self.ended, self.walls) = (0.0, Walls::default());
         self.too_few = 0.0;
+        self.refused = false;
         self.owes_fewer = false;
     }
 
@@ -161,6 +170,7 @@ impl Climb {
             Phase::Base(mut base) => {
                 base.add(level);
                 if let Some(enough) = base.suffice(generation, level.cycle) {
+                    self.refused = true;
                     return self.down(base, enough, true);
                 }
                 // Of a disk that has let none through yet nothing is known.
@@ -183,6 +193,7 @@ impl Climb {
             Phase::Up { base, mut here } => {
                 here.add(level);
                 if here.suffice(generation, level.cycle).is_some() {
+                    self.refused = true;
                     return self.back(base);
                 }
                 // It was not of use before: this time it takes more to believe it.
@@ -197,7 +208,7 @@ impl Climb {
                         Move::Stay
                     }
                     Some(true) => {
-                        self.pause = REST[0];
+                        (self.pause, self.refused) = (REST[0], false);
                         self.look_again(here)
                     }
                     Some(false) => self.back(base),
@@ -339,5 +350,24 @@ impl Climb {
             self.phase = Phase::Rest { base, here, left, changed };
         }
         Move::Stay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Ended;
+    use super::*;
+
+    /// Most are served soon; the others have been told to come back in a second, and have.
+    #[test]
+    fn some_that_come_back_later_do_not_make_all_slow() {
+        let mut ended = Ended::default();
+        (0..20).for_each(|_| ended.add(0.005, 0.07));
+        (0..10).for_each(|_| ended.add(0.005, 1.07));
+        let [span, used, cycle] = [40, 30, 50].map(Duration::from_millis);
+        let level = Level { target: 32.0, in_flight: 32.0, span, used, cycle, ended };
+        let mut climb = Climb::new(2.0, 200.0);
+        assert_eq!(climb.next(level, true, 0.0), Move::Stay);
+        assert!(climb.is_asking());
     }
 }
