@@ -164,6 +164,23 @@ impl Drop for Sandbox {
     }
 }
 
+/// What a run shows that succeeds.
+pub fn shown<S: AsRef<OsStr>>(sandbox: &Sandbox, arguments: &[S], input: &[u8]) -> Vec<u8> {
+    let output = run_with_input(&mut sandbox.msup(arguments), input);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The same as text.
+pub fn shown_text<S: AsRef<OsStr>>(sandbox: &Sandbox, arguments: &[S], input: &[u8]) -> String {
+    String::from_utf8(shown(sandbox, arguments, input)).expect("UTF-8")
+}
+
+/// The numbers `1..=count`, a line each.
+pub fn numbers(count: usize) -> Vec<u8> {
+    (1..=count).flat_map(|number| format!("{number}\n").into_bytes()).collect()
+}
+
 /// Runs a command with this standard input to its end.
 pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
     let mut child = spawn_piped(command);

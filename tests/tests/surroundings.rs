@@ -2,19 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use msup_tests::{Sandbox, run, run_with_input};
-
-/// What a run shows that succeeds.
-fn shown_text(sandbox: &Sandbox, arguments: &[&str], input: &[u8]) -> String {
-    let output = run_with_input(&mut sandbox.msup(arguments), input);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// The numbers `1..=count`, a line each.
-fn numbers(count: usize) -> Vec<u8> {
-    (1..=count).flat_map(|number| format!("{number}\n").into_bytes()).collect()
-}
+use msup_tests::{Sandbox, numbers, run, shown_text};
 
 #[test]
 fn a_task_knows_the_number_of_its_input() {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 
-use msup_tests::{Sandbox, run, run_with_input, summary};
+use msup_tests::{Sandbox, numbers, run, run_with_input, shown, shown_text, summary};
 
 /// Names that programs which quote by hand get wrong.
 const NAMES: &[&[u8]] = &[
@@ -62,17 +62,6 @@ fn stderr_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What a run shows that succeeds.
-fn shown<S: AsRef<OsStr>>(sandbox: &Sandbox, arguments: &[S], input: &[u8]) -> Vec<u8> {
-    let output = run_with_input(&mut sandbox.msup(arguments), input);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr_of(&output));
-    output.stdout
-}
-
-fn shown_text<S: AsRef<OsStr>>(sandbox: &Sandbox, arguments: &[S], input: &[u8]) -> String {
-    String::from_utf8(shown(sandbox, arguments, input)).expect("UTF-8")
-}
-
 /// All names through a command that prints each with a NUL byte give the names back.
 fn assert_names_survive(arguments: &[&str]) {
     let sandbox = Sandbox::new();
@@ -82,11 +71,6 @@ fn assert_names_survive(arguments: &[&str]) {
     assert_eq!(seen[..seen.len() - 1], wanted);
     assert_eq!(stdout, nul_terminated(NAMES));
     assert!(!sandbox.path().join("x").exists(), "a value was executed");
-}
-
-/// The numbers `1..=count`, a line each.
-fn numbers(count: usize) -> Vec<u8> {
-    (1..=count).flat_map(|number| format!("{number}\n").into_bytes()).collect()
 }
 
 // Names.

@@ -49,7 +49,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
     pub(super) mem_per_task: Option<String>,
 
-    /// Workers with nothing to do leave after this many seconds
+    /// Workers with nothing to do leave after this many seconds, or at once when the last tasks run
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(super) idle_timeout: f64,
 
