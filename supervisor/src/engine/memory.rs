@@ -30,6 +30,8 @@ pub(super) struct Memory {
     /// What they may have together; `None`: what the machine has left.
     limit: Option<u64>,
     available: Option<u64>,
+    /// What those in flight had together with what was left, as was last asked, and the time before.
+    rooms: [Option<u64>; 2],
     /// What those in flight had when last looked at, and what the last ones had at most.
     residents: Vec<u64>,
     peaks: VecDeque<u64>,
@@ -43,6 +45,7 @@ impl Memory {
             procs,
             limit,
             available: None,
+            rooms: [None; 2],
             residents: Vec::new(),
             peaks: VecDeque::new(),
             first_seen: None,
@@ -53,7 +56,11 @@ impl Memory {
     pub(super) fn measured(&mut self, window: &Window, now: Now) {
         self.now = now;
         self.residents.clone_from(&window.residents);
-        self.available = window.available.or(self.available);
+        if let Some(available) = window.available {
+            let had: u64 = self.residents.iter().sum();
+            self.available = Some(available);
+            self.rooms = [Some(had + available - available / KEPT_FREE), self.rooms[0]];
+        }
         if !self.residents.is_empty() {
             self.first_seen.get_or_insert(now);
         }
@@ -78,13 +85,7 @@ impl Memory {
         let each = self.residents.iter().map(|resident| (*resident).max(expected));
         let fresh = u64::from(in_flight).saturating_sub(self.residents.len() as u64);
         let reserved = each.sum::<u64>() + fresh * expected;
-        let limit = match (self.limit, self.available) {
-            (Some(limit), _) => limit,
-            (None, Some(available)) => {
-                self.residents.iter().sum::<u64>() + available - available / KEPT_FREE
-            }
-            (None, None) => return u32::MAX,
-        };
+        let Some(limit) = self.limit.or(self.room()) else { return u32::MAX };
         let fits = if limit >= reserved {
             let more = (limit - reserved) / expected;
             u64::from(in_flight) + more
@@ -101,6 +102,12 @@ impl Memory {
             }
             None => fits.max(self.procs),
         }
+    }
+
+    /// What they may have together where no limit is given. Who has ended is no longer looked at but still being taken
+    /// apart: for a moment there seems to be less.
+    fn room(&self) -> Option<u64> {
+        self.rooms.into_iter().flatten().max()
     }
 
     fn expected(&self) -> Option<u64> {
@@ -208,7 +215,12 @@ mod tests {
         assert_eq!(memory.at_most(2), 11);
         let window = Window { residents: vec![64 * MIB; 6], available: Some(0), ..window };
         memory.measured(&window, Duration::ZERO);
+        assert_eq!(memory.at_most(6), 11, "one of them may be just ending");
+        memory.measured(&window, Duration::ZERO);
         assert_eq!(memory.at_most(6), 6, "none more");
+        let fresh = Window { residents: vec![8 * MIB; 6], available: None, ..window.clone() };
+        memory.measured(&fresh, Duration::ZERO);
+        assert_eq!(memory.at_most(6), 6, "what was left belongs to what they had then");
         memory.measured(&Window { residents: vec![], ..window }, Duration::ZERO);
         assert_eq!(memory.at_most(0), 4, "but as many as there are tokens");
     }
