@@ -87,6 +87,9 @@ const NEAR_GROWTH_AT_MOST: f64 = 4.0;
 const NEAR_GROWTH_QUEUED: f64 = 2.0;
 /// The part of the growth that is called for which one window brings there, once the goal was reached.
 const NEAR_PACE: f64 = 0.4;
+/// After it one of the commands' cycles passes before there is more of it, or this time: what was just started computes
+/// first, which is no sign that more would.
+const NEAR_SETTLES_AT_MOST: Duration = Duration::from_millis(300);
 
 /// The weight of the last window in what is smoothed.
 const NEWEST: f64 = 0.2;
@@ -106,6 +109,8 @@ pub(crate) struct Window {
     pub(crate) runnable: Option<f64>,
     /// How long it takes from one spell of computing of a command to its next, on average.
     pub(crate) cycle: Duration,
+    /// How many places are about to be asked for by commands that wake; `None`: nobody knows.
+    pub(crate) waking: Option<u32>,
     /// The share of the commands looked at that waited in a queue they share: for a disk, for a lock.
     pub(crate) queued: f64,
     /// The share of the time in which CPUs that msup may use idled, over some windows. `None`: not looked at this time.
@@ -173,6 +178,8 @@ pub(crate) struct Admission {
     pace: f64,
     /// The target at which the use was last found to be near the goal, coming from below.
     near_at: Option<f64>,
+    /// Time since it last grew there.
+    near_for: Duration,
     climb: Climb,
     knee: Knee,
     gaps: Gaps,
@@ -198,6 +205,7 @@ impl Admission {
             wanted: 0.0,
             pace: 1.0,
             near_at: None,
+            near_for: Duration::MAX,
             climb: Climb::new(procs, cap),
             knee: Knee::default(),
             gaps: Gaps::default(),
@@ -239,6 +247,7 @@ impl Admission {
         if seconds <= 0.0 {
             return;
         }
+        self.near_for = self.near_for.saturating_add(window.span);
         let raw = window.used.as_secs_f64() / seconds;
         let used = raw;
         // One window says little about the mean, but a leap is a leap.
@@ -368,9 +377,10 @@ impl Admission {
         if smoothed >= NEAR {
             self.climb.rest();
             let from = *self.near_at.get_or_insert(self.target);
-            if !is_there {
+            if !is_there || self.near_for < window.cycle.min(NEAR_SETTLES_AT_MOST) {
                 return self.target;
             }
+            self.near_for = Duration::ZERO;
             // Slowly: commands that compute in step leave windows empty, which says nothing of the mean.
             let factor = 1.0 + self.pace * (factor(smoothed) - 1.0);
             let times =

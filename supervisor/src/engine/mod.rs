@@ -14,6 +14,7 @@ mod event;
 mod ledger;
 mod losses;
 mod memory;
+pub(crate) mod naps;
 mod policy;
 mod pool;
 pub(crate) mod sabotage;

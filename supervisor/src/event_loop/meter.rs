@@ -13,6 +13,7 @@ use msup_protocol::kin::{self, Kin};
 use msup_protocol::packed::WorkerId;
 use msup_protocol::segment::Segment;
 
+use crate::engine::naps::Naps;
 use crate::engine::{Ended, Window};
 use crate::os::cgroup::Groups;
 use crate::os::cpu_time;
@@ -98,6 +99,7 @@ pub(super) struct Meter {
     known: u32,
     own: Duration,
     cycle: f64,
+    naps: Naps,
     next_asked: usize,
     asked_at_most: usize,
     machine: Machine,
@@ -139,6 +141,7 @@ impl Meter {
             hidden: 0.0,
             known: 0,
             own: cpu_time::own(),
+            naps: Naps::default(),
             cycle: WINDOW.as_secs_f64(),
             next_asked: 0,
             asked_at_most: if watches_memory { ASKED_OF_MEMORY } else { ASKED },
@@ -252,6 +255,7 @@ impl Meter {
         {
             used = busy;
         }
+        let still = self.still(now);
         self.cpus = used.min(commands_used).as_secs_f64() / span.as_secs_f64();
         self.debt += (self.cpus - self.procs).max(0.0) * span.as_secs_f64();
         let window = Window {
@@ -260,7 +264,8 @@ impl Meter {
             in_flight: shared.tasks.load().1,
             runnable,
             queued,
-            cycle: Duration::from_secs_f64(self.cycle.max(self.stillness(now))),
+            cycle: Duration::from_secs_f64(self.cycle.max(stillness(&still))),
+            waking: self.naps.about_to_wake(&still, span.as_secs_f64()),
             idle: self.machine.idle(now, self.procs),
             had_more,
             ended: std::mem::take(&mut self.ended),
@@ -338,6 +343,7 @@ impl Meter {
             let cycle = (now - gauge.moved).as_secs_f64();
             gauge.moved = now;
             self.note_cycle(cycle);
+            self.naps.note(cycle, span.as_secs_f64());
         }
         used
     }
@@ -392,16 +398,10 @@ impl Meter {
 }
 
 impl Meter {
-    /// For how long one command in five at least has not computed, in seconds: their cycles are no shorter,
-    /// those included of which no end was seen yet.
-    fn stillness(&self, now: Instant) -> f64 {
+    /// For how long each command has not computed, in seconds.
+    fn still(&self, now: Instant) -> Vec<f64> {
         let gauges = self.gauges.iter().flatten().filter(|gauge| gauge.looked == now);
-        let mut still: Vec<Duration> = gauges.map(|gauge| now - gauge.moved).collect();
-        let at = still.len() * 4 / 5;
-        if at >= still.len() {
-            return 0.0;
-        }
-        still.select_nth_unstable(at).1.as_secs_f64()
+        gauges.map(|gauge| (now - gauge.moved).as_secs_f64()).collect()
     }
 
     /// What commands have, as far as they were asked.
@@ -412,6 +412,17 @@ impl Meter {
         });
         gauges.collect()
     }
+}
+
+/// For how long one command in five at least has not computed, in seconds: their cycles are no shorter, those included of
+/// which no end was seen yet.
+fn stillness(still: &[f64]) -> f64 {
+    let mut still = still.to_vec();
+    let at = still.len() * 4 / 5;
+    if at >= still.len() {
+        return 0.0;
+    }
+    *still.select_nth_unstable_by(at, f64::total_cmp).1
 }
 
 /// Whether a process waits for a file lock, as far as this kernel tells.

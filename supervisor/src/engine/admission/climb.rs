@@ -45,6 +45,9 @@ const CYCLE_AT_MOST: f64 = 2.0;
 
 /// How long a target that was found to be enough is kept: at first, and at most.
 const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// At least so long where some are known to be refused: what more are told to come back later costs a while, and so does it
+/// to come down again.
+const REST_REFUSED: Duration = Duration::from_secs(10);
 /// A use that differs by so much from the one at which it was found means that things have changed.
 const CHANGED: f64 = 0.1;
 const CHANGED_FOR: u32 = 5;
@@ -173,8 +176,9 @@ impl Climb {
                     self.refused = true;
                     return self.down(base, enough, true);
                 }
-                // Of a disk that has let none through yet nothing is known.
-                let is_dark = queued >= MANY_QUEUED && base.used < EVIDENCE;
+                // Where they are known to be short, or of a disk that has let none through yet, it says nothing that
+                // none has ended.
+                let is_dark = generation > 0.0 || (queued >= MANY_QUEUED && base.used < EVIDENCE);
                 let can_count = match base.commands {
                     _ if base.windows >= DECIDED_AFTER => true,
                     0 => !is_dark,
@@ -323,7 +327,8 @@ impl Climb {
     fn keep(&mut self, base: Stay) -> Move {
         self.settling = (SETTLING, self.generation().max(self.cycle));
         let here = Stay::new(base.target);
-        self.phase = Phase::Rest { base, here, left: self.pause, changed: 0 };
+        let least = if self.refused { REST_REFUSED } else { Duration::ZERO };
+        self.phase = Phase::Rest { base, here, left: self.pause.max(least), changed: 0 };
         self.pause = (self.pause * 2).min(REST[1]);
         Move::To(base.target)
     }

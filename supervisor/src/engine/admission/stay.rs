@@ -20,7 +20,7 @@ const CLEARLY: f64 = 0.5;
 pub(super) const COUNTED: u32 = 16;
 /// Where so many times as many are in flight as get on, that and a little is tried.
 const SUPERFLUOUS: f64 = 1.75;
-pub(super) const SPARE: f64 = 1.25;
+pub(super) const SPARE: f64 = 1.15;
 /// Numbers vary: so many standard errors from what the use says they contradict it. Those that do not get on were of use
 /// only if the gain is so many above what is enough.
 const CONTRADICTS: f64 = 1.5;

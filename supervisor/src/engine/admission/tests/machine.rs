@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::admission::{Ended, Window};
+use crate::engine::naps::Naps;
 use crate::engine::starts::Starts;
 
 /// A step of the simulation, and a window, in milliseconds.
@@ -95,6 +96,7 @@ pub(super) struct Machine {
     in_flight: f64,
     steps: f64,
     cycle: f64,
+    naps: Naps,
     /// Milliseconds in which CPUs idled, since that was last told.
     idle: f64,
     idle_told: f64,
@@ -115,6 +117,7 @@ impl Machine {
             in_flight: 0.0,
             steps: 0.0,
             cycle: WINDOW,
+            naps: Naps::default(),
             idle: 0.0,
             idle_told: 0.0,
         }
@@ -230,12 +233,13 @@ impl Machine {
     /// Ends a window.
     fn tell(&mut self, span: f64, used: f64) {
         let runnable = self.computing() / self.running.len().max(1) as f64;
-        let (cycle, idle) = (self.cycle(), self.idle());
+        let ((cycle, waking), idle) = (self.cycle(), self.idle());
         let window = Window {
             span: Duration::from_secs_f64(span / 1000.0),
             used: Duration::from_secs_f64(used * (1.0 - self.load.unseen) / 1000.0),
             in_flight: self.running.len() as u32,
             cycle,
+            waking,
             runnable: Some(runnable),
             idle,
             queued: if self.load.disk { 1.0 - runnable } else { 0.0 },
@@ -257,18 +261,21 @@ impl Machine {
         Some(std::mem::take(&mut self.idle) / (now - then) / self.cpus)
     }
 
-    /// As the supervisor finds it: from one window in which a command computed to the next.
-    fn cycle(&mut self) -> Duration {
+    /// As the supervisor finds it: from one window in which a command computed to the next. And how many wake.
+    fn cycle(&mut self) -> (Duration, Option<u32>) {
         let now = self.now();
         for one in self.running.iter_mut().filter(|one| one.computes) {
             self.cycle += 0.05 * (now - one.computed - self.cycle);
+            self.naps.note((now - one.computed) / 1000.0, WINDOW / 1000.0);
             (one.computed, one.computes) = (now, false);
         }
         // One in five has not computed for so long.
         let mut still: Vec<f64> = self.running.iter().map(|one| now - one.computed).collect();
+        still.iter_mut().for_each(|still| *still /= 1000.0);
+        let waking = self.naps.about_to_wake(&still, WINDOW / 1000.0);
         still.sort_by(f64::total_cmp);
         let stillness = still.get(still.len() * 4 / 5).copied().unwrap_or(0.0);
-        Duration::from_secs_f64(self.cycle.max(stillness) / 1000.0)
+        (Duration::from_secs_f64((self.cycle / 1000.0).max(stillness)), waking)
     }
 }
 
