@@ -3,6 +3,9 @@
 mod machine;
 mod recorded;
 
+use std::time::Duration;
+
+use super::{Admission, Window};
 use machine::{Load, Machine, Plan, against_the_best, load, of};
 
 #[test]
@@ -168,4 +171,26 @@ fn recorded_programs_follow_each_other() {
         let is_like = after <= 1.5 * alone && alone <= 1.5 * after;
         assert!(is_like, "{first}, then {second}: {after} in flight, {alone} alone");
     }
+}
+
+/// Starting costs CPU time, and who is refused sleeps: that the use rises says nothing as long as nobody has come round.
+#[test]
+fn near_the_goal_it_waits_for_what_was_started() {
+    let mut admission = Admission::new(2, 200);
+    let span = Duration::from_millis(40);
+    let mut go_on = |share: f64, windows: u32| {
+        for _ in 0..windows {
+            let used = (span * 2).mul_f64(share);
+            let in_flight = admission.target();
+            let cycle = Duration::from_secs(1);
+            let window =
+                Window { span, used, in_flight, cycle, runnable: Some(0.2), ..Window::default() };
+            admission.measured(&Window { had_more: true, ..window });
+        }
+        admission.target()
+    };
+    let after_ramp = go_on(0.5, 3).max(go_on(0.9, 5));
+    let (soon, later) = (go_on(0.9, 7), go_on(0.9, 40));
+    assert!(soon <= after_ramp * 5 / 4, "from {after_ramp} to {soon}");
+    assert!(later > after_ramp * 5 / 4, "from {after_ramp} to {later}");
 }
