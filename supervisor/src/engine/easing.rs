@@ -11,8 +11,10 @@ use std::time::Duration;
 /// Together refused, they wake together, and each place that was taken away waits for that.
 const CYCLES: f64 = 4.0;
 const CYCLES_REFUSED: f64 = 12.0;
-/// Where that is known so many of them find a place: not all come when they are expected.
+/// Where that is known so many of them find a place: not all come when they are expected. Should none ever come, the way
+/// takes so many cycles.
 const COME: f64 = 0.5;
+const CYCLES_AT_MOST: f64 = 60.0;
 
 /// On the way from one target to a lower one.
 #[derive(Clone, Copy, Debug)]
@@ -32,20 +34,20 @@ impl Easing {
     }
 
     /// Goes on towards `target` for the time `span`. A `cycle` is the time from one spell of computing of a command to
-    /// its next; `refused`: some are, and so many are about to wake, if that is known. Whether it is there.
+    /// its next; of those that were refused so many are about to wake, if that is known. Whether it is there.
     pub(super) fn go_on(
         &mut self,
         target: f64,
         span: Duration,
         cycle: Duration,
-        refused: Option<Option<u32>>,
+        some_refused: bool,
+        waking: Option<u32>,
     ) -> bool {
-        let part = span.as_secs_f64() / cycle.as_secs_f64().max(1e-3);
-        let way = self.from - target;
-        let fewer = match refused {
-            None => way * part / CYCLES,
-            Some(None) => way * part / CYCLES_REFUSED,
-            Some(Some(waking)) => (f64::from(waking) * COME).ceil(),
+        let way = (self.from - target) * span.as_secs_f64() / cycle.as_secs_f64().max(1e-3);
+        let fewer = match waking {
+            _ if !some_refused => way / CYCLES,
+            None => way / CYCLES_REFUSED,
+            Some(waking) => (f64::from(waking) * COME).ceil().max(way / CYCLES_AT_MOST),
         };
         self.at = (self.at - fewer).max(target);
         self.at <= target
@@ -61,14 +63,16 @@ mod tests {
     #[test]
     fn it_takes_some_cycles() {
         let cycle = Duration::from_millis(1000);
-        let takes = |refused| {
+        let takes = |some_refused, waking| {
             let mut easing = Easing::from(32.0);
-            (1..).find(|_| easing.go_on(8.0, SPAN, cycle, refused)).expect("it ends")
+            (1..).find(|_| easing.go_on(8.0, SPAN, cycle, some_refused, waking)).expect("it ends")
         };
-        assert!((100..=101).contains(&takes(None)));
-        assert!((300..=301).contains(&takes(Some(None))));
+        assert!((100..=101).contains(&takes(false, None)));
+        assert!((100..=101).contains(&takes(false, Some(1))), "nobody was refused");
+        assert!((300..=301).contains(&takes(true, None)));
+        assert!((1500..=1501).contains(&takes(true, Some(0))), "none comes");
         let mut easing = Easing::from(32.0);
-        (0..50).for_each(|_| assert!(!easing.go_on(8.0, SPAN, cycle, None)));
+        (0..50).for_each(|_| assert!(!easing.go_on(8.0, SPAN, cycle, false, None)));
         assert_eq!(easing.at_most().round() as u32, 20);
     }
 
@@ -76,15 +80,16 @@ mod tests {
     fn places_are_given_up_for_those_that_wake() {
         let cycle = Duration::from_millis(1000);
         let mut easing = Easing::from(16.0);
-        (0..99).for_each(|_| assert!(!easing.go_on(8.0, SPAN, cycle, Some(Some(0)))));
-        assert!(!easing.go_on(8.0, SPAN, cycle, Some(Some(9))));
-        assert_eq!(easing.at_most(), 11.0);
-        assert!(easing.go_on(8.0, SPAN, cycle, Some(Some(20))));
+        assert!(!easing.go_on(8.0, SPAN, cycle, true, Some(0)));
+        assert_eq!(easing.at_most().ceil(), 16.0);
+        assert!(!easing.go_on(8.0, SPAN, cycle, true, Some(9)));
+        assert_eq!(easing.at_most().ceil(), 11.0);
+        assert!(easing.go_on(8.0, SPAN, cycle, true, Some(20)));
         assert_eq!(easing.at_most(), 8.0);
     }
 
     #[test]
     fn short_ones_are_soon_replaced() {
-        assert!(Easing::from(32.0).go_on(8.0, SPAN, Duration::from_millis(3), Some(None)));
+        assert!(Easing::from(32.0).go_on(8.0, SPAN, Duration::from_millis(3), true, None));
     }
 }

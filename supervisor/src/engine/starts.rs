@@ -188,10 +188,15 @@ impl Starts {
         if target < before && self.easing.is_none() {
             self.easing = Some(Easing::from(f64::from(before)));
         }
-        let refused = self.admission.are_some_refused().then_some(window.waking);
+        let some_refused = self.admission.are_some_refused();
         if let Some(easing) = &mut self.easing
-            && (easing.go_on(f64::from(target), window.span, self.cycle, refused)
-                || !self.admission.is_asking())
+            && (easing.go_on(
+                f64::from(target),
+                window.span,
+                self.cycle,
+                some_refused,
+                window.waking,
+            ) || !self.admission.is_asking())
         {
             self.easing = None;
         }
