@@ -11,21 +11,23 @@ use std::time::Duration;
 /// Together refused, they wake together, and each place that was taken away waits for that.
 const CYCLES: f64 = 4.0;
 const CYCLES_REFUSED: f64 = 12.0;
-/// Where that is known so many of them find a place: not all come when they are expected. Should none ever come, the way
-/// takes so many cycles.
+/// Where that is known so many of them find a place: not all come when they are expected. When none has been expected for
+/// so many cycles, it is not known.
 const COME: f64 = 0.5;
-const CYCLES_AT_MOST: f64 = 60.0;
+const NONE_FOR: f64 = 12.0;
 
 /// On the way from one target to a lower one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Easing {
     from: f64,
     at: f64,
+    /// For so many cycles nobody has been about to wake.
+    none_for: f64,
 }
 
 impl Easing {
     pub(super) fn from(at: f64) -> Easing {
-        Easing { from: at, at }
+        Easing { from: at, at, none_for: 0.0 }
     }
 
     /// How many may be in flight.
@@ -43,11 +45,13 @@ impl Easing {
         some_refused: bool,
         waking: Option<u32>,
     ) -> bool {
-        let way = (self.from - target) * span.as_secs_f64() / cycle.as_secs_f64().max(1e-3);
+        let cycles = span.as_secs_f64() / cycle.as_secs_f64().max(1e-3);
+        let way = (self.from - target) * cycles;
+        self.none_for = if waking > Some(0) { 0.0 } else { self.none_for + cycles };
         let fewer = match waking {
             _ if !some_refused => way / CYCLES,
-            None => way / CYCLES_REFUSED,
-            Some(waking) => (f64::from(waking) * COME).ceil().max(way / CYCLES_AT_MOST),
+            Some(waking) if self.none_for < NONE_FOR => (f64::from(waking) * COME).ceil(),
+            _ => way / CYCLES_REFUSED,
         };
         self.at = (self.at - fewer).max(target);
         self.at <= target
@@ -70,7 +74,7 @@ mod tests {
         assert!((100..=101).contains(&takes(false, None)));
         assert!((100..=101).contains(&takes(false, Some(1))), "nobody was refused");
         assert!((300..=301).contains(&takes(true, None)));
-        assert!((1500..=1501).contains(&takes(true, Some(0))), "none comes");
+        assert!((599..=601).contains(&takes(true, Some(0))), "none comes");
         let mut easing = Easing::from(32.0);
         (0..50).for_each(|_| assert!(!easing.go_on(8.0, SPAN, cycle, false, None)));
         assert_eq!(easing.at_most().round() as u32, 20);
@@ -80,10 +84,10 @@ mod tests {
     fn places_are_given_up_for_those_that_wake() {
         let cycle = Duration::from_millis(1000);
         let mut easing = Easing::from(16.0);
-        assert!(!easing.go_on(8.0, SPAN, cycle, true, Some(0)));
-        assert_eq!(easing.at_most().ceil(), 16.0);
+        (0..50).for_each(|_| assert!(!easing.go_on(8.0, SPAN, cycle, true, Some(0))));
+        assert_eq!(easing.at_most(), 16.0);
         assert!(!easing.go_on(8.0, SPAN, cycle, true, Some(9)));
-        assert_eq!(easing.at_most().ceil(), 11.0);
+        assert_eq!(easing.at_most(), 11.0);
         assert!(easing.go_on(8.0, SPAN, cycle, true, Some(20)));
         assert_eq!(easing.at_most(), 8.0);
     }

@@ -375,4 +375,19 @@ mod tests {
         assert_eq!(climb.next(level, true, 0.0), Move::Stay);
         assert!(climb.is_asking());
     }
+
+    /// They are short, and none has ended for a few windows: more are not the answer yet.
+    #[test]
+    fn that_none_has_ended_yet_doubles_nothing() {
+        let mut ended = Ended::default();
+        (0..20).for_each(|_| ended.add(0.005, 0.06));
+        let [span, used, cycle] = [40, 30, 50].map(Duration::from_millis);
+        let level = Level { target: 16.0, in_flight: 16.0, span, used, cycle, ended };
+        let mut climb = Climb::new(2.0, 200.0);
+        climb.next(level, true, 0.0);
+        let none = Level { ended: Ended::default(), ..level };
+        for nth in 1..=10 {
+            assert_eq!(climb.next(none, true, 0.0), Move::Stay, "window {nth}");
+        }
+    }
 }
