@@ -172,9 +172,8 @@ impl Climb {
             Phase::Blind => self.blind(level, queued),
             Phase::Base(mut base) => {
                 base.add(level);
-                if let Some(enough) = base.suffice(generation, level.cycle) {
-                    self.refused = true;
-                    return self.down(base, enough, true);
+                if let Some(fewer) = self.as_many_as_get_on(base, generation, level.cycle) {
+                    return fewer;
                 }
                 // Where they are known to be short, or of a disk that has let none through yet, it says nothing that
                 // none has ended.
@@ -249,7 +248,7 @@ impl Climb {
                 }
             }
             Phase::Rest { base, here, left, changed } => {
-                self.resting(base, here, left, changed, level)
+                self.resting(base, here, left, changed, level, generation)
             }
         }
     }
@@ -312,6 +311,13 @@ impl Climb {
         Move::To(fewer)
     }
 
+    /// No more than that, where the others do not.
+    fn as_many_as_get_on(&mut self, here: Stay, generation: f64, cycle: Duration) -> Option<Move> {
+        let enough = here.suffice(generation, cycle)?;
+        self.refused = true;
+        Some(self.down(here, enough, true))
+    }
+
     /// Twice as many were of no use. Perhaps half as many are enough, unless that was just asked.
     fn back(&mut self, base: Stay) -> Move {
         self.asks_for_fewer = !self.asks_for_fewer;
@@ -340,6 +346,7 @@ impl Climb {
         left: Duration,
         changed: u32,
         level: Level,
+        generation: f64,
     ) -> Move {
         here.add(level);
         let cpus = level.used.as_secs_f64() / level.span.as_secs_f64().max(1e-9);
@@ -350,7 +357,8 @@ impl Climb {
             self.rest();
         } else if left.is_zero() {
             // That is known far better by now than from the few windows in which it was tried.
-            return self.look_again(here);
+            let fewer = self.as_many_as_get_on(here, generation, level.cycle);
+            return fewer.unwrap_or_else(|| self.look_again(here));
         } else {
             self.phase = Phase::Rest { base, here, left, changed };
         }
@@ -389,5 +397,28 @@ mod tests {
         for nth in 1..=10 {
             assert_eq!(climb.next(none, true, 0.0), Move::Stay, "window {nth}");
         }
+    }
+
+    /// Seven and a bit get on, each place empty now and then: eight. A way down that lost something is gone again
+    /// when it has rested, instead of asking for more.
+    #[test]
+    fn as_many_as_get_on_are_asked_for_again() {
+        let ended = |commands| {
+            let mut ended = Ended::default();
+            (0..commands).for_each(|_| ended.add(0.005, 0.055));
+            ended
+        };
+        let [span, used, cycle] = [40, 30, 50].map(Duration::from_millis);
+        let level = Level { target: 32.0, in_flight: 32.0, span, used, cycle, ended: ended(5) };
+        let mut climb = Climb::new(2.0, 200.0);
+        let mut moves_with = |level, is_there, windows| {
+            let moved = |_| Some(climb.next(level, is_there, 0.0)).filter(|to| *to != Move::Stay);
+            (0..windows).find_map(moved)
+        };
+        assert_eq!(moves_with(level, true, 50), Some(Move::To(8.0)));
+        let on_the_way = Level { target: 8.0, in_flight: 20.0, ended: ended(2), ..level };
+        assert_eq!(moves_with(on_the_way, false, 50), Some(Move::To(32.0)));
+        assert_eq!(moves_with(level, true, 250), None, "it rests");
+        assert_eq!(moves_with(level, true, 20), Some(Move::To(8.0)));
     }
 }

@@ -18,9 +18,10 @@ pub(super) const FEWER_AFTER: u32 = 25;
 const CLEARLY: f64 = 0.5;
 /// So many commands that ended tell how many do in a second.
 pub(super) const COUNTED: u32 = 16;
-/// Where so many times as many are in flight as get on, that and a little is tried.
+/// Where so many times as many are in flight as get on, that and a little is tried: between two commands a place is empty
+/// for a while.
 const SUPERFLUOUS: f64 = 1.75;
-pub(super) const SPARE: f64 = 1.15;
+pub(super) const SPARE: f64 = 1.12;
 /// Numbers vary: so many standard errors from what the use says they contradict it. Those that do not get on were of use
 /// only if the gain is so many above what is enough.
 const CONTRADICTS: f64 = 1.5;
@@ -102,7 +103,7 @@ impl Stay {
             && generation > 0.0
             && self.has_seen(generation)
             && self.span >= cycle;
-        (tells && enough * SUPERFLUOUS <= self.target).then_some(enough * SPARE)
+        (tells && enough * SUPERFLUOUS <= self.target).then_some((enough * SPARE).round())
     }
 
     /// Whether it has lasted for so long, in seconds, or for as long as anything is waited for.

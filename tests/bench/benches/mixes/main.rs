@@ -1,6 +1,5 @@
 //! Unmodified commands of many kinds: msup with default flags beside `xargs -P` with every number that
-//! somebody might choose. `cargo bench -p msup-bench --bench mixes [-- [--seconds S] [--only NAME]
-//! [--seed N] [--random N] [--random-seconds S] [--numbers P,P...] [--json FILE] [--figure FILE]]`.
+//! somebody might choose. What there is to choose here: `cargo bench -p msup-bench --bench mixes -- --help`.
 
 mod figure;
 mod memory;
@@ -35,6 +34,31 @@ const AS_GOOD: f64 = 1.03;
 /// are compared. Of the random mixes there are so many that once is enough.
 const REPEATS: usize = 3;
 
+const USAGE: &str = "usage: cargo bench -p msup-bench --bench mixes -- [--seconds S] [--only NAME] [--seed N] \
+                     [--random N] [--random-seconds S] [--numbers P,P...] [--json FILE] [--figure FILE]";
+/// All take a value.
+const FLAGS: [&str; 8] = [
+    "--seconds",
+    "--only",
+    "--seed",
+    "--random",
+    "--random-seconds",
+    "--numbers",
+    "--json",
+    "--figure",
+];
+
+/// Whether the arguments are what there is. Cargo adds `--bench` at the end.
+fn are_known(mut arguments: impl Iterator<Item = String>) -> bool {
+    while let Some(argument) = arguments.next() {
+        let is_whole = FLAGS.contains(&argument.as_str()) && arguments.next().is_some();
+        if !is_whole && argument != "--bench" {
+            return false;
+        }
+    }
+    true
+}
+
 fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
     let arguments: Vec<String> = std::env::args().collect();
     let at = arguments.iter().position(|argument| argument == name)?;
@@ -42,6 +66,10 @@ fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 fn main() -> io::Result<()> {
+    if !are_known(std::env::args().skip(1)) {
+        eprintln!("{USAGE}");
+        std::process::exit(2);
+    }
     let seconds = argument("--seconds").unwrap_or(20.0);
     // Of many, each may take less time.
     let random_seconds = argument("--random-seconds").unwrap_or(10.0);
