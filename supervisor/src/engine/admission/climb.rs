@@ -30,8 +30,10 @@ const SETTLING: u32 = 2;
 const STEP: f64 = 2.0;
 const DOUBTFUL_STEP: f64 = 1.5;
 
-/// On the way down it is looked after each so many commands that ended.
+/// On the way down it is looked after each so many commands that ended; and so many where some are refused: they come back
+/// in bunches.
 const WAY: u32 = 32;
+const WAY_REFUSED: u32 = 64;
 
 /// Fewer than so many times what was plainly too few are not tried again.
 const BEYOND: f64 = 1.5;
@@ -150,7 +152,7 @@ impl Climb {
         if let Phase::Down { base, way, .. } = &mut self.phase {
             let base = *base;
             way.add(level);
-            if way.commands >= WAY {
+            if way.commands >= if self.refused { WAY_REFUSED } else { WAY } {
                 let costs = std::mem::replace(way, Stay::new(way.target)).falls_behind(&base);
                 if costs {
                     return self.keep(base);
@@ -417,7 +419,7 @@ mod tests {
         };
         assert_eq!(moves_with(level, true, 50), Some(Move::To(8.0)));
         let on_the_way = Level { target: 8.0, in_flight: 20.0, ended: ended(2), ..level };
-        assert_eq!(moves_with(on_the_way, false, 50), Some(Move::To(32.0)));
+        assert_eq!(moves_with(on_the_way, false, 32), Some(Move::To(32.0)));
         assert_eq!(moves_with(level, true, 250), None, "it rests");
         assert_eq!(moves_with(level, true, 20), Some(Move::To(8.0)));
     }
