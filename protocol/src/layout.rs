@@ -12,7 +12,7 @@ use crate::token::{TokenWord, Tokens};
 use crate::watch::Watch;
 
 /// Goes up whenever any offset, word or protocol step changes.
-pub const LAYOUT_VERSION: u32 = 5;
+pub const LAYOUT_VERSION: u32 = 6;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"msup-seg");
 const LINE: usize = 64;
@@ -98,6 +98,8 @@ struct Lonely(AtomicU32);
 struct Starts {
     more: AtomicU32,
     one_for_one: AtomicU32,
+    /// How many may be in flight, whoever starts them; 0: as many as like to.
+    at_most: AtomicU32,
 }
 
 /// How long commands may take, in nanoseconds, 0 is as long as they like; and how long the run has stood still.
@@ -244,6 +246,17 @@ impl Header {
         self.starts.one_for_one.load(Ordering::Relaxed) != 0
     }
 
+    /// The supervisor's: so many tasks may be in flight. Before this is said it is as many as like to.
+    pub fn limit_in_flight(&self, at_most: u32) {
+        self.starts.at_most.store(at_most, Ordering::SeqCst);
+    }
+
+    /// How many may be, if that is limited.
+    #[must_use]
+    pub fn in_flight_at_most(&self) -> Option<u32> {
+        Some(self.starts.at_most.load(Ordering::SeqCst)).filter(|at_most| *at_most > 0)
+    }
+
     /// How many commands may be started without a token.
     #[must_use]
     pub fn starts(&self) -> u32 {
@@ -375,8 +388,8 @@ mod tests {
     const SIZES: Sizes = Sizes { tokens: 6, workers: 200, tasks: 512, cell_bytes: 4096 };
 
     #[test]
-    fn offsets_of_version_5_are_frozen() {
-        assert_eq!(LAYOUT_VERSION, 5, "a new version gets its own golden numbers");
+    fn offsets_of_version_6_are_frozen() {
+        assert_eq!(LAYOUT_VERSION, 6, "a new version gets its own golden numbers");
         assert_eq!(
             Layout::of(SIZES),
             Ok(Layout {

@@ -127,6 +127,7 @@ impl<'a, P: Park> Seat<'a, P> {
             if self.has_ended_one.take()
                 && held.is_none()
                 && self.shared.header.one_for_one()
+                && self.is_room()
                 && let Some(claim) = self.shared.tasks.claim(self.me)
             {
                 count(&self.slot.counters.tasks, 1);
@@ -195,8 +196,15 @@ impl<'a, P: Park> Seat<'a, P> {
         }
     }
 
+    /// Whether fewer tasks are in flight than may be. Two who look at the same instant may both go on: who was slow to go on
+    /// to its next task has been replaced by another one already.
+    fn is_room(&self) -> bool {
+        let at_most = self.shared.header.in_flight_at_most();
+        at_most.is_none_or(|at_most| self.shared.tasks.load().1 < at_most)
+    }
+
     fn start_on_idle(&self) -> Option<Held> {
-        if !self.shared.tasks.any_ready() {
+        if !self.shared.tasks.any_ready() || !self.is_room() {
             return None;
         }
         let held = self.shared.tokens.acquire(self.me);
@@ -208,7 +216,8 @@ impl<'a, P: Park> Seat<'a, P> {
     }
 
     fn start_without(&self) -> Option<Claim> {
-        if !self.shared.tasks.any_ready() || !self.shared.header.take_start() {
+        let is_possible = self.shared.tasks.any_ready() && self.is_room();
+        if !is_possible || !self.shared.header.take_start() {
             return None;
         }
         // CRASH: start_before_claim. A start that nobody makes: allowed anew at the supervisor's next look.
@@ -240,7 +249,7 @@ mod tests {
     /// A segment on the heap, for as long as the test process lives.
     fn shared(tokens: u32) -> Shared<'static> {
         let header: &Header = Box::leak(Box::default());
-        let sizes = Sizes { tokens, workers: 3, tasks: 1, cell_bytes: 64 };
+        let sizes = Sizes { tokens, workers: 3, tasks: 2, cell_bytes: 64 };
         header.set_up(sizes, tokens, "test", 0);
         let words = |n, value| (0..n).map(|_| AtomicU64::new(value)).collect::<Vec<_>>().leak();
         let tokens: Vec<_> = (0..tokens).map(|_| TokenWord::new(State::Idle)).collect();
@@ -253,8 +262,8 @@ mod tests {
             announced: words(1, 0),
             parked: words(1, 0),
             done: words(1, 0),
-            words: words(1, free),
-            cells: words(8, 0),
+            words: words(2, free),
+            cells: words(16, 0),
         })
     }
 
@@ -268,6 +277,35 @@ mod tests {
         let held = seat.exit(None);
         assert_eq!((shared.tokens.census().running, shared.tokens.census().idle), (1, 1));
         seat.release(held).expect("ours");
+    }
+
+    /// Somebody else has been started in its place, while it was slow to go on to its next task.
+    #[test]
+    fn no_more_are_started_than_may_be_in_flight() {
+        let shared = shared(1);
+        let mut seat = Seat::new(shared, 0, Futex).expect("a slot");
+        for index in 0..2 {
+            assert!(shared.tasks.publish(index).is_some());
+        }
+        let held = shared.tokens.acquire(2).expect("idle");
+        let _other = shared.tasks.claim(1).expect("ready");
+        let mut next = |ended_one| {
+            seat.has_ended_one.set(ended_one);
+            let asked = Cell::new(0);
+            let leaves_at_last = || asked.replace(asked.get() + 1) > 0;
+            seat.next_task(None, &leaves_at_last)
+        };
+        shared.header.allow_starts(1);
+        shared.header.allow_one_for_one(true);
+        shared.header.limit_in_flight(1);
+        assert!(matches!(next(true), Ok(Next::Leave)), "one for one");
+        assert!(matches!(next(false), Ok(Next::Leave)), "a start");
+        assert_eq!(shared.header.starts(), 1);
+        let releaser = Seat::new(shared, 2, Futex).expect("a slot");
+        releaser.release(held).expect("ours");
+        assert!(matches!(next(false), Ok(Next::Leave)), "on an idle token");
+        shared.header.limit_in_flight(2);
+        assert!(matches!(next(true), Ok(Next::Start(_))));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) enum Effect {
     AllowStarts(u32),
     /// Let workers that end a command start the next one without a token, or no longer.
     AllowOneForOne(bool),
+    /// Let no more than so many tasks be in flight.
+    LimitInFlight(u32),
     /// Let this worker leave when it has no task.
     Dismiss(WorkerId),
     /// End this worker and its command now.

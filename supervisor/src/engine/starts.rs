@@ -32,6 +32,15 @@ const FADES: f64 = 0.99;
 /// While commands wait to be started, workers are told again this often.
 const AGAIN: Duration = Duration::from_millis(1);
 
+/// What workers are told: how many may be started, whether who ends a command may start the next one, and how many may
+/// be in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Told {
+    starts: u32,
+    one_for_one: bool,
+    at_most: u32,
+}
+
 /// For commands, whose number follows what they use.
 #[derive(Debug)]
 pub(super) struct Starts {
@@ -56,9 +65,8 @@ pub(super) struct Starts {
     due: Option<Now>,
     /// Since when fewer are in flight than may be.
     short_since: Option<Now>,
-    /// What workers were last told: how many may be started, and whether who ends a command may start the
-    /// next one.
-    told: (u32, bool),
+    /// What workers were last told.
+    told: Told,
 }
 
 impl Starts {
@@ -78,7 +86,7 @@ impl Starts {
             holds_back: false,
             due: None,
             short_since: None,
-            told: (0, false),
+            told: Told::default(),
         };
         starts.aim(0);
         starts
@@ -128,7 +136,7 @@ impl Starts {
 
     /// There is a new segment, in which nothing has been said yet.
     pub(super) fn renew(&mut self) {
-        self.told = (0, false);
+        self.told = Told::default();
     }
 
     /// How many more tasks could be started just now, if there are so many.
@@ -160,13 +168,16 @@ impl Starts {
         }
         let starts = if view.owed == 0 && lasts { view.ready.min(startable) } else { 0 };
         let one_for_one = view.owed == 0 && view.in_flight <= self.target;
-        let (told_starts, told_one_for_one) =
-            std::mem::replace(&mut self.told, (starts, one_for_one));
-        if told_one_for_one != one_for_one {
+        let now_told = Told { starts, one_for_one, at_most: self.target };
+        let told = std::mem::replace(&mut self.told, now_told);
+        if told.at_most != self.target {
+            effects.push(Effect::LimitInFlight(self.target));
+        }
+        if told.one_for_one != one_for_one {
             effects.push(Effect::AllowOneForOne(one_for_one));
         }
         let is_due = self.due.is_none_or(|due| now >= due);
-        if starts != told_starts || (starts > 0 && is_due) {
+        if starts != told.starts || (starts > 0 && is_due) {
             effects.push(Effect::AllowStarts(starts));
             self.due = (starts > 0).then(|| now + AGAIN);
         }
@@ -239,6 +250,29 @@ mod tests {
             starts.measured(&window, left.filter(|_| nth == 99), span * nth);
         }
         starts.target()
+    }
+
+    #[test]
+    fn workers_are_told_how_many_may_be_in_flight() {
+        let mut starts = Starts::new(2, 200, None);
+        let told = |starts: &mut Starts| {
+            let mut effects = Vec::new();
+            starts.allow(&View::default(), 0, Duration::ZERO, &mut effects);
+            effects.iter().find_map(|effect| match effect {
+                Effect::LimitInFlight(at_most) => Some(*at_most),
+                _ => None,
+            })
+        };
+        assert_eq!(told(&mut starts), Some(2));
+        assert_eq!(told(&mut starts), None, "once");
+        let span = Duration::from_millis(40);
+        let used = span / 2;
+        let window = Window { span, used, in_flight: 2, had_more: true, ..Window::default() };
+        starts.measured(&window, None, span);
+        assert_eq!(told(&mut starts), Some(starts.target()));
+        assert!(starts.target() > 2);
+        starts.renew();
+        assert_eq!(told(&mut starts), Some(starts.target()), "a new segment");
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl Run {
                 Effect::AllowOneForOne(allowed) => {
                     self.segment.shared().header.allow_one_for_one(allowed);
                 }
+                Effect::LimitInFlight(at_most) => {
+                    self.segment.shared().header.limit_in_flight(at_most);
+                }
                 Effect::AllowStarts(starts) => {
                     self.segment.shared().allow_starts(&Futex, starts);
                 }

@@ -375,6 +375,7 @@ impl World {
             Effect::Say(text) => self.tell(|| text),
             Effect::AllowStarts(_)
             | Effect::AllowOneForOne(_)
+            | Effect::LimitInFlight(_)
             | Effect::Discard { .. }
             | Effect::Skip { .. }
             | Effect::SetTimeout(_) => {}

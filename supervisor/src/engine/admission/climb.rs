@@ -50,9 +50,11 @@ const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 /// At least so long where some are known to be refused: what more are told to come back later costs a while, and so does it
 /// to come down again.
 const REST_REFUSED: Duration = Duration::from_secs(10);
-/// A use that differs by so much from the one at which it was found means that things have changed.
+/// A use that differs by so much from the one at which it was found, for so many windows, means that things have changed;
+/// for so many where some are refused: those come back in bunches.
 const CHANGED: f64 = 0.1;
 const CHANGED_FOR: u32 = 5;
+const CHANGED_FOR_REFUSED: u32 = 25;
 
 /// What to do with the target.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,11 +151,14 @@ impl Climb {
         let ended = f64::from(level.ended.commands);
         self.ended += ended;
         self.walls.add_all(&level.ended.walls);
-        if let Phase::Down { base, way, .. } = &mut self.phase {
-            let base = *base;
+        if let Phase::Down { base, way, gets_on, .. } = &mut self.phase {
+            let (base, gets_on) = (*base, *gets_on);
             way.add(level);
             if way.commands >= if self.refused { WAY_REFUSED } else { WAY } {
                 let costs = std::mem::replace(way, Stay::new(way.target)).falls_behind(&base);
+                if costs && gets_on {
+                    return self.stop_at(level.in_flight);
+                }
                 if costs {
                     return self.keep(base);
                 }
@@ -320,6 +325,15 @@ impl Climb {
         Some(self.down(here, enough, true))
     }
 
+    /// On the way down: those on it that were started together wake together, and who wakes too late leaves a place
+    /// empty. From here it is seen anew how many get on.
+    fn stop_at(&mut self, in_flight: f64) -> Move {
+        let here = in_flight.max(self.procs);
+        self.settling = (SETTLING, self.generation().max(self.cycle));
+        self.phase = Phase::Base(Stay::new(here));
+        Move::To(here)
+    }
+
     /// Twice as many were of no use. Perhaps half as many are enough, unless that was just asked.
     fn back(&mut self, base: Stay) -> Move {
         self.asks_for_fewer = !self.asks_for_fewer;
@@ -355,7 +369,8 @@ impl Climb {
         let differs = (cpus - base.cpus()).abs() > CHANGED * self.procs;
         let changed = if differs { changed + 1 } else { 0 };
         let left = left.saturating_sub(level.span);
-        if changed >= CHANGED_FOR {
+        let changed_for = if self.refused { CHANGED_FOR_REFUSED } else { CHANGED_FOR };
+        if changed >= changed_for {
             self.rest();
         } else if left.is_zero() {
             // That is known far better by now than from the few windows in which it was tried.
@@ -401,8 +416,8 @@ mod tests {
         }
     }
 
-    /// Seven and a bit get on, each place empty now and then: eight. A way down that lost something is gone again
-    /// when it has rested, instead of asking for more.
+    /// Seven and a bit get on, each place empty now and then: eight. A way down that lost something is gone on with from
+    /// where it was lost.
     #[test]
     fn as_many_as_get_on_are_asked_for_again() {
         let ended = |commands| {
@@ -419,8 +434,8 @@ mod tests {
         };
         assert_eq!(moves_with(level, true, 50), Some(Move::To(8.0)));
         let on_the_way = Level { target: 8.0, in_flight: 20.0, ended: ended(2), ..level };
-        assert_eq!(moves_with(on_the_way, false, 32), Some(Move::To(32.0)));
-        assert_eq!(moves_with(level, true, 250), None, "it rests");
-        assert_eq!(moves_with(level, true, 20), Some(Move::To(8.0)));
+        assert_eq!(moves_with(on_the_way, false, 32), Some(Move::To(20.0)));
+        let there = Level { target: 20.0, in_flight: 20.0, ..level };
+        assert_eq!(moves_with(there, true, 50), Some(Move::To(8.0)));
     }
 }
