@@ -98,7 +98,7 @@ struct Lonely(AtomicU32);
 struct Starts {
     more: AtomicU32,
     one_for_one: AtomicU32,
-    /// How many may be in flight, whoever starts them; 0: as many as like to.
+    /// With how many in flight nobody starts one; 0: with any number.
     at_most: AtomicU32,
 }
 
@@ -246,8 +246,10 @@ impl Header {
         self.starts.one_for_one.load(Ordering::Relaxed) != 0
     }
 
-    /// The supervisor's: so many tasks may be in flight. Before this is said it is as many as like to.
+    /// The supervisor's: where so many are in flight, no command is started without a token. Before this is said that has
+    /// no limit.
     pub fn limit_in_flight(&self, at_most: u32) {
+        // ORDERING: SeqCst, as in `allow_starts()`, which follows where there may be more.
         self.starts.at_most.store(at_most, Ordering::SeqCst);
     }
 

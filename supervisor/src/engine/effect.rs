@@ -26,7 +26,7 @@ pub(crate) enum Effect {
     AllowStarts(u32),
     /// Let workers that end a command start the next one without a token, or no longer.
     AllowOneForOne(bool),
-    /// Let no more than so many tasks be in flight.
+    /// Let no command be started without a token where so many are in flight.
     LimitInFlight(u32),
     /// Let this worker leave when it has no task.
     Dismiss(WorkerId),
