@@ -416,26 +416,61 @@ mod tests {
         }
     }
 
+    const SPAN: Duration = Duration::from_millis(40);
+
+    /// A window of commands that take so long from start to end, in seconds; so many of them ended.
+    fn level(target: f64, in_flight: f64, commands: u32, wall: f64) -> Level {
+        let mut ended = Ended::default();
+        (0..commands).for_each(|_| ended.add(0.005, wall));
+        let [used, cycle] = [30, 50].map(Duration::from_millis);
+        Level { target, in_flight, span: SPAN, used, cycle, ended }
+    }
+
+    /// The first move that such windows lead to.
+    fn moves_with(climb: &mut Climb, level: Level, is_there: bool, windows: u32) -> Option<Move> {
+        let mut moves = (0..windows).map(|_| climb.next(level, is_there, 0.0));
+        moves.find(|moved| *moved != Move::Stay)
+    }
+
     /// Seven and a bit get on, each place empty now and then: eight. A way down that lost something is gone on with from
     /// where it was lost.
     #[test]
     fn as_many_as_get_on_are_asked_for_again() {
-        let ended = |commands| {
-            let mut ended = Ended::default();
-            (0..commands).for_each(|_| ended.add(0.005, 0.055));
-            ended
-        };
-        let [span, used, cycle] = [40, 30, 50].map(Duration::from_millis);
-        let level = Level { target: 32.0, in_flight: 32.0, span, used, cycle, ended: ended(5) };
         let mut climb = Climb::new(2.0, 200.0);
-        let mut moves_with = |level, is_there, windows| {
-            let moved = |_| Some(climb.next(level, is_there, 0.0)).filter(|to| *to != Move::Stay);
-            (0..windows).find_map(moved)
-        };
-        assert_eq!(moves_with(level, true, 50), Some(Move::To(8.0)));
-        let on_the_way = Level { target: 8.0, in_flight: 20.0, ended: ended(2), ..level };
-        assert_eq!(moves_with(on_the_way, false, 32), Some(Move::To(20.0)));
-        let there = Level { target: 20.0, in_flight: 20.0, ..level };
-        assert_eq!(moves_with(there, true, 50), Some(Move::To(8.0)));
+        let first = moves_with(&mut climb, level(32.0, 32.0, 5, 0.055), true, 50);
+        assert_eq!(first, Some(Move::To(8.0)));
+        let on_the_way = moves_with(&mut climb, level(8.0, 20.0, 2, 0.055), false, 32);
+        assert_eq!(on_the_way, Some(Move::To(20.0)));
+        let there = moves_with(&mut climb, level(20.0, 20.0, 5, 0.055), true, 50);
+        assert_eq!(there, Some(Move::To(8.0)));
+    }
+
+    /// They come back in bunches: what a second of windows shows is chance, what a further one shows is not.
+    #[test]
+    fn bunches_change_nothing_where_some_are_refused() {
+        let mut climb = Climb::new(2.0, 200.0);
+        let usual = level(8.0, 8.0, 5, 0.055);
+        moves_with(&mut climb, level(32.0, 32.0, 5, 0.055), true, 50);
+        assert_eq!(moves_with(&mut climb, usual, true, 50), Some(Move::To(8.0)));
+        let idle = Level { used: Duration::ZERO, ..usual };
+        assert_eq!(moves_with(&mut climb, usual, true, 20), None);
+        assert_eq!(moves_with(&mut climb, idle, true, CHANGED_FOR_REFUSED - 1), None);
+        assert!(climb.is_asking() && climb.are_some_refused());
+        assert_eq!(moves_with(&mut climb, usual, true, 1), None);
+        assert_eq!(moves_with(&mut climb, idle, true, CHANGED_FOR_REFUSED), None);
+        assert!(!climb.is_asking());
+    }
+
+    /// While it rested a server began to refuse all but some: fewer are tried then, not more.
+    #[test]
+    fn after_a_rest_it_is_asked_how_many_get_on() {
+        let mut climb = Climb::new(2.0, 200.0);
+        let all_get_on = moves_with(&mut climb, level(32.0, 32.0, 5, 0.15), true, 50);
+        assert_eq!(all_get_on, Some(Move::To(64.0)));
+        let of_no_use = moves_with(&mut climb, level(64.0, 64.0, 5, 0.3), true, 100);
+        assert_eq!(of_no_use, Some(Move::To(32.0)));
+        let windows = (REST[0].as_secs_f64() / SPAN.as_secs_f64()) as u32 + 10;
+        let some_get_on = moves_with(&mut climb, level(32.0, 32.0, 5, 0.055), true, windows);
+        assert_eq!(some_get_on, Some(Move::To(8.0)));
     }
 }
