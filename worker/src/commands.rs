@@ -1,6 +1,7 @@
 //! The loop of `msup-worker`: each task is a command.
 
 use std::io::{self, Write};
+use std::mem::MaybeUninit;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ pub fn main(release: &str) -> ExitCode {
 struct Runner {
     environment: Environment,
     spawner: Spawner,
-    buffer: Vec<u8>,
+    buffer: Box<[MaybeUninit<u8>]>,
     /// CPU time of this worker when it last reported it.
     own_ns: u64,
 }
@@ -72,7 +73,7 @@ impl Runner {
         Ok(Runner {
             environment: Environment::of_this_process(post.seat.me()),
             spawner: Spawner::new(nofile)?,
-            buffer: vec![0; capture::CHUNK],
+            buffer: Box::new_uninit_slice(capture::CHUNK),
             // What starting took belongs to no command.
             own_ns: own_time_ns(),
         })

@@ -1,6 +1,7 @@
 //! Reading what a command writes until it has ended, then its end.
 
 use std::io::{self, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ const LEAK_AFTER: Duration = Duration::from_millis(200);
 pub(super) fn until_end(
     child: Child,
     output: &mut [Sink; 2],
-    buffer: &mut [u8],
+    buffer: &mut [MaybeUninit<u8>],
     mut ladder: Ladder<impl Clock>,
 ) -> (Verdict, bool, Usage) {
     let Child { pid, pidfd, stdout, stderr } = child;
@@ -58,7 +59,7 @@ fn read_all(
     pidfd: &OwnedFd,
     open: &mut [Option<OwnedFd>; 2],
     output: &mut [Sink; 2],
-    buffer: &mut [u8],
+    buffer: &mut [MaybeUninit<u8>],
     ladder: &mut Ladder<impl Clock>,
 ) -> io::Result<bool> {
     let mut ended: Option<Instant> = None;
@@ -79,9 +80,9 @@ fn read_all(
         {
             let Some(fd) = stream else { continue };
             match rustix::io::read(&*fd, &mut *buffer) {
-                Ok(0) => *stream = None,
+                Ok(([], _)) => *stream = None,
                 // When the disk is full the rest is still read, so that the command can end.
-                Ok(len) => kept = kept.and_then(|()| sink.write_all(&buffer[..len])),
+                Ok((bytes, _)) => kept = kept.and_then(|()| sink.write_all(bytes)),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }

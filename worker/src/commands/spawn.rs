@@ -7,6 +7,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
@@ -36,7 +37,7 @@ pub(super) struct Child {
 
 /// What every start needs.
 pub(super) struct Spawner {
-    stack: Vec<u64>,
+    stack: Box<[MaybeUninit<u64>]>,
     null: File,
     nofile: u64,
     timeslice: Option<Timeslice>,
@@ -52,7 +53,7 @@ impl Spawner {
             std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         reset_ignored_signals();
         Ok(Spawner {
-            stack: vec![0; STACK_BYTES / 8],
+            stack: Box::new_uninit_slice(STACK_BYTES / 8),
             null: File::options().read(true).open("/dev/null")?,
             nofile,
             timeslice: Timeslice::of_commands(),
