@@ -445,7 +445,7 @@ mod tests {
         assert_eq!(there, Some(Move::To(8.0)));
     }
 
-    /// They come back in bunches: what a second of windows shows is chance, what a further one shows is not.
+    /// They come back in bunches: only so many windows in a row say that things have changed.
     #[test]
     fn bunches_change_nothing_where_some_are_refused() {
         let mut climb = Climb::new(2.0, 200.0);
