@@ -388,34 +388,6 @@ mod tests {
     use super::super::Ended;
     use super::*;
 
-    /// Most are served soon; the others have been told to come back in a second, and have.
-    #[test]
-    fn some_that_come_back_later_do_not_make_all_slow() {
-        let mut ended = Ended::default();
-        (0..20).for_each(|_| ended.add(0.005, 0.07));
-        (0..10).for_each(|_| ended.add(0.005, 1.07));
-        let [span, used, cycle] = [40, 30, 50].map(Duration::from_millis);
-        let level = Level { target: 32.0, in_flight: 32.0, span, used, cycle, ended };
-        let mut climb = Climb::new(2.0, 200.0);
-        assert_eq!(climb.next(level, true, 0.0), Move::Stay);
-        assert!(climb.is_asking());
-    }
-
-    /// They are short, and none has ended for a few windows: more are not the answer yet.
-    #[test]
-    fn that_none_has_ended_yet_doubles_nothing() {
-        let mut ended = Ended::default();
-        (0..20).for_each(|_| ended.add(0.005, 0.06));
-        let [span, used, cycle] = [40, 30, 50].map(Duration::from_millis);
-        let level = Level { target: 16.0, in_flight: 16.0, span, used, cycle, ended };
-        let mut climb = Climb::new(2.0, 200.0);
-        climb.next(level, true, 0.0);
-        let none = Level { ended: Ended::default(), ..level };
-        for nth in 1..=10 {
-            assert_eq!(climb.next(none, true, 0.0), Move::Stay, "window {nth}");
-        }
-    }
-
     const SPAN: Duration = Duration::from_millis(40);
 
     /// A window of commands that take so long from start to end, in seconds; so many of them ended.
@@ -430,6 +402,26 @@ mod tests {
     fn moves_with(climb: &mut Climb, level: Level, is_there: bool, windows: u32) -> Option<Move> {
         let mut moves = (0..windows).map(|_| climb.next(level, is_there, 0.0));
         moves.find(|moved| *moved != Move::Stay)
+    }
+
+    /// Most are served soon; the others have been told to come back in a second, and have.
+    #[test]
+    fn some_that_come_back_later_do_not_make_all_slow() {
+        let mut ended = Ended::default();
+        (0..20).for_each(|_| ended.add(0.005, 0.07));
+        (0..10).for_each(|_| ended.add(0.005, 1.07));
+        let mut climb = Climb::new(2.0, 200.0);
+        let some_late = Level { ended, ..level(32.0, 32.0, 0, 0.0) };
+        assert_eq!(climb.next(some_late, true, 0.0), Move::Stay);
+        assert!(climb.is_asking());
+    }
+
+    /// They are short, and none has ended for a few windows: more are not the answer yet.
+    #[test]
+    fn that_none_has_ended_yet_doubles_nothing() {
+        let mut climb = Climb::new(2.0, 200.0);
+        climb.next(level(16.0, 16.0, 20, 0.06), true, 0.0);
+        assert_eq!(moves_with(&mut climb, level(16.0, 16.0, 0, 0.0), true, 10), None);
     }
 
     /// Seven and a bit get on, each place empty now and then: eight. A way down that lost something is gone on with from
