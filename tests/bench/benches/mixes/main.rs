@@ -31,7 +31,7 @@ const PARALLEL_AT_MOST: f64 = 2.0;
 const AS_GOOD: f64 = 1.03;
 
 /// The best of many single runs is partly the luckiest: it is run again so many times, in turn with msup, and their medians
-/// are compared. Of the random mixes there are so many that once is enough.
+/// are compared.
 const REPEATS: usize = 3;
 
 const USAGE: &str = "usage: cargo bench -p msup-bench --bench mixes -- [--seconds S] [--only NAME] [--seed N] \
@@ -201,13 +201,9 @@ fn compare(
     let fewest =
         static_runs.iter().find(|run| run.1 <= best.1 * AS_GOOD).map_or(best.0, |run| run.0);
     let (mut peers, mut own) = (Vec::new(), Vec::new());
-    for _ in 0..if mix.is_random { 1 } else { REPEATS } {
-        if !mix.is_random {
-            let End::Took(wall) = peers::xargs(&work, best.0, f64::INFINITY)? else {
-                return Ok(None);
-            };
-            peers.push(wall);
-        }
+    for _ in 0..REPEATS {
+        let End::Took(wall) = peers::xargs(&work, best.0, f64::INFINITY)? else { return Ok(None) };
+        peers.push(wall);
         let Some(ran) = peers::msup(&work, &[])? else { return Ok(None) };
         own.push(ran);
     }
@@ -216,10 +212,8 @@ fn compare(
         return Ok(None);
     };
     let ratio = wall / again;
-    if !mix.is_random {
-        let name = format!("xargs -P{}, median of {REPEATS} more", best.0);
-        report.add(row("mixes", name, "s", again));
-    }
+    let name = format!("xargs -P{}, median of {REPEATS} more", best.0);
+    report.add(row("mixes", name, "s", again));
     report.add(row("mixes", format!("{}: msup, default flags", mix.name), "s", *wall));
     println!(
         "  => {ratio:.3} of the best (-P{}), {mean:.1} in flight ({:.2} of -P{fewest}, the fewest that is as \

@@ -9,7 +9,8 @@ use std::time::Duration;
 use msup_bench::report::{Report, row};
 
 use crate::peers::{self, End};
-use crate::{REPEATS, median, seen, work};
+use crate::work::{self, Work};
+use crate::{REPEATS, median, seen};
 
 pub(crate) const NAME: &str = "memory";
 
@@ -41,40 +42,42 @@ fn watched<T>(run: impl FnOnce() -> io::Result<T>) -> io::Result<(T, u64)> {
     })
 }
 
-/// msup beside xargs with several numbers, in turn; medians of the times, the most that was had in any of the runs.
+/// One run of xargs with `number` at once: its time, and the most that was had, in MiB.
+fn xargs(work: &Work, number: u32) -> io::Result<(f64, u64)> {
+    match watched(|| peers::xargs(work, number, f64::INFINITY))? {
+        (End::Took(wall), most) => Ok((wall, most)),
+        _ => Err(io::Error::other("xargs failed")),
+    }
+}
+
+/// Every number once; then the best of those that stay below, and msup, again in turn.
 pub(crate) fn compare(report: &mut Report, procs: u32, folder: &Path) -> io::Result<()> {
     let work = work::large().prepare(procs, work::LARGE / f64::from(procs), folder)?;
-    report.group(&format!(
-        "{NAME}: {} commands of 64 MiB, {LIMIT} for all; medians of {REPEATS}",
-        work.tasks
-    ));
-    let limit = format!("--memory={LIMIT}");
-    let mut runs: Vec<(u32, Vec<f64>, u64)> = NUMBERS.map(|number| (number, vec![], 0)).into();
-    let (mut walls, mut most) = (Vec::new(), 0);
-    for _ in 0..REPEATS {
-        for (number, walls, most) in &mut runs {
-            let (end, had) = watched(|| peers::xargs(&work, *number, f64::INFINITY))?;
-            let End::Took(wall) = end else { return Err(io::Error::other("xargs failed")) };
-            walls.push(wall);
-            *most = had.max(*most);
-        }
-        let (ran, had) = watched(|| peers::msup(&work, &[&limit]))?;
-        let ran = ran.ok_or_else(|| io::Error::other("msup failed"))?;
-        walls.push(ran.wall);
-        most = had.max(most);
-    }
+    report.group(&format!("{NAME}: {} commands of 64 MiB, {LIMIT} for all", work.tasks));
     let mut best: Option<(u32, f64)> = None;
-    for (number, mut walls, most) in runs {
-        let wall = median(&mut walls, |wall| *wall).copied().unwrap_or(f64::NAN);
+    for number in NUMBERS {
+        let (wall, most) = xargs(&work, number)?;
         report.add(row(NAME, format!("xargs -P{number}, {most} MiB at most"), "s", wall));
         if most < BELOW && best.is_none_or(|best| wall < best.1) {
             best = Some((number, wall));
         }
     }
-    let wall = median(&mut walls, |wall| *wall).copied().unwrap_or(f64::NAN);
-    report.add(row(NAME, format!("msup --memory {LIMIT}, {most} MiB at most"), "s", wall));
-    if let Some((number, least)) = best {
-        println!("  => {:.3} of the best that stays below {BELOW} MiB (-P{number})", wall / least);
+    let Some((number, _)) = best else { return Err(io::Error::other("none stays below")) };
+    let limit = format!("--memory={LIMIT}");
+    let (mut peers, mut own) = (Vec::new(), Vec::new());
+    for _ in 0..REPEATS {
+        peers.push(xargs(&work, number)?);
+        let (ran, most) = watched(|| peers::msup(&work, &[&limit]))?;
+        own.push((ran.ok_or_else(|| io::Error::other("msup failed"))?.wall, most));
     }
+    let mut add = |name: String, runs: &mut [(f64, u64)]| {
+        let most = runs.iter().map(|run| run.1).max().unwrap_or(0);
+        let wall = median(runs, |run| run.0).map_or(f64::NAN, |run| run.0);
+        report.add(row(NAME, format!("{name}, {most} MiB at most"), "s", wall));
+        wall
+    };
+    let least = add(format!("xargs -P{number}, median of {REPEATS} more"), &mut peers);
+    let wall = add(format!("msup --memory {LIMIT}"), &mut own);
+    println!("  => {:.3} of the best that stays below {BELOW} MiB (-P{number})", wall / least);
     Ok(())
 }
