@@ -73,6 +73,7 @@ fn wall(mut child: Child, began: Instant, limit: f64, work: &Work) -> io::Result
     // xargs and what it started: its own group.
     let _ = kill_process_group(pid, Signal::KILL);
     let _ = waiter.join();
+    // Only xargs itself can be waited for. What it had started would be beside the next one for a moment.
     thread::sleep(Duration::from_millis(200));
     if let Some(group) = &work.group {
         // Those that swap take long to end, and would be in the next one's way.
