@@ -1,0 +1,1 @@
+//! What the journal says of tasks, and what a resume makes of it.

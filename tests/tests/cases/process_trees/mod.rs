@@ -1,0 +1,1 @@
+//! What commands start, what they leave behind, and how they are stopped.

@@ -1,0 +1,1 @@
+//! What a run shows: output, the bar, the closing report.

@@ -1,0 +1,1 @@
+//! Workers, the limits they run into, and what hostile tasks do to them.
