@@ -44,7 +44,7 @@ use crate::os::run_folder::RunFolder;
 use crate::os::signals::Signals;
 use crate::output::{Output, Style};
 use crate::report::bar::{self, Progress};
-use crate::report::trace;
+use crate::report::{escape, trace};
 use crate::sysmon;
 
 use books::{Books, Opened};
@@ -452,6 +452,6 @@ impl Run {
     }
 
     fn say(&self, text: &str) {
-        self.output.say(format!("msup: {text}\n"));
+        self.output.say(format!("msup: {}\n", escape::message(text)));
     }
 }

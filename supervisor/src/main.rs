@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(cli::Refusal::Finished(what, status)) => {
-            let _ = writeln!(io::stderr(), "msup: {what}");
+            let _ = writeln!(io::stderr(), "msup: {}", report::escape::message(&what));
             return ExitCode::from(status);
         }
         Err(cli::Refusal::Done) => return ExitCode::SUCCESS,
@@ -65,6 +65,6 @@ fn main() -> ExitCode {
 }
 
 fn complain(why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "msup: {why}");
+    let _ = writeln!(io::stderr(), "msup: {}", report::escape::message(why));
     ExitCode::from(exit::ERROR)
 }

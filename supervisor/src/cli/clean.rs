@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{Write, stdout};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -9,6 +10,7 @@ use clap::Parser;
 use super::Refusal;
 use super::args::refusal;
 use crate::journal::Folder;
+use crate::report::escape;
 
 /// Remove the journals of finished runs; or of these, finished or not. No run that goes on is touched.
 #[derive(Debug, Parser)]
@@ -60,7 +62,8 @@ impl Clean {
                 folder.remove().map_err(|why| format!("{name}: {why}"))?;
             }
             // When nobody reads it, it is done all the same.
-            let _ = writeln!(out, "{name}");
+            let shown = escape::message(folder.path().as_os_str().as_bytes());
+            let _ = writeln!(out, "{shown}");
         }
         Ok(())
     }

@@ -12,8 +12,8 @@ use clap::{Parser, ValueEnum};
 
 use super::Refusal;
 use super::args::refusal;
-use crate::engine::label;
 use crate::journal::{End, Folder, Past, Record, State, read};
+use crate::report::escape;
 
 /// How often a run that goes on is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -80,7 +80,7 @@ fn list(json: bool) -> Result<(), String> {
         let line = match Past::read(&folder) {
             Ok(past) if json => json_of(&past, &folder),
             Ok(past) => line_of(&past, &folder),
-            Err(why) => why,
+            Err(why) => escape::message(&why),
         };
         if writeln!(out, "{line}").is_err() {
             // Nobody reads on.
@@ -94,7 +94,7 @@ fn list(json: bool) -> Result<(), String> {
 fn line_of(past: &Past, folder: &Folder) -> String {
     let [succeeded, failed, quarantined] = counts(past);
     let command =
-        past.run.arguments.iter().map(|word| label(&word.0)).collect::<Vec<_>>().join(" ");
+        past.run.arguments.iter().map(|word| escape::value(&word.0)).collect::<Vec<_>>().join(" ");
     format!(
         "{}  {}  {succeeded} succeeded, {failed} failed, {quarantined} quarantined  {command}",
         past.run.run,
@@ -104,7 +104,7 @@ fn line_of(past: &Past, folder: &Folder) -> String {
 
 fn json_of(past: &Past, folder: &Folder) -> String {
     let [succeeded, failed, quarantined] = counts(past);
-    serde_json::json!({
+    let fields = serde_json::json!({
         "run": past.run.run,
         "folder": folder.path(),
         "began": past.began,
@@ -114,8 +114,11 @@ fn json_of(past: &Past, folder: &Folder) -> String {
         "succeeded": succeeded,
         "failed": failed,
         "quarantined": quarantined,
-    })
-    .to_string()
+    });
+    let mut line = Vec::new();
+    // Writing into memory cannot fail.
+    let _ = escape::json(&mut line, &fields);
+    String::from_utf8_lossy(&line).into_owned()
 }
 
 fn counts(past: &Past) -> [u64; 3] {
@@ -200,18 +203,20 @@ impl Log {
 
     fn show(&self, end: &End, out: &mut impl Write) -> io::Result<()> {
         if self.json {
-            serde_json::to_writer(&mut *out, end)?;
+            escape::json(out, end)?;
             return writeln!(out);
         }
         let End { seq, attempt, seconds, .. } = end;
         let how = match (end.state, &end.cause) {
             (State::Succeeded, _) => "succeeded".to_owned(),
-            (State::Failed, cause) => format!("failed: {}", cause.as_deref().unwrap_or("?")),
-            (State::Quarantined, cause) => {
-                format!("quarantined: {}", cause.as_deref().unwrap_or("?"))
-            }
+            (State::Failed, cause) => format!("failed: {}", shown(cause.as_deref())),
+            (State::Quarantined, cause) => format!("quarantined: {}", shown(cause.as_deref())),
         };
-        let value = label(&end.value.0);
+        let value = escape::value(&end.value.0);
         writeln!(out, "{seq}\t{how}\tattempt {attempt}\t{seconds:.3} s\t{value}")
     }
+}
+
+fn shown(cause: Option<&str>) -> String {
+    escape::cause(cause.unwrap_or("?"))
 }

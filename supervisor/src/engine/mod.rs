@@ -37,7 +37,7 @@ pub(crate) use event::{Earlier, Event, Input, View, WorkerEnd};
 pub(crate) use ledger::TaskRecord;
 pub(crate) use policy::{Counted, Halt, Policy, Threshold, Timeout};
 pub(crate) use stall::AtCap;
-pub(crate) use tally::{Tally, label};
+pub(crate) use tally::{Failure, Tally};
 
 use ledger::Ledger;
 use policy::{Backoff, Median};
@@ -45,7 +45,6 @@ use pool::Pool;
 use stall::Stall;
 use starts::Starts;
 use stop::Stop;
-use tally::Failure;
 use verdict::{Cause, Ruling, judge_loss};
 pub(crate) use verdict::{has_succeeded, is_kill};
 

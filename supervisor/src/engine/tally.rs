@@ -6,7 +6,6 @@ use super::verdict::Cause;
 
 const FAILURES_NAMED: usize = 10;
 const SLOWEST_NAMED: usize = 3;
-const LABEL_AT_MOST: usize = 120;
 
 /// A task that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +43,8 @@ pub(crate) struct Tally {
     pub(crate) busy: Duration,
     /// The first few that did not succeed.
     pub(crate) failures: Vec<Failure>,
-    /// The longest attempts that succeeded, longest first.
-    pub(crate) slowest: Vec<(Duration, String)>,
+    /// The longest attempts that succeeded, longest first, with the values of their tasks.
+    pub(crate) slowest: Vec<(Duration, Vec<u8>)>,
 }
 
 impl Tally {
@@ -74,15 +73,8 @@ impl Tally {
         self.succeeded += 1;
         let at = self.slowest.partition_point(|(known, _)| *known >= wall);
         if at < SLOWEST_NAMED {
-            self.slowest.insert(at, (wall, label(value)));
+            self.slowest.insert(at, (wall, value.to_vec()));
             self.slowest.truncate(SLOWEST_NAMED);
         }
     }
-}
-
-/// A value as a person may read it: one line, not too long.
-pub(crate) fn label(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&value[..value.len().min(LABEL_AT_MOST)]);
-    let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    if value.len() > LABEL_AT_MOST { text + "…" } else { text }
 }

@@ -8,8 +8,8 @@ use msup_protocol::kin::{self, Kin};
 use msup_protocol::task::State;
 
 use super::Run;
-use crate::engine::label;
 use crate::os::clock;
+use crate::report::escape;
 
 /// No more tasks are told than this.
 const TOLD: usize = 50;
@@ -32,7 +32,7 @@ impl Run {
             let command = shared.line.slot(worker).map_or(0, |slot| slot.command().cast_signed());
             let command = kin::look_up(command).filter(|kin| Some(kin.parent) == own);
             let Some(kin) = command.or_else(|| own.and_then(kin::look_up)) else { continue };
-            let what = label(&self.queue.describe(&task.value, task.seq));
+            let what = escape::value(&self.queue.describe(&task.value, task.seq));
             running.push((clock::since_start(&kin), task.seq, kin, what));
         }
         running.sort_by_key(|one| std::cmp::Reverse(one.0));

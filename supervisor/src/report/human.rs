@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::escape;
 use super::summary::Summary;
-use crate::engine::{Tally, label};
+use crate::engine::{Failure, Tally};
 
 /// Tells a person how the run went: counts, time, what the tokens did, what failed and what to do.
 /// `describe` shows a task so that a person can run it again, from its value and its number.
@@ -53,16 +54,16 @@ fn write_paragraph(
         let slowest = tally
             .slowest
             .iter()
-            .map(|(wall, label)| format!("{label} ({:.1} s)", wall.as_secs_f64()));
+            .map(|(wall, value)| format!("{} ({:.1} s)", escape::value(value), wall.as_secs_f64()));
         writeln!(out, "msup: slowest: {}", slowest.collect::<Vec<_>>().join(", "))?;
     }
     for failure in &tally.failures {
         let how = if failure.quarantined { "quarantined" } else { "failed" };
-        write!(out, "msup: task {} {how}: {}", failure.seq, failure.cause)?;
+        write!(out, "msup: task {} {how}: {}", failure.seq, cause(failure))?;
         if failure.attempts > 1 {
             write!(out, " (attempt {})", failure.attempts)?;
         }
-        writeln!(out, ": {}", label(&describe(&failure.value, failure.seq)))?;
+        writeln!(out, ": {}", escape::value(&describe(&failure.value, failure.seq)))?;
     }
     let unnamed = (tasks.failed + tasks.quarantined).saturating_sub(tally.failures.len() as u64);
     if unnamed > 0 {
@@ -88,4 +89,8 @@ fn write_paragraph(
         writeln!(out, "msup: {n} commands left something running that held their output open")?;
     }
     Ok(())
+}
+
+fn cause(failure: &Failure) -> String {
+    escape::cause(failure.cause.to_string())
 }

@@ -1,6 +1,8 @@
-//! What msup tells of a run: the summary, the trace line, the closing paragraph, the bar.
+//! What msup tells of a run: the summary, the trace line, the closing paragraph, the bar, and
+//! how what others chose is shown.
 
 pub(crate) mod bar;
+pub(crate) mod escape;
 pub(crate) mod human;
 pub(crate) mod summary;
 pub(crate) mod trace;

@@ -1,1 +1,3 @@
 //! What a run shows: output, the bar, the closing report.
+
+mod escapes;

@@ -1,0 +1,167 @@
+//! How values, causes and messages are shown: on one line, without anything that a terminal would obey, and not too
+//! long. Whatever msup shows that it did not choose itself passes through here.
+
+use std::fmt::Write;
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+
+/// Characters of a value.
+const VALUE: usize = 120;
+/// Characters of a cause, or of a line that a command printed.
+const CAUSE: usize = 200;
+/// Characters of a message, which may hold several paths.
+const MESSAGE: usize = 4000;
+
+/// A value: one line, `VALUE` characters at most.
+pub(crate) fn value(bytes: &[u8]) -> String {
+    line(bytes, VALUE)
+}
+
+/// A cause, or a line that a command printed: one line, `CAUSE` characters at most.
+pub(crate) fn cause(text: impl AsRef<[u8]>) -> String {
+    line(text.as_ref(), CAUSE)
+}
+
+/// A message: one line, `MESSAGE` characters at most.
+pub(crate) fn message(text: impl AsRef<[u8]>) -> String {
+    line(text.as_ref(), MESSAGE)
+}
+
+/// JSON that a terminal may show: what it would obey is escaped as JSON does it, so that nothing is lost.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn json(out: &mut impl io::Write, value: &impl Serialize) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(out, Harmless)).map_err(io::Error::from)
+}
+
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W>(&mut self, out: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + io::Write,
+    {
+        for part in fragment.split_inclusive(is_obeyed) {
+            let last = part.chars().next_back().filter(|c| is_obeyed(*c));
+            let plain = &part[..part.len() - last.map_or(0, char::len_utf8)];
+            CompactFormatter.write_string_fragment(out, plain)?;
+            for unit in last.iter().flat_map(|c| c.encode_utf16(&mut [0; 2]).to_vec()) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// These bytes on one line of at most so many characters. Control characters are shown as in C, characters that are
+/// invisible or turn the direction of text as `\u{..}`, bytes that are not UTF-8 as `\x..`. A backslash stays as it is:
+/// paths and commands must remain readable.
+fn line(bytes: &[u8], most: usize) -> String {
+    let mut text = String::with_capacity(bytes.len().min(most) + 4);
+    // Not text.len(), since a character may have several bytes.
+    let mut shown = 0;
+    for chunk in bytes.utf8_chunks() {
+        let pieces = chunk.valid().chars().map(Piece::Char);
+        for piece in pieces.chain(chunk.invalid().iter().copied().map(Piece::Byte)) {
+            let before = text.len();
+            piece.add_to(&mut text);
+            shown += text[before..].chars().count();
+            if shown > most {
+                text.truncate(before);
+                text.push('…');
+                return text;
+            }
+        }
+    }
+    text
+}
+
+enum Piece {
+    Char(char),
+    /// Not UTF-8.
+    Byte(u8),
+}
+
+impl Piece {
+    fn add_to(&self, text: &mut String) {
+        // Writing into a String cannot fail.
+        let _ = match *self {
+            Piece::Char('\n') => text.write_str("\\n"),
+            Piece::Char('\r') => text.write_str("\\r"),
+            Piece::Char('\t') => text.write_str("\\t"),
+            Piece::Char(c) if c.is_ascii_control() => write!(text, "\\x{:02x}", c as u32),
+            Piece::Char(c) if is_obeyed(c) => {
+                write!(text, "{}", c.escape_unicode())
+            }
+            Piece::Char(c) => text.write_char(c),
+            Piece::Byte(byte) => write!(text, "\\x{byte:02x}"),
+        };
+    }
+}
+
+/// Control characters, and those of [`is_unseen`].
+fn is_obeyed(c: char) -> bool {
+    c.is_control() || is_unseen(c)
+}
+
+/// Characters that cannot be seen, break lines, or change how others are arranged. Joiners stay: scripts and emoji
+/// need them.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        for (bytes, shown) in [
+            (&b"plain 'text' \\n"[..], "plain 'text' \\n"),
+            (b"a\r\nb\tc\0", "a\\r\\nb\\tc\\x00"),
+            (b"\x1b]52;c;aGk=\x07\x7f", "\\x1b]52;c;aGk=\\x07\\x7f"),
+            (b"\x9b2J \xff", "\\x9b2J \\xff"),
+            ("\u{9b}2J".as_bytes(), "\\u{9b}2J"),
+            ("a\u{202e}b\u{2066}c\u{2028}".as_bytes(), "a\\u{202e}b\\u{2066}c\\u{2028}"),
+            ("\u{feff}first".as_bytes(), "\\u{feff}first"),
+            ("\u{e9}t\u{e9} \u{65e5}\u{672c}".as_bytes(), "\u{e9}t\u{e9} \u{65e5}\u{672c}"),
+            (b"", ""),
+        ] {
+            assert_eq!(line(bytes, VALUE), shown);
+        }
+    }
+
+    #[test]
+    fn it_ends_between_two_characters() {
+        assert_eq!(line(b"12345", 5), "12345");
+        assert_eq!(line(b"123456", 5), "12345…");
+        assert_eq!(line(b"123\x1b6", 5), "123…", "an escape is whole or missing");
+        assert_eq!(line("\u{e9}\u{e9}\u{e9}".as_bytes(), 2), "\u{e9}\u{e9}…");
+    }
+
+    #[test]
+    fn json_arrives_exactly() {
+        let text = "a\u{9b}b\u{202e}\u{e0041}\x7f\n\"\\ \u{e9}";
+        let mut out = Vec::new();
+        json(&mut out, &text).expect("memory");
+        assert_eq!(out, b"\"a\\u009bb\\u202e\\udb40\\udc41\\u007f\\n\\\"\\\\ \xc3\xa9\"");
+        assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_bytes_are_it_is_one_harmless_line(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400),
+        ) {
+            let shown = line(&bytes, VALUE);
+            proptest::prop_assert!(!shown.contains(is_obeyed));
+            proptest::prop_assert!(shown.chars().count() <= VALUE + 1);
+        }
+    }
+}
