@@ -76,9 +76,17 @@ fn timeout(text: &str) -> Result<Timeout, String> {
 
 /// `None` is never.
 fn halt(text: &str) -> Result<Option<Halt>, String> {
-    if text == "never" {
-        return Ok(None);
-    }
+    // The forms of before, which GNU parallel takes as well.
+    let text = match text {
+        "never" | "0" => return Ok(None),
+        "1" => "soon,fail=1",
+        "2" => "now,fail=1",
+        "-1" => "soon,success=1",
+        "-2" => "now,success=1",
+        text => text,
+    };
+    let share = format!("soon,fail={text}");
+    let text = if text.ends_with('%') && !text.contains(',') { &share } else { text };
     let parsed = || {
         let (when, rest) = text.split_once(',')?;
         let (what, at) = rest.split_once('=')?;
@@ -137,13 +145,32 @@ mod tests {
     fn halting() {
         let now = |what, at| Ok(Some(Halt { now: true, what, at }));
         assert_eq!(halt("never"), Ok(None));
+        for (old, new) in [
+            ("0", "never"),
+            ("1", "soon,fail=1"),
+            ("2", "now,fail=1"),
+            ("-1", "soon,success=1"),
+            ("-2", "now,success=1"),
+            ("7%", "soon,fail=7%"),
+        ] {
+            assert_eq!(halt(old), halt(new), "{old}");
+        }
         assert_eq!(halt("now,fail=1"), now(Counted::Fail, Threshold::Number(1)));
         assert_eq!(halt("now,done=7"), now(Counted::Done, Threshold::Number(7)));
         let soon = Halt { now: false, what: Counted::Success, at: Threshold::Percent(30.0) };
         assert_eq!(halt("soon,success=30%"), Ok(Some(soon)));
-        for bad in
-            ["", "now", "now,fail", "now,fail=0", "later,fail=1", "now,fail=101%", "soon,x=1"]
-        {
+        for bad in [
+            "",
+            "now",
+            "now,fail",
+            "now,fail=0",
+            "later,fail=1",
+            "now,fail=101%",
+            "soon,x=1",
+            "3",
+            "-3",
+            "%",
+        ] {
             assert!(halt(bad).is_err(), "{bad:?}");
         }
     }

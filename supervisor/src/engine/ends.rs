@@ -5,7 +5,7 @@ use std::time::Duration;
 use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit;
 
-use super::policy::{Halt, Timeout};
+use super::policy::{Standing, Timeout};
 use super::sabotage::{self, Bug};
 use super::tally::Failure;
 use super::verdict::{Cause, Ruling, judge};
@@ -168,19 +168,27 @@ impl Engine {
         }
     }
 
-    /// Gives the run up if that is what was asked for. `status` is that of the task that has just ended.
-    fn halt_if_due(&mut self, status: u8, effects: &mut Vec<Effect>) {
-        let failed = self.tally.failed + self.tally.quarantined;
-        let due = |halt: &Halt| halt.is_due(self.tally.succeeded, failed);
-        let Some(halt) = self.policy.halt.filter(due) else { return };
+    /// Gives the run up if that is what was asked for. `status` is that of the task that has just finished.
+    pub(super) fn halt_if_due(&mut self, status: u8, effects: &mut Vec<Effect>) {
+        let standing = self.standing();
+        let Some(halt) = self.policy.halt.filter(|halt| halt.is_due(standing)) else { return };
         if self.stop != Stop::No {
             return;
         }
-        let succeeded = self.tally.succeeded;
+        let Standing { succeeded, failed, .. } = standing;
         effects
             .push(Effect::Say(format!("halting: {succeeded} succeeded, {failed} failed (--halt)")));
-        self.halted_soon = !halt.now;
+        let status = halt.exit_status(standing, status);
         self.raise(if halt.now { Stop::Kill(status) } else { Stop::Drain(status) }, effects);
+    }
+
+    /// What has finished in an earlier generation does not count: who resumes a run wants it to go on.
+    fn standing(&self) -> Standing {
+        let tally = &self.tally;
+        let succeeded = tally.succeeded - tally.succeeded_earlier;
+        let failed = tally.failed + tally.quarantined - tally.failed_earlier;
+        let all = succeeded + failed + tally.cancelled + self.ledger.left() as u64;
+        Standing { succeeded, failed, total: self.inputs_ended.then_some(all) }
     }
 
     pub(super) fn on_cannot_publish(

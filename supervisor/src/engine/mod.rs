@@ -40,7 +40,7 @@ pub(crate) use stall::AtCap;
 pub(crate) use tally::{Failure, Tally};
 
 use ledger::Ledger;
-use policy::{Backoff, Median};
+use policy::{Backoff, Median, share_of};
 use pool::Pool;
 use stall::Stall;
 use starts::Starts;
@@ -97,8 +97,6 @@ pub(crate) struct Engine {
     median: Median,
     /// How long an attempt may take, as was last said.
     limit: Option<Duration>,
-    /// The run was given up as was asked for, when what ran has ended.
-    halted_soon: bool,
     stop: Stop,
     /// When what runs is not waited for any longer.
     drains_until: Option<Now>,
@@ -134,7 +132,6 @@ impl Engine {
             policy: limits.policy,
             median: Median::default(),
             limit: None,
-            halted_soon: false,
             stop: Stop::No,
             drains_until: None,
             inputs_ended: false,
@@ -160,6 +157,9 @@ impl Engine {
                 effects.push(Effect::Record(Entry::InputsEnd(self.ledger.accepted())));
                 if self.longest_first {
                     self.ledger.order_longest_first();
+                }
+                if self.halts_by_share() {
+                    self.halt_if_due(0, effects);
                 }
             }
             Event::InputFailed(why) => self.on_input_failed(why, effects),
@@ -212,7 +212,14 @@ impl Engine {
             && self.stop == Stop::No
             && !self.output_pressure
             && !self.journal_full
-            && (self.longest_first || self.ledger.pending() < self.ledger.slots())
+            && (self.longest_first
+                || self.halts_by_share()
+                || self.ledger.pending() < self.ledger.slots())
+    }
+
+    /// Whether all tasks must be known to say when the run is given up.
+    fn halts_by_share(&self) -> bool {
+        self.policy.halt.is_some_and(|halt| halt.needs_total())
     }
 
     /// When the engine wants to look around again, if nothing happens before.
@@ -307,10 +314,11 @@ impl Engine {
     /// The exit status of the run as it stands.
     pub(crate) fn exit_status(&self) -> u8 {
         match self.stop {
-            Stop::No => exit::for_failures(self.tally.unsuccessful()),
-            Stop::Drain(_) if self.halted_soon => {
-                exit::for_failures(self.tally.failed + self.tally.quarantined)
+            // As in GNU parallel: who asks for a share is told one.
+            Stop::No if self.halts_by_share() => {
+                share_of(self.tally.unsuccessful(), self.tally.ended())
             }
+            Stop::No => exit::for_failures(self.tally.unsuccessful()),
             Stop::Drain(status) | Stop::Kill(status) => status,
         }
     }

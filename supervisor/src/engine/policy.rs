@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use msup_protocol::exit;
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Policy {
@@ -52,29 +54,61 @@ pub(crate) enum Counted {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Threshold {
     Number(u64),
-    /// Of those that have ended, once there are [`LEAST`].
+    /// Of all tasks, once all are known.
     Percent(f64),
 }
 
-/// A share of fewer than this says nothing (as in GNU parallel).
+/// How the tasks of this generation of a run stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    /// How many there are, if all are known.
+    pub(super) total: Option<u64>,
+}
+
+/// A share of fewer than this says nothing.
 const LEAST: u64 = 3;
 
 impl Halt {
-    /// Whether it is time, with so many ends.
-    pub(super) fn is_due(&self, succeeded: u64, failed: u64) -> bool {
-        let ended = succeeded + failed;
-        let counted = match self.what {
-            Counted::Fail => failed,
-            Counted::Success => succeeded,
-            Counted::Done => ended,
+    /// Whether all tasks must be known to say when it is time.
+    pub(super) fn needs_total(&self) -> bool {
+        matches!(self.at, Threshold::Percent(_))
+    }
+
+    /// Whether it is time.
+    pub(super) fn is_due(&self, standing: Standing) -> bool {
+        let Standing { succeeded, failed, total } = standing;
+        let (counted, least) = match self.what {
+            Counted::Fail => (failed, LEAST),
+            Counted::Success => (succeeded, 1),
+            Counted::Done => (succeeded + failed, 1),
         };
         match self.at {
             Threshold::Number(number) => counted >= number,
-            Threshold::Percent(percent) => {
-                ended >= LEAST && counted as f64 * 100.0 >= percent * ended as f64
+            Threshold::Percent(percent) => total.is_some_and(|total| {
+                counted >= least && counted as f64 * 100.0 >= percent * total as f64
+            }),
+        }
+    }
+
+    /// The run's exit status when it is time, as in GNU parallel: the status of the task that failed if one was
+    /// enough, else how many failed, in percent if that was asked for; 0 when it was successes that counted.
+    pub(super) fn exit_status(&self, standing: Standing, last: u8) -> u8 {
+        match (self.what, self.at) {
+            (Counted::Success, _) => 0,
+            (_, Threshold::Number(1)) => last,
+            (_, Threshold::Number(_)) => exit::for_failures(standing.failed),
+            (_, Threshold::Percent(_)) => {
+                share_of(standing.failed, standing.total.unwrap_or(standing.failed))
             }
         }
     }
+}
+
+/// How much of all that is in percent, rounded up: 0 if it is nothing.
+pub(super) fn share_of(count: u64, all: u64) -> u8 {
+    u8::try_from((count * 100).div_ceil(all.max(1))).unwrap_or(100)
 }
 
 /// Waiting before another try: twice as long each time, and anything between nothing and that, so that those
@@ -135,18 +169,69 @@ impl Median {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn halt(what: Counted, at: Threshold) -> Halt {
+        Halt { now: true, what, at }
+    }
+
+    fn of(succeeded: u64, failed: u64, total: u64) -> Standing {
+        Standing { succeeded, failed, total: Some(total) }
+    }
 
     #[test]
     fn when_it_is_time_to_halt() {
-        let halt = |what, at| Halt { now: true, what, at };
-        assert!(!halt(Counted::Fail, Threshold::Number(2)).is_due(9, 1));
-        assert!(halt(Counted::Fail, Threshold::Number(2)).is_due(0, 2));
-        assert!(halt(Counted::Success, Threshold::Number(1)).is_due(1, 5));
-        assert!(halt(Counted::Done, Threshold::Number(3)).is_due(1, 2));
-        let half = halt(Counted::Fail, Threshold::Percent(50.0));
-        assert!(!half.is_due(0, 2), "two say nothing");
-        assert!(!half.is_due(2, 1) && half.is_due(2, 2));
+        assert!(!halt(Counted::Fail, Threshold::Number(2)).is_due(of(9, 1, 20)));
+        assert!(halt(Counted::Fail, Threshold::Number(2)).is_due(of(0, 2, 20)));
+        assert!(halt(Counted::Success, Threshold::Number(1)).is_due(of(1, 5, 20)));
+        assert!(halt(Counted::Done, Threshold::Number(3)).is_due(of(1, 2, 20)));
+        let fifth = halt(Counted::Fail, Threshold::Percent(20.0));
+        assert!(!fifth.is_due(of(0, 2, 5)), "two failures say nothing");
+        assert!(
+            !fifth.is_due(of(0, 19, 100)),
+            "19 % of all tasks, though all of those that have finished"
+        );
+        assert!(fifth.is_due(of(40, 20, 100)));
+        assert!(!fifth.is_due(Standing { succeeded: 0, failed: 50, total: None }), "of how many?");
+        assert!(halt(Counted::Success, Threshold::Percent(50.0)).is_due(of(1, 1, 2)));
+        assert!(halt(Counted::Done, Threshold::Percent(30.0)).is_due(of(1, 2, 10)));
+    }
+
+    #[test]
+    fn the_exit_status_says_what_was_counted() {
+        let fail = |at| halt(Counted::Fail, at);
+        assert_eq!(fail(Threshold::Number(1)).exit_status(of(3, 1, 9), 7), 7);
+        assert_eq!(fail(Threshold::Number(3)).exit_status(of(3, 3, 9), 7), 3);
+        assert_eq!(fail(Threshold::Number(300)).exit_status(of(3, 300, 999), 7), 101);
+        assert_eq!(fail(Threshold::Percent(20.0)).exit_status(of(3, 3, 14), 7), 22);
+        assert_eq!(halt(Counted::Done, Threshold::Number(2)).exit_status(of(1, 1, 9), 0), 1);
+        assert_eq!(halt(Counted::Success, Threshold::Number(1)).exit_status(of(1, 5, 9), 0), 0);
+    }
+
+    proptest! {
+        /// In whatever order tasks finish, a percentage of failures stops the run at the first one at which as many of
+        /// all tasks have failed, and not before the third.
+        #[test]
+        fn a_percentage_of_failures_is_one_of_all_tasks(
+            ends in prop::collection::vec(any::<bool>(), 1..200),
+            percent in 1..=100_u64,
+        ) {
+            let halt = halt(Counted::Fail, Threshold::Percent(percent as f64));
+            let total = ends.len() as u64;
+            let needed = (percent * total).div_ceil(100).max(LEAST);
+            let mut standing = of(0, 0, total);
+            for failed in ends {
+                if failed {
+                    standing.failed += 1;
+                } else {
+                    standing.succeeded += 1;
+                }
+                prop_assert_eq!(halt.is_due(standing), standing.failed >= needed);
+                prop_assert!(u64::from(halt.exit_status(standing, 1)) <= 100);
+            }
+        }
     }
 
     #[test]
