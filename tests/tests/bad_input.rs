@@ -516,7 +516,7 @@ fn flags_that_make_no_sense_are_named() {
         (&["--at-cap", "run", "true", ":::", "a"], &["--at-cap run", "wait or fail"]),
         (&[" ", ":::", "a"], &["the command is empty"]),
         (&["--procs", "many", "true", ":::", "a"], &["--procs many"]),
-        (&["-j", "0", "true", ":::", "a"], &["--jobs 0", "at least 1"]),
+        (&["-j", "none", "true", ":::", "a"], &["--jobs none", "N%"]),
         (&["-j", "2", "--procs", "2", "true", ":::", "a"], &["--jobs", "--procs"]),
         (&["--max-workers", "99999999", "true", ":::", "a"], &["--max-workers", "limits"]),
         (&["--schedtrace", "0", "true", ":::", "a"], &["--schedtrace 0"]),

@@ -7,7 +7,7 @@ use msup_tests::{Sandbox, numbers, run, shown_text};
 #[test]
 fn a_task_knows_the_number_of_its_input() {
     let sandbox = Sandbox::new();
-    let stdout = shown_text(&sandbox, &["-k", "-P", "4", "--", "echo", "{#}"], &numbers(100));
+    let stdout = shown_text(&sandbox, &["-k", "--procs", "4", "--", "echo", "{#}"], &numbers(100));
     assert_eq!(stdout.into_bytes(), numbers(100));
 }
 
@@ -21,7 +21,7 @@ fn a_shell_command_knows_the_number_of_its_input() {
 #[test]
 fn a_slot_is_between_one_and_the_cap_on_workers() {
     let sandbox = Sandbox::new();
-    let command = ["-P", "2", "--max-workers", "3", "--", "echo", "{%}"];
+    let command = ["--procs", "2", "--max-workers", "3", "--", "echo", "{%}"];
     let stdout = shown_text(&sandbox, &command, &numbers(100));
     let slots: BTreeSet<usize> = stdout.lines().map(|slot| slot.parse().expect("a slot")).collect();
     assert!(slots.iter().all(|slot| (1..=3).contains(slot)), "{slots:?}");
@@ -114,7 +114,7 @@ fn a_shell_command_inherits_no_descriptor_of_the_machinery() {
 #[test]
 fn a_task_among_many_inherits_no_descriptor_of_the_machinery() {
     let sandbox = Sandbox::new();
-    let command = ["-P", "4", "--no-journal", "--", "sh", "-c", LIST_DESCRIPTORS, "sh"];
+    let command = ["--procs", "4", "--no-journal", "--", "sh", "-c", LIST_DESCRIPTORS, "sh"];
     let wanted = descriptors_of_any_program(&sandbox).repeat(50);
     assert_eq!(shown_text(&sandbox, &command, &numbers(50)), wanted);
 }

@@ -288,14 +288,14 @@ fn blocks(arguments: &[&str]) -> Vec<(usize, usize)> {
 
 #[test]
 fn the_lines_of_a_task_stay_together() {
-    let mut blocks = blocks(&["-P", "4"]);
+    let mut blocks = blocks(&["--procs", "4"]);
     blocks.sort_unstable();
     assert_eq!(blocks, (1..=TASKS).map(|task| (task, LINES)).collect::<Vec<_>>());
 }
 
 #[test]
 fn outputs_keep_the_order_of_the_input_when_asked() {
-    let blocks = blocks(&["-P", "4", "-k"]);
+    let blocks = blocks(&["--procs", "4", "-k"]);
     assert_eq!(blocks, (1..=TASKS).map(|task| (task, LINES)).collect::<Vec<_>>());
 }
 
@@ -310,7 +310,8 @@ fn a_large_output_arrives_whole() {
 #[test]
 fn large_outputs_of_several_tasks_do_not_mix() {
     let sandbox = Sandbox::new();
-    let command = ["-k", "-P", "2", "head -c 20971520 /dev/zero | tr '\\0' {}", ":::", "a", "b"];
+    let command =
+        ["-k", "--procs", "2", "head -c 20971520 /dev/zero | tr '\\0' {}", ":::", "a", "b"];
     let stdout = shown(&sandbox, &command, b"");
     let blocks = stdout.chunk_by(|one, other| one == other);
     let blocks: Vec<_> = blocks.map(|block| (block[0], block.len())).collect();
@@ -376,7 +377,7 @@ fn more_failures_are_counted_in_the_summary() {
 #[test]
 fn a_run_over_names_is_summed_up() {
     let sandbox = Sandbox::new();
-    let command = ["-0", "--summary", "figures", "-P", "2", "--", "printf", "%s\\0"];
+    let command = ["-0", "--summary", "figures", "--procs", "2", "--", "printf", "%s\\0"];
     shown(&sandbox, &command, &nul_terminated(NAMES));
     let figures = summary(&sandbox.path().join("figures"));
     assert_eq!(figures["tasks"]["total"], NAMES.len());
@@ -388,7 +389,7 @@ fn a_run_over_names_is_summed_up() {
 #[test]
 fn every_token_is_back_when_tasks_failed() {
     let sandbox = Sandbox::new();
-    let arguments = ["-P", "3", "--max-workers", "9", "--summary", "figures", "false"];
+    let arguments = ["--procs", "3", "--max-workers", "9", "--summary", "figures", "false"];
     run_with_input(&mut sandbox.msup(arguments), &numbers(50));
     let figures = summary(&sandbox.path().join("figures"));
     assert_eq!(figures["tokens"]["idle_at_end"], 3, "{figures:#}");

@@ -46,16 +46,25 @@ struct Anew {
     run: Option<PathBuf>,
 
     /// Tokens: how many tasks may use a CPU at once
-    #[arg(short = 'P', long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     procs: Option<String>,
 
     /// Cap on worker processes
     #[arg(long, value_name = "N")]
     max_workers: Option<u32>,
 
-    /// Exactly N tasks at once
-    #[arg(short = 'j', long, value_name = "N", conflicts_with_all = ["procs", "max_workers"])]
-    jobs: Option<u32>,
+    /// At most N tasks at once, whatever they use: N, N% of the CPUs, +N or -N more or fewer, 0 for as many as possible
+    #[arg(
+        short = 'j',
+        short_alias = 'P',
+        visible_alias = "max-procs",
+        alias = "maxprocs",
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["procs", "max_workers"]
+    )]
+    jobs: Option<String>,
 
     /// Memory that all commands may have together
     #[arg(long, value_name = "SIZE")]
@@ -141,9 +150,10 @@ fn go_on(
     retried: Option<Retried>,
 ) -> Result<Plan, Refusal> {
     // Relative to here, not to the folder of the run.
-    let absolute = |path: PathBuf| {
-        std::path::absolute(&path)
-            .map_err(|why| Refusal::Wrong(format!("{}: {why}", path.display())))
+    let absolute = |path: PathBuf| match path.as_os_str() == "-" {
+        true => Ok(path),
+        false => std::path::absolute(&path)
+            .map_err(|why| Refusal::Wrong(format!("{}: {why}", path.display()))),
     };
     let (arg_file, summary) =
         (anew.arg_file.map(absolute).transpose()?, anew.summary.map(absolute).transpose()?);

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::Refusal;
+use super::{Refusal, elsewhere};
 
 /// Run COMMAND once per input value, with as many processes as the CPUs can really use.
 #[derive(Debug, Parser)]
@@ -30,16 +30,26 @@ use super::Refusal;
 )]
 pub(super) struct Args {
     /// Tokens: how many tasks may use a CPU at once (N, N%, +N or -N of the CPUs) [default: CPUs]
-    #[arg(short = 'P', long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(super) procs: Option<String>,
 
     /// Cap on worker processes [default: 25 per token, at least 200]
     #[arg(long, value_name = "N")]
     pub(super) max_workers: Option<u32>,
 
-    /// Exactly N tasks at once, as in other tools: N tokens and N workers
-    #[arg(short = 'j', long, value_name = "N", conflicts_with_all = ["procs", "max_workers"])]
-    pub(super) jobs: Option<u32>,
+    /// At most N tasks at once, as in GNU parallel and xargs, whatever they use: N, N% of the CPUs, +N or -N more or
+    /// fewer than these, 0 for as many as possible
+    #[arg(
+        short = 'j',
+        short_alias = 'P',
+        visible_alias = "max-procs",
+        alias = "maxprocs",
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["procs", "max_workers"]
+    )]
+    pub(super) jobs: Option<String>,
 
     /// Memory that all commands may have together, by what earlier ones had (512M, 16G)
     #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
@@ -62,8 +72,12 @@ pub(super) struct Args {
     pub(super) null: bool,
 
     /// Read values from FILE instead of standard input
-    #[arg(short = 'a', long, value_name = "FILE")]
+    #[arg(short = 'a', long, alias = "argfile", value_name = "FILE")]
     pub(super) arg_file: Option<PathBuf>,
+
+    /// Take literally what looks like a replacement string or a separator of GNU parallel ({1}, ::::)
+    #[arg(long)]
+    pub(super) literal: bool,
 
     /// Start what took longest in an earlier run first; unknown ones before all. Reads all input first
     #[arg(long, value_name = "longest", requires = "from", conflicts_with = "worker")]
@@ -74,7 +88,7 @@ pub(super) struct Args {
     pub(super) from: Option<PathBuf>,
 
     /// Show outputs in the order of the input
-    #[arg(short = 'k', long)]
+    #[arg(short = 'k', long, alias = "keeporder")]
     pub(super) keep_order: bool,
 
     /// The file that each task makes ('{.}.png'): the command writes {out}, or $MSUP_OUT, which is put in its
@@ -107,8 +121,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
 
-    /// Give the run up: never, or now|soon,fail|success|done=N|N%
-    #[arg(long, value_name = "WHEN")]
+    /// Give the run up: never, or now|soon,fail|success|done=N|N%; a percentage is one of all tasks (all input is
+    /// read first)
+    #[arg(
+        long,
+        aliases = ["halt-on-error", "haltonerror"],
+        value_name = "WHEN",
+        allow_hyphen_values = true
+    )]
     pub(super) halt: Option<String>,
 
     /// Keep the run's journal in this folder [default: one of its own below ~/.local/state/msup]
@@ -124,7 +144,7 @@ pub(super) struct Args {
     pub(super) durability: String,
 
     /// Write a line for each task that has ended to FILE, as GNU parallel does (+FILE: add to it)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "jl", value_name = "FILE")]
     pub(super) joblog: Option<PathBuf>,
 
     /// Write the run's figures to FILE as JSON
@@ -143,6 +163,16 @@ pub(super) struct Args {
     #[arg(short, long)]
     pub(super) quiet: bool,
 
+    /// What msup does anyway, for command lines of other tools
+    #[arg(
+        short = 'r',
+        long = "no-run-if-empty",
+        aliases = ["norunifempty", "will-cite", "willcite", "no-notice", "nonotice", "nn", "group", "silent", "plain"],
+        action = clap::ArgAction::Count,
+        hide = true
+    )]
+    pub(super) anyway: u8,
+
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) words: Vec<OsString>,
 }
@@ -150,7 +180,14 @@ pub(super) struct Args {
 impl Args {
     /// Reads a command line, without the program.
     pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Refusal> {
-        Args::try_parse_from(std::iter::once("msup".into()).chain(words)).map_err(refusal)
+        Args::try_parse_from(std::iter::once("msup".into()).chain(words)).map_err(|why| {
+            let typed = unknown(&why);
+            let known = typed.and_then(elsewhere::known);
+            // What is nearly a flag of msup's is rather that than the beginning of one of theirs.
+            let resembles = why.get(ContextKind::SuggestedArg).is_some();
+            let begun = || typed.filter(|_| !resembles).and_then(elsewhere::begun);
+            known.or_else(begun).map_or_else(|| refusal(why), Refusal::Wrong)
+        })
     }
 }
 
@@ -158,16 +195,37 @@ impl Args {
 pub(super) fn refusal(why: clap::Error) -> Refusal {
     match why.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(why.to_string()),
-        _ => Refusal::Wrong(one_line(&why.to_string())),
+        _ => Refusal::Wrong(one_line(&why)),
     }
 }
 
-/// The first sentence of an error that would fill a screen.
-fn one_line(text: &str) -> String {
+/// The flag that nothing is known of.
+fn unknown(why: &clap::Error) -> Option<&str> {
+    if why.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    match why.get(ContextKind::InvalidArg)? {
+        ContextValue::String(typed) => Some(typed.split('=').next().unwrap_or(typed)),
+        _ => None,
+    }
+}
+
+/// The first sentence of an error that would fill a screen, and what was probably meant.
+fn one_line(why: &clap::Error) -> String {
+    let text = why.to_string();
     let sentence: Vec<&str> =
         text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let sentence = sentence.join(" ");
-    format!("{} (see msup --help)", sentence.trim_start_matches("error: "))
+    let meant =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
+            .into_iter()
+            .find_map(|kind| match why.get(kind)? {
+                ContextValue::String(one) => Some(one.clone()),
+                ContextValue::Strings(several) => several.first().cloned(),
+                _ => None,
+            });
+    let meant = meant.map_or(String::new(), |meant| format!(": did you mean '{meant}'?"));
+    format!("{}{meant} (see msup --help)", sentence.trim_start_matches("error: "))
 }
 
 #[cfg(test)]
@@ -187,7 +245,7 @@ mod tests {
     #[test]
     fn an_error_is_one_line() {
         let why = Args::try_parse_from(["msup", "--nonsense"]).expect_err("unknown");
-        let line = one_line(&why.to_string());
+        let line = one_line(&why);
         assert!(line.starts_with("unexpected argument '--nonsense' found"), "{line}");
         assert!(!line.contains('\n'));
     }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 mod again;
 mod args;
 mod clean;
+mod elsewhere;
 mod joblog;
 mod log;
 mod plan;

@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use msup_protocol::env as names;
 
 use super::args::Args;
+use super::elsewhere;
 use super::joblog::JobLog;
 use super::policy;
-use super::template::{OutTemplate, Template};
+use super::template::{OutTemplate, Template, has_replacement, refuse_foreign};
 use crate::engine::{AtCap, Policy};
 use crate::input::{Format, Source};
 use crate::journal::{Durability, Folder, Locks, Past, mend_inputs};
@@ -114,6 +115,9 @@ const LEAST_MEMORY: u64 = 1 << 20;
 const WORKERS_PER_TOKEN: u64 = 25;
 const LEAST_CAP: u64 = 200;
 
+/// As many as possible (`-j 0`): their slots must fit into the shared memory of a small container.
+const ALL_AT_ONCE: u64 = 4096;
+
 /// Checks what was typed and makes a plan of it. Opens the input.
 ///
 /// # Errors
@@ -138,10 +142,16 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         return Err("--schedtrace 0: must be at least 1 millisecond".into());
     }
     let (policy, grace) = policy::of(&args)?;
-    let (words, values) = split(args.words)?;
+    let (words, values) = split(args.words, args.literal)?;
+    if continued.is_none()
+        && !args.quiet
+        && let Some(warning) = elsewhere::warn_of_operators(&words)
+    {
+        let _ = writeln!(stderr(), "msup: {warning}");
+    }
     let commands = args.worker.is_none() && words.is_empty();
-    let (job, worker_program, worker_arguments) = job(args.worker.as_deref(), words)?;
-    let out = out(args.out.as_deref(), &job)?;
+    let (job, worker_program, worker_arguments) = job(args.worker.as_deref(), words, args.literal)?;
+    let out = out(args.out.as_deref(), &job, args.literal)?;
     let durability = durability(&args.durability)?;
     let mut separator = if args.null { 0 } else { b'\n' };
     let (source, keeping) = match continued {
@@ -217,8 +227,16 @@ fn new_run_id() -> String {
     format!("{}-{}", now.as_secs(), std::process::id())
 }
 
-fn out(typed: Option<&std::ffi::OsStr>, job: &Job) -> Result<Option<OutTemplate>, String> {
+fn out(
+    typed: Option<&std::ffi::OsStr>,
+    job: &Job,
+    literal: bool,
+) -> Result<Option<OutTemplate>, String> {
     if let Some(typed) = typed {
+        if !literal {
+            let words = [typed.as_bytes().to_vec()];
+            refuse_foreign(&words).map_err(|why| format!("--out {}: {why}", typed.display()))?;
+        }
         let parsed = OutTemplate::parse(typed.as_bytes());
         return parsed.map(Some).map_err(|why| format!("--out {}: {why}", typed.display()));
     }
@@ -241,11 +259,15 @@ fn durability(text: &str) -> Result<Durability, String> {
 
 fn concurrency(args: &Args) -> Result<(u32, u16), String> {
     let most = limits::most_workers();
-    if let Some(jobs) = args.jobs {
-        let jobs = in_range("--jobs", u64::from(jobs), most)?;
+    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+    if let Some(text) = &args.jobs {
+        let jobs = if text == "0" { Some(most.min(ALL_AT_ONCE)) } else { parse_procs(text, cpus) };
+        let jobs = jobs.ok_or_else(|| {
+            format!("--jobs {text}: must be a number, N%, +N or -N of the CPUs, or 0 for as many as possible")
+        })?;
+        let jobs = in_range("--jobs", jobs, most)?;
         return Ok((u32::from(jobs), jobs));
     }
-    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
     let procs = match &args.procs {
         Some(text) => parse_procs(text, cpus).ok_or_else(|| {
             format!("--procs {text}: must be a number of at least 1, N%, +N or -N")
@@ -306,14 +328,17 @@ fn parse_size(text: &str) -> Option<u64> {
     (bytes < 1e18).then_some(bytes as u64)
 }
 
-/// `N`, `N%` of the CPUs, `+N` more or `-N` fewer than there are; at least 1 but for a plain 0.
+/// `N`, `N%` of the CPUs, `+N` more or `-N` fewer than there are, as GNU parallel reckons; at least 1 but for a
+/// plain 0.
 fn parse_procs(text: &str, cpus: u64) -> Option<u64> {
     let number = |text: &str| -> Option<u64> {
         text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
     };
     if let Some(percent) = text.strip_suffix('%') {
-        let share = u128::from(number(percent)?) * u128::from(cpus) / 100;
-        return u64::try_from(share.max(1)).ok();
+        let plain = percent.starts_with(|c: char| c.is_ascii_digit())
+            && percent.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let percent = percent.parse::<f64>().ok().filter(|percent| plain && *percent < 1e9)?;
+        return Some(((percent * cpus as f64 / 100.0).ceil() as u64).max(1));
     }
     match text.as_bytes().first()? {
         b'+' => cpus.checked_add(number(&text[1..])?),
@@ -323,12 +348,20 @@ fn parse_procs(text: &str, cpus: u64) -> Option<u64> {
 }
 
 /// The words before `:::`, and the values after it if there is one.
-fn split(words: Vec<OsString>) -> Result<(Vec<OsString>, Option<Vec<OsString>>), String> {
+fn split(
+    words: Vec<OsString>,
+    literal: bool,
+) -> Result<(Vec<OsString>, Option<Vec<OsString>>), String> {
+    if !literal {
+        elsewhere::refuse_separators(&words)?;
+    }
     let Some(at) = words.iter().position(|word| word == ":::") else { return Ok((words, None)) };
     let mut command = words;
     let values = command.split_off(at).split_off(1);
-    if values.iter().any(|value| value == ":::") {
-        return Err("a second ':::': only one list of values can be given".into());
+    if !literal && values.iter().any(|value| value == ":::") {
+        return Err("a second ':::': msup takes one list of values: write the combinations out, one a line, and \
+                    read them with -a FILE (--literal takes ':::' as a value)"
+            .into());
     }
     Ok((command, Some(values)))
 }
@@ -336,15 +369,27 @@ fn split(words: Vec<OsString>) -> Result<(Vec<OsString>, Option<Vec<OsString>>),
 fn job(
     worker: Option<&Path>,
     words: Vec<OsString>,
+    literal: bool,
 ) -> Result<(Job, PathBuf, Vec<OsString>), String> {
+    let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
     if let Some(program) = worker {
+        if !literal && (has_replacement(&words) || refuse_foreign(&words).is_err()) {
+            let words = words.join(&b' ');
+            return Err(format!(
+                "{}: a task loop (--worker) gets the values themselves, not in its arguments: leave {{}} and the like \
+                 out (--literal takes such braces literally)",
+                words.escape_ascii()
+            ));
+        }
         let program = process::find_program(program).map_err(|why| format!("--worker: {why}"))?;
-        return Ok((Job::Values, program, words));
+        return Ok((Job::Values, program, words.into_iter().map(OsString::from_vec).collect()));
     }
     let template = if words.is_empty() {
         Template::each_input()
     } else {
-        let words = words.into_iter().map(OsString::into_vec).collect();
+        if !literal {
+            refuse_foreign(&words)?;
+        }
         Template::from_words(words).map_err(|why| why.to_string())?
     };
     if let Some(program) = template.fixed_program() {
@@ -370,6 +415,7 @@ fn worker_beside_us() -> Result<PathBuf, String> {
 fn source(file: Option<PathBuf>, values: Option<Vec<OsString>>) -> Result<Source, String> {
     match (file, values) {
         (Some(_), Some(_)) => Err("-a and ':::' both give values: use one of them".into()),
+        (Some(path), None) if path == Path::new("-") => source(None, None),
         (Some(path), None) => match File::open(&path) {
             Ok(file) if file.metadata().is_ok_and(|meta| meta.is_dir()) => {
                 Err(format!("-a {}: is a directory", path.display()))
@@ -400,10 +446,12 @@ mod tests {
         assert_eq!(parse("3"), Some(3));
         assert_eq!(parse("50%"), Some(4));
         assert_eq!(parse("1%"), Some(1));
+        assert_eq!(parse("12.5%"), Some(1));
+        assert_eq!(parse("13%"), Some(2));
         assert_eq!(parse("+2"), Some(10));
         assert_eq!(parse("-2"), Some(6));
         assert_eq!(parse("-20"), Some(1));
-        for bad in ["0", "", "x", "--2", "+", "1.5", "3 ", "%"] {
+        for bad in ["0", "", "x", "--2", "+", "1.5", "3 ", "%", ".5%", "1e2%", "1.2.3%"] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }
@@ -428,6 +476,7 @@ mod tests {
     #[test]
     fn values_after_the_separator() {
         let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let split = |words| split(words, false);
         assert_eq!(split(words("a b")), Ok((words("a b"), None)));
         assert_eq!(split(words("a ::: b c")), Ok((words("a"), Some(words("b c")))));
         assert_eq!(split(words(":::")), Ok((vec![], Some(vec![]))));

@@ -4,6 +4,7 @@
 //! (parts of) arguments when the command is executed directly, through environment variables
 //! when it is a script.
 
+mod foreign;
 mod line;
 mod out;
 mod replacement;
@@ -14,6 +15,7 @@ mod tests;
 
 use std::io::Write;
 
+pub(in crate::cli) use foreign::refuse_foreign;
 pub(crate) use out::{OutFile, OutTemplate, temporaries_of};
 use replacement::{Form, Replacement, masked, replacement_at};
 use script::Script;
@@ -178,6 +180,11 @@ impl Template {
             Kind::EachInput => value.to_vec(),
         }
     }
+}
+
+/// Whether one of the words holds a replacement string.
+pub(in crate::cli) fn has_replacement(words: &[Vec<u8>]) -> bool {
+    words.iter().any(|word| masked(word) != *word)
 }
 
 impl Rendered {

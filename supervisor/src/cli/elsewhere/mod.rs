@@ -1,0 +1,81 @@
+//! What people know from GNU parallel, xargs and shells, and msup does not have: what to do instead.
+
+mod flags;
+
+use std::ffi::OsString;
+
+pub(super) use flags::{begun, known};
+
+/// The separators of GNU parallel beside `:::`.
+const SEPARATORS: [&str; 3] = [":::+", "::::", "::::+"];
+
+/// Why there cannot be a word like one of these: it would not be what was meant.
+///
+/// # Errors
+/// One line that says what to do instead.
+pub(super) fn refuse_separators(words: &[OsString]) -> Result<(), String> {
+    let Some(at) = words.iter().position(|word| SEPARATORS.iter().any(|known| word == known))
+    else {
+        return Ok(());
+    };
+    let word = words[at].display();
+    let file = words.get(at + 1).map_or("FILE".into(), |file| file.display().to_string());
+    let instead = match &words[at] {
+        word if word == "::::" => {
+            format!("to read values from a file, give -a {file} before the command")
+        }
+        word if word == "::::+" => "to link lists, put them side by side first (paste)".into(),
+        _ => "write the combinations out, one a line, and read them with -a FILE".into(),
+    };
+    Err(format!(
+        "'{word}': msup does not have this separator of GNU parallel: {instead} (--literal takes it literally)"
+    ))
+}
+
+/// Operators of a shell that are an argument when they stand in a word of their own.
+const OPERATORS: [&str; 12] =
+    [">", ">>", "<", "|", "||", "&&", "&", "|&", "&>", "&>>", "<<<", ">|"];
+
+/// Programs that have such arguments.
+const COMPARING: [&str; 3] = ["test", "[", "expr"];
+
+/// A line about a word that does not do what it does in a shell, with the form that does.
+pub(super) fn warn_of_operators(words: &[OsString]) -> Option<String> {
+    let words: Vec<&str> = words.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
+    let program = words.first()?.rsplit('/').next();
+    if words.len() < 2 || COMPARING.iter().any(|known| Some(*known) == program) {
+        return None;
+    }
+    let operator = words.iter().find(|word| OPERATORS.contains(word) || is_redirection(word))?;
+    Some(format!(
+        "warning: '{operator}' is an argument here; for a shell to act on it, quote the whole command: msup '{}'",
+        words.join(" ").replace('\'', "'\\''")
+    ))
+}
+
+/// `2>`, `2>&1`, `>&2`, `2>/dev/null`: nobody means these as arguments.
+fn is_redirection(word: &str) -> bool {
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
+    let (numbered, rest) = (rest.len() < word.len(), rest.strip_prefix('>'));
+    rest.is_some_and(|rest| match rest.strip_prefix('&') {
+        Some(target) => {
+            !target.is_empty() && target.chars().all(|c| c.is_ascii_digit() || c == '-')
+        }
+        None => numbered && !rest.starts_with('='),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirections_and_what_only_resembles_them() {
+        for word in ["2>", "2>&1", ">&2", "2>/dev/null", "2>>log", ">&-"] {
+            assert!(is_redirection(word), "{word}");
+        }
+        for word in [">", ">file", ">=2", "2", "a>b", "<b>", "1>=2", ">&x"] {
+            assert!(!is_redirection(word), "{word}");
+        }
+    }
+}
