@@ -37,6 +37,7 @@ use crate::committer::Committer;
 use crate::engine::{Effect, Engine, Event, Input, Limits, View, is_kill};
 use crate::input::{self, Group};
 use crate::os::cgroup::Groups;
+use crate::os::files;
 use crate::os::orphans::Orphanage;
 use crate::os::poller::Poller;
 use crate::os::process::Recipe;
@@ -142,6 +143,10 @@ impl Run {
         let line = |what: &'static str| move |why: io::Error| format!("{what}: {why}");
         segment::sweep();
         let began = Instant::now();
+        if let Some(path) = &plan.summary {
+            let checked = files::check_writable(path);
+            checked.map_err(|why| format!("--summary {}: {why}", path.display()))?;
+        }
         let run_id = plan.run_id;
         let folder = RunFolder::create().map_err(|why| why.to_string())?;
         let max_workers = u32::from(plan.max_workers);
@@ -218,7 +223,7 @@ impl Run {
             policy: plan.policy,
             seed: msup_protocol::sync::now_ns(),
         };
-        let run = Run {
+        let mut run = Run {
             engine: Engine::new(limits),
             queue,
             books,
@@ -257,6 +262,7 @@ impl Run {
             finished: false,
             _folder: folder,
         };
+        run.books.keep();
         words.iter().for_each(|text| run.say(text));
         Ok(run)
     }

@@ -284,7 +284,8 @@ fn killed_again_and_again_every_file_is_made_once() {
     // In two steps, so that there is something to be cut in two.
     let script = "echo begin $1 >>log; head -n 1000 $1 >$2; sleep 0.05; tail -n 1000 $1 >>$2; \
                   echo end $1 >>log; echo $1";
-    let mut first = sandbox.msup(["-j4", "--out", "sums/{/.}.sum", "--", "sh", "-c", script, "sh"]);
+    let mut first = sandbox.msup(["-j4", "--journal", "kept", "--out", "sums/{/.}.sum"]);
+    first.args(["--", "sh", "-c", script, "sh"]);
     first.args(["{}", "{out}", ":::"]).args((0..files).map(|seq| format!("in/{seq}.txt")));
     let mut msup = spawn_piped(&mut first);
     let (mut random, mut kills, mut before) = (11_u64, 0, BTreeMap::new());
@@ -305,7 +306,7 @@ fn killed_again_and_again_every_file_is_made_once() {
         let now = made(&to);
         assert!(before.iter().all(|(name, inode)| now.get(name) == Some(inode)), "placed twice");
         before = now;
-        msup = spawn_piped(&mut sandbox.msup(["resume", "--summary", "s.json"]));
+        msup = spawn_piped(&mut sandbox.msup(["resume", "./kept", "--summary", "s.json"]));
     };
     assert!(last.status.success(), "{}", text(&last.stderr));
     println!("{kills} kills, {} files before the last generation", before.len());
@@ -324,7 +325,7 @@ fn killed_again_and_again_every_file_is_made_once() {
         }
     }
     assert_eq!(ended.len() as u64, files);
-    let nothing = run(&mut sandbox.msup(["resume"]));
+    let nothing = run(&mut sandbox.msup(["resume", "./kept"]));
     assert!(nothing.status.success() && text(&nothing.stderr).contains("is finished"));
     sandbox.start_once_more();
 }

@@ -318,6 +318,35 @@ fn folder_before_lock() {
     the_supervisor_dies("folder_before_lock");
 }
 
+/// The supervisor dies at `label` while it begins its journal. What `msup log` says of that.
+fn the_supervisor_dies_beginning(label: &str, told: &str) {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["true", ":::", "x"]);
+    msup.env("MSUP_CRASH_SUPERVISOR", format!("{label}:crashed"));
+    assert!(is_killed(msup.status().expect("msup is built")), "{label} was not reached");
+    let lines = |words: &[&str]| {
+        let output = run(&mut sandbox.msup(words));
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(lines(&["resume"]).contains("nothing to resume"));
+    let log = lines(&["log"]);
+    assert!(log.contains(told) && log.lines().count() <= 1, "{log}");
+    assert!(run(&mut sandbox.msup(["-q", "true", ":::", "y"])).status.success());
+    lines(&["clean"]);
+    let left = std::fs::read_dir(sandbox.path().join("state/msup")).expect("readable");
+    assert_eq!(left.count(), 0, "{label}");
+}
+
+#[test]
+fn place_before_journal() {
+    the_supervisor_dies_beginning("place_before_journal", "");
+}
+
+#[test]
+fn journal_before_run() {
+    the_supervisor_dies_beginning("journal_before_run", "empty");
+}
+
 #[test]
 fn group_made() {
     if groups::are_made_here(&Sandbox::new()) {

@@ -1,7 +1,8 @@
 //! `msup resume` and `msup retry`: an earlier run's command line, with limits given anew.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::io::{Write, stderr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -9,7 +10,9 @@ use clap::Parser;
 use super::args::{Args, refusal};
 use super::plan::{Continued, Plan, Retried};
 use super::{Refusal, plan};
+use crate::journal::runs::{self, NoRun, Wanted};
 use crate::journal::{Folder, Past, State, take_over};
+use crate::report::escape;
 
 /// Take up a run that was cut off: what has ended is not run again. Its command line applies; what is given here
 /// takes the place of what was given then.
@@ -42,7 +45,8 @@ struct Retry {
 /// What may be given anew.
 #[derive(Debug, clap::Args)]
 struct Anew {
-    /// The run: its id (see msup log) or its folder [default: the last one]
+    /// The run: its id (see msup log), or its folder, with a '/' in it (./FOLDER) [default: the newest one that
+    /// was begun in this folder, or else in another]
     run: Option<PathBuf>,
 
     /// Tokens: how many tasks may use a CPU at once
@@ -99,7 +103,7 @@ struct Anew {
 pub(super) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
     let words = std::iter::once("msup resume".into()).chain(words);
     let Resume { anew } = Resume::try_parse_from(words).map_err(refusal)?;
-    let (folder, past) = find(&anew)?;
+    let (folder, past) = find(&anew, Wanted::Unfinished)?;
     if let Some((status, true)) = past.finished
         && anew.arg_file.is_none()
     {
@@ -115,7 +119,7 @@ pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, R
     if anew.arg_file.is_some() {
         return Err(Refusal::Wrong("-a: retry takes the values from the journal".into()));
     }
-    let (folder, past) = find(&anew)?;
+    let (folder, past) = find(&anew, Wanted::Any)?;
     let wanted = |count, state| if count { past.count(state) } else { 0 };
     if wanted(failed, State::Failed) + wanted(quarantined, State::Quarantined) == 0 {
         let done = describe(&folder, &past);
@@ -124,10 +128,52 @@ pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, R
     go_on(anew, folder, past, Some(Retried { failed, quarantined }))
 }
 
-fn find(anew: &Anew) -> Result<(Folder, Past), Refusal> {
-    let folder = Folder::find(anew.run.as_deref()).map_err(Refusal::Wrong)?;
-    let past = Past::read(&folder).map_err(Refusal::Wrong)?;
-    Ok((folder, past))
+/// The run that was named, or the newest; which that is, is said.
+fn find(anew: &Anew, wanted: Wanted) -> Result<(Folder, Past), Refusal> {
+    if let Some(run) = &anew.run {
+        let folder = runs::named(run).map_err(Refusal::Wrong)?;
+        let past = read(&folder)?;
+        return Ok((folder, past));
+    }
+    let choice = runs::newest(wanted).map_err(|none| match wanted {
+        Wanted::Unfinished => Refusal::Wrong(nothing_to_resume(none)),
+        Wanted::Any => Refusal::Wrong(none.why),
+    })?;
+    let past = read(&choice.folder)?;
+    let mut out = stderr().lock();
+    // When nobody hears it, it is done all the same.
+    for why in &choice.passed_over {
+        let _ = writeln!(out, "msup: {}", escape::message(why));
+    }
+    if !anew.quiet {
+        let _ = writeln!(out, "msup: {}", escape::message(says(&past)));
+    }
+    Ok((choice.folder, past))
+}
+
+fn read(folder: &Folder) -> Result<Past, Refusal> {
+    if folder.is_empty_run() {
+        let name = folder.path().display();
+        let why =
+            "this run is empty: it was cut off before anything was written down (start it again)";
+        return Err(Refusal::Wrong(format!("{name}: {why}")));
+    }
+    Past::read(folder).map_err(Refusal::Wrong)
+}
+
+fn says(past: &Past) -> String {
+    let place = Path::new(OsStr::from_bytes(&past.run.folder.0)).display();
+    format!("taking run {}, begun in {place}", past.run.run)
+}
+
+/// There is none that is unfinished; perhaps the newest one tells what was meant.
+fn nothing_to_resume(none: NoRun) -> String {
+    let newest = runs::newest(Wanted::Any).ok().filter(|_| !none.goes_on);
+    let past = newest.and_then(|choice| Some((Past::read(&choice.folder).ok()?, choice.folder)));
+    match past.filter(|(past, _)| past.finished.is_some_and(|(_, complete)| complete)) {
+        Some((past, folder)) => format!("nothing to resume: {}", describe(&folder, &past)),
+        None => format!("nothing to resume: {}", none.why),
+    }
 }
 
 fn describe(folder: &Folder, past: &Past) -> String {

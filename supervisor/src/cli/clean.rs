@@ -9,14 +9,14 @@ use clap::Parser;
 
 use super::Refusal;
 use super::args::refusal;
-use crate::journal::Folder;
+use crate::journal::{Folder, runs};
 use crate::report::escape;
 
 /// Remove the journals of finished runs; or of these, finished or not. No run that goes on is touched.
 #[derive(Debug, Parser)]
 #[command(name = "msup clean", override_usage = "msup clean [OPTIONS] [RUN]...")]
 struct Clean {
-    /// Runs: their ids or their folders [default: all that are finished]
+    /// Runs: their ids, or their folders, with a '/' in them [default: all that are finished, or were never begun]
     runs: Vec<PathBuf>,
 
     /// Those that were cut off as well
@@ -44,10 +44,11 @@ pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
 impl Clean {
     fn remove(&self) -> Result<(), String> {
         let folders: Vec<Folder> = if self.runs.is_empty() {
-            let all = Folder::list().into_iter();
-            all.filter(|folder| self.all || folder.is_finished()).collect()
+            let all = runs::list().into_iter();
+            let is_over = |folder: &Folder| folder.is_finished() || folder.is_empty_run();
+            all.filter(|folder| self.all || is_over(folder)).collect()
         } else {
-            self.runs.iter().map(|run| Folder::find(Some(run))).collect::<Result<_, _>>()?
+            self.runs.iter().map(|run| runs::named(run)).collect::<Result<_, _>>()?
         };
         let mut out = stdout().lock();
         for folder in folders {

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write, stdout};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use rustix::fs::OFlags;
 
 use super::Refusal;
 use super::args::refusal;
+use crate::journal::runs;
 use crate::journal::{End, Folder, Past, Record, State, read};
 use crate::report::escape;
 
@@ -22,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Parser)]
 #[command(name = "msup log", override_usage = "msup log [OPTIONS] [RUN]")]
 struct Log {
-    /// The run: its id or its folder; `last` for the last one
+    /// The run: its id, or its folder, with a '/' in it; `last` for the newest one that was begun in this folder
     run: Option<PathBuf>,
 
     /// Only tasks that ended like this
@@ -63,8 +66,12 @@ pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
     let done = match &log.run {
         None => list(log.json),
         Some(run) => {
-            let run = Some(run.as_path()).filter(|run| run.as_os_str() != "last");
-            Folder::find(run).and_then(|folder| tasks(&log, &folder))
+            let folder = if run.as_os_str() == "last" {
+                runs::newest(runs::Wanted::Any).map(|choice| choice.folder).map_err(|none| none.why)
+            } else {
+                runs::named(run)
+            };
+            folder.and_then(|folder| tasks(&log, &folder))
         }
     };
     match done {
@@ -76,8 +83,9 @@ pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
 /// All runs, the oldest first.
 fn list(json: bool) -> Result<(), String> {
     let mut out = BufWriter::new(stdout().lock());
-    for folder in Folder::list() {
+    for folder in runs::list() {
         let line = match Past::read(&folder) {
+            _ if folder.is_empty_run() => empty_line(&folder, json),
             Ok(past) if json => json_of(&past, &folder),
             Ok(past) => line_of(&past, &folder),
             Err(why) => escape::message(&why),
@@ -89,6 +97,25 @@ fn list(json: bool) -> Result<(), String> {
     }
     let _ = out.flush();
     Ok(())
+}
+
+/// Of a run that was cut off before anything was written down.
+fn empty_line(folder: &Folder, json: bool) -> String {
+    let run = folder.path().file_name().unwrap_or_default();
+    if json {
+        let run = run.display().to_string();
+        return json_line(
+            &serde_json::json!({ "run": run, "folder": folder.path(), "state": "empty" }),
+        );
+    }
+    format!("{}  empty", escape::value(run.as_bytes()))
+}
+
+fn json_line(fields: &serde_json::Value) -> String {
+    let mut line = Vec::new();
+    // Writing into memory cannot fail.
+    let _ = escape::json(&mut line, fields);
+    String::from_utf8_lossy(&line).into_owned()
 }
 
 fn line_of(past: &Past, folder: &Folder) -> String {
@@ -104,7 +131,7 @@ fn line_of(past: &Past, folder: &Folder) -> String {
 
 fn json_of(past: &Past, folder: &Folder) -> String {
     let [succeeded, failed, quarantined] = counts(past);
-    let fields = serde_json::json!({
+    json_line(&serde_json::json!({
         "run": past.run.run,
         "folder": folder.path(),
         "began": past.began,
@@ -114,11 +141,7 @@ fn json_of(past: &Past, folder: &Folder) -> String {
         "succeeded": succeeded,
         "failed": failed,
         "quarantined": quarantined,
-    });
-    let mut line = Vec::new();
-    // Writing into memory cannot fail.
-    let _ = escape::json(&mut line, &fields);
-    String::from_utf8_lossy(&line).into_owned()
+    }))
 }
 
 fn counts(past: &Past) -> [u64; 3] {
@@ -136,10 +159,10 @@ fn state_of(past: &Past, folder: &Folder) -> &'static str {
 fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     let path = folder.journal();
     let line = |why: io::Error| format!("{}: {why}", path.display());
-    let mut file = File::open(&path).map_err(line)?;
+    let mut file = folder.open_journal(OFlags::RDONLY)?;
     let mut out = BufWriter::new(stdout().lock());
     // Who follows is told of each end as it comes.
-    let last = if log.follow { None } else { Some(last_ends(&path).map_err(line)?) };
+    let last = if log.follow { None } else { Some(last_ends(&file).map_err(line)?) };
     let (mut at, mut slowest, mut broken, mut number) = (0, Vec::new(), false, 0);
     loop {
         // Whether it goes on is asked first: what is written until then is read below.
@@ -178,9 +201,9 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
 }
 
 /// Which of all ends in a journal, from 1, is each task's last.
-fn last_ends(path: &Path) -> io::Result<HashMap<u64, u64>> {
+fn last_ends(journal: &File) -> io::Result<HashMap<u64, u64>> {
     let (mut last, mut number) = (HashMap::new(), 0);
-    read(BufReader::new(File::open(path)?), |_, record| {
+    read(BufReader::new(journal), |_, record| {
         if let Record::End(end) = record {
             number += 1;
             last.insert(end.seq, number);

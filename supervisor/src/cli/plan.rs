@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use msup_protocol::env as names;
 
@@ -16,7 +16,7 @@ use super::policy;
 use super::template::{OutTemplate, Template, has_replacement, refuse_foreign};
 use crate::engine::{AtCap, Policy};
 use crate::input::{Format, Source};
-use crate::journal::{Durability, Folder, Locks, Past, mend_inputs};
+use crate::journal::{Durability, Folder, Locks, Past, mend_inputs, runs};
 use crate::os::{limits, process};
 
 /// What is done with each value.
@@ -72,6 +72,8 @@ pub(crate) enum Keeping {
     /// In a folder of its own, here or among all others.
     New {
         place: Option<PathBuf>,
+        /// When it begins, among all runs.
+        order: u64,
         /// The command line, without the program.
         arguments: Vec<Vec<u8>>,
         /// Values must be kept: they cannot be read again.
@@ -163,24 +165,24 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
                 let place = args.journal.map(std::path::absolute).transpose();
                 let place = place.map_err(|why| format!("--journal: {why}"))?;
                 let words = std::env::args_os().skip(1).map(OsString::into_vec);
-                let spools = source.is_read_once();
-                Keeping::New { place, arguments: words.collect(), spools, durability }
+                let (order, spools) = (runs::next_order(), source.is_read_once());
+                Keeping::New { place, order, arguments: words.collect(), spools, durability }
             };
             (source, keeping)
         }
         Some(mut continued) => {
-            let spool = continued.folder.inputs();
             let source = if continued.retried.is_some() {
                 Source::Arguments(Vec::new())
             } else if let Some(path) = continued.arg_file.take() {
                 source(Some(path), None)?
-            } else if spool.exists() {
+            } else if let Some(spool) = continued.folder.open_inputs()? {
                 separator = 0;
+                let path = continued.folder.inputs();
                 let kept = mend_inputs(&spool);
-                let kept = kept.map_err(|why| format!("{}: {why}", spool.display()))?;
+                let kept = kept.map_err(|why| format!("{}: {why}", path.display()))?;
                 // A power cut may have left the record that all were read, and not all of them.
                 continued.cut_off = continued.past.inputs.is_none_or(|total| kept < total);
-                source(Some(spool), None)?
+                Source::File(spool, path)
             } else {
                 source(args.arg_file, values)?
             };
@@ -189,7 +191,8 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
     };
     let run_id = match &keeping {
         Keeping::Continued { continued, .. } => continued.past.run.run.clone(),
-        _ => new_run_id(),
+        Keeping::New { order, .. } => runs::new_id(*order),
+        Keeping::Nowhere => runs::new_id(runs::now()),
     };
     Ok(Plan {
         policy,
@@ -219,12 +222,6 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         quiet: args.quiet,
         nofile,
     })
-}
-
-/// Seconds since 1970, and the process: sorted by name they are sorted by time.
-fn new_run_id() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{}-{}", now.as_secs(), std::process::id())
 }
 
 fn out(

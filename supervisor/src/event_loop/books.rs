@@ -11,8 +11,9 @@ use crate::engine::sabotage::{self, Bug};
 use crate::engine::{Earlier, Entry, Event, Input, TaskRecord};
 use crate::journal::{
     Appender, Bytes, End, Flushed, Folder, Intent, Journal, Known, Matches, Opening, Past, Record,
-    Run, SCHEMA, Settled, State, Trouble,
+    Run, SCHEMA, Settled, State, Trouble, runs,
 };
+use crate::os::files;
 
 /// The columns of GNU parallel's joblog.
 const COLUMNS: &[u8] =
@@ -75,14 +76,19 @@ impl Books {
     ) -> Result<Opened, String> {
         let (mut words, mut inputs, mut books) = (Vec::new(), Vec::new(), Books::default());
         let continues = matches!(keeping, Keeping::Continued { .. });
+        if let Some(path) = joblog {
+            // Before anything is made; it is emptied last: a failed start changes nothing.
+            let (path, _) = joblog_file(path, continues);
+            files::check_writable(path).map_err(|why| joblog_line(path, &why))?;
+        }
         match keeping {
             Keeping::Nowhere => {}
-            Keeping::New { place, arguments, spools, durability } => {
+            Keeping::New { place, order, arguments, spools, durability } => {
                 let named = place.is_some();
-                let opened = Folder::create(place.as_deref(), run).and_then(|folder| {
-                    let locks = folder
-                        .lock()
-                        .map_err(|why| format!("{}: {why}", folder.path().display()))?;
+                let folder =
+                    place.map_or_else(|| runs::new_folder(run), |place| Ok(Folder::at(place)));
+                let opened = folder.and_then(|folder| {
+                    let (folder, locks) = folder.begin(order)?;
                     let opening = Opening { folder, locks, next: 1, whole: 0, spools, durability };
                     let arguments = arguments.into_iter().map(Bytes).collect();
                     Journal::open(opening, this_generation(run, 1, arguments)?, doorbell)
@@ -91,7 +97,8 @@ impl Books {
                     Ok(journal) => books.journal = Some(journal),
                     Err(why) if named => return Err(format!("--journal {why}")),
                     Err(why) => words.push(format!(
-                        "no journal is kept, the run cannot be resumed ({why}; --no-journal says so, too)"
+                        "no journal is kept, the run cannot be resumed: {}; --no-journal says so, too",
+                        runs::explain(&why)
                     )),
                 }
             }
@@ -120,6 +127,13 @@ impl Books {
             books.joblog = Some(open_joblog(path, continues)?);
         }
         Ok(Opened { books, words, inputs })
+    }
+
+    /// The run has started: what a failed start would take away stays.
+    pub(super) fn keep(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.keep();
+        }
     }
 
     /// Keeps values that cannot be read again, before anything else is done with them.
@@ -283,6 +297,7 @@ fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<
         arguments,
         folder: Bytes(folder.into_os_string().into_vec()),
         pid: std::process::id(),
+        within: runs::within(),
     })
 }
 
@@ -331,20 +346,29 @@ fn again(past: Past, retried: Retried) -> Vec<Input> {
     inputs.collect()
 }
 
-fn open_joblog(path: &Path, continues: bool) -> Result<Appender, String> {
+/// The joblog's file, and whether it is added to.
+fn joblog_file(typed: &Path, continues: bool) -> (&Path, bool) {
     use std::os::unix::ffi::OsStrExt;
-    let bytes = path.as_os_str().as_bytes();
-    let (path, adds) = match bytes.strip_prefix(b"+") {
+    match typed.as_os_str().as_bytes().strip_prefix(b"+") {
         Some(path) => (Path::new(std::ffi::OsStr::from_bytes(path)), true),
-        None => (path, continues),
-    };
-    let mut options = File::options();
-    let options = if adds { options.append(true) } else { options.write(true).truncate(true) };
-    let opened = options.create(true).open(path).and_then(|file| {
+        None => (typed, continues),
+    }
+}
+
+fn joblog_line(path: &Path, why: &io::Error) -> String {
+    format!("--joblog {}: {why}", path.display())
+}
+
+fn open_joblog(typed: &Path, continues: bool) -> Result<Appender, String> {
+    let (path, adds) = joblog_file(typed, continues);
+    let opened = files::open_named(path).and_then(|file| {
+        if !adds {
+            files::empty(&file)?;
+        }
         let is_empty = file.metadata()?.len() == 0;
         Ok((file, is_empty))
     });
-    let (file, is_empty) = opened.map_err(|why| format!("--joblog {}: {why}", path.display()))?;
+    let (file, is_empty) = opened.map_err(|why| joblog_line(path, &why))?;
     let mut joblog = Appender::new(file);
     if is_empty {
         joblog.buffer().extend_from_slice(COLUMNS);

@@ -8,7 +8,7 @@ use msup_protocol::exit;
 use msup_protocol::token::Census;
 
 use super::{LOOK_AT_LEAST, Run};
-use crate::journal::Folder;
+use crate::journal::runs;
 use crate::output::Output;
 use crate::report::human;
 use crate::report::summary::Summary;
@@ -96,7 +96,7 @@ impl Run {
             status = exit::ERROR;
         }
         let is_written = self.books.finish(status, self.engine.is_complete());
-        Folder::prune();
+        runs::prune();
         if is_written { status } else { exit::JOURNAL_LOST }
     }
 

@@ -58,8 +58,9 @@ impl<F: Write> Appender<F> {
 }
 
 fn is_full(why: &io::Error) -> bool {
-    use io::ErrorKind::{QuotaExceeded, StorageFull};
-    matches!(why.kind(), StorageFull | QuotaExceeded)
+    use io::ErrorKind::{QuotaExceeded, StorageFull, WouldBlock};
+    // A terminal that somebody has stopped takes nothing for a while, either.
+    matches!(why.kind(), StorageFull | QuotaExceeded | WouldBlock)
 }
 
 #[cfg(test)]

@@ -1,34 +1,50 @@
 //! A run's folder on disk, which outlives the run: `journal.jsonl`, the spooled input, and two locks.
 //!
-//! `lock` is the supervisor's alone. `generation` is inherited by everything the run starts: as long as somebody
-//! holds it, something of the run is alive.
+//! `lock` is the supervisor's alone, and says when the last generation began. `generation` is inherited by everything
+//! the run starts: as long as somebody holds it, something of the run is alive.
+//!
+//! The journal comes first and goes last: a folder without one holds nothing of msup's.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use msup_protocol::crash;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
-use super::Record;
 use super::reader;
+use super::{Record, Run};
+use crate::os::files;
 
 const JOURNAL: &str = "journal.jsonl";
 const INPUTS: &str = "inputs";
 const LOCK: &str = "lock";
 const GENERATION: &str = "generation";
 
-/// What everything inherits has a number from here on, if it can.
-const HIGH_FD: RawFd = 200;
+/// All of them, in the order in which they are removed: as long as there is a journal the others are found.
+const FILES: [&str; 4] = [INPUTS, GENERATION, LOCK, JOURNAL];
+
+/// How long a lock may be held by somebody who only looks whether it is.
+const PASSES_WITHIN: Duration = Duration::from_millis(500);
+
+/// What everything inherits has a number from here on, if it can: far from those that scripts pick for themselves
+/// (3 to 9, 99, 200) and shells (10, 63, 255), and no round one.
+const HIGH_FD: RawFd = 739;
 
 /// The last record is no longer than this.
 const LAST_RECORD: u64 = 4096;
 
-/// So many runs are kept, and all that are not finished.
-const KEPT: usize = 500;
+/// The first record is no longer than this: a command line, each byte of it escaped.
+const FIRST_RECORD: u64 = 32 << 20;
+
+/// What every journal begins with.
+const BEGINNING: &[u8] = b"{\"n\":1,";
 
 /// A run's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +53,18 @@ pub(crate) struct Folder(PathBuf);
 /// The two locks; they fall with this process and, the second, with all that inherited it.
 #[derive(Debug)]
 pub(crate) struct Locks {
+    /// First, so that it is carried out while nobody else can be in the folder.
+    undo: Undo,
     _own: File,
     _generation: OwnedFd,
+}
+
+/// Removes what a start has made, when it is dropped: it has failed.
+#[derive(Debug, Default)]
+struct Undo {
+    files: Vec<PathBuf>,
+    /// Folders that were not there before, the innermost first.
+    folders: Vec<PathBuf>,
 }
 
 /// Why a folder cannot be locked.
@@ -52,6 +78,15 @@ pub(crate) enum Busy {
     Error(io::Error),
 }
 
+/// What is told of a run by the first record of its journal.
+#[derive(Debug)]
+pub(crate) struct Glance {
+    /// The first generation.
+    pub(crate) run: Run,
+    /// When it began, in seconds since 1970.
+    pub(crate) began: f64,
+}
+
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,72 +97,17 @@ impl fmt::Display for Busy {
     }
 }
 
-impl Folder {
-    /// Where runs are kept unless somebody says otherwise: `$XDG_STATE_HOME/msup`, by default
-    /// `~/.local/state/msup`.
-    pub(crate) fn of_all_runs() -> Option<PathBuf> {
-        let absolute = |name| {
-            let path = PathBuf::from(std::env::var_os(name)?);
-            path.is_absolute().then_some(path)
-        };
-        let state = absolute("XDG_STATE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-        Some(state.join("msup"))
-    }
-
-    /// A run's folder, given by its path or by the run's id; `None` is the last run that was begun.
-    ///
-    /// # Errors
-    /// One line that says where nothing was found.
-    pub(crate) fn find(run: Option<&Path>) -> Result<Folder, String> {
-        let all = Folder::of_all_runs();
-        let Some(run) = run else {
-            let last = Folder::list().into_iter().next_back();
-            let place = all.unwrap_or_default();
-            return last.ok_or_else(|| format!("no run in {}", place.display()));
-        };
-        let candidates = [Some(run.to_owned()), all.map(|all| all.join(run))];
-        let mut folders = candidates.into_iter().flatten().map(Folder);
-        folders.find(Folder::has_journal).ok_or_else(|| {
-            format!(
-                "{}: no such run (msup log lists them), nor a folder with a journal",
-                run.display()
-            )
-        })
-    }
-
-    /// All runs, the oldest first.
-    pub(crate) fn list() -> Vec<Folder> {
-        let entries = Folder::of_all_runs().and_then(|all| fs::read_dir(all).ok());
-        let folders = entries.into_iter().flatten().flatten().map(|entry| Folder(entry.path()));
-        let mut folders: Vec<Folder> = folders.filter(Folder::has_journal).collect();
-        // Ids begin with the time.
-        folders.sort_by(|one, other| one.0.cmp(&other.0));
-        folders
-    }
-
-    /// Makes a folder for a new run: this one, or one named after the run where all are.
-    ///
-    /// # Errors
-    /// One line that says what is in the way.
-    pub(crate) fn create(path: Option<&Path>, run: &str) -> Result<Folder, String> {
-        let path = match path {
-            Some(path) => path.to_owned(),
-            None => {
-                let all = Folder::of_all_runs().ok_or("neither XDG_STATE_HOME nor HOME is set")?;
-                all.join(run)
-            }
-        };
-        let name = path.display();
-        let folder = Folder(path.clone());
-        if folder.has_journal() {
-            return Err(format!("{name}: there is a run in it already (msup resume {name})"));
+impl Busy {
+    fn may_pass(&self) -> bool {
+        match self {
+            Busy::Running => true,
+            Busy::Survivors => false,
+            Busy::Error(why) => why.kind() == io::ErrorKind::NotFound,
         }
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|why| format!("{name}: {why}"))?;
-        Ok(folder)
     }
+}
 
+impl Folder {
     pub(crate) fn at(path: PathBuf) -> Folder {
         Folder(path)
     }
@@ -145,19 +125,79 @@ impl Folder {
         self.0.join(INPUTS)
     }
 
-    fn has_journal(&self) -> bool {
-        self.journal().is_file()
+    pub(super) fn has_journal(&self) -> bool {
+        self.journal().symlink_metadata().is_ok()
     }
 
-    /// Makes sure that nobody else works in it, and tells everything that is started from now on.
+    /// Makes it, for a new run that begins at `order`, and locks it. What is made goes again unless the start
+    /// [succeeds](Locks::keep).
+    ///
+    /// # Errors
+    /// One line that says what is in the way; nothing is left behind.
+    pub(crate) fn begin(self, order: u64) -> Result<(Folder, Locks), String> {
+        let name = self.0.display();
+        let line = |why: &dyn fmt::Display| format!("{name}: {why}");
+        if self.has_journal() && !self.is_empty_run() {
+            self.open_journal(OFlags::RDONLY)?;
+            return Err(format!("{name}: there is a run in it already (msup resume {name})"));
+        }
+        let (mut undo, began) = (Undo::default(), Instant::now());
+        loop {
+            make(&self.0, &mut undo.folders).map_err(|why| line(&why))?;
+            // CRASH: place_before_journal. An empty folder, which the end of another run takes away.
+            crash::point("place_before_journal");
+            match self.occupy(order) {
+                Ok(mut locks) if self.is_empty_run() => {
+                    undo.files = FILES.map(|name| self.0.join(name)).into();
+                    locks.undo = undo;
+                    return Ok((self, locks));
+                }
+                // Somebody else was faster, and has finished.
+                Ok(_) => return Err(line(&"there is a run in it already")),
+                // Somebody who tidies up has taken the empty folder away, or just looks.
+                Err(why) if why.may_pass() && began.elapsed() < PASSES_WITHIN => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(why) => return Err(line(&why)),
+            }
+        }
+    }
+
+    /// Puts an empty journal and the locks into it. On failure nothing of that is left.
+    fn occupy(&self, order: u64) -> Result<Locks, Busy> {
+        files::check_folder(&self.0).map_err(Busy::Error)?;
+        let is_new = !self.has_journal();
+        if is_new {
+            let others = [INPUTS, LOCK, GENERATION].map(|name| self.0.join(name));
+            if let Some(other) = others.iter().find(|path| path.symlink_metadata().is_ok()) {
+                let name = other.display();
+                let why = format!("{name} is not of a run (choose another folder)");
+                return Err(Busy::Error(io::Error::other(why)));
+            }
+            files::create_own(&self.journal()).map_err(Busy::Error)?;
+        }
+        let locked = self.lock(order);
+        if is_new && matches!(locked, Err(Busy::Error(_))) {
+            for name in FILES {
+                let _ = fs::remove_file(self.0.join(name));
+            }
+        }
+        locked
+    }
+
+    /// Makes sure that nobody else works in it, and tells everything that is started from now on. `order` says
+    /// when this generation begins.
     ///
     /// # Errors
     /// [`Busy`].
-    pub(crate) fn lock(&self) -> Result<Locks, Busy> {
-        let own = open(&self.0.join(LOCK)).map_err(Busy::Error)?;
+    pub(crate) fn lock(&self, order: u64) -> Result<Locks, Busy> {
+        let open = |name| self.open(name, OFlags::RDWR | OFlags::CREATE).map_err(Busy::Error);
+        let own = open(LOCK)?;
         take(&own, Busy::Running)?;
-        let generation = open(&self.0.join(GENERATION)).map_err(Busy::Error)?;
+        let generation = open(GENERATION)?;
         take(&generation, Busy::Survivors)?;
+        // It only says which of several runs is the newest: it may fail.
+        let _ = own.set_len(0).and_then(|()| own.write_all_at(format!("{order}\n").as_bytes(), 0));
         // Not close-on-exec; and out of the way of scripts that number their own.
         let above = |least| fcntl_dupfd_cloexec(&generation, least);
         let inherited = above(HIGH_FD).or_else(|_| above(0)).and_then(|inherited| {
@@ -165,18 +205,82 @@ impl Folder {
             Ok(inherited)
         });
         let inherited = inherited.map_err(|errno| Busy::Error(errno.into()))?;
-        Ok(Locks { _own: own, _generation: inherited })
+        Ok(Locks { undo: Undo::default(), _own: own, _generation: inherited })
+    }
+
+    /// Opens one of its files. What is wrong with it is told with its name.
+    fn open(&self, name: &str, how: OFlags) -> io::Result<File> {
+        let opened = files::open_own(&self.0.join(name), how);
+        opened.map_err(|why| io::Error::new(why.kind(), format!("{name}: {why}")))
+    }
+
+    /// Opens the journal.
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub(crate) fn open_journal(&self, how: OFlags) -> Result<File, String> {
+        let path = self.journal();
+        files::open_own(&path, how).map_err(|why| format!("{}: {why}", path.display()))
+    }
+
+    /// Opens the values that were kept, if there are any.
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub(crate) fn open_inputs(&self) -> Result<Option<File>, String> {
+        let path = self.inputs();
+        match files::open_own(&path, OFlags::RDWR) {
+            Ok(file) => Ok(Some(file)),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(why) => Err(format!("{}: {why}", path.display())),
+        }
+    }
+
+    /// When its last generation began, by its own word: milliseconds since 1970, and later than whatever began
+    /// before it.
+    pub(super) fn order(&self) -> Option<u64> {
+        let mut text = String::new();
+        self.open(LOCK, OFlags::RDONLY).ok()?.take(32).read_to_string(&mut text).ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// What the first record says; `None` for a run that was killed before it was written.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with the journal.
+    pub(crate) fn glance(&self) -> Result<Option<Glance>, String> {
+        let name = self.journal();
+        let line = |why: &dyn fmt::Display| format!("{}: {why}", name.display());
+        let mut first = Vec::new();
+        let file = BufReader::new(self.open_journal(OFlags::RDONLY)?).take(FIRST_RECORD);
+        { file }.read_until(b'\n', &mut first).map_err(|why| line(&why))?;
+        if is_torn_beginning(&first) {
+            return Ok(None);
+        }
+        let mut glance = None;
+        let read = reader::read(&first[..], |began, record| {
+            if let Record::Run(run) = record {
+                glance = Some(Glance { run, began });
+            }
+        });
+        read.map_err(|why| line(&why))?;
+        glance.map(Some).ok_or_else(|| line(&"it does not begin as a journal of msup does"))
+    }
+
+    /// Whether there is a journal with nothing in it.
+    pub(crate) fn is_empty_run(&self) -> bool {
+        matches!(self.glance(), Ok(None))
     }
 
     /// Whether its supervisor lives.
     pub(crate) fn is_running(&self) -> bool {
-        let Ok(own) = File::open(self.0.join(LOCK)) else { return false };
+        let Ok(own) = self.open(LOCK, OFlags::RDONLY) else { return false };
         matches!(take(&own, Busy::Running), Err(Busy::Running))
     }
 
     /// Whether nothing of the run is left to do.
     pub(crate) fn is_finished(&self) -> bool {
-        let Ok(file) = File::open(self.journal()) else { return false };
+        let Ok(file) = self.open_journal(OFlags::RDONLY) else { return false };
         let len = file.metadata().map_or(0, |meta| meta.len());
         let start = len.saturating_sub(LAST_RECORD);
         let mut end = vec![0; (len - start) as usize];
@@ -195,8 +299,7 @@ impl Folder {
     /// # Errors
     /// Something cannot be removed.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        // As long as there is a journal it is found, and removed the next time.
-        for name in [INPUTS, GENERATION, LOCK, JOURNAL] {
+        for name in FILES {
             match fs::remove_file(self.0.join(name)) {
                 Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
                 _ => {}
@@ -207,30 +310,62 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes the oldest of the runs that are finished, where there are very many.
-    pub(crate) fn prune() {
-        let all = Folder::list();
-        let superfluous = all.len().saturating_sub(KEPT);
-        for folder in all.iter().filter(|folder| folder.is_finished()).take(superfluous) {
-            if !folder.is_running() {
-                let _ = folder.remove();
-            }
-        }
-    }
-
     /// Makes what stands in it survive a power cut, as far as its names go.
     pub(crate) fn sync(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()?;
+        // Its own name stands in the folder above.
         self.0.parent().map_or(Ok(()), |above| File::open(above)?.sync_all())
     }
+}
+
+impl Locks {
+    /// The start has succeeded: what it made stays.
+    pub(crate) fn keep(&mut self) {
+        self.undo.files.clear();
+        self.undo.folders.clear();
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = fs::remove_file(file);
+        }
+        for folder in &self.folders {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Makes a folder and those above it, for this user alone, and tells which, the innermost first.
+fn make(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) => made.insert(0, folder.to_owned()),
+            // Another run has just made it.
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(())
+}
+
+/// Whether this is what a write of the first record leaves that was cut off, or a power cut.
+fn is_torn_beginning(content: &[u8]) -> bool {
+    let is_line = content.ends_with(b"\n");
+    let begins = content.starts_with(BEGINNING) || BEGINNING.starts_with(content);
+    !is_line && (begins || content.iter().all(|byte| *byte == 0))
 }
 
 /// Takes off the torn end of a spool: a value without its NUL byte was never run. How many values are left.
 ///
 /// # Errors
 /// It cannot be read or changed.
-pub(crate) fn mend_inputs(path: &Path) -> io::Result<u64> {
-    let file = File::options().read(true).write(true).open(path)?;
+pub(crate) fn mend_inputs(file: &File) -> io::Result<u64> {
     let (mut values, mut whole, mut at) = (0, 0, 0);
     let mut block = vec![0; 1 << 20];
     loop {
@@ -251,10 +386,6 @@ pub(crate) fn mend_inputs(path: &Path) -> io::Result<u64> {
     Ok(values)
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).read(true).write(true).open(path)
-}
-
 fn take(file: &File, taken: Busy) -> Result<(), Busy> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
@@ -270,27 +401,30 @@ mod tests {
     #[test]
     fn a_folder_is_locked_once() {
         let place = tempfile::tempdir().expect("a folder");
-        let folder = Folder::create(Some(&place.path().join("run")), "id").expect("writable");
-        let locks = folder.lock().expect("nobody has it");
-        assert!(matches!(folder.lock(), Err(Busy::Running)));
+        let folder = Folder::at(place.path().join("run"));
+        let (folder, mut locks) = folder.begin(7).expect("writable");
+        locks.keep();
+        assert!(matches!(folder.lock(8), Err(Busy::Running)));
+        assert_eq!(folder.order(), Some(7));
         drop(locks);
-        eventually(|| folder.lock().is_ok());
+        eventually(|| folder.lock(9).is_ok());
+        assert_eq!(folder.order(), Some(9));
     }
 
     #[test]
     fn what_was_started_keeps_the_generation() {
         let place = tempfile::tempdir().expect("a folder");
-        let folder = Folder::create(Some(place.path()), "id").expect("writable");
-        let locks = folder.lock().expect("nobody has it");
+        let (folder, mut locks) = Folder::at(place.path().to_owned()).begin(7).expect("writable");
+        locks.keep();
         let mut child = std::process::Command::new("cat")
             .stdin(std::process::Stdio::piped())
             .spawn()
             .expect("there is cat");
         drop(locks);
-        eventually(|| matches!(folder.lock(), Err(Busy::Survivors)));
+        eventually(|| matches!(folder.lock(8), Err(Busy::Survivors)));
         drop(child.stdin.take());
         child.wait().expect("it was started");
-        eventually(|| folder.lock().is_ok());
+        eventually(|| folder.lock(8).is_ok());
     }
 
     /// Other tests start processes just now, and each has our locks until it executes its program.
@@ -317,7 +451,8 @@ mod tests {
             (&long, 2_000_001, 1),
         ] {
             fs::write(&path, content).expect("writable");
-            assert_eq!(mend_inputs(&path).expect("a file"), values);
+            let file = File::options().read(true).write(true).open(&path).expect("ours");
+            assert_eq!(mend_inputs(&file).expect("a file"), values);
             assert_eq!(fs::read(&path).expect("readable"), &content[..whole]);
         }
     }
@@ -325,9 +460,31 @@ mod tests {
     #[test]
     fn a_second_run_is_refused_where_one_is() {
         let place = tempfile::tempdir().expect("a folder");
-        let folder = Folder::create(Some(place.path()), "id").expect("writable");
-        fs::write(folder.journal(), b"").expect("writable");
-        let why = Folder::create(Some(place.path()), "id").expect_err("it is taken");
-        assert!(why.contains("there is a run in it already"), "{why}");
+        let folder = Folder::at(place.path().to_owned());
+        for content in [&b"{\"n\":1,\"t\":1}\n"[..], b"hello", b"{\"n\":1\nx", b"\n"] {
+            fs::write(folder.journal(), content).expect("writable");
+            let why = folder.clone().begin(1).expect_err("it is taken");
+            assert!(why.contains("there is a run in it already"), "{why}");
+            assert_eq!(fs::read(folder.journal()).expect("readable"), content);
+        }
+    }
+
+    #[test]
+    fn a_failed_start_leaves_nothing_and_takes_nothing_away() {
+        let place = tempfile::tempdir().expect("a folder");
+        let above = place.path().join("new");
+        let (_, locks) = Folder::at(above.join("er/run")).begin(1).expect("writable");
+        drop(locks);
+        assert!(!above.exists());
+        // Where the first record was torn.
+        for torn in [&b""[..], b"{\"n", b"{\"n\":1,\"t\":17", &[0; 100]] {
+            let folder = Folder::at(place.path().to_owned());
+            fs::write(folder.journal(), torn).expect("writable");
+            fs::write(place.path().join("mine"), b"").expect("writable");
+            drop(folder.begin(1).expect("it is an empty run"));
+            let left = fs::read_dir(place.path()).expect("readable");
+            let left: Vec<_> = left.flatten().map(|entry| entry.file_name()).collect();
+            assert_eq!(left, ["mine"]);
+        }
     }
 }

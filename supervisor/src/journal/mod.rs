@@ -9,6 +9,7 @@ mod line;
 mod past;
 mod reader;
 mod record;
+pub(crate) mod runs;
 mod survivors;
 mod sync;
 
@@ -17,6 +18,11 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use msup_protocol::crash;
+use rustix::fs::OFlags;
+
+use crate::os::files;
 
 pub(crate) use appender::{Appender, Flushed};
 pub(crate) use folder::{Folder, Locks, mend_inputs};
@@ -39,7 +45,7 @@ pub(crate) struct Journal<F = File> {
     held: HashMap<u64, Record>,
     sync: Sync,
     trouble: Trouble,
-    _locks: Option<Locks>,
+    locks: Option<Locks>,
 }
 
 /// What is wrong with the disk.
@@ -85,7 +91,8 @@ impl Journal {
     pub(crate) fn open(opening: Opening, run: Run, doorbell: OwnedFd) -> Result<Journal, String> {
         let Opening { folder, locks, next, whole, spools, durability } = opening;
         let appended = |path: std::path::PathBuf| {
-            let file = File::options().append(true).create(true).open(&path);
+            let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+            let file = files::open_own(&path, how);
             file.map_err(|why| format!("{}: {why}", path.display()))
         };
         let records = appended(folder.journal())?;
@@ -100,7 +107,9 @@ impl Journal {
         let synced = synced.collect::<Result<Vec<File>, _>>().map_err(line)?;
         let sync = Sync::start(synced, durability, doorbell);
         let mut journal =
-            Journal { _locks: Some(locks), ..Journal::over(records, inputs, next, sync) };
+            Journal { locks: Some(locks), ..Journal::over(records, inputs, next, sync) };
+        // CRASH: journal_before_run. An empty run: nobody takes it up, and the next clean removes it.
+        crash::point("journal_before_run");
         journal.note(&Record::Run(run));
         match journal.flush() {
             Trouble::None => Ok(journal),
@@ -136,6 +145,11 @@ impl Journal {
         }
     }
 
+    /// The run has started: what a failed start would take away stays.
+    pub(crate) fn keep(&mut self) {
+        self.locks.as_mut().map(Locks::keep);
+    }
+
     /// Its file, to be synced by somebody else.
     pub(crate) fn file(&self) -> std::io::Result<File> {
         self.records.file().try_clone()
@@ -152,7 +166,7 @@ impl<F: Write> Journal<F> {
             held: HashMap::new(),
             sync,
             trouble: Trouble::None,
-            _locks: None,
+            locks: None,
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use crate::committer::folder_of;
 
@@ -59,8 +60,7 @@ impl Past {
     /// # Errors
     /// One line that says what is wrong with the journal.
     pub(crate) fn read(folder: &Folder) -> Result<Past, String> {
-        let path = folder.journal();
-        let file = File::open(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+        let (path, file) = (folder.journal(), folder.open_journal(OFlags::RDONLY)?);
         Past::of(BufReader::with_capacity(1 << 20, file), &path.display().to_string())
     }
 

@@ -52,6 +52,9 @@ pub(crate) struct Run {
     /// The working directory.
     pub(crate) folder: Bytes,
     pub(crate) pid: u32,
+    /// The run whose task has started this one, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) within: Option<String>,
 }
 
 /// A file that is complete. Where it is not any more, without an end, it has been put in its place.

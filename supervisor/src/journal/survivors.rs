@@ -1,13 +1,15 @@
-//! What is left alive of an earlier generation: found by the name of its run in its environment, and ended.
+//! What is left alive of an earlier generation: found by the name of its run in its environment, and killed.
 
+use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use msup_protocol::env as names;
-use msup_protocol::kin;
-use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_signal};
+use msup_protocol::kin::{self, Kin};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::folder::{Busy, Folder, Locks};
+use super::runs;
 
 /// How long they may take to die.
 const DIE_WITHIN: Duration = Duration::from_secs(5);
@@ -16,35 +18,43 @@ const DIE_WITHIN: Duration = Duration::from_secs(5);
 /// and a child that it had just forked has them until its exec.
 const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 
-/// Locks a run's folder, after ending what of the run is still alive.
+/// Locks a run's folder, after killing what of the run is still alive. The lock that everything inherits tells of
+/// most; what has closed it is found by its environment alone, so that is always looked through.
 ///
 /// # Errors
-/// One line that says who is in the way.
+/// One line that says what is in the way.
 pub(crate) fn take_over(folder: &Folder, run: &str) -> Result<(Locks, usize), String> {
     let name = folder.path().display();
-    let (began, mut ended) = (Instant::now(), 0);
+    let (began, order) = (Instant::now(), runs::next_order());
+    let mut survivors = Survivors::of(run);
+    let mut locks = None;
     loop {
-        match folder.lock() {
-            Ok(locks) => return Ok((locks, ended)),
-            Err(Busy::Running) if began.elapsed() < LET_GO_WITHIN => pause(),
+        match locks.take().map_or_else(|| folder.lock(order), Ok) {
+            Ok(taken) => locks = Some(taken),
+            Err(Busy::Running) if began.elapsed() < LET_GO_WITHIN => {
+                pause();
+                continue;
+            }
             Err(Busy::Running) => {
                 return Err(format!(
                     "{name}: this run is still going on (its supervisor is alive)"
                 ));
             }
             Err(Busy::Error(why)) => return Err(format!("{name}: {why}")),
-            Err(Busy::Survivors) if began.elapsed() >= DIE_WITHIN => {
-                return Err(format!(
-                    "{name}: something of this run is still alive and cannot be ended (look for \
-                     {}={run} in /proc/*/environ)",
-                    names::RUN
-                ));
-            }
-            Err(Busy::Survivors) => {
-                ended += end_all(run);
-                pause();
-            }
+            Err(Busy::Survivors) => {}
         }
+        let are_left = survivors.kill();
+        if let Some(locks) = locks.take_if(|_| !are_left) {
+            return Ok((locks, survivors.killed.len()));
+        }
+        if began.elapsed() >= DIE_WITHIN {
+            return Err(format!(
+                "{name}: something of this run is still alive and cannot be killed (look for \
+                 {}={run} in /proc/*/environ)",
+                names::RUN
+            ));
+        }
+        pause();
     }
 }
 
@@ -52,22 +62,42 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }
 
-/// Kills every process of the run. Returns how many were told.
-fn end_all(run: &str) -> usize {
-    let wanted = format!("{}={run}", names::RUN);
-    let parent = getppid().map_or(0, Pid::as_raw_pid);
-    let own = std::process::id().cast_signed();
-    let others = kin::everybody().filter(|kin| !kin.ended && ![own, parent].contains(&kin.pid));
-    let marked = |pid: i32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
-    };
-    others
-        .filter(|kin| {
-            // First a descriptor, then the look: so it cannot be somebody who has got the number since.
-            let pidfd = Pid::from_raw(kin.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-            let Some(Ok(pidfd)) = pidfd else { return false };
-            marked(kin.pid) && pidfd_send_signal(&pidfd, Signal::KILL).is_ok()
-        })
-        .count()
+/// The processes of a run that have it in their environment.
+struct Survivors {
+    /// What stands there.
+    mark: Vec<u8>,
+    /// This process and those above it: a shell that a task has opened may resume the run.
+    spared: Vec<i32>,
+    killed: HashSet<(i32, u64)>,
+}
+
+impl Survivors {
+    fn of(run: &str) -> Survivors {
+        let own = std::process::id().cast_signed();
+        let above = |pid: &i32| kin::look_up(*pid).map(|kin| kin.parent).filter(|pid| *pid > 0);
+        let spared = std::iter::successors(Some(own), above).collect();
+        let mark = format!("{}={run}", names::RUN).into_bytes();
+        Survivors { mark, spared, killed: HashSet::new() }
+    }
+
+    /// Kills all that are there now. Whether there were any: they may have started others.
+    fn kill(&mut self) -> bool {
+        let mut are_left = false;
+        for kin in kin::everybody().filter(|kin| !kin.ended && !self.spared.contains(&kin.pid)) {
+            if self.kill_one(kin) {
+                self.killed.insert((kin.pid, kin.start));
+                are_left = true;
+            }
+        }
+        are_left
+    }
+
+    fn kill_one(&self, kin: Kin) -> bool {
+        // First a descriptor, then the look: so it cannot be another process that has got the number since.
+        let pidfd = Pid::from_raw(kin.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let Some(Ok(pidfd)) = pidfd else { return false };
+        let environment = fs::read(format!("/proc/{}/environ", kin.pid)).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == self.mark)
+            && pidfd_send_signal(&pidfd, Signal::KILL).is_ok()
+    }
 }

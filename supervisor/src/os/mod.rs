@@ -3,6 +3,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod cpu_time;
+pub(crate) mod files;
 pub(crate) mod freeze;
 pub(crate) mod limits;
 pub(crate) mod memory;

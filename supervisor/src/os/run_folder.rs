@@ -69,7 +69,7 @@ impl Drop for RunFolder {
 }
 
 fn describe(path: &Path, why: &io::Error) -> io::Error {
-    io::Error::new(why.kind(), format!("the run's folder {}: {why}", path.display()))
+    io::Error::new(why.kind(), format!("the run's folder {} (TMPDIR): {why}", path.display()))
 }
 
 /// Others must not be able to put their files where ours are expected.

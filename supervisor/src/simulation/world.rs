@@ -241,6 +241,7 @@ impl World {
             arguments: Vec::new(),
             folder: Bytes(Vec::new()),
             pid: 1,
+            within: None,
         };
         self.journal.note(&Record::Run(run));
         self.flush();

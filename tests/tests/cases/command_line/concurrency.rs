@@ -86,7 +86,7 @@ fn resume_and_retry_take_the_same_forms() {
     ] {
         let which: &[&str] = if verb == "retry" { &["--failed"] } else { &["-a", "list"] };
         sandbox.file("list", b"a\nb\n");
-        let arguments = [&[verb, "j", flag, text, "--summary", "figures"], which].concat();
+        let arguments = [&[verb, "./j", flag, text, "--summary", "figures"], which].concat();
         let output = ran(&sandbox, &arguments, b"");
         assert!(output.status.code().is_some_and(|status| status < 3), "{}", stderr_of(&output));
         assert_eq!(

@@ -99,6 +99,6 @@ fn failures_of_before_do_not_halt_a_resumed_run() {
         ["-q", "-j1", "--journal", "j", "--halt", "now,fail=1", "--", "sh", "-c", script, "sh"];
     let first = ran(&sandbox, &[&flags[..], &[":::", "2", "0", "0", "3", "0"]].concat(), b"");
     assert_eq!((stdout_of(&first), first.status.code()), ("2".into(), Some(2)));
-    let second = ran(&sandbox, &["resume", "-q", "j"], b"");
+    let second = ran(&sandbox, &["resume", "-q", "./j"], b"");
     assert_eq!((stdout_of(&second), second.status.code()), ("003".into(), Some(3)));
 }

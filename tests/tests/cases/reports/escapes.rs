@@ -101,7 +101,7 @@ fn refusals_are_shown_escaped() {
 #[test]
 fn names_of_folders_are_shown_escaped() {
     let sandbox = Sandbox::new();
-    let name = OsStr::from_bytes(b"j\x1b[2J\xff");
+    let name = OsStr::from_bytes(b"./j\x1b[2J\xff");
     let output = run(sandbox.msup(["--journal"]).arg(name).args(["false", ":::", "x"]));
     harmless(&output.stderr);
     let output = run(sandbox.msup(["resume"]).arg(name));

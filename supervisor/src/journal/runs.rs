@@ -1,0 +1,277 @@
+//! All runs of this user that keep their journals in the usual place: naming, listing and choosing them.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use msup_protocol::env as names;
+use rustix::fs::OFlags;
+
+use super::folder::{Folder, Glance};
+use crate::os::files;
+
+/// So many runs are kept, and all that are not finished.
+const KEPT: usize = 500;
+
+/// Digits of the milliseconds in a run's id: enough until the year 2286.
+const DIGITS: usize = 13;
+
+/// The variables that say where runs are kept.
+const STATE_HOME: &str = "XDG_STATE_HOME";
+const HOME: &str = "HOME";
+
+/// Which run is wanted when none is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// One that is neither finished nor going on.
+    Unfinished,
+    Any,
+}
+
+/// A run that nobody has named.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) folder: Folder,
+    /// Newer runs about which nothing can be said: a line each.
+    pub(crate) passed_over: Vec<String>,
+}
+
+/// Why there is none to choose.
+#[derive(Debug)]
+pub(crate) struct NoRun {
+    pub(crate) why: String,
+    /// There is one, but it goes on.
+    pub(crate) goes_on: bool,
+}
+
+/// Where runs are kept unless somebody says otherwise, and the variable that says so.
+struct Place {
+    path: PathBuf,
+    variable: &'static str,
+}
+
+impl Place {
+    /// `$XDG_STATE_HOME/msup`, by default `~/.local/state/msup`.
+    fn usual() -> Option<Place> {
+        let of = |variable, below: &str| {
+            let path = PathBuf::from(std::env::var_os(variable)?);
+            path.is_absolute().then(|| Place { path: path.join(below), variable })
+        };
+        of(STATE_HOME, "msup").or_else(|| of(HOME, ".local/state/msup"))
+    }
+}
+
+/// Where runs are kept, as far as that can be said.
+fn usual_path() -> PathBuf {
+    Place::usual().map(|place| place.path).unwrap_or_default()
+}
+
+/// The run with this id, or in this folder: what has a `/` in it is a folder, and nothing else is.
+///
+/// # Errors
+/// One line that says where nothing was found, or what is wrong with it.
+pub(crate) fn named(run: &Path) -> Result<Folder, String> {
+    let (name, word) = (run.display(), run.as_os_str().as_bytes());
+    let path = if word.contains(&b'/') {
+        run.to_owned()
+    } else if matches!(word, b"" | b"." | b"..") {
+        return Err(format!(
+            "'{name}': no run has this id (msup log lists them; ./{name} is a folder)"
+        ));
+    } else {
+        usual_path().join(run)
+    };
+    match files::check_folder(&path) {
+        Ok(()) if Folder::at(path.clone()).has_journal() => {
+            let folder = Folder::at(path);
+            folder.open_journal(OFlags::RDONLY).map(|_| folder)
+        }
+        Err(why) if path.is_dir() => Err(format!("{}: {why}", path.display())),
+        _ if path == run => Err(format!("{name}: no such run: it is no folder with a journal")),
+        _ => Err(format!(
+            "{name}: no such run in {} (msup log lists them; a folder has a '/': ./{name})",
+            usual_path().display()
+        )),
+    }
+}
+
+/// The newest run of this folder, or else of another one; only those that the same run has started, if one has,
+/// and nobody's else.
+///
+/// # Errors
+/// [`NoRun`].
+pub(crate) fn newest(wanted: Wanted) -> Result<Choice, NoRun> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let within = within();
+    let (mut elsewhere, mut going_on, mut passed_over) = (None, None, Vec::new());
+    for folder in list().into_iter().rev() {
+        let glance = match folder.glance() {
+            Ok(Some(glance)) => glance,
+            Ok(None) => continue,
+            Err(why) => {
+                passed_over.push(format!("{why} (passed over)"));
+                continue;
+            }
+        };
+        if glance.run.within != within || wanted == Wanted::Unfinished && folder.is_finished() {
+            continue;
+        }
+        if wanted == Wanted::Unfinished && folder.is_running() {
+            going_on.get_or_insert(folder);
+        } else if Path::new(OsStr::from_bytes(&glance.run.folder.0)) == here {
+            return Ok(Choice { folder, passed_over });
+        } else {
+            elsewhere.get_or_insert(folder);
+        }
+    }
+    if let Some(folder) = elsewhere {
+        return Ok(Choice { folder, passed_over });
+    }
+    let why = match (&going_on, passed_over.into_iter().next()) {
+        (Some(folder), _) => format!("{}: this run is still going on", folder.path().display()),
+        (None, Some(why)) => why,
+        (None, None) => format!("no run in {}", usual_path().display()),
+    };
+    Err(NoRun { why, goes_on: going_on.is_some() })
+}
+
+/// The run that has started this process, if one has.
+pub(crate) fn within() -> Option<String> {
+    std::env::var(names::RUN).ok()
+}
+
+/// All runs of this user, the oldest first.
+pub(crate) fn list() -> Vec<Folder> {
+    let folders = entries().map(|entry| Folder::at(entry.path())).filter(Folder::has_journal);
+    let mut ordered: Vec<(u64, Folder)> =
+        folders.map(|folder| (order_of(&folder), folder)).collect();
+    ordered.sort_by(|one, other| (one.0, one.1.path()).cmp(&(other.0, other.1.path())));
+    ordered.into_iter().map(|(_, folder)| folder).collect()
+}
+
+/// Folders among the runs that are this user's and nobody else may write to.
+fn entries() -> impl Iterator<Item = DirEntry> {
+    let entries = Place::usual().and_then(|place| fs::read_dir(place.path).ok());
+    entries.into_iter().flatten().flatten().filter(|entry| {
+        entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && files::check_folder(&entry.path()).is_ok()
+    })
+}
+
+/// When a run's last generation began, in milliseconds since 1970: by its own word, by its id, by its journal.
+fn order_of(folder: &Folder) -> u64 {
+    let began = |Glance { began, .. }| (began * 1000.0) as u64;
+    folder
+        .order()
+        .or_else(|| order_in(folder.path().file_name()?))
+        .or_else(|| folder.glance().ok().flatten().map(began))
+        .unwrap_or(0)
+}
+
+/// The time that an id begins with.
+fn order_in(id: &OsStr) -> Option<u64> {
+    let (time, _) = id.to_str()?.split_once('-')?;
+    (time.len() == DIGITS).then(|| time.parse().ok())?
+}
+
+/// What the next generation has: the time in milliseconds since 1970, but more than any other one has, though the
+/// clock may have been set back.
+pub(crate) fn next_order() -> u64 {
+    let others = entries().map(|entry| {
+        let folder = Folder::at(entry.path());
+        folder.order().max(order_in(&entry.file_name())).unwrap_or(0)
+    });
+    after(now(), others)
+}
+
+/// The time in milliseconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+fn after(now: u64, others: impl Iterator<Item = u64>) -> u64 {
+    // One that no clock can have told says nothing.
+    let possible = 10_u64.pow(DIGITS as u32) - 1;
+    others.filter(|other| *other < possible).map(|other| other + 1).fold(now, u64::max)
+}
+
+/// A new run's id: sorted by name runs are sorted by time, and no two have the same, wherever they begin.
+pub(crate) fn new_id(order: u64) -> String {
+    format!("{order:0DIGITS$}-{}", files::unguessable())
+}
+
+/// The folder of a new run, where all are.
+///
+/// # Errors
+/// One line that says why there is none.
+pub(crate) fn new_folder(id: &str) -> Result<Folder, String> {
+    let place = Place::usual().ok_or("neither XDG_STATE_HOME nor HOME is set")?;
+    // Whoever has no home gets none from us.
+    if let Some(home) = std::env::var_os(HOME).map(PathBuf::from)
+        && place.path.starts_with(&home)
+        && !home.is_dir()
+    {
+        return Err(format!("{}: no such folder (HOME)", home.display()));
+    }
+    Ok(Folder::at(place.path.join(id)))
+}
+
+/// Names the variable that has led to a folder of the usual place.
+pub(crate) fn explain(why: &str) -> String {
+    let variable = Place::usual().map_or(STATE_HOME, |place| place.variable);
+    format!("{why} ({variable})")
+}
+
+/// Removes the oldest of the runs that are finished, where there are very many, and what was killed before it was one.
+pub(crate) fn prune() {
+    let entries: Vec<PathBuf> = entries().map(|entry| entry.path()).collect();
+    for path in &entries {
+        if !Folder::at(path.clone()).has_journal() {
+            // Only if it is empty; who is about to use it makes it again.
+            let _ = fs::remove_dir(path);
+        }
+    }
+    let superfluous = entries.len().saturating_sub(KEPT);
+    if superfluous == 0 {
+        return;
+    }
+    let is_over = |folder: &Folder| folder.is_finished() || folder.is_empty_run();
+    for folder in list().iter().filter(|folder| is_over(folder)).take(superfluous) {
+        if !folder.is_running() {
+            let _ = folder.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_time_and_differ() {
+        let ids = [999, 1_000, 9_999_999_999].map(new_id);
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert_ne!(new_id(7), new_id(7));
+        assert_eq!(
+            ids.map(|id| order_in(OsStr::new(&id))),
+            [Some(999), Some(1_000), Some(9_999_999_999)]
+        );
+        for other in ["1795493826-11282", "mine", "", "12345678901234-0"] {
+            assert_eq!(order_in(OsStr::new(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_changes_no_order() {
+        assert_eq!(after(1_000, [10, 999].into_iter()), 1_000);
+        assert_eq!(after(1_000, [10, 5_000].into_iter()), 5_001);
+        assert_eq!(after(1_000, [1_000].into_iter()), 1_001, "within one millisecond");
+        assert_eq!(
+            after(1_000, [u64::MAX, 9_999_999_999_999].into_iter()),
+            1_000,
+            "no clock's time"
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! Opening files where somebody else may have put something in their place: never through a link, never waiting for
+//! the other end of a pipe, never a file of another user.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// What msup keeps for its user alone.
+const OWN: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Everybody may write to it.
+const SHARED: u32 = 0o002;
+
+/// Everybody may write to it, but only remove what is his.
+const STICKY: u32 = 0o1000;
+
+/// Bits that nobody can guess, as 16 digits.
+pub(crate) fn unguessable() -> String {
+    let mut bytes = [0; 8];
+    // So few bytes come whole. Without the call, in a sandbox that forbids it, there are other sources.
+    if getrandom(&mut bytes, GetRandomFlags::empty()) != Ok(bytes.len()) {
+        bytes = other_bits();
+    }
+    format!("{:016x}", u64::from_ne_bytes(bytes))
+}
+
+/// The seeds of the standard library's hash maps.
+fn other_bits() -> [u8; 8] {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id()).to_ne_bytes()
+}
+
+/// Opens a regular file of this process' user; one that is created nobody else may read. `how` says for what,
+/// and whether it is created.
+///
+/// # Errors
+/// It cannot be opened, or it is something else.
+pub(crate) fn open_own(path: &Path, how: OFlags) -> io::Result<File> {
+    let file = open(path, how | OFlags::NOFOLLOW, OWN)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    check_owner(&meta)?;
+    if meta.mode() & SHARED != 0 {
+        return Err(io::Error::other("everybody may write to it (chmod o-w)"));
+    }
+    let for_writing = how.intersects(OFlags::WRONLY | OFlags::RDWR);
+    if for_writing && meta.mode() & 0o077 != 0 {
+        rustix::fs::fchmod(&file, OWN)?;
+    }
+    Ok(file)
+}
+
+/// Creates a file that is not there yet, for this process' user alone.
+///
+/// # Errors
+/// It is there, or cannot be created.
+pub(crate) fn create_own(path: &Path) -> io::Result<File> {
+    let how = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+    open(path, how, OWN)
+}
+
+/// Makes sure that a folder is one of this process' user, and that not everybody may write to it.
+///
+/// # Errors
+/// It is not.
+pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
+    let meta = fs::metadata(path)?;
+    if !meta.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    check_owner(&meta)?;
+    if meta.mode() & SHARED != 0 {
+        return Err(io::Error::other("everybody may write to it (chmod o-w)"));
+    }
+    Ok(())
+}
+
+/// Opens a file that the user has named for writing, at its end; if it is not there it is created. A device, such
+/// as a terminal or `/dev/null`, may stand in its place; a pipe may not: nobody may ever read from it.
+///
+/// # Errors
+/// It cannot be opened, or is something else.
+pub(crate) fn open_named(path: &Path) -> io::Result<File> {
+    refuse_strange_link(path)?;
+    let everybody = Mode::from_raw_mode(0o666);
+    let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+    let file = open(path, how, everybody).map_err(|why| {
+        match why.raw_os_error().map(Errno::from_raw_os_error) {
+            // A pipe that nobody has open, and a socket.
+            Some(Errno::NXIO) => no_file(),
+            _ => why,
+        }
+    })?;
+    check_named(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Empties a file that the user has named, but not one that standard output or error goes to as well.
+///
+/// # Errors
+/// It cannot be changed.
+pub(crate) fn empty(file: &File) -> io::Result<()> {
+    let meta = file.metadata()?;
+    if !meta.is_file() || is_stream(&meta) {
+        return Ok(());
+    }
+    file.set_len(0)
+}
+
+/// Whether standard output or error goes to this file.
+fn is_stream(meta: &fs::Metadata) -> bool {
+    let goes_there = |stat: rustix::io::Result<rustix::fs::Stat>| {
+        stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (meta.dev(), meta.ino()))
+    };
+    goes_there(rustix::fs::fstat(io::stdout())) || goes_there(rustix::fs::fstat(io::stderr()))
+}
+
+/// Makes sure that what the user has named can be written, without touching it. What is not there can be created
+/// if its folder can be written to.
+///
+/// # Errors
+/// It cannot, or it is something else.
+pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    refuse_strange_link(path)?;
+    match fs::metadata(path) {
+        Ok(meta) => {
+            check_named(&meta)?;
+            Ok(access(path, Access::WRITE_OK)?)
+        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Ok(access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+        Err(why) => Err(why),
+    }
+}
+
+fn check_named(meta: &fs::Metadata) -> io::Result<()> {
+    let kind = meta.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if kind.is_file() || kind.is_char_device() { Ok(()) } else { Err(no_file()) }
+}
+
+fn no_file() -> io::Error {
+    io::Error::other(
+        "it is neither a file nor a device such as a terminal (a pipe may never be read: name a file)",
+    )
+}
+
+/// Of a link that another user has left where everybody may, nobody can say where it leads next.
+fn refuse_strange_link(path: &Path) -> io::Result<()> {
+    let Ok(link) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !link.is_symlink() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::metadata(folder.unwrap_or(Path::new(".")))?;
+    let is_open = folder.mode() & SHARED != 0 || folder.mode() & STICKY != 0;
+    let own = rustix::process::geteuid().as_raw();
+    if is_open && link.uid() != own && link.uid() != folder.uid() {
+        return Err(io::Error::other(format!("it is a link that user {} has made", link.uid())));
+    }
+    Ok(())
+}
+
+fn check_owner(meta: &fs::Metadata) -> io::Result<()> {
+    let (owner, own) = (meta.uid(), rustix::process::geteuid().as_raw());
+    if owner == own {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("it belongs to user {owner}, not to you (user {own})")))
+}
+
+fn open(path: &Path, how: OFlags, mode: Mode) -> io::Result<File> {
+    // Not to wait for the other end of a pipe; on files it means nothing.
+    let how = how | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    match rustix::fs::open(path, how, mode) {
+        Ok(fd) => Ok(File::from(fd)),
+        Err(Errno::LOOP) if how.contains(OFlags::NOFOLLOW) => {
+            Err(io::Error::other("it is a symbolic link, which is not followed here"))
+        }
+        Err(Errno::NXIO) if how.contains(OFlags::NOFOLLOW) => {
+            Err(io::Error::other("it is no regular file"))
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_ones_own_is_closed_to_others() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("file");
+        fs::write(&path, b"").expect("writable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("ours");
+        open_own(&path, OFlags::RDONLY).expect("ours");
+        open_own(&path, OFlags::WRONLY).expect("ours");
+        assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).expect("ours");
+        assert!(open_own(&path, OFlags::RDONLY).is_err());
+        assert!(create_own(&path).is_err());
+    }
+
+    #[test]
+    fn neither_links_nor_folders_nor_pipes_are_files_of_ones_own() {
+        let place = tempfile::tempdir().expect("a folder");
+        let [file, link, pipe] = ["file", "link", "pipe"].map(|name| place.path().join(name));
+        fs::write(&file, b"").expect("writable");
+        symlink(&file, &link).expect("writable");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, OWN, 0)
+            .expect("writable");
+        for bad in [&link, &pipe, &place.path().to_owned()] {
+            for how in [OFlags::RDONLY, OFlags::RDWR, OFlags::WRONLY | OFlags::CREATE] {
+                assert!(open_own(bad, how).is_err(), "{} {how:?}", bad.display());
+            }
+            assert!(create_own(bad).is_err());
+        }
+        assert!(open_named(&pipe).is_err() && check_writable(&pipe).is_err());
+        assert!(
+            open_named(&link).is_ok(),
+            "a link of one's own may stand for a file that one names"
+        );
+        for device in ["/dev/null", "/dev/full"] {
+            assert!(
+                open_named(Path::new(device)).is_ok() && check_writable(Path::new(device)).is_ok()
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_can_be_written_where_its_folder_is() {
+        let place = tempfile::tempdir().expect("a folder");
+        assert!(check_writable(&place.path().join("new")).is_ok());
+        assert!(check_writable(&place.path().join("no/new")).is_err());
+        assert!(check_writable(place.path()).is_err());
+    }
+
+    #[test]
+    fn nobody_guesses() {
+        assert_ne!(unguessable(), unguessable());
+        assert_eq!(unguessable().len(), 16);
+    }
+}
