@@ -14,6 +14,8 @@ use std::thread::{self, JoinHandle};
 
 use msup_protocol::crash;
 
+use crate::os::files;
+
 /// A file on its way, known by the task slot of the attempt that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
@@ -189,7 +191,7 @@ fn secure(temporary: &Path, durable: bool) -> Result<(), String> {
         return Err("what it has left for its output file is no regular file".into());
     }
     if durable {
-        let synced = File::open(temporary).and_then(|file| file.sync_all());
+        let synced = files::open_made(temporary).and_then(|file| file.sync_all());
         synced.map_err(|why| format!("its output file cannot be made safe: {why}"))?;
     }
     Ok(())

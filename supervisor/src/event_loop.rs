@@ -32,7 +32,7 @@ use msup_protocol::layout::Sizes;
 use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::cli::{Job, JobLog, Plan};
+use crate::cli::{Job, JobLog, Keeping, Plan};
 use crate::committer::Committer;
 use crate::engine::{Effect, Engine, Event, Input, Limits, View, is_kill};
 use crate::input::{self, Group};
@@ -49,7 +49,7 @@ use crate::report::{escape, trace};
 use crate::sysmon;
 
 use books::{Books, Opened};
-use commits::Commits;
+use commits::{Commits, Places};
 use crew::Crew;
 use epoch::Epochs;
 use figures::Figures;
@@ -144,7 +144,7 @@ impl Run {
         segment::sweep();
         let began = Instant::now();
         if let Some(path) = &plan.summary {
-            let checked = files::check_writable(path);
+            let checked = files::check_replaceable(path);
             checked.map_err(|why| format!("--summary {}: {why}", path.display()))?;
         }
         let run_id = plan.run_id;
@@ -196,12 +196,13 @@ impl Run {
         );
         // Before anything is started: what it inherits tells that something of this run is alive.
         let describe = |value: &[u8], seq| queue.describe(value, seq);
+        let continues = matches!(plan.keeping, Keeping::Continued { .. });
         let Opened { books, words, inputs } =
             Books::open(plan.keeping, &run_id, plan.joblog.as_deref(), describe, private()?)?;
         let journal = books.journal_file().map_err(line("the journal"))?;
         let committer = |out| -> Result<Commits, String> {
             let committer = Committer::start(plan.durable, journal, private()?);
-            Ok(Commits::new(out, run_id.clone(), plan.durable, committer))
+            Ok(Commits::new(out, Places::new(run_id.clone(), continues, plan.durable), committer))
         };
         let commits = plan.out.map(committer).transpose()?;
         let style = Style {

@@ -5,33 +5,32 @@
 //! [`Committer`], if that was a success; then nobody, and it is gone. An attempt that was ended is dead before
 //! its task is published again, and the next one has another name.
 
-use std::collections::{BTreeSet, HashMap};
-use std::fs;
-use std::hash::{BuildHasher, RandomState};
+mod places;
+
+use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use msup_protocol::codec::{OutcomeFrame, Stream, Verdict};
 use msup_protocol::crash;
 
-use crate::cli::{OutFile, OutTemplate, temporaries_of};
-use crate::committer::{Committer, Pair, Report, folder_of, remove, sync_folder};
+use crate::cli::{OutFile, OutTemplate};
+use crate::committer::{Committer, Pair, Report, remove};
 use crate::engine::{Earlier, Engine, Event, Input, TaskRecord, has_succeeded};
 use crate::journal::{Bytes, Intent};
 
 use super::books::Books;
+use places::Key;
+
+pub(crate) use places::Places;
 
 /// The files that tasks make.
 pub(super) struct Commits {
     template: OutTemplate,
-    run: String,
-    durable: bool,
     committer: Committer,
-    /// Which task makes which file; two hashes of its path stand for it.
-    makers: HashMap<[u64; 2], u64>,
-    hashers: [RandomState; 2],
-    /// Folders where no temporary file of an earlier generation is left.
-    swept: BTreeSet<PathBuf>,
+    places: Places,
+    /// Which task makes which file.
+    makers: HashMap<Key, u64>,
     /// Files that attempts write, or have written, by their task slots; and whether the journal says that they
     /// are about to be placed.
     begun: HashMap<u16, (Pair, bool)>,
@@ -45,20 +44,12 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn new(
-        template: OutTemplate,
-        run: String,
-        durable: bool,
-        committer: Committer,
-    ) -> Commits {
+    pub(super) fn new(template: OutTemplate, places: Places, committer: Committer) -> Commits {
         Commits {
             template,
-            run,
-            durable,
             committer,
+            places,
             makers: HashMap::new(),
-            hashers: [RandomState::new(), RandomState::new()],
-            swept: BTreeSet::new(),
             begun: HashMap::new(),
             held: HashMap::new(),
             intended: Vec::new(),
@@ -69,11 +60,8 @@ impl Commits {
     /// Refuses a task that would make no file, or one that another task makes. `seq` is its number.
     pub(super) fn claim(&mut self, input: &mut Input, seq: u64) {
         let claimed = self.template.file(&input.value, seq).and_then(|file| {
-            let path = file.path();
-            let key = [0, 1].map(|one: usize| self.hashers[one].hash_one(&path));
-            let first = *self.makers.entry(key).or_insert(seq);
-            let same = || format!("{}: task {first} makes the same file (--out)", path.display());
-            if first == seq { Ok(()) } else { Err(same()) }
+            self.places.sweep(&file);
+            self.reserve(&file, seq)
         });
         // Who has ended was judged before.
         let is_open = matches!(input.earlier, Earlier::Nothing | Earlier::Tried(_));
@@ -84,46 +72,26 @@ impl Commits {
         }
     }
 
+    /// Makes sure that no other task makes this file.
+    fn reserve(&mut self, file: &OutFile, seq: u64) -> Result<(), String> {
+        let first = *self.makers.entry(self.places.key(file)).or_insert(seq);
+        let path = file.path();
+        let same = || format!("{}: task {first} makes the same file (--out)", path.display());
+        if first == seq { Ok(()) } else { Err(same()) }
+    }
+
     /// The file that the task's next attempt writes, in a folder that is there.
     ///
     /// # Errors
     /// One line that says why it cannot be.
     pub(super) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, String> {
         let file = self.template.file(&task.value, task.seq)?;
-        self.prepare(&file)?;
-        let temporary = file.temporary(&self.run, task.seq, task.attempt);
+        let temporary = self.places.prepare(&file, task.seq, task.attempt)?;
+        // Now that its folder is there, that may turn out to be another task's.
+        self.reserve(&file, task.seq)?;
         let pair = Pair { slot, temporary: temporary.clone(), target: file.path() };
         self.begun.insert(slot, (pair, false));
         Ok(temporary)
-    }
-
-    fn prepare(&mut self, file: &OutFile) -> Result<(), String> {
-        if self.swept.contains(file.folder()) {
-            return Ok(());
-        }
-        let path = file.path();
-        let folder = folder_of(&path);
-        let line = |why: String| format!("{}: {why} (--out)", folder.display());
-        if !folder.is_dir() {
-            fs::create_dir_all(folder).map_err(|why| line(why.to_string()))?;
-            if self.durable {
-                // The folders above may be new, too.
-                for above in folder.ancestors().skip(1) {
-                    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-                    sync_folder(above)?;
-                }
-            }
-        }
-        // All of this run that began before this generation are dead.
-        let prefix = temporaries_of(&self.run);
-        let entries = fs::read_dir(folder).map_err(|why| line(why.to_string()))?;
-        for entry in entries.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
-                remove(&entry.path());
-            }
-        }
-        self.swept.insert(file.folder().to_owned());
-        Ok(())
     }
 
     /// Whether the task in this slot has ended but for its file.
@@ -245,6 +213,7 @@ impl Commits {
     pub(super) fn finish(&mut self) {
         self.carry_out();
         self.committer.finish();
+        self.places.leave();
     }
 
     fn release(&mut self, slot: u16, done: Result<(), String>, events: &mut Vec<Event>) {

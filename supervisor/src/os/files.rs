@@ -1,12 +1,13 @@
 //! Opening files where somebody else may have put something in their place: never through a link, never waiting for
 //! the other end of a pipe, never a file of another user.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, Mode, OFlags, access};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -57,6 +58,31 @@ pub(crate) fn open_own(path: &Path, how: OFlags) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a file that a command has made, to make it safe: never what a link or a pipe in its place stands for.
+///
+/// # Errors
+/// It cannot be opened, or is something else.
+pub(crate) fn open_made(path: &Path) -> io::Result<File> {
+    let file = open(path, OFlags::RDONLY | OFlags::NOFOLLOW, OWN)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    Ok(file)
+}
+
+/// Creates a file beside another one, in whose place it is put when it is complete.
+///
+/// # Errors
+/// It cannot be created.
+pub(crate) fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", unguessable()));
+    let beside = path.with_file_name(name);
+    let how = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+    Ok((open(&beside, how, Mode::from_raw_mode(0o666))?, beside))
+}
+
 /// Creates a file that is not there yet, for this process' user alone.
 ///
 /// # Errors
@@ -80,6 +106,11 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
         return Err(io::Error::other("everybody may write to it (chmod o-w)"));
     }
     Ok(())
+}
+
+/// Whether everybody may write to a folder.
+pub(crate) fn is_shared(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|meta| meta.mode() & SHARED != 0)
 }
 
 /// Opens a file that the user has named for writing, at its end; if it is not there it is created. A device, such
@@ -114,6 +145,11 @@ pub(crate) fn empty(file: &File) -> io::Result<()> {
     file.set_len(0)
 }
 
+/// Whether what the user has named is a device, or what standard output or error goes to.
+pub(crate) fn is_device_or_stream(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.file_type().is_char_device() || is_stream(&meta))
+}
+
 /// Whether standard output or error goes to this file.
 fn is_stream(meta: &fs::Metadata) -> bool {
     let goes_there = |stat: rustix::io::Result<rustix::fs::Stat>| {
@@ -128,19 +164,35 @@ fn is_stream(meta: &fs::Metadata) -> bool {
 /// # Errors
 /// It cannot, or it is something else.
 pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
-    use rustix::fs::{Access, access};
     refuse_strange_link(path)?;
     match fs::metadata(path) {
         Ok(meta) => {
             check_named(&meta)?;
             Ok(access(path, Access::WRITE_OK)?)
         }
-        Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            Ok(access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)?)
-        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => check_folder_writable(path),
         Err(why) => Err(why),
     }
+}
+
+/// The same of a file that another one is put in the place of.
+///
+/// # Errors
+/// As above.
+pub(crate) fn check_replaceable(path: &Path) -> io::Result<()> {
+    if !path.exists() || is_device_or_stream(path) {
+        return check_writable(path);
+    }
+    refuse_strange_link(path)?;
+    check_named(&fs::metadata(path)?)?;
+    check_folder_writable(&path.canonicalize()?)
+}
+
+/// Whether a file can be made where this one is.
+fn check_folder_writable(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let how = Access::WRITE_OK | Access::EXEC_OK;
+    Ok(access(folder.unwrap_or(Path::new(".")), how)?)
 }
 
 fn check_named(meta: &fs::Metadata) -> io::Result<()> {

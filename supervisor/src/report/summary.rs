@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::os::files;
+
 /// Goes up whenever a field changes its meaning or goes away.
 const SCHEMA: u32 = 1;
 
@@ -105,16 +107,15 @@ impl Summary {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        if !path.is_file() && path.exists() {
-            // A pipe or a terminal has no old content to protect.
-            return self.write_to(File::options().write(true).open(path)?);
+        files::check_replaceable(path)?;
+        if files::is_device_or_stream(path) {
+            // A terminal has no old content to protect; what standard output has written stays.
+            return self.write_to(files::open_named(path)?);
         }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", self.run_id));
-        let temporary = path.with_file_name(name);
-        let written = File::create(&temporary)
-            .and_then(|file| self.write_to(file))
-            .and_then(|()| std::fs::rename(&temporary, path));
+        // A link stands for what it leads to.
+        let path = if path.is_symlink() { &path.canonicalize()? } else { path };
+        let (file, temporary) = files::create_beside(path)?;
+        let written = self.write_to(file).and_then(|()| std::fs::rename(&temporary, path));
         if written.is_err() {
             let _ = std::fs::remove_file(&temporary);
         }

@@ -89,14 +89,23 @@ impl OutFile {
         self.folder.join(OsStr::from_bytes(&self.name))
     }
 
-    /// The folder it is in; empty for the working folder.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    /// The name in it.
+    pub(crate) fn name(&self) -> &OsStr {
+        OsStr::from_bytes(&self.name)
     }
 
-    /// Where an attempt writes it: in the same folder, with the same extension, which many programs look at.
-    pub(crate) fn temporary(&self, run: &str, seq: u64, attempt: u32) -> PathBuf {
-        let mut name = format!("{}{seq}.{attempt}-", temporaries_of(run)).into_bytes();
+    /// Where an attempt writes it: in its folder or in a private one there, with the same extension, which many
+    /// programs look at. Nobody can guess `unguessable`, and so put something there before.
+    pub(crate) fn temporary(
+        &self,
+        run: &str,
+        unguessable: &str,
+        seq: u64,
+        attempt: u32,
+        within: Option<&Path>,
+    ) -> PathBuf {
+        let mut name =
+            format!("{}{unguessable}-{seq}.{attempt}-", temporaries_of(run)).into_bytes();
         // Of a long name the end counts.
         let mut from = self.name.len().saturating_sub(NAME_AT_MOST - name.len());
         let is_inside = |from: usize| self.name.get(from).is_some_and(|byte| byte >> 6 == 0b10);
@@ -104,7 +113,7 @@ impl OutFile {
             from += 1;
         }
         name.extend_from_slice(&self.name[from..]);
-        self.folder.join(std::ffi::OsString::from_vec(name))
+        within.unwrap_or(&self.folder).join(std::ffi::OsString::from_vec(name))
     }
 }
 
@@ -124,14 +133,17 @@ mod tests {
     #[test]
     fn files_and_where_they_are_written() {
         for (template, value, path, temporary) in [
-            ("{.}.png", "a/b.jpg", "a/b.png", "a/.msup-R-7.2-b.png"),
-            ("{/.}.txt", "a/b.jpg", "b.txt", ".msup-R-7.2-b.txt"),
-            ("./out//./{#}", "x", "out/7", "out/.msup-R-7.2-7"),
-            ("/tmp/{}", "x y", "/tmp/x y", "/tmp/.msup-R-7.2-x y"),
+            ("{.}.png", "a/b.jpg", "a/b.png", "a/.msup-R-N-7.2-b.png"),
+            ("{/.}.txt", "a/b.jpg", "b.txt", ".msup-R-N-7.2-b.txt"),
+            ("./out//./{#}", "x", "out/7", "out/.msup-R-N-7.2-7"),
+            ("/tmp/{}", "x y", "/tmp/x y", "/tmp/.msup-R-N-7.2-x y"),
         ] {
             let file = file(template, value.as_bytes()).expect("a file");
             assert_eq!(file.path(), Path::new(path));
-            assert_eq!(file.temporary("R", 7, 2), Path::new(temporary));
+            assert_eq!(file.temporary("R", "N", 7, 2, None), Path::new(temporary));
+            let within = file.temporary("R", "N", 7, 2, Some(Path::new("private")));
+            assert_eq!(within.parent(), Some(Path::new("private")));
+            assert_eq!(within.file_name(), Path::new(temporary).file_name());
         }
     }
 
@@ -139,7 +151,7 @@ mod tests {
     fn a_long_name_keeps_its_end() {
         let long = ["\u{e4}".repeat(123), ".png".into()].concat();
         let file = file("{}", long.as_bytes()).expect("250 bytes");
-        let temporary = file.temporary("1795493826-11282", 7, 1);
+        let temporary = file.temporary(&"1".repeat(30), &"2".repeat(16), 7, 1, None);
         let name = temporary.to_str().expect("no character is cut in two");
         assert!(name.len() <= NAME_AT_MOST && name.ends_with("\u{e4}.png"), "{name}");
     }

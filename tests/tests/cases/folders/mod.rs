@@ -12,6 +12,7 @@ mod choosing;
 mod journals;
 mod starting;
 mod survivors;
+mod targets;
 
 /// An account that is not the one that runs the tests.
 const STRANGER: u32 = 65_534;

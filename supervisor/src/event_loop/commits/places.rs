@@ -1,0 +1,195 @@
+//! The folders that files are put into: which they are, whatever they are called, and where in them tasks write.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+use crate::cli::{OutFile, temporaries_of};
+use crate::committer::{folder_of, remove, sync_folder};
+use crate::os::files;
+
+/// A folder as no other one is, by whatever path.
+type Identity = (u64, u64);
+
+/// All of them, in a generation of a run.
+pub(crate) struct Places {
+    run: String,
+    /// There were generations before this one.
+    continues: bool,
+    durable: bool,
+    /// Those that were looked at, with the folder in which tasks write where everybody may write to the place itself.
+    known: HashMap<Identity, Option<PathBuf>>,
+    hashers: [RandomState; 2],
+}
+
+/// Two hashes of a file's place and name stand for it.
+pub(super) type Key = [u64; 2];
+
+impl Places {
+    pub(crate) fn new(run: String, continues: bool, durable: bool) -> Places {
+        let (known, hashers) = Default::default();
+        Places { run, continues, durable, known, hashers }
+    }
+
+    /// Whoever makes this file, by whatever path, has the same key, as long as nobody changes what links mean. Of a
+    /// folder that is not there yet the one above it counts, and its own path below that.
+    pub(super) fn key(&self, file: &OutFile) -> Key {
+        let path = file.path();
+        let folder = folder_of(&path);
+        let (identity, below) = spot(folder);
+        let name = (identity, below, file.name());
+        [0, 1].map(|one: usize| self.hashers[one].hash_one(&name))
+    }
+
+    /// Removes what earlier generations have left where this file belongs, if nobody has yet.
+    pub(super) fn sweep(&mut self, file: &OutFile) {
+        if self.continues {
+            let path = file.path();
+            // What is not there needs no sweeping; what is wrong with it is told when a task is to write there.
+            let _ = self.look(folder_of(&path));
+        }
+    }
+
+    /// Where an attempt writes this file, in a folder that is there.
+    ///
+    /// # Errors
+    /// One line that says why it cannot be.
+    pub(super) fn prepare(
+        &mut self,
+        file: &OutFile,
+        seq: u64,
+        attempt: u32,
+    ) -> Result<PathBuf, String> {
+        let path = file.path();
+        let folder = folder_of(&path);
+        let line = |why: io::Error| format!("{}: {why} (--out)", folder.display());
+        if !folder.is_dir() {
+            fs::create_dir_all(folder).map_err(line)?;
+            if self.durable {
+                // The folders above may be new, too.
+                for above in folder.ancestors().skip(1) {
+                    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+                    sync_folder(above)?;
+                }
+            }
+        }
+        let identity = self.look(folder).map_err(line)?;
+        if files::is_shared(folder) {
+            let private = self.known.get(&identity).and_then(Option::as_ref);
+            let private = match private
+                .filter(|path| !path.is_symlink() && files::check_folder(path).is_ok())
+            {
+                Some(private) => private.clone(),
+                None => self.make_private(folder, identity).map_err(line)?,
+            };
+            return Ok(self.temporary(file, seq, attempt, Some(&private)));
+        }
+        Ok(self.temporary(file, seq, attempt, None))
+    }
+
+    fn temporary(&self, file: &OutFile, seq: u64, attempt: u32, within: Option<&Path>) -> PathBuf {
+        file.temporary(&self.run, &files::unguessable(), seq, attempt, within)
+    }
+
+    /// Looks at a folder for the first time in this generation: what is there of the run is of the dead.
+    fn look(&mut self, folder: &Path) -> io::Result<Identity> {
+        let meta = fs::metadata(folder)?;
+        let identity = (meta.dev(), meta.ino());
+        if !self.known.contains_key(&identity) {
+            if self.continues {
+                self.sweep_folder(folder)?;
+            }
+            self.known.insert(identity, None);
+        }
+        Ok(identity)
+    }
+
+    fn sweep_folder(&self, folder: &Path) -> io::Result<()> {
+        let prefix = temporaries_of(&self.run);
+        let own = rustix::process::geteuid().as_raw();
+        for entry in fs::read_dir(folder)?.flatten() {
+            let is_named = entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
+            if is_named && entry.metadata().is_ok_and(|meta| meta.uid() == own) {
+                remove(&entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Another user could put something into the place of what tasks write there.
+    fn make_private(&mut self, folder: &Path, identity: Identity) -> io::Result<PathBuf> {
+        let name = format!("{}{}", temporaries_of(&self.run), files::unguessable());
+        // As the user has named it: in the working folder without a path.
+        let path = if folder == Path::new(".") { name.into() } else { folder.join(name) };
+        DirBuilder::new().mode(0o700).create(&path)?;
+        self.known.insert(identity, Some(path.clone()));
+        Ok(path)
+    }
+
+    /// Nobody writes there any more.
+    pub(super) fn leave(&mut self) {
+        for private in self.known.drain().filter_map(|(_, private)| private) {
+            let _ = fs::remove_dir(private);
+        }
+    }
+}
+
+/// A folder: the nearest one that is there, and the path from there.
+fn spot(folder: &Path) -> (Option<Identity>, PathBuf) {
+    let mut there = folder;
+    let mut missing: Vec<Component> = Vec::new();
+    let identity = loop {
+        let path = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+        match fs::metadata(path) {
+            Ok(meta) => break Some((meta.dev(), meta.ino())),
+            Err(_) => {
+                let mut parts = there.components();
+                let Some(last) = parts.next_back() else { break None };
+                missing.push(last);
+                there = parts.as_path();
+            }
+        }
+    };
+    let mut below = PathBuf::new();
+    for part in missing.into_iter().rev() {
+        match part {
+            // What is made there is no link.
+            Component::ParentDir if below.pop() => {}
+            Component::ParentDir => return spot(&there.join("..")),
+            part => below.push(part),
+        }
+    }
+    (identity, below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_known_by_what_is() {
+        let place = tempfile::tempdir().expect("a folder");
+        let top = place.path();
+        fs::create_dir(top.join("a")).expect("writable");
+        std::os::unix::fs::symlink("a", top.join("b")).expect("writable");
+        let spot = |path: &str| spot(&top.join(path));
+        let here = spot("");
+        assert_eq!(here.1, Path::new(""));
+        for (one, other) in [
+            ("a", "b"),
+            ("a/..", "b/.."),
+            ("a/new", "b/new"),
+            ("new/er", "a/../new/er"),
+            ("new/er", "new/other/../er"),
+            ("new/..", ""),
+        ] {
+            assert_eq!(spot(one), spot(other), "{one} {other}");
+        }
+        for (one, other) in [("a", ""), ("new", "new/er"), ("a/new", "new")] {
+            assert_ne!(spot(one), spot(other), "{one} {other}");
+        }
+    }
+}
