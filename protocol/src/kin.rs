@@ -1,5 +1,6 @@
-//! The processes below a process: how both guardians (supervisor and worker) find what is left to end.
+//! The processes below a process: how both guardians (supervisor and worker) find what is left to kill.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +14,8 @@ pub struct Kin {
     pub parent: i32,
     /// Its process group.
     pub group: i32,
+    /// Its session, which is named after the process that made it.
+    pub session: i32,
     /// Whether it has ended and waits to be reaped.
     pub ended: bool,
     /// Whether it is stopped, or in a wait that nothing interrupts: it makes no progress by itself.
@@ -95,6 +98,36 @@ pub fn children_of(parent: i32) -> Vec<Kin> {
     })
 }
 
+/// All processes below a process, parents before their children. One that is started meanwhile may be missed.
+#[must_use]
+pub fn descendants_of(root: i32) -> Vec<Kin> {
+    // Looked at once where the kernel does not list children.
+    let everybody = (!lists_children()).then(|| {
+        let mut children: HashMap<i32, Vec<Kin>> = HashMap::new();
+        everybody().for_each(|kin| children.entry(kin.parent).or_default().push(kin));
+        children
+    });
+    let children = |parent| match &everybody {
+        Some(all) => all.get(&parent).cloned().unwrap_or_default(),
+        None => listed_children(parent).unwrap_or_default(),
+    };
+    let mut found = children(root);
+    let mut next = 0;
+    while let Some(kin) = found.get(next) {
+        let below = children(kin.pid);
+        found.extend(below);
+        next += 1;
+    }
+    found
+}
+
+/// The name of a process' program; empty when there is no such process.
+#[must_use]
+pub fn name_of(pid: i32) -> String {
+    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    String::from_utf8_lossy(name.trim_ascii_end()).into_owned()
+}
+
 /// Whether this kernel lists the children of a process.
 #[must_use]
 pub fn lists_children() -> bool {
@@ -122,7 +155,7 @@ pub fn everybody() -> impl Iterator<Item = Kin> {
     all_pids().filter_map(look_up)
 }
 
-/// `PID (COMM) STATE PPID PGRP ... CUTIME(16th) CSTIME ... STARTTIME(22nd) VSIZE RSS(24th)`; COMM may hold anything, `)` included.
+/// `PID (COMM) STATE PPID PGRP SESSION ... CUTIME(16th) CSTIME ... STARTTIME(22nd) VSIZE RSS(24th)`; COMM may hold anything, `)` included.
 fn parse(stat: &[u8]) -> Option<Kin> {
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let pid_end = stat.iter().position(|byte| *byte == b' ')?;
@@ -132,13 +165,14 @@ fn parse(stat: &[u8]) -> Option<Kin> {
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    let reaped: u64 = fields.nth(10)?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
+    let reaped: u64 = fields.nth(9)?.parse().ok()?;
     let reaped_ticks = reaped + fields.next()?.parse::<u64>().ok()?;
     let start = fields.nth(4)?.parse().ok()?;
     let pages: u64 = fields.nth(1)?.parse().ok()?;
     let resident = pages * rustix::param::page_size() as u64;
     let (ended, stuck) = (matches!(state, 'Z' | 'X'), matches!(state, 'T' | 't' | 'D'));
-    Some(Kin { pid, parent, group, ended, stuck, state, reaped_ticks, start, resident })
+    Some(Kin { pid, parent, group, session, ended, stuck, state, reaped_ticks, start, resident })
 }
 
 #[cfg(test)]
@@ -147,11 +181,12 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let stat = b"42 (a) R (b) S 7 40 40 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 1 0 987654 1 2 3\n";
+        let stat = b"42 (a) R (b) S 7 40 39 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 1 0 987654 1 2 3\n";
         let kin = Kin {
             pid: 42,
             parent: 7,
             group: 40,
+            session: 39,
             ended: false,
             stuck: false,
             state: 'S',
@@ -177,6 +212,35 @@ mod tests {
         for bad in ["", "a-b-c-d", "1-2", "1-2-3"] {
             assert_eq!(Identity::of_name(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn descendants_are_found_in_their_sessions() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "sleep 60 & setsid sleep 60 & wait"])
+            .spawn()
+            .expect("sh");
+        let (me, root) = (std::process::id() as i32, child.id() as i32);
+        let own = look_up(me).expect("alive").session;
+        let in_session = |inside: bool| {
+            let below = descendants_of(me).into_iter().filter(|kin| kin.parent == root);
+            below.filter(|kin| (kin.session == own) == inside).collect::<Vec<_>>()
+        };
+        while in_session(true).len() != 1 || in_session(false).len() != 1 {
+            std::thread::yield_now();
+        }
+        let daemon = in_session(false)[0];
+        assert_eq!(daemon.session, daemon.pid);
+        // The program that made the session replaces itself.
+        while name_of(daemon.pid) != "sleep" {
+            std::thread::yield_now();
+        }
+        for kin in descendants_of(root) {
+            let pid = rustix::process::Pid::from_raw(kin.pid).expect("a number");
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("ours");
+        }
+        child.wait().expect("ours");
+        assert_eq!(name_of(0), "");
     }
 
     #[test]
