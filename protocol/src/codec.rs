@@ -50,7 +50,7 @@ pub struct OutcomeFrame {
     pub wall_ns: u64,
     /// What it used, for commands.
     pub usage: Usage,
-    /// Whether something the command left behind still held its output when it was taken.
+    /// Whether the command left processes running that the worker did not wait for.
     pub leaked: bool,
     /// What it wrote to standard output.
     pub stdout: Stream,
@@ -92,8 +92,6 @@ pub enum Verdict {
     CannotStart(i32),
     /// The worker could not do its own part (read the task, keep the output): why.
     Trouble(String),
-    /// The command took longer than it may, and was ended.
-    TimedOut,
 }
 
 /// What was written to one stream.

@@ -19,6 +19,8 @@ pub const WORKER_MISMATCH: u8 = 76;
 pub const WORKER_CANNOT_ATTACH: u8 = 77;
 /// A worker's: the supervisor is gone, or told it to leave at once.
 pub const WORKER_TOLD_TO_END: u8 = 78;
+/// A worker's: it left as it was told to, and processes that its tasks started are still running.
+pub const WORKER_LEFT_PROCESSES: u8 = 79;
 
 /// The exit status for a run of which `failures` tasks did not succeed.
 #[must_use]

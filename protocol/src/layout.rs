@@ -12,7 +12,7 @@ use crate::token::{TokenWord, Tokens};
 use crate::watch::Watch;
 
 /// Goes up whenever any offset, word or protocol step changes.
-pub const LAYOUT_VERSION: u32 = 6;
+pub const LAYOUT_VERSION: u32 = 7;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"msup-seg");
 const LINE: usize = 64;
@@ -102,13 +102,12 @@ struct Starts {
     at_most: AtomicU32,
 }
 
-/// How long commands may take, in nanoseconds, 0 is as long as they like; and how long the run has stood still.
+/// For how long the run has stood still, in nanoseconds; and whether workers leave alone what a command left running.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 struct Patience {
-    limit: AtomicU64,
-    grace: AtomicU64,
     paused: AtomicU64,
+    leaves: AtomicU32,
 }
 
 /// The segment's first bytes.
@@ -279,20 +278,15 @@ impl Header {
         false
     }
 
-    /// The supervisor's: from now on a command may take so long; one that does not end when it is told to is
-    /// killed after the grace.
-    pub fn limit_time(&self, limit: Duration, grace: Duration) {
-        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.patience.grace.store(ns(grace), Ordering::Relaxed);
-        self.patience.limit.store(ns(limit).max(1), Ordering::Relaxed);
+    /// The supervisor's: workers do not wait for processes that a command left running in its session.
+    pub fn leave_processes(&self) {
+        self.patience.leaves.store(1, Ordering::Relaxed);
     }
 
-    /// How long a command may take, if that is limited, and the grace. It may be said anew at any time.
+    /// Whether workers do not wait for processes that a command left running in its session.
     #[must_use]
-    pub fn time_limit(&self) -> Option<(Duration, Duration)> {
-        let limit = self.patience.limit.load(Ordering::Relaxed);
-        let grace = self.patience.grace.load(Ordering::Relaxed);
-        (limit > 0).then(|| (Duration::from_nanos(limit), Duration::from_nanos(grace)))
+    pub fn leaves_processes(&self) -> bool {
+        self.patience.leaves.load(Ordering::Relaxed) != 0
     }
 
     /// The supervisor's: the run stood still for so long. To be said before it goes on.
@@ -390,8 +384,8 @@ mod tests {
     const SIZES: Sizes = Sizes { tokens: 6, workers: 200, tasks: 512, cell_bytes: 4096 };
 
     #[test]
-    fn offsets_of_version_6_are_frozen() {
-        assert_eq!(LAYOUT_VERSION, 6, "a new version gets its own golden numbers");
+    fn offsets_of_version_7_are_frozen() {
+        assert_eq!(LAYOUT_VERSION, 7, "a new version gets its own golden numbers");
         assert_eq!(
             Layout::of(SIZES),
             Ok(Layout {

@@ -48,6 +48,7 @@ pub struct WorkerSlot {
     status: AtomicU32,
     leave: AtomicU32,
     command: AtomicU32,
+    left: AtomicU32,
     ticket: AtomicU64,
     /// What the worker has counted since the slot was prepared for it.
     pub counters: Counters,
@@ -107,11 +108,24 @@ impl WorkerSlot {
         self.command.store(pid, Ordering::SeqCst);
     }
 
+    /// How many processes the worker's command has left running in its session, which the worker waits for; 0 while
+    /// the command itself runs. A hint like [`WorkerSlot::command`].
+    #[must_use]
+    pub fn left(&self) -> u32 {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// Says how many processes the command has left running.
+    pub fn set_left(&self, count: u32) {
+        self.left.store(count, Ordering::Relaxed);
+    }
+
     /// Makes the slot ready for a new process. The old one's death is confirmed and its words are
     /// reclaimed. The park word keeps counting: a late wake for the old owner stays harmless.
     pub fn prepare(&self) {
         self.leave.store(0, Ordering::Relaxed);
         self.command.store(0, Ordering::Relaxed);
+        self.left.store(0, Ordering::Relaxed);
         self.set_ticket(0);
         let Counters { fast_exits, slow_exits, handoffs, steals, wait_ns, tasks } = &self.counters;
         for counter in [fast_exits, slow_exits, handoffs, steals, wait_ns, tasks] {

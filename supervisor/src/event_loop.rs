@@ -1,21 +1,26 @@
 //! The event loop: gathers events, lets the engine decide, carries out its effects. The one place
 //! where the pure core and the adapters meet.
 
+mod attempts;
 pub(crate) mod books;
 mod commits;
 mod crew;
+mod daemons;
 mod epoch;
 mod figures;
 mod finish;
 mod gather;
+mod leftovers;
 mod lender;
 mod meter;
 mod oom;
-mod overdue;
 mod pause;
 mod perform;
 mod queue;
 mod running;
+mod stopped;
+mod stopping;
+mod watching;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -34,7 +39,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::cli::{Job, JobLog, Keeping, Plan};
 use crate::committer::Committer;
-use crate::engine::{Effect, Engine, Event, Input, Limits, View, is_kill};
+use crate::engine::{Effect, Engine, Event, Input, Leave, Limits, View, is_kill};
 use crate::input::{self, Group};
 use crate::os::cgroup::Groups;
 use crate::os::files;
@@ -48,18 +53,24 @@ use crate::report::bar::{self, Progress};
 use crate::report::{escape, trace};
 use crate::sysmon;
 
+use attempts::Attempts;
 use books::{Books, Opened};
 use commits::{Commits, Places};
 use crew::Crew;
 use epoch::Epochs;
 use figures::Figures;
+use leftovers::Leftovers;
 use lender::Lender;
 use meter::Meter;
-use overdue::Overdue;
 use queue::Queue;
+use stopped::Stopped;
+use stopping::Stopping;
 
 /// The loop looks around this often even if nothing happens.
 const LOOK_AT_LEAST: Duration = Duration::from_millis(100);
+
+/// A turn of the loop that takes so much longer than it may was no turn: the whole run stood still, stopped or frozen.
+const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// How often the bar is told anew.
 const BAR_EVERY: Duration = Duration::from_millis(100);
@@ -107,8 +118,10 @@ struct Run {
     lender: Lender,
     /// For commands whose number follows what they use.
     meter: Option<Meter>,
-    /// For task loops.
-    overdue: Option<Overdue>,
+    attempts: Attempts,
+    stopping: Stopping,
+    leftovers: Leftovers,
+    stopped: Stopped,
     oom: oom::Watch,
     audit: Audit,
     epochs: Epochs,
@@ -122,9 +135,13 @@ struct Run {
     /// When the bar is told anew, if there is one.
     bar: Option<Duration>,
     longest_first: Option<JobLog>,
-    /// How long tasks may take, and how long commands to end when they are told to.
+    /// How long tasks may take.
     timeout: Option<Duration>,
-    grace: Duration,
+    /// A third signal has asked to kill whatever is left.
+    hurries: bool,
+    /// When the loop last began a turn.
+    last_turn: Instant,
+    leave: Leave,
     schedtrace: Option<(Duration, Duration)>,
     summary_file: Option<PathBuf>,
     quiet: bool,
@@ -158,7 +175,8 @@ impl Run {
             cell_bytes: CELL_BYTES,
         };
         let own = folder.path().to_owned();
-        let mut epochs = Epochs::new(sizes, plan.procs, plan.nofile, own);
+        let leaves = plan.leave == Leave::Alone;
+        let mut epochs = Epochs::new(sizes, plan.procs, plan.nofile, own, leaves);
         let epoch = epochs.begin()?;
         let segment = epoch.segment;
         let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
@@ -185,7 +203,9 @@ impl Run {
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
         let is_task_loop = matches!(plan.job, Job::Values);
         // Where there are none, commands are measured and ended process by process.
-        let groups = if is_task_loop { None } else { Groups::create().ok() };
+        // What is to be left alone would be killed with its group.
+        let has_groups = !is_task_loop && plan.leave != Leave::Alone;
+        let groups = if has_groups { Groups::create().ok() } else { None };
         let groups = groups.map(Rc::new);
         let queue = Queue::new(
             Arc::clone(&segment),
@@ -241,7 +261,10 @@ impl Run {
             input: input::start(plan.source, plan.format, private()?),
             output: Output::start(style, private()?).map_err(line("standard output"))?,
             sysmon: sysmon::start(&segment, private()?, Arc::default()),
-            overdue: is_task_loop.then(|| Overdue::new(plan.max_workers)),
+            attempts: Attempts::new(plan.max_workers),
+            stopping: Stopping::new(plan.stop_steps, !is_task_loop),
+            leftovers: Leftovers::new(plan.leave),
+            stopped: Stopped::default(),
             oom: oom::Watch::new(),
             audit: Audit::default(),
             epochs,
@@ -252,7 +275,9 @@ impl Run {
             bar: plan.bar.then_some(Duration::ZERO),
             longest_first: plan.longest_first,
             timeout: None,
-            grace: plan.grace,
+            hurries: false,
+            last_turn: began,
+            leave: plan.leave,
             schedtrace: plan.schedtrace.map(|every| (every, every)),
             summary_file: plan.summary,
             quiet: plan.quiet,
@@ -278,6 +303,7 @@ impl Run {
                 self.begin_anew(&violation, &mut effects);
                 self.perform(&mut effects, &mut events);
             }
+            self.note_standstill();
             self.gather(&mut events);
             for event in events.drain(..) {
                 self.engine.step(event, self.began.elapsed(), &mut effects);
@@ -285,7 +311,7 @@ impl Run {
             self.take_input(&mut effects);
             self.perform(&mut effects, &mut events);
             self.measure(&mut effects);
-            self.end_overdue();
+            self.watch_attempts();
             let view = self.look();
             self.engine.step(Event::Looked(view), self.began.elapsed(), &mut effects);
             self.perform(&mut effects, &mut events);
@@ -352,22 +378,6 @@ impl Run {
         }
     }
 
-    fn limit_time(&self) {
-        if let Some(limit) = self.timeout {
-            self.segment.shared().header.limit_time(limit, self.grace);
-        }
-    }
-
-    /// Ends task loops whose task takes too long.
-    fn end_overdue(&mut self) {
-        let (Some(overdue), Some(limit)) = (&mut self.overdue, self.timeout) else { return };
-        let shared = self.segment.shared();
-        let now = self.began.elapsed().saturating_sub(shared.header.paused());
-        for worker in overdue.look(shared.tasks, now, limit) {
-            self.crew.end(worker);
-        }
-    }
-
     /// Puts as many tokens into use as there are to be.
     fn lend(&mut self) {
         let tokens = self.segment.shared().tokens;
@@ -390,7 +400,11 @@ impl Run {
         let engine = self.engine.looks_again_at().map(until).filter(|nap| !nap.is_zero());
         let meter =
             self.meter.as_ref().map(|meter| meter.due().saturating_duration_since(Instant::now()));
-        let nap = [trace, engine, meter].into_iter().flatten().fold(LOOK_AT_LEAST, Duration::min);
+        let stopping = self.stopping.due().map(|at| at.saturating_sub(self.active()));
+        let nap = [trace, engine, meter, stopping]
+            .into_iter()
+            .flatten()
+            .fold(LOOK_AT_LEAST, Duration::min);
         let shared = self.segment.shared();
         let bell = Bell::new(shared.header.armed(), self.doorbell.as_fd());
         let (wants, nap) = if self.outcomes >= BATCH {

@@ -160,7 +160,7 @@ fn one_interrupt_drains() {
     let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
     let mut said = String::new();
     std::io::BufRead::read_line(&mut stderr, &mut said).expect("text");
-    assert!(said.contains("stopping when the running tasks have ended"), "{said}");
+    assert!(said.contains("stopping when the running tasks have finished"), "{said}");
     sandbox.file("go", b"");
     let output = child.wait_with_output().expect("ours");
     assert_eq!(output.status.code(), Some(143));
@@ -184,14 +184,14 @@ fn an_interrupted_run_waits_for_no_longer_than_it_may() {
     assert_eq!(output.status.code(), Some(130));
     assert_eq!(output.stdout, b"short\n");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("have not ended in time (--grace)"), "{said}");
+    assert!(said.contains("have not finished in time (--grace)"), "{said}");
     let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
     assert_eq!((&tasks["succeeded"], &tasks["cancelled"]), (&1.into(), &2.into()));
 }
 
 /// A second one kills at once, and leaves nothing.
 #[test]
-fn a_second_interrupt_kills() {
+fn a_second_interrupt_stops_and_a_third_one_kills() {
     let sandbox = Sandbox::new();
     let script = "trap '' TERM INT; sleep 100 & sleep 100; wait";
     let mut msup = sandbox.msup(["--procs", "2", "--", "sh", "-c", script, "sh", "{}", ":::"]);
@@ -199,8 +199,10 @@ fn a_second_interrupt_kills() {
     wait_until(|| sandbox.processes().len() >= 9);
     kill(child.id() as i32, Signal::SIGTERM);
     let mut stderr = std::io::BufReader::new(child.stderr.take().expect("piped"));
-    std::io::BufRead::read_line(&mut stderr, &mut String::new()).expect("text");
-    kill(child.id() as i32, Signal::SIGTERM);
+    for _ in ["stopping when they have finished", "stopping them"] {
+        std::io::BufRead::read_line(&mut stderr, &mut String::new()).expect("text");
+        kill(child.id() as i32, Signal::SIGTERM);
+    }
     assert_eq!(child.wait().expect("ours").code(), Some(143));
     assert!(sandbox.processes().is_empty());
 }

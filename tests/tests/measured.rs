@@ -101,3 +101,32 @@ fn a_daemon_is_found() {
 fn a_daemon_is_found_among_processes() {
     a_daemon_computes(By::Processes);
 }
+
+/// Its command has exited, and its worker waits for it. Compared with what the job has used itself, however little that
+/// was on a busy machine.
+fn what_a_command_left_running_computes(by: By) {
+    let job = "while [ $SECONDS -lt 2 ]; do :; done; read -ra stat </proc/self/stat; echo ${stat[13]} >&2";
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--schedtrace", "50", "--quiet", "--"]);
+    if matches!(by, By::Processes) {
+        msup.env("MSUP_NO_GROUPS", "1");
+    }
+    let output = run(msup.args(["bash", "-c", &format!("({job}) & sleep 0.3"), "_", ":::", "x"]));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let ticks = said.lines().find_map(|line| line.parse::<f64>().ok()).expect("it tells its ticks");
+    let lines = trace::lines(&said);
+    let spans = lines.windows(2).map(|two| (two[1]["at_ms"] - two[0]["at_ms"], two[1]["used"]));
+    let seen: f64 = spans.map(|(ms, used)| ms as f64 * used as f64 / 1e6).sum();
+    assert!(seen > 0.7 * ticks / 100.0, "{seen} s of {} s: {lines:?}", ticks / 100.0);
+}
+
+#[test]
+fn background_jobs_are_charged_after_their_command_has_exited() {
+    what_a_command_left_running_computes(By::Groups);
+}
+
+#[test]
+fn background_jobs_are_charged_process_by_process() {
+    what_a_command_left_running_computes(By::Processes);
+}

@@ -18,15 +18,16 @@ use crate::sink::Sink;
 use crate::task_loop::{Ended, serve};
 
 mod capture;
+mod children;
 mod environment;
-mod ladder;
 mod spawn;
 
+use capture::{Capture, Finished};
+use children::Children;
 use environment::Environment;
-use ladder::{Clock, Ladder};
 use spawn::Spawner;
 
-/// How long a worker that leaves waits for the end of what its commands left behind.
+/// How long a worker without a supervisor waits until the processes that it has killed are gone.
 const SWEEP_AT_MOST: Duration = Duration::from_millis(400);
 
 /// The whole of `msup-worker`. `release` is the release of msup it belongs to: another one's segment
@@ -51,17 +52,18 @@ pub fn main(release: &str) -> ExitCode {
         }
     };
     serve(&mut post, |post, frame, token, output| runner.attempt(post, frame, token, output));
-    guardian::sweep(SWEEP_AT_MOST);
     if guardian::told_to_end() {
+        guardian::sweep(SWEEP_AT_MOST);
         return ExitCode::from(exit::WORKER_TOLD_TO_END);
     }
-    ExitCode::SUCCESS
+    ExitCode::from(guardian::status_of_leaving())
 }
 
 /// What stays the same from command to command.
 struct Runner {
     environment: Environment,
     spawner: Spawner,
+    children: Children,
     buffer: Box<[MaybeUninit<u8>]>,
     /// CPU time of this worker when it last reported it.
     own_ns: u64,
@@ -73,6 +75,7 @@ impl Runner {
         Ok(Runner {
             environment: Environment::of_this_process(post.seat.me()),
             spawner: Spawner::new(nofile)?,
+            children: Children::new()?,
             buffer: Box::new_uninit_slice(capture::CHUNK),
             // What starting took belongs to no command.
             own_ns: own_time_ns(),
@@ -99,8 +102,6 @@ impl Runner {
         let (verdict, leaked, usage) = self.run(post, command, seq, attempt, &mut output);
         // CRASH: ended_before_outcome. Foreign(dead), Claimed(dead): the task is run again.
         crash::point("ended_before_outcome");
-        // What earlier commands left running may have ended by now: no zombie shall pile up.
-        guardian::has_children();
         let token = post.seat.end_foreign();
         let usage = Usage { worker_ns: self.own_time(), ..usage };
         Ended { token, verdict, usage, output, leaked }
@@ -125,10 +126,15 @@ impl Runner {
         match self.spawner.spawn(&argv, &envp, memory) {
             Ok(child) => {
                 post.seat.slot().set_command(child.pid.unsigned_abs());
-                let ladder = Ladder::new(child.pid, &clock);
-                let (verdict, leaked, usage) =
-                    capture::until_end(child, output, &mut self.buffer, ladder);
-                let wall_ns = (&clock).now().as_nanos() as u64;
+                let told = (post.seat.shared().header, post.seat.slot());
+                let Finished { verdict, leaked, usage } = Capture::until_finished(
+                    child,
+                    output,
+                    &mut self.buffer,
+                    &mut self.children,
+                    told,
+                );
+                let wall_ns = clock.elapsed().as_nanos() as u64;
                 (verdict, leaked, Usage { wall_ns, ..usage })
             }
             Err(why) => {
@@ -156,16 +162,10 @@ impl ActiveTime<'_> {
     fn new(header: &Header) -> ActiveTime<'_> {
         ActiveTime { header, began: Instant::now(), paused: header.paused() }
     }
-}
 
-impl Clock for &ActiveTime<'_> {
-    fn now(&self) -> Duration {
+    fn elapsed(&self) -> Duration {
         let paused = self.header.paused().saturating_sub(self.paused);
         self.began.elapsed().saturating_sub(paused)
-    }
-
-    fn limit(&self) -> Option<(Duration, Duration)> {
-        self.header.time_limit()
     }
 }
 

@@ -1,8 +1,10 @@
-//! Nothing of a run survives it: a worker ends what it started when its supervisor is gone.
+//! Nothing of a run survives it: a worker kills what it started when its supervisor is gone.
 //!
 //! The worker asks the kernel for SIGTERM when its parent dies. Its handler kills the running
-//! command's process group at once; what left that group is found afterwards, because the worker is a
-//! subreaper: whatever loses its parent below it becomes its child.
+//! command's process group at once. A worker that runs commands is a subreaper: whatever loses its
+//! parent below it becomes its child, and so it finds what left that group. In a task loop the
+//! supervisor is that subreaper, because a task function waits for children of its own: the loop
+//! cannot tell which exited child it may reap.
 
 use std::process;
 use std::ptr;
@@ -13,7 +15,7 @@ use msup_protocol::sync::AtomicU32;
 use msup_protocol::{exit, kin};
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
 /// The process group of the running command; 0 when there is none.
@@ -45,7 +47,7 @@ pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
     // What stands still (Ctrl-Z) when its supervisor is killed gets this from the kernel, and goes on.
     // SAFETY: as above.
     unsafe { sigaction(Signal::SIGHUP, &action) }?;
-    prctl::set_child_subreaper(true)?;
+    prctl::set_child_subreaper(manner == Manner::Sweeping)?;
     prctl::set_pdeathsig(Signal::SIGTERM)?;
     if getppid().as_raw() != supervisor {
         process::exit(i32::from(exit::WORKER_TOLD_TO_END));
@@ -112,7 +114,7 @@ pub(crate) fn release() {
     COMMAND_GROUP.store(0, Ordering::SeqCst);
 }
 
-/// Ends every process below this one, for at most `patience`.
+/// Kills every process below this one, for at most `patience`.
 pub(crate) fn sweep(patience: Duration) {
     let started = Instant::now();
     let me = getpid().as_raw();
@@ -128,8 +130,18 @@ pub(crate) fn sweep(patience: Duration) {
     }
 }
 
-/// Reaps what has ended of what commands left behind; whether any child is left.
-pub(crate) fn has_children() -> bool {
+/// The exit status of a worker that was told to leave: whether it leaves processes running. They become the
+/// supervisor's children.
+pub(crate) fn status_of_leaving() -> u8 {
+    let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match waitid(Id::All, options) {
+        Err(nix::errno::Errno::ECHILD) => exit::SUCCESS,
+        _ => exit::WORKER_LEFT_PROCESSES,
+    }
+}
+
+/// Reaps children that have exited; whether any child is left.
+fn has_children() -> bool {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => return true,

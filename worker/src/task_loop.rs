@@ -36,7 +36,7 @@ where
                 let token = token.unwrap_or_else(|| post.seat.exit(None));
                 attempt(post, frame, token, output, &mut function)
             });
-            ExitCode::SUCCESS
+            ExitCode::from(guardian::status_of_leaving())
         }
         Err(why) => {
             let _ = writeln!(io::stderr(), "msup worker: {why}");

@@ -116,10 +116,23 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME|N%")]
     pub(super) timeout: Option<String>,
 
-    /// How long commands may take to end before they are killed [default: 10s]; if given, what runs has so long,
-    /// too, when the run is stopped
+    /// Time between SIGTERM and SIGKILL for tasks that are stopped [default: 10s]. If given, running tasks also have this
+    /// long to finish when the run is stopped
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
+
+    /// Signals for tasks that are stopped, each with the milliseconds until the next, as in GNU parallel
+    /// (INT,500,TERM,2000); SIGKILL comes last [default: TERM,GRACE]
+    #[arg(long, value_name = "SIGNAL,MS,...")]
+    pub(super) termseq: Option<String>,
+
+    /// Processes that a command leaves running in the background: wait for them, leave them alone (ok), or kill them
+    #[arg(long, value_name = "wait|ok|kill", default_value = "wait", hide_default_value = true)]
+    pub(super) leave: String,
+
+    /// How long such processes may run on before they are stopped and their task fails [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub(super) leave_timeout: Option<String>,
 
     /// Give the run up: never, or now|soon,fail|success|done=N|N%; a percentage is one of all tasks (all input is
     /// read first)

@@ -10,6 +10,7 @@ mod joblog;
 mod log;
 mod plan;
 mod policy;
+mod stopping;
 mod template;
 
 pub(crate) use joblog::JobLog;

@@ -12,9 +12,9 @@ use msup_protocol::env as names;
 use super::args::Args;
 use super::elsewhere;
 use super::joblog::JobLog;
-use super::policy;
 use super::template::{OutTemplate, Template, has_replacement, refuse_foreign};
-use crate::engine::{AtCap, Policy};
+use super::{policy, stopping};
+use crate::engine::{AtCap, Leave, Policy, Step};
 use crate::input::{Format, Source};
 use crate::journal::{Durability, Folder, Locks, Past, mend_inputs, runs};
 use crate::os::{limits, process};
@@ -52,8 +52,10 @@ pub(crate) struct Plan {
     /// Start the longest first, as told by this.
     pub(crate) longest_first: Option<JobLog>,
     pub(crate) policy: Policy,
-    /// How long a command may take to end when it is told to.
-    pub(crate) grace: Duration,
+    /// By what steps tasks are stopped.
+    pub(crate) stop_steps: Vec<Step>,
+    /// What becomes of processes that tasks leave running.
+    pub(crate) leave: Leave,
     pub(crate) run_id: String,
     pub(crate) keeping: Keeping,
     pub(crate) joblog: Option<PathBuf>,
@@ -144,6 +146,7 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         return Err("--schedtrace 0: must be at least 1 millisecond".into());
     }
     let (policy, grace) = policy::of(&args)?;
+    let (stop_steps, leave) = (stopping::steps(&args, grace)?, stopping::leave(&args)?);
     let (words, values) = split(args.words, args.literal)?;
     if continued.is_none()
         && !args.quiet
@@ -196,7 +199,8 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
     };
     Ok(Plan {
         policy,
-        grace,
+        stop_steps,
+        leave,
         run_id,
         keeping,
         joblog: args.joblog,

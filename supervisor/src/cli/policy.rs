@@ -5,13 +5,11 @@ use std::time::Duration;
 use super::args::Args;
 use crate::engine::{Counted, Halt, Policy, Threshold, Timeout};
 
-const GRACE: Duration = Duration::from_secs(10);
-
-/// The policy, and how long a command may take to end when it is told to.
+/// The policy, and the grace if one was given.
 ///
 /// # Errors
 /// One line that says what is wrong with which flag.
-pub(super) fn of(args: &Args) -> Result<(Policy, Duration), String> {
+pub(super) fn of(args: &Args) -> Result<(Policy, Option<Duration>), String> {
     let given = Policy::default();
     let at_least_one = |flag: &str, number: u32| match number {
         0 => Err(format!("{flag} 0: must be at least 1")),
@@ -32,11 +30,11 @@ pub(super) fn of(args: &Args) -> Result<(Policy, Duration), String> {
         timeout: args.timeout.as_deref().map(timeout).transpose()?,
         halt: args.halt.as_deref().map(halt).transpose()?.flatten(),
     };
-    Ok((policy, grace.unwrap_or(GRACE)))
+    Ok((policy, grace))
 }
 
 /// A number with ms, s, m, h or d after it; without, seconds.
-fn time(text: &str) -> Option<Duration> {
+pub(super) fn time(text: &str) -> Option<Duration> {
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let seconds = match unit {

@@ -30,8 +30,10 @@ pub(crate) enum Effect {
     LimitInFlight(u32),
     /// Let this worker leave when it has no task.
     Dismiss(WorkerId),
-    /// End this worker and its command now.
+    /// Stop this worker's attempt, and let the worker leave.
     End(WorkerId),
+    /// Whatever is being stopped gets no more time.
+    KillNow,
     /// Show what a task wrote: it has reached its end.
     Deliver {
         /// The task's number in the input.

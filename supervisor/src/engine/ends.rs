@@ -9,7 +9,7 @@ use super::policy::{Standing, Timeout};
 use super::sabotage::{self, Bug};
 use super::tally::Failure;
 use super::verdict::{Cause, Ruling, judge};
-use super::{Effect, Engine, Entry, Now, Stop, TaskRecord};
+use super::{Effect, Engine, Entry, Killed, Now, Stop, TaskRecord};
 
 /// A task that is ended from outside this often has failed.
 const OUTSIDE_LIMIT: u32 = 10;
@@ -24,7 +24,7 @@ impl Engine {
         &mut self,
         slot: u16,
         outcome: OutcomeFrame,
-        starved: bool,
+        (starved, killed): (bool, Option<Killed>),
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
@@ -36,7 +36,7 @@ impl Engine {
         if let Some(starts) = &mut self.starts {
             starts.ended(outcome.usage.peak);
         }
-        match judge(outcome.verdict.clone(), starved) {
+        match judge(outcome.verdict.clone(), starved, killed) {
             Ruling::Succeeded => {
                 self.tally.note_success(wall, &record.value);
                 let cpu = Duration::from_nanos(outcome.usage.cpu_ns);
@@ -95,6 +95,7 @@ impl Engine {
                 }
                 (cause, record.starved < STARVED_LIMIT, false)
             }
+            Ruling::Stopped(cause) => (cause, true, false),
         };
         if again && self.stop == Stop::No {
             let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);

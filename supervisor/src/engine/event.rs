@@ -24,6 +24,8 @@ pub(crate) enum Event {
         outcome: OutcomeFrame,
         /// It was killed, and the kernel has just ended somebody because there was no memory left.
         starved: bool,
+        /// Why the supervisor sent signals to its processes, if it did.
+        killed: Option<Killed>,
     },
     /// A task's slot was free again before anybody claimed it.
     Withdrawn {
@@ -49,8 +51,8 @@ pub(crate) enum Event {
         claimed: Vec<u16>,
         /// It was killed, and the kernel has just ended somebody because there was no memory left.
         starved: bool,
-        /// The one of these slots for whose sake we have ended it: that task took too long.
-        overdue: Option<u16>,
+        /// The one of these slots whose attempt was being stopped, and why.
+        killed: Option<(u16, Killed)>,
     },
     /// No process could be made for a worker: why.
     SpawnFailed {
@@ -111,6 +113,30 @@ pub(crate) enum Earlier {
         attempts: u32,
         quarantined: bool,
     },
+}
+
+/// Why the supervisor stops an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Killed {
+    /// It took longer than it may.
+    TimedOut,
+    /// The run is stopped.
+    Stopped,
+    /// Its command has exited and left processes running for longer than they may: their names.
+    LeftRunning(String),
+    /// The same, where the run was told not to wait for them: that is no failure.
+    Leftovers,
+}
+
+/// What becomes of processes that a command leaves running in its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Its task is not finished before they have exited. After this time they are stopped, and it has failed.
+    Wait(Duration),
+    /// They are left alone.
+    Alone,
+    /// They are stopped at once.
+    Kill,
 }
 
 /// How a worker's process ended.

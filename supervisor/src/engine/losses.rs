@@ -30,8 +30,9 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let (starting, leaving) = self.pool.gone(worker);
-        let timed_out = |(_, ruling): &(u16, Ruling)| *ruling == Ruling::Failed(Cause::TimedOut);
-        if !leaving && !claimed.iter().any(timed_out) {
+        let is_stopped =
+            |(_, ruling): &(u16, Ruling)| matches!(ruling, Ruling::Stopped(_) | Ruling::Failed(_));
+        if !leaving && !claimed.iter().any(is_stopped) {
             self.tally.lost_workers += 1;
         }
         for (slot, ruling) in claimed {

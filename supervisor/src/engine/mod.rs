@@ -11,6 +11,7 @@ mod easing;
 mod effect;
 mod ends;
 mod event;
+mod ladder;
 mod ledger;
 mod losses;
 mod memory;
@@ -33,7 +34,8 @@ use msup_protocol::exit;
 
 pub(crate) use admission::{Ended, Window};
 pub(crate) use effect::{Effect, Entry};
-pub(crate) use event::{Earlier, Event, Input, View, WorkerEnd};
+pub(crate) use event::{Earlier, Event, Input, Killed, Leave, View, WorkerEnd};
+pub(crate) use ladder::{Act, Ladder, Step};
 pub(crate) use ledger::TaskRecord;
 pub(crate) use policy::{Counted, Halt, Policy, Threshold, Timeout};
 pub(crate) use stall::AtCap;
@@ -45,7 +47,7 @@ use pool::Pool;
 use stall::Stall;
 use starts::Starts;
 use stop::Stop;
-use verdict::{Cause, Ruling, judge_loss};
+use verdict::{Cause, judge_loss, judge_stopped};
 pub(crate) use verdict::{has_succeeded, is_kill};
 
 /// Time since the run began.
@@ -163,8 +165,8 @@ impl Engine {
                 }
             }
             Event::InputFailed(why) => self.on_input_failed(why, effects),
-            Event::Collected { slot, outcome, starved } => {
-                self.on_collected(slot, outcome, starved, now, effects);
+            Event::Collected { slot, outcome, starved, killed } => {
+                self.on_collected(slot, outcome, (starved, killed), now, effects);
             }
             Event::Withdrawn { slot } => self.on_withdrawn(slot),
             Event::CannotPublish { slot, why } => self.on_cannot_publish(slot, why, now, effects),
@@ -172,11 +174,13 @@ impl Engine {
                 (self.startup_failures, self.killed_at_startup) = (0, None);
                 self.pool.settled(worker);
             }
-            Event::WorkerEnded { worker, end, claimed, starved, overdue } => {
+            Event::WorkerEnded { worker, end, claimed, starved, killed } => {
                 let ruling = judge_loss(end, starved);
-                let rule = |slot| match overdue == Some(slot) {
-                    true => (slot, Ruling::Failed(Cause::TimedOut)),
-                    false => (slot, ruling.clone()),
+                let rule = |slot| match &killed {
+                    Some((stopped, why)) if *stopped == slot => {
+                        (slot, judge_stopped(why.clone(), ruling.clone()))
+                    }
+                    _ => (slot, ruling.clone()),
                 };
                 let claimed = claimed.into_iter().map(rule).collect();
                 self.on_worker_ended(worker, ruling, end, claimed, now, effects);

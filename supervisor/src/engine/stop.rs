@@ -1,4 +1,4 @@
-//! How a run ends: of itself, because it was told to, or because it cannot go on.
+//! How a run comes to its close: by itself, because it was told to stop, or because it cannot go on.
 
 use msup_protocol::exit;
 
@@ -9,9 +9,9 @@ use super::{Effect, Engine, Now};
 pub(super) enum Stop {
     /// It shall not.
     No,
-    /// Nothing new is started; what runs may end.
+    /// Nothing new is started; what runs may finish.
     Drain(u8),
-    /// What runs is ended.
+    /// What runs is stopped.
     Kill(u8),
 }
 
@@ -59,11 +59,18 @@ impl Engine {
             let running = self.ledger.in_slots();
             self.raise(Stop::Drain(status), effects);
             if running > 0 {
-                let text = "stopping when the running tasks have ended; a second signal kills them";
+                let text =
+                    "stopping when the running tasks have finished; a second signal stops them";
+                effects.push(Effect::Say(text.into()));
+            }
+        } else if matches!(self.stop, Stop::Drain(_)) {
+            self.raise(Stop::Kill(status), effects);
+            if self.ledger.in_slots() > 0 {
+                let text = "stopping the running tasks (SIGTERM, after --grace SIGKILL); a third signal kills them";
                 effects.push(Effect::Say(text.into()));
             }
         } else {
-            self.raise(Stop::Kill(status), effects);
+            effects.push(Effect::KillNow);
         }
     }
 
@@ -97,7 +104,9 @@ impl Engine {
         let status = *status;
         let until = *self.drains_until.get_or_insert(now + grace);
         if now >= until && !self.closing {
-            effects.push(Effect::Say("the running tasks have not ended in time (--grace)".into()));
+            effects.push(Effect::Say(
+                "the running tasks have not finished in time (--grace): stopping them".into(),
+            ));
             self.raise(Stop::Kill(status), effects);
         }
     }

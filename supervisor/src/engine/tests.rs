@@ -79,7 +79,7 @@ impl Driver {
             stdout: Stream::nothing(),
             stderr: Stream::nothing(),
         };
-        self.step(Event::Collected { slot, outcome, starved: false })
+        self.step(Event::Collected { slot, outcome, starved: false, killed: None })
     }
 }
 
@@ -111,7 +111,7 @@ fn a_run_from_beginning_to_end() {
         end: WorkerEnd::Exited(0),
         claimed: vec![],
         starved: false,
-        overdue: None,
+        killed: None,
     };
     assert_eq!(driver.step(end(0)), [""; 0]);
     assert_eq!(driver.step(end(1)), ["Finish"]);
@@ -137,7 +137,7 @@ fn a_task_whose_worker_was_killed_runs_again() {
         end: WorkerEnd::Signaled(9),
         claimed: vec![0],
         starved: false,
-        overdue: None,
+        killed: None,
     };
     let effects = driver.step(killed);
     assert_eq!(effects, ["Discard { slot: 0 }", "Publish { slot: 1 }"]);
@@ -162,7 +162,7 @@ fn a_task_that_crashes_again_and_again_is_quarantined() {
 }
 
 #[test]
-fn a_signal_drains_and_a_second_one_kills() {
+fn a_signal_drains_a_second_one_stops_and_a_third_one_kills() {
     let mut driver = Driver::with_inputs(5);
     driver.step(Event::Looked(view(2, 2)));
     assert_eq!(
@@ -172,9 +172,24 @@ fn a_signal_drains_and_a_second_one_kills() {
     assert!(!driver.engine.wants_input());
     driver.step(Event::Withdrawn { slot: 1 });
     assert_eq!(driver.engine.tally().cancelled, 4);
-    assert_eq!(driver.step(Event::StopSignal(2)), ["Withdraw { slot: 0 }", "End(0)", "End(1)"]);
-    assert_eq!(driver.step(Event::StopSignal(2)), [""; 0], "there is nothing beyond");
+    assert_eq!(
+        driver.step(Event::StopSignal(2)),
+        ["Withdraw { slot: 0 }", "End(0)", "End(1)", "Say"]
+    );
+    assert_eq!(driver.step(Event::StopSignal(2)), ["KillNow"]);
     assert_eq!(driver.engine.exit_status(), 130);
+    // What was stopped has not succeeded, though it exited with 0.
+    let outcome = OutcomeFrame {
+        verdict: Verdict::Exited(0),
+        wall_ns: 0,
+        usage: Usage::default(),
+        leaked: false,
+        stdout: Stream::nothing(),
+        stderr: Stream::nothing(),
+    };
+    let killed = Some(Killed::Stopped);
+    driver.step(Event::Collected { slot: 0, outcome, starved: false, killed });
+    assert_eq!((driver.engine.tally().cancelled, driver.engine.tally().succeeded), (5, 0));
 }
 
 #[test]
@@ -233,7 +248,7 @@ fn end_at_startup(driver: &mut Driver, pause: Duration, end: WorkerEnd) -> Vec<S
         end,
         claimed: vec![],
         starved: false,
-        overdue: None,
+        killed: None,
     })
 }
 
@@ -291,7 +306,7 @@ fn under_output_pressure_only_what_was_tried_before_goes_on() {
         end: killed,
         claimed: vec![0],
         starved: false,
-        overdue: None,
+        killed: None,
     };
     assert_eq!(driver.step(ended), ["Discard { slot: 0 }", "Publish { slot: 0 }"]);
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);

@@ -6,7 +6,7 @@ use std::io;
 use msup_protocol::codec::Verdict;
 use msup_protocol::exit;
 
-use super::event::WorkerEnd;
+use super::event::{Killed, WorkerEnd};
 
 const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
@@ -32,6 +32,10 @@ pub(crate) enum Cause {
     OutOfMemory,
     /// It took longer than it may.
     TimedOut,
+    /// It left processes running that did not exit in time: their names.
+    LeftRunning(String),
+    /// It was stopped with the run.
+    Stopped,
     /// As an earlier generation of the run has told.
     Earlier(String),
 }
@@ -44,7 +48,7 @@ impl Cause {
             Cause::Exit(status) => (*status, 0),
             Cause::Signal(signal) | Cause::LostWorker(WorkerEnd::Signaled(signal)) => (0, *signal),
             Cause::OutOfMemory => (0, SIGKILL),
-            Cause::TimedOut => (0, SIGTERM),
+            Cause::TimedOut | Cause::LeftRunning(_) | Cause::Stopped => (0, SIGTERM),
             Cause::CannotStart(_) => (NOT_FOUND, 0),
             _ => (exit::ERROR, 0),
         }
@@ -64,6 +68,8 @@ impl fmt::Display for Cause {
             Cause::Panic(text) => write!(f, "panic: {text}"),
             Cause::Trouble(text) => f.write_str(text),
             Cause::TimedOut => f.write_str("timeout"),
+            Cause::LeftRunning(names) => write!(f, "left processes running: {names}"),
+            Cause::Stopped => f.write_str("stopped with the run"),
             Cause::OutOfMemory => f.write_str("out of memory (the kernel ended it)"),
             Cause::LostWorker(WorkerEnd::Exited(status)) => {
                 write!(f, "lost worker (it exited with {status} in the middle of the task)")
@@ -87,6 +93,8 @@ pub(crate) enum Ruling {
     Outside(Cause),
     /// There was no memory left for it: tried again a few times, with ever less beside it.
     Starved(Cause),
+    /// It was stopped because the run was: nothing follows from it.
+    Stopped(Cause),
 }
 
 /// Whether the command was killed, or says in the way of shells that something it ran was.
@@ -100,8 +108,18 @@ pub(crate) fn has_succeeded(end: &Verdict) -> bool {
     matches!(end, Verdict::Done | Verdict::Exited(0))
 }
 
-/// Judges what a worker reported. `starved`: the kernel has just ended somebody for want of memory.
-pub(crate) fn judge(verdict: Verdict, starved: bool) -> Ruling {
+/// Judges what a worker reported. `starved`: the kernel has just killed a process for want of memory. `killed`: why the
+/// supervisor sent signals to the attempt's processes, if it did.
+pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> Ruling {
+    match killed {
+        // Whatever it made of the signal: it may have stopped half-way.
+        Some(Killed::TimedOut) => return Ruling::Failed(Cause::TimedOut),
+        Some(Killed::Stopped) => return Ruling::Stopped(Cause::Stopped),
+        Some(Killed::LeftRunning(names)) if has_succeeded(&verdict) => {
+            return Ruling::Failed(Cause::LeftRunning(names));
+        }
+        Some(Killed::LeftRunning(_) | Killed::Leftovers) | None => {}
+    }
     match verdict {
         ref end if starved && is_kill(end) => Ruling::Starved(Cause::OutOfMemory),
         Verdict::Done | Verdict::Exited(0) => Ruling::Succeeded,
@@ -111,7 +129,6 @@ pub(crate) fn judge(verdict: Verdict, starved: bool) -> Ruling {
             Ruling::Crashed(Cause::Signal(signal))
         }
         Verdict::Signaled(signal) => Ruling::Failed(Cause::Signal(signal)),
-        Verdict::TimedOut => Ruling::Failed(Cause::TimedOut),
         Verdict::Failed(text) => Ruling::Failed(Cause::Error(text)),
         Verdict::Panicked(text) => Ruling::Crashed(Cause::Panic(text)),
         Verdict::CannotStart(errno) if PASSING.contains(&errno) => {
@@ -134,20 +151,37 @@ pub(crate) fn judge_loss(end: WorkerEnd, starved: bool) -> Ruling {
     }
 }
 
+/// Judges the loss of a worker whose attempt was being stopped; `otherwise` is what it would be if not.
+pub(crate) fn judge_stopped(why: Killed, otherwise: Ruling) -> Ruling {
+    match why {
+        Killed::TimedOut => Ruling::Failed(Cause::TimedOut),
+        Killed::Stopped => Ruling::Stopped(Cause::Stopped),
+        Killed::LeftRunning(names) => Ruling::Failed(Cause::LeftRunning(names)),
+        Killed::Leftovers => otherwise,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn whose_doing_it_was() {
-        assert_eq!(judge(Verdict::Exited(0), false), Ruling::Succeeded);
-        assert_eq!(judge(Verdict::Exited(3), false), Ruling::Failed(Cause::Exit(3)));
-        assert_eq!(judge(Verdict::Signaled(11), false), Ruling::Crashed(Cause::Signal(11)));
-        assert_eq!(judge(Verdict::Signaled(9), false), Ruling::Outside(Cause::Signal(9)));
-        assert_eq!(judge(Verdict::Signaled(1), false), Ruling::Failed(Cause::Signal(1)));
-        assert_eq!(judge(Verdict::Signaled(9), true), Ruling::Starved(Cause::OutOfMemory));
-        assert_eq!(judge(Verdict::Exited(137), true), Ruling::Starved(Cause::OutOfMemory));
-        assert_eq!(judge(Verdict::Exited(3), true), Ruling::Failed(Cause::Exit(3)));
+        assert_eq!(judge(Verdict::Exited(0), false, None), Ruling::Succeeded);
+        assert_eq!(judge(Verdict::Exited(3), false, None), Ruling::Failed(Cause::Exit(3)));
+        assert_eq!(judge(Verdict::Signaled(11), false, None), Ruling::Crashed(Cause::Signal(11)));
+        assert_eq!(judge(Verdict::Signaled(9), false, None), Ruling::Outside(Cause::Signal(9)));
+        assert_eq!(judge(Verdict::Signaled(1), false, None), Ruling::Failed(Cause::Signal(1)));
+        assert_eq!(judge(Verdict::Signaled(9), true, None), Ruling::Starved(Cause::OutOfMemory));
+        assert_eq!(judge(Verdict::Exited(137), true, None), Ruling::Starved(Cause::OutOfMemory));
+        assert_eq!(judge(Verdict::Exited(3), true, None), Ruling::Failed(Cause::Exit(3)));
+        let judged = |verdict, killed| judge(verdict, false, Some(killed));
+        let left = || Killed::LeftRunning("sleep (7)".into());
+        assert_eq!(judged(Verdict::Exited(0), Killed::TimedOut), Ruling::Failed(Cause::TimedOut));
+        assert_eq!(judged(Verdict::Exited(0), Killed::Stopped), Ruling::Stopped(Cause::Stopped));
+        let failed = Ruling::Failed(Cause::LeftRunning("sleep (7)".into()));
+        assert_eq!(judged(Verdict::Exited(0), left()), failed);
+        assert_eq!(judged(Verdict::Exited(3), left()), Ruling::Failed(Cause::Exit(3)));
         let killed = WorkerEnd::Signaled(9);
         assert_eq!(judge_loss(killed, false), Ruling::Outside(Cause::LostWorker(killed)));
         let quit = WorkerEnd::Exited(0);

@@ -16,7 +16,7 @@ use msup_protocol::crash;
 
 use crate::cli::{OutFile, OutTemplate};
 use crate::committer::{Committer, Pair, Report, remove};
-use crate::engine::{Earlier, Engine, Event, Input, TaskRecord, has_succeeded};
+use crate::engine::{Earlier, Engine, Event, Input, Killed, TaskRecord, has_succeeded};
 use crate::journal::{Bytes, Intent};
 
 use super::books::Books;
@@ -102,7 +102,9 @@ impl Commits {
     /// Keeps back the outcomes of attempts that have succeeded, until their files are in their places.
     pub(super) fn hold(&mut self, events: &mut Vec<Event>) {
         let (to_hold, others) = std::mem::take(events).into_iter().partition(|event| {
-            matches!(event, Event::Collected { outcome, .. } if has_succeeded(&outcome.verdict))
+            // One that was stopped may have stopped half-way, whatever its exit status.
+            matches!(event, Event::Collected { outcome, killed: None | Some(Killed::Leftovers), .. }
+                if has_succeeded(&outcome.verdict))
         });
         *events = others;
         let to_hold: Vec<Event> = to_hold;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use msup_protocol::kin;
+use msup_protocol::exit;
+use msup_protocol::kin::{self, Kin};
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
@@ -19,9 +20,6 @@ use crate::os::cgroup::Groups;
 use crate::os::freeze::{Frozen, freeze};
 use crate::os::orphans::Orphanage;
 use crate::os::process::{Process, Recipe};
-
-/// After this a worker that was told to end is killed.
-const END_WITHIN: Duration = Duration::from_millis(500);
 
 /// After this a worker that was let go at the end of the run is killed: it has no task.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
@@ -128,12 +126,23 @@ impl Crew {
         }
     }
 
-    /// Ends a worker and its command.
-    pub(super) fn end(&mut self, worker: WorkerId) {
+    /// Kills a worker.
+    pub(super) fn kill(&self, worker: WorkerId) {
         if let Some(Some(member)) = self.members.get(usize::from(worker)) {
-            member.process.terminate();
+            member.process.kill();
         }
-        self.set_deadline(worker, END_WITHIN);
+    }
+
+    /// Reaps what was adopted and has exited. Whether nothing that has exited is left.
+    pub(super) fn reap_adopted(&self) -> bool {
+        self.orphanage.reap_adopted(|pid| {
+            self.members.iter().flatten().any(|member| member.process.pid() == pid)
+        })
+    }
+
+    /// The living processes that dead workers' tasks have left running. For the time when no worker is left.
+    pub(super) fn left_running(&self) -> Vec<Kin> {
+        self.orphanage.left_running()
     }
 
     /// Kills those whose time is up.
@@ -183,9 +192,18 @@ impl Crew {
     pub(super) fn bury(&mut self, ended: (WorkerId, WorkerEnd)) -> (WorkerId, WorkerEnd) {
         let (worker, end) = ended;
         let Some(member) = self.members[usize::from(worker)].take() else { return ended };
-        if end != WorkerEnd::Exited(0) {
-            self.kill_group(worker);
-            self.sweep_all_but_members(&[member.process.pid()]);
+        match end {
+            WorkerEnd::Exited(exit::SUCCESS) => {}
+            // What its tasks left running is nobody's fault: it stays until the run is over.
+            WorkerEnd::Exited(exit::WORKER_LEFT_PROCESSES) => {
+                let members = self.members.iter().flatten().map(|member| member.process.pid());
+                let workers: Vec<i32> = members.chain([member.process.pid()]).collect();
+                self.orphanage.adopt(&workers);
+            }
+            _ => {
+                self.kill_group(worker);
+                self.sweep_all_but_members(&[member.process.pid()]);
+            }
         }
         let shared = self.segment.shared();
         self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
@@ -201,9 +219,9 @@ impl Crew {
         freeze(self.orphanage.inherited())
     }
 
-    /// Ends whatever is left when no worker is. Returns how many could not be.
+    /// Kills whatever is left when no worker is. Returns how many could not be.
     pub(super) fn sweep(&self, patience: Duration) -> usize {
-        self.orphanage.sweep(&[], patience)
+        self.orphanage.sweep_all(patience)
     }
 
     /// Ends everybody at once, and whatever they had started: the segment they share is no good.
@@ -226,7 +244,7 @@ impl Crew {
             member.process.reap();
         }
         self.noted.clear();
-        self.orphanage.sweep(&[], END_ALL_WITHIN);
+        self.orphanage.sweep_all(END_ALL_WITHIN);
     }
 
     /// From now on workers get this segment.

@@ -20,6 +20,8 @@ pub(super) struct Epochs {
     procs: u32,
     nofile: u64,
     folder: PathBuf,
+    /// Workers do not wait for what commands leave running.
+    leaves: bool,
     begun: u32,
 }
 
@@ -34,8 +36,14 @@ pub(super) struct Epoch {
 }
 
 impl Epochs {
-    pub(super) fn new(sizes: Sizes, procs: u32, nofile: u64, folder: PathBuf) -> Epochs {
-        Epochs { sizes, procs, nofile, folder, begun: 0 }
+    pub(super) fn new(
+        sizes: Sizes,
+        procs: u32,
+        nofile: u64,
+        folder: PathBuf,
+        leaves: bool,
+    ) -> Epochs {
+        Epochs { sizes, procs, nofile, folder, leaves, begun: 0 }
     }
 
     /// Begins the next one: a fresh segment, and a fresh folder for its payloads.
@@ -46,6 +54,9 @@ impl Epochs {
         let release = env!("CARGO_PKG_VERSION");
         let (segment, fd) = segment::create(self.sizes, self.procs, release, self.nofile)
             .map_err(|why| why.to_string())?;
+        if self.leaves {
+            segment.shared().header.leave_processes();
+        }
         fcntl_setfd(&fd, FdFlags::empty())
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
         self.begun += 1;
@@ -82,11 +93,9 @@ impl Run {
             if let Some(meter) = &mut self.meter {
                 meter.lost_all();
             }
-            if let Some(overdue) = &mut self.overdue {
-                overdue.forget();
-            }
+            self.attempts.forget();
+            self.stopping.forget();
             self.segment = epoch.segment;
-            self.limit_time();
             Ok(())
         });
         if let Some(commits) = &mut self.commits {

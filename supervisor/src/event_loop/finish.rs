@@ -8,6 +8,7 @@ use msup_protocol::exit;
 use msup_protocol::token::Census;
 
 use super::{LOOK_AT_LEAST, Run};
+use crate::engine::Leave;
 use crate::journal::runs;
 use crate::output::Output;
 use crate::report::human;
@@ -23,9 +24,11 @@ impl Run {
     /// Everything after the last worker has gone.
     pub(super) fn finish(mut self) -> u8 {
         let tokens = self.last_look();
-        let survivors = self.crew.sweep(LAST_SWEEP);
+        self.see_daemons_off();
+        let is_swept = self.leave != Leave::Alone || self.engine.was_killed();
+        let survivors = if is_swept { self.crew.sweep(LAST_SWEEP) } else { 0 };
         if survivors > 0 {
-            self.say(&format!("{survivors} processes cannot be ended (uninterruptible sleep?)"));
+            self.say(&format!("{survivors} processes cannot be killed (uninterruptible sleep?)"));
         }
         if let Some(commits) = &mut self.commits {
             commits.forget_all();

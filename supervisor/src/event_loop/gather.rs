@@ -26,15 +26,18 @@ impl Run {
         self.crew.settle(events);
         for ended in self.crew.ended() {
             let (worker, end) = self.crew.bury(ended);
-            let tasks = self.segment.shared().tasks;
-            let overdue =
-                self.overdue.as_mut().and_then(|overdue| overdue.ended_for(worker, tasks));
             let claimed = self.queue.collect_from(worker, events);
+            self.stopping.mark(events);
+            let killed = self.stopping.lost(worker);
             if let Some(meter) = &mut self.meter {
                 meter.lost(worker);
             }
             let starved = end == WorkerEnd::Signaled(SIGKILL) && self.oom.explains_a_kill();
-            events.push(Event::WorkerEnded { worker, end, claimed, starved, overdue });
+            events.push(Event::WorkerEnded { worker, end, claimed, starved, killed });
+        }
+        self.stopping.mark(events);
+        if self.signals.child_exited() && !self.crew.reap_adopted() {
+            self.signals.note_child_exit();
         }
         if !std::mem::replace(&mut self.output_failed, self.output.failure().is_some()) {
             events.extend(self.output.failure().cloned().map(|failure| match failure {

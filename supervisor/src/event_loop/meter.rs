@@ -56,8 +56,9 @@ const NEVER_SLEEPS: u64 = 1;
 #[derive(Clone, Debug)]
 struct Gauge {
     pid: i32,
-    /// CPU time that was counted so far.
+    /// CPU time that was counted so far, and that of its own process when last seen.
     counted: Duration,
+    own: Duration,
     /// CPUs it uses, smoothed. A new one is taken to compute.
     cpus: f64,
     /// In how many windows it was looked at.
@@ -314,6 +315,7 @@ impl Meter {
             *gauge = Some(Gauge {
                 pid: command,
                 counted,
+                own: Duration::ZERO,
                 cpus: 1.0,
                 windows: 0,
                 looked: now,
@@ -324,7 +326,9 @@ impl Meter {
             });
         }
         let Some(gauge) = gauge else { return Duration::ZERO };
-        let Some(own) = cpu_time::of(command) else { return Duration::ZERO };
+        // A command that has exited is charged with what it left running, as long as its worker waits for that.
+        gauge.own = cpu_time::of(command).unwrap_or(gauge.own);
+        let own = gauge.own;
         let total = match &self.groups {
             Some(groups) if self.starts_others => {
                 let group = groups.cpu_time_of(worker).unwrap_or_default();

@@ -11,10 +11,8 @@ impl Run {
         let frozen = self.crew.freeze();
         let pause = stand_still();
         // Before anybody else can look at a clock.
-        self.segment.shared().header.add_pause(pause);
-        if let Some(meter) = &mut self.meter {
-            meter.paused(pause);
-        }
+        self.leave_out(pause);
+        self.last_turn = std::time::Instant::now();
         frozen.thaw();
     }
 }

@@ -9,7 +9,7 @@ use crate::output::Delivery;
 impl Run {
     /// Carries out what the engine asks for; what comes of it at once are further events.
     pub(super) fn perform(&mut self, effects: &mut Vec<Effect>, events: &mut Vec<Event>) {
-        let mut published = false;
+        let (mut published, mut stopped) = (false, Vec::new());
         for effect in effects.drain(..) {
             match effect {
                 Effect::Publish { slot } => {
@@ -38,7 +38,7 @@ impl Run {
                                 end,
                                 claimed,
                                 starved: false,
-                                overdue: None,
+                                killed: None,
                             }
                         });
                     }
@@ -54,10 +54,14 @@ impl Run {
                 }
                 Effect::SetTimeout(limit) => {
                     self.timeout = Some(limit);
-                    self.limit_time();
                 }
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
-                Effect::End(worker) => self.crew.end(worker),
+                Effect::End(worker) => stopped.push(worker),
+                Effect::KillNow => {
+                    let now = self.active();
+                    self.stopping.hurry(now);
+                    self.hurries = true;
+                }
                 Effect::Deliver { seq, slot, outcome } => {
                     self.forget_file(slot);
                     let delivery = self.queue.delivery(seq, slot, outcome);
@@ -85,6 +89,9 @@ impl Run {
         }
         if published {
             self.queue.announce();
+        }
+        if !stopped.is_empty() {
+            self.stop_workers(&stopped);
         }
     }
 

@@ -142,7 +142,7 @@ impl Queue {
         match outcome {
             Ok(outcome) if tasks.vacate(slot, seen) => {
                 self.forget_task_file(slot);
-                events.push(Event::Collected { slot, outcome, starved: false });
+                events.push(Event::Collected { slot, outcome, starved: false, killed: None });
             }
             Ok(_) => self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot))),
             Err(why) => {

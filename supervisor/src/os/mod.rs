@@ -13,3 +13,4 @@ pub(crate) mod poller;
 pub(crate) mod process;
 pub(crate) mod run_folder;
 pub(crate) mod signals;
+pub(crate) mod tree;

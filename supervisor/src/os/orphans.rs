@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use msup_protocol::kin;
+use msup_protocol::kin::{self, Kin};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
 /// The supervisor as the parent of last resort.
@@ -13,7 +13,9 @@ use nix::unistd::{Pid, getpid};
 pub(crate) struct Orphanage {
     /// Children this process had before it became msup: a shell that replaced itself by msup may have
     /// started what feeds us. They are none of ours.
-    inherited: Vec<kin::Kin>,
+    inherited: Vec<Kin>,
+    /// Left running by tasks of workers that have left as they were told to. They stay until the run is over.
+    adopted: Vec<Kin>,
 }
 
 impl Orphanage {
@@ -24,20 +26,63 @@ impl Orphanage {
     /// The system refused.
     pub(crate) fn open() -> nix::Result<Orphanage> {
         prctl::set_child_subreaper(true)?;
-        Ok(Orphanage { inherited: kin::children_of(getpid().as_raw()) })
+        let inherited = kin::children_of(getpid().as_raw());
+        Ok(Orphanage { inherited, adopted: Vec::new() })
     }
 
     /// Children that are none of ours.
-    pub(crate) fn inherited(&self) -> &[kin::Kin] {
+    pub(crate) fn inherited(&self) -> &[Kin] {
         &self.inherited
     }
 
-    /// Ends every child that is not in `workers`, and theirs in turn, and waits for their end, for at
-    /// most `patience`. Returns how many are left.
-    pub(crate) fn sweep(&self, workers: &[i32], patience: Duration) -> usize {
-        let started = Instant::now();
+    /// The children that are not in `workers` stay until the run is over.
+    pub(crate) fn adopt(&mut self, workers: &[i32]) {
+        let children = self.children_but(workers);
+        self.adopted = children.into_iter().filter(|child| !child.ended).collect();
+    }
+
+    /// Kills every child that is neither in `workers` nor adopted, and theirs in turn, and waits until they are gone, for
+    /// at most `patience`.
+    pub(crate) fn sweep(&self, workers: &[i32], patience: Duration) {
+        self.sweep_but(workers, &self.adopted, patience);
+    }
+
+    /// Kills every child, adopted ones included, and theirs in turn, and waits until they are gone, for at most
+    /// `patience`. No worker may be left. Returns how many processes are left.
+    pub(crate) fn sweep_all(&self, patience: Duration) -> usize {
+        self.sweep_but(&[], &[], patience)
+    }
+
+    /// Every living process below this one that none of its own workers is above of. No worker may be left.
+    pub(crate) fn left_running(&self) -> Vec<Kin> {
+        let mut found = self.children_but(&[]);
+        let below: Vec<Kin> = found.iter().flat_map(|kin| kin::descendants_of(kin.pid)).collect();
+        found.extend(below);
+        found.retain(|kin| !kin.ended);
+        found
+    }
+
+    /// Reaps children that have exited until one of them `is_worker`, which is left. Whether there was none.
+    pub(crate) fn reap_adopted(&self, is_worker: impl Fn(i32) -> bool) -> bool {
         loop {
-            let orphans = self.orphans(workers);
+            let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            match waitid(Id::All, options).map(|status| status.pid().map(Pid::as_raw)) {
+                Ok(Some(pid)) if is_worker(pid) => return false,
+                Ok(Some(pid)) => {
+                    reap(pid);
+                }
+                Err(nix::errno::Errno::EINTR) => {}
+                Ok(None) | Err(_) => return true,
+            }
+        }
+    }
+
+    fn sweep_but(&self, workers: &[i32], spared: &[Kin], patience: Duration) -> usize {
+        let started = Instant::now();
+        let is_spared = |child: &Kin| spared.iter().any(|one| is_same(one, child));
+        loop {
+            let mut orphans = self.children_but(workers);
+            orphans.retain(|child| !is_spared(child));
             if orphans.is_empty() || started.elapsed() >= patience {
                 return orphans.len();
             }
@@ -47,16 +92,14 @@ impl Orphanage {
                 }
                 let _ = kill(Pid::from_raw(orphan.pid), Signal::SIGKILL);
             }
-            // A killed process needs an instant to end; then its children become ours.
+            // A killed process needs an instant to exit; then its children become ours.
             std::thread::sleep(Duration::from_micros(200));
         }
     }
 
     /// The children that are neither workers nor inherited, those that could be reaped left out.
-    fn orphans(&self, workers: &[i32]) -> Vec<kin::Kin> {
-        let is_inherited = |child: &kin::Kin| {
-            self.inherited.iter().any(|old| (old.pid, old.start) == (child.pid, child.start))
-        };
+    fn children_but(&self, workers: &[i32]) -> Vec<Kin> {
+        let is_inherited = |child: &Kin| self.inherited.iter().any(|old| is_same(old, child));
         kin::children_of(getpid().as_raw())
             .into_iter()
             .filter(|child| !workers.contains(&child.pid) && !is_inherited(child))
@@ -65,7 +108,11 @@ impl Orphanage {
     }
 }
 
-/// Whether this ended child could be reaped. It was not one of the workers.
+fn is_same(one: &Kin, other: &Kin) -> bool {
+    (one.pid, one.start) == (other.pid, other.start)
+}
+
+/// Whether this child, which has exited, could be reaped. It was not one of the workers.
 fn reap(pid: i32) -> bool {
     let status = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
     !matches!(status, Ok(WaitStatus::StillAlive))

@@ -131,11 +131,6 @@ impl Process {
         self.pidfd.as_fd()
     }
 
-    /// Asks it to kill its command and end.
-    pub(crate) fn terminate(&self) {
-        let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
-    }
-
     /// Ends it. What it had started becomes ours, see [`crate::os::orphans`].
     pub(crate) fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
@@ -17,6 +17,7 @@ pub(crate) struct Signals {
     asked: bool,
     /// It shall stand still.
     pauses: bool,
+    child_exited: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -30,7 +31,8 @@ impl Signals {
         SigSet::all().thread_unblock()?;
         // And SIGCHLD ignored, with which the kernel would reap workers behind our back. Any handler
         // ends that, and does not survive into what we execute.
-        signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
+        let child_exited = Arc::default();
+        signal_hook::flag::register(SIGCHLD, Arc::clone(&child_exited))?;
         let mut pipes = Vec::new();
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1] {
             if is_ignored(signal) {
@@ -41,7 +43,7 @@ impl Signals {
             pipe::register(signal, writer)?;
             pipes.push((signal as u8, reader));
         }
-        Ok(Signals { pipes, asked: false, pauses: false })
+        Ok(Signals { pipes, asked: false, pauses: false, child_exited })
     }
 
     pub(crate) fn pipes(&self) -> impl Iterator<Item = &UnixStream> {
@@ -67,6 +69,16 @@ impl Signals {
     /// Whether it shall stand still, since before the last call of [`Signals::arrived`].
     pub(crate) fn pauses(&mut self) -> bool {
         std::mem::take(&mut self.pauses)
+    }
+
+    /// Whether a child of this process has exited since the last call.
+    pub(crate) fn child_exited(&self) -> bool {
+        self.child_exited.swap(false, Ordering::SeqCst)
+    }
+
+    /// A child that has exited was not reaped yet.
+    pub(crate) fn note_child_exit(&self) {
+        self.child_exited.store(true, Ordering::SeqCst);
     }
 
     /// Whether somebody has asked what runs, before the last call of [`Signals::arrived`].

@@ -13,7 +13,9 @@ use msup_protocol::packed::WorkerId;
 use super::disk::FakeFile;
 use super::history::History;
 use super::random::Random;
-use crate::engine::{AtCap, Effect, Engine, Entry, Event, Input, Limits, Policy, View, WorkerEnd};
+use crate::engine::{
+    AtCap, Effect, Engine, Entry, Event, Input, Killed, Limits, Policy, View, WorkerEnd,
+};
 use crate::event_loop::books::{KnownTasks, write_down};
 use crate::journal::{Bytes, Journal, Past, Record, Run, SCHEMA, State, Sync, Trouble, read};
 
@@ -351,6 +353,7 @@ impl World {
                     self.later(3, Happening::Dies(worker, life, SIGTERM));
                 }
             }
+            Effect::KillNow => {}
             Effect::Deliver { seq, slot: _, outcome } => {
                 let has_output = outcome.is_some_and(|outcome| outcome.stdout != Stream::nothing());
                 self.delivered = has_output;
@@ -460,7 +463,7 @@ impl World {
             stdout,
             stderr: Stream::nothing(),
         };
-        self.step(Event::Collected { slot, outcome, starved: false });
+        self.step(Event::Collected { slot, outcome, starved: false, killed: None });
     }
 
     fn dies(&mut self, worker: WorkerId, life: u32, end: WorkerEnd, overdue: bool) {
@@ -475,8 +478,9 @@ impl World {
             claimed.push(slot);
         }
         self.workers[usize::from(worker)].0 = Worker::Vacant;
-        let overdue = claimed.first().copied().filter(|_| overdue);
-        self.step(Event::WorkerEnded { worker, end, claimed, starved: false, overdue });
+        let killed = claimed.first().copied().filter(|_| overdue);
+        let killed = killed.map(|slot| (slot, Killed::TimedOut));
+        self.step(Event::WorkerEnded { worker, end, claimed, starved: false, killed });
     }
 
     fn reads(&mut self) {

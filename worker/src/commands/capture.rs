@@ -1,16 +1,16 @@
-//! Reading what a command writes until it has ended, then its end.
+//! Reading what a command writes, until it has exited and its session is empty.
 
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use msup_protocol::codec::{Usage, Verdict};
+use msup_protocol::layout::Header;
+use msup_protocol::slot::WorkerSlot;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use super::SWEEP_AT_MOST;
-use super::ladder::{Clock, Ladder};
+use super::children::Children;
 use super::spawn::Child;
 use crate::guardian;
 use crate::sink::Sink;
@@ -18,135 +18,151 @@ use crate::sink::Sink;
 /// How much is read at a time.
 pub(super) const CHUNK: usize = 64 << 10;
 
-/// How long something that a command left running may hold the command's output open after its end.
+/// How long a process outside the command's session may hold the command's output open after the session is empty.
 const LEAK_AFTER: Duration = Duration::from_millis(200);
 
-/// Collects a command's output until its end. Returns the end, whether something it left behind still
-/// held its output then, and what it used.
-pub(super) fn until_end(
-    child: Child,
-    output: &mut [Sink; 2],
-    buffer: &mut [MaybeUninit<u8>],
-    mut ladder: Ladder<impl Clock>,
-) -> (Verdict, bool, Usage) {
-    let Child { pid, pidfd, stdout, stderr } = child;
-    let mut open = [Some(stdout), Some(stderr)];
-    let read = read_all(&pidfd, &mut open, output, buffer, &mut ladder);
-    // A command that nobody reads any more must not wait for a reader, or it would never end.
-    drop(open);
-    // Not reaped yet: while the zombie keeps its number, the guardian may kill its group.
-    let id = WaitId::PidFd(pidfd.as_fd());
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-    while let Ok(None) | Err(rustix::io::Errno::INTR) = waitid(id.clone(), options) {
-        let patience = ladder.climb();
-        // Only its end is left to wait for.
-        let _ = wait(&pidfd, &[None, None], patience, false);
-    }
-    guardian::release();
-    let (end, usage) = reap(pid);
-    if ladder.was_climbed() {
-        // What has left its group is found below this worker.
-        guardian::sweep(SWEEP_AT_MOST);
-        return (Verdict::TimedOut, matches!(read, Ok(true)), usage);
-    }
-    match read {
-        Ok(leaked) => (end, leaked, usage),
-        Err(why) => (Verdict::Trouble(format!("cannot keep its output: {why}")), false, usage),
-    }
+/// A look at what is left in the session costs up to a millisecond where a worker has many descendants. The next one
+/// comes after this part of the time waited so far, so that waiting never costs more than a small share of a CPU.
+const LOOK_AFTER_PART: u32 = 8;
+const LOOK_AFTER: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
+
+/// What came of a command.
+pub(super) struct Finished {
+    pub(super) verdict: Verdict,
+    /// It left processes running that were not waited for.
+    pub(super) leaked: bool,
+    /// All but its wall time.
+    pub(super) usage: Usage,
 }
 
-fn read_all(
-    pidfd: &OwnedFd,
-    open: &mut [Option<OwnedFd>; 2],
-    output: &mut [Sink; 2],
-    buffer: &mut [MaybeUninit<u8>],
-    ladder: &mut Ladder<impl Clock>,
-) -> io::Result<bool> {
-    let mut ended: Option<Instant> = None;
-    let mut kept = Ok(());
-    while open.iter().any(Option::is_some) {
-        let patience = ended.map(|at| match guardian::told_to_end() {
-            // Nobody wants the output any more, and whoever holds it is about to be ended.
-            true => Duration::ZERO,
-            false => LEAK_AFTER.saturating_sub(at.elapsed()),
-        });
-        if patience == Some(Duration::ZERO) {
-            return kept.map(|()| true);
-        }
-        let patience = if ended.is_some() { patience } else { ladder.climb() };
-        let (ready, has_ended) = wait(pidfd, open, patience, ended.is_some())?;
-        for ((stream, sink), _) in
-            open.iter_mut().zip(output.iter_mut()).zip(ready).filter(|(_, ready)| *ready)
-        {
-            let Some(fd) = stream else { continue };
-            match rustix::io::read(&*fd, &mut *buffer) {
-                Ok(([], _)) => *stream = None,
-                // When the disk is full the rest is still read, so that the command can end.
-                Ok((bytes, _)) => kept = kept.and_then(|()| sink.write_all(bytes)),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
+/// A command that runs, and where its output goes.
+pub(super) struct Capture<'a> {
+    streams: [Option<OwnedFd>; 2],
+    sinks: &'a mut [Sink; 2],
+    buffer: &'a mut [MaybeUninit<u8>],
+    children: &'a mut Children,
+    kept: io::Result<()>,
+}
+
+impl<'a> Capture<'a> {
+    /// Waits until the command has exited and its session is empty, unless the run leaves alone what commands leave
+    /// running; meanwhile keeps what it writes.
+    pub(super) fn until_finished(
+        child: Child,
+        sinks: &'a mut [Sink; 2],
+        buffer: &'a mut [MaybeUninit<u8>],
+        children: &'a mut Children,
+        (header, slot): (&Header, &WorkerSlot),
+    ) -> Finished {
+        let Child { pid, stdout, stderr } = child;
+        let streams = [Some(stdout), Some(stderr)];
+        let mut capture = Capture { streams, sinks, buffer, children, kept: Ok(()) };
+        while !capture.turn(pid, None) {}
+        // Its number may be another process' as soon as it is reaped.
+        guardian::release();
+        let exit = capture.children.reap_command(pid);
+        // One system call tells that nothing is left, as of most commands.
+        let mut leaked = capture.children.any_left()
+            && capture.see_session_off(pid, header.leaves_processes(), slot);
+        leaked |= capture.drain(pid);
+        let verdict = match std::mem::replace(&mut capture.kept, Ok(())) {
+            Ok(()) => exit.verdict,
+            Err(why) => Verdict::Trouble(format!("cannot keep its output: {why}")),
+        };
+        let cpu = exit.cpu + capture.children.take_adopted();
+        let usage = Usage {
+            pid: pid.unsigned_abs(),
+            wall_ns: 0,
+            cpu_ns: cpu.as_nanos() as u64,
+            sleeps: exit.sleeps,
+            peak: exit.peak,
+            worker_ns: 0,
+        };
+        Finished { verdict, leaked, usage }
+    }
+
+    /// Waits for the processes that the command left in its session, unless they are left `alone`. Whether it left
+    /// something that was not waited for.
+    fn see_session_off(&mut self, command: i32, alone: bool, slot: &WorkerSlot) -> bool {
+        let began = Instant::now();
+        while !alone && !guardian::told_to_end() {
+            let left = self.children.in_session(command);
+            if left.is_empty() {
+                break;
             }
+            slot.set_left(left.len() as u32);
+            let pause = began.elapsed() / LOOK_AFTER_PART;
+            self.turn(command, Some(pause.clamp(LOOK_AFTER[0], LOOK_AFTER[1])));
         }
-        if has_ended && ended.is_none() {
-            ended = Some(Instant::now());
-        }
+        slot.set_left(0);
+        self.children.note_daemons()
     }
-    kept.map(|()| false)
-}
 
-/// Waits until a stream has something to read or is closed by all, or the command has ended.
-fn wait(
-    pidfd: &OwnedFd,
-    open: &[Option<OwnedFd>; 2],
-    patience: Option<Duration>,
-    has_ended: bool,
-) -> io::Result<([bool; 2], bool)> {
-    let mut polled = Vec::with_capacity(3);
-    polled.extend(open.iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)));
-    if !has_ended {
-        polled.push(PollFd::new(pidfd, PollFlags::IN));
+    /// Reads what is left in the pipes. Whether some process still held them open when it gave up.
+    fn drain(&mut self, command: i32) -> bool {
+        let began = Instant::now();
+        while self.streams.iter().any(Option::is_some) {
+            let left = LEAK_AFTER.saturating_sub(began.elapsed());
+            // Without a supervisor nobody wants the output.
+            if left.is_zero() || guardian::told_to_end() {
+                return true;
+            }
+            self.turn(command, Some(left));
+        }
+        false
     }
-    let timeout = patience.and_then(|left| Timespec::try_from(left).ok());
-    match poll(&mut polled, timeout.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    let mut answers = polled.iter().map(|fd| !fd.revents().is_empty());
-    let ready = [0, 1].map(|at: usize| open[at].is_some() && answers.next().unwrap_or(false));
-    Ok((ready, !has_ended && answers.next().unwrap_or(false)))
-}
 
-fn reap(pid: i32) -> (Verdict, Usage) {
-    let mut status = 0;
-    // SAFETY: plain numbers, for which zero is a value.
-    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
-    loop {
-        // SAFETY: our own child, valid places for its status and its usage.
-        let reaped = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut used) };
-        if reaped == pid {
-            break;
+    /// Waits until there is something to read or a child has exited, and looks after both. Whether the command has
+    /// exited.
+    fn turn(&mut self, command: i32, patience: Option<Duration>) -> bool {
+        let (ready, exits) = self.wait(patience).unwrap_or_else(|why| {
+            // The command must not wait for a reader that does not read.
+            self.give_up(why);
+            ([false; 2], true)
+        });
+        for (at, _) in ready.into_iter().enumerate().filter(|(_, ready)| *ready) {
+            self.read(at);
         }
-        let why = io::Error::last_os_error();
-        if why.kind() != io::ErrorKind::Interrupted {
-            let verdict = Verdict::Trouble(format!("cannot wait for the command: {why}"));
-            return (verdict, Usage::default());
+        exits && self.children.reap_adopted(command)
+    }
+
+    fn read(&mut self, at: usize) {
+        let Some(fd) = &self.streams[at] else { return };
+        match rustix::io::read(fd, &mut *self.buffer) {
+            Ok(([], _)) => self.streams[at] = None,
+            // When the disk is full the rest is still read, so that the command can go on.
+            Ok((bytes, _)) => {
+                if self.kept.is_ok() {
+                    self.kept = self.sinks[at].write_all(bytes);
+                }
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => self.give_up(errno.into()),
         }
     }
-    let verdict = if libc::WIFSIGNALED(status) {
-        Verdict::Signaled(libc::WTERMSIG(status) as u8)
-    } else {
-        Verdict::Exited(libc::WEXITSTATUS(status) as u8)
-    };
-    let nanos =
-        |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
-    let usage = Usage {
-        pid: pid.unsigned_abs(),
-        wall_ns: 0,
-        cpu_ns: nanos(used.ru_utime) + nanos(used.ru_stime),
-        sleeps: used.ru_nvcsw as u64,
-        // In KiB.
-        peak: (used.ru_maxrss as u64) << 10,
-        worker_ns: 0,
-    };
-    (verdict, usage)
+
+    fn give_up(&mut self, why: io::Error) {
+        self.streams = [None, None];
+        if self.kept.is_ok() {
+            self.kept = Err(why);
+        }
+    }
+
+    /// Which streams can be read, and whether a child has exited.
+    fn wait(&self, patience: Option<Duration>) -> io::Result<([bool; 2], bool)> {
+        let exits = self.children.fd();
+        let mut polled = Vec::with_capacity(3);
+        polled.push(PollFd::new(&exits, PollFlags::IN));
+        polled.extend(self.streams.iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        let timeout = patience.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut answers = polled.iter().map(|fd| !fd.revents().is_empty());
+        let exits = answers.next().unwrap_or(false);
+        let ready =
+            [0, 1].map(|at: usize| self.streams[at].is_some() && answers.next().unwrap_or(false));
+        Ok((ready, exits))
+    }
 }

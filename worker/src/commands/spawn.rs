@@ -1,4 +1,4 @@
-//! Starting a command: `clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD)`, the cheapest way that can also
+//! Starting a command: `clone(CLONE_VM | CLONE_VFORK)`, the cheapest way that can also
 //! set a death signal before the command runs.
 //!
 //! The child borrows this process' memory until it has executed the command, and this thread sleeps
@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 use std::time::Duration;
@@ -30,7 +30,6 @@ const TRIES: u32 = 6;
 /// A command that runs.
 pub(super) struct Child {
     pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
@@ -62,8 +61,8 @@ impl Spawner {
         })
     }
 
-    /// Starts `argv` in a process group of its own, with an empty standard input and its two outputs
-    /// in fresh pipes. It dies with this process. It may have `memory` bytes of data, 0 for any number.
+    /// Starts `argv` in a session of its own, so without a terminal, with an empty standard input and its two
+    /// outputs in fresh pipes. It dies with this process. It may have `memory` bytes of data, 0 for any number.
     ///
     /// # Errors
     /// Why the program cannot be executed, or no process made.
@@ -97,9 +96,9 @@ impl Spawner {
         let mut pause = Duration::from_millis(1);
         for tries_left in (0..TRIES).rev() {
             match self.start(&mut order) {
-                Ok((pid, pidfd)) => {
+                Ok(pid) => {
                     self.remember(program, &candidates[order.tried]);
-                    return Ok(Child { pid, pidfd, stdout, stderr });
+                    return Ok(Child { pid, stdout, stderr });
                 }
                 Err(why) if tries_left > 0 && is_passing(&why) && !guardian::told_to_end() => {
                     std::thread::sleep(pause);
@@ -134,9 +133,8 @@ impl Spawner {
         }
     }
 
-    fn start(&mut self, order: &mut Order) -> io::Result<(i32, OwnedFd)> {
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-        let mut pidfd: c_int = -1;
+    fn start(&mut self, order: &mut Order) -> io::Result<i32> {
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         order.errno = 0;
         // The command must be under guard before the death signal can arrive.
         let blocked = BlockedSignals::new();
@@ -146,12 +144,10 @@ impl Spawner {
         let argument = ptr::from_mut(order).cast::<c_void>();
         // SAFETY: the child runs `child` on its own stack while this thread sleeps (CLONE_VFORK), so
         // `order` and the stack outlive its use of them; it makes system calls only.
-        let pid = unsafe { libc::clone(child, top, flags, argument, &raw mut pidfd) };
+        let pid = unsafe { libc::clone(child, top, flags, argument) };
         if pid < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: clone succeeded and stored a descriptor that is ours alone.
-        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         if order.errno != 0 {
             // SAFETY: our own child, which has exited or is about to; a null status is allowed.
             unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
@@ -162,7 +158,7 @@ impl Spawner {
         guardian::guard(pid);
         drop(blocked);
         guardian::end_if_told();
-        Ok((pid, pidfd))
+        Ok(pid)
     }
 }
 
@@ -204,7 +200,7 @@ extern "C" fn child(order: *mut c_void) -> c_int {
 
 fn prepare(order: &Order) -> Result<(), c_int> {
     // SAFETY: changes this process only.
-    check(unsafe { libc::setpgid(0, 0) })?;
+    check(unsafe { libc::setsid() })?;
     // SAFETY: as above; SIGKILL is a valid death signal.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
     // The parent may have died before the kernel was asked.

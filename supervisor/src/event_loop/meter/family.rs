@@ -66,8 +66,10 @@ impl Families {
                 }
                 (None, None) => below(root, listed_children),
             };
-            // The worker may be one command further by now.
-            if !found.contains(command) {
+            // The worker may be one command further by now; but not if the command was seen before and has exited, for
+            // then the worker waits for what it left running.
+            let is_known = self.families.get(worker).is_some_and(|it| it.command == *command);
+            if !found.contains(command) && !is_known {
                 continue;
             }
             found.retain(|pid| pid != command && *pid != root);

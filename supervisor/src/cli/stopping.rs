@@ -1,0 +1,91 @@
+//! What is asked for when tasks are stopped, and of processes that they leave running.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::args::Args;
+use super::policy::time;
+use crate::engine::{Leave, Step};
+
+/// How long tasks have between SIGTERM and SIGKILL unless it is given.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long processes that a task left running may run on unless it is given.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The steps by which tasks are stopped; SIGKILL follows them.
+///
+/// # Errors
+/// One line that says what is wrong with --termseq.
+pub(super) fn steps(args: &Args, grace: Option<Duration>) -> Result<Vec<Step>, String> {
+    match args.termseq.as_deref() {
+        Some(text) => term_sequence(text).ok_or_else(|| {
+            let hint = "must be signals with milliseconds between them, such as TERM,200,KILL";
+            format!("--termseq {text}: {hint}")
+        }),
+        None => Ok(vec![Step { signal: Signal::SIGTERM as i32, wait: grace.unwrap_or(GRACE) }]),
+    }
+}
+
+/// What becomes of processes that tasks leave running.
+///
+/// # Errors
+/// One line that says what is wrong with which flag.
+pub(super) fn leave(args: &Args) -> Result<Leave, String> {
+    let given = args.leave_timeout.as_deref();
+    let timeout = given.map(|text| {
+        time(text).ok_or_else(|| {
+            format!("--leave-timeout {text}: must be a time such as 500ms, 10s or 2m")
+        })
+    });
+    let timeout = timeout.transpose()?;
+    match args.leave.as_str() {
+        "wait" => Ok(Leave::Wait(timeout.unwrap_or(LEAVE_TIMEOUT))),
+        other if timeout.is_some() => Err(format!(
+            "--leave-timeout: --leave {other} waits for nothing; leave one of them out"
+        )),
+        "ok" => Ok(Leave::Alone),
+        "kill" => Ok(Leave::Kill),
+        other => Err(format!("--leave {other}: must be wait, ok or kill")),
+    }
+}
+
+/// `SIGNAL[,MS,SIGNAL]...[,MS]`; a signal is a name with or without SIG, or a number.
+fn term_sequence(text: &str) -> Option<Vec<Step>> {
+    let parts: Vec<&str> = text.split(',').collect();
+    let steps = parts.chunks(2).map(|pair| {
+        let wait = pair.get(1).map_or(Some(0), |ms| ms.parse().ok())?;
+        Some(Step { signal: signal(pair[0])? as i32, wait: Duration::from_millis(wait) })
+    });
+    steps.collect()
+}
+
+fn signal(name: &str) -> Option<Signal> {
+    if let Ok(number) = name.parse::<i32>() {
+        return Signal::try_from(number).ok();
+    }
+    let name = name.to_ascii_uppercase();
+    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    name.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_are_those_of_gnu_parallel() {
+        let steps = |text| {
+            let steps = term_sequence(text)?;
+            Some(steps.iter().map(|step| (step.signal, step.wait.as_millis())).collect::<Vec<_>>())
+        };
+        let parallels = Some(vec![(15, 200), (15, 100), (15, 50), (9, 25)]);
+        assert_eq!(steps("TERM,200,TERM,100,TERM,50,KILL,25"), parallels);
+        assert_eq!(steps("int,500,SIGTERM"), Some(vec![(2, 500), (15, 0)]));
+        assert_eq!(steps("2,5"), Some(vec![(2, 5)]));
+        for bad in ["", "NO", "TERM,x", "TERM,,KILL", "0", "99", "TERM,-1"] {
+            assert_eq!(steps(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Stopping attempts: what takes too long, what was left running, and everything when the run is stopped.
+
+use std::time::Duration;
+
+use msup_protocol::kin::{self, Kin};
+use msup_protocol::packed::WorkerId;
+use nix::sys::signal::Signal;
+
+use super::attempts::Sight;
+use crate::engine::{Act, Event, Killed, Ladder, Step};
+use crate::os::tree;
+
+/// Processes that a message names; the others are counted.
+const NAMED: usize = 3;
+
+/// How attempts are stopped.
+pub(super) struct Stopping {
+    steps: Vec<Step>,
+    /// Workers run commands: they are not part of the tree that is stopped, and report how it went.
+    spares_workers: bool,
+    climbs: Vec<Climb>,
+}
+
+/// One attempt that is being stopped.
+struct Climb {
+    worker: WorkerId,
+    attempt: Sight,
+    why: Killed,
+    ladder: Ladder,
+    /// Processes that have got a signal.
+    signalled: Vec<Kin>,
+    /// Its worker has reported its end, and may run another one.
+    reported: bool,
+}
+
+/// What is to be known of a worker: its process, and the number of its command, a hint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) worker: i32,
+    pub(super) command: i32,
+}
+
+impl Stopping {
+    pub(super) fn new(steps: Vec<Step>, spares_workers: bool) -> Stopping {
+        Stopping { steps, spares_workers, climbs: Vec::new() }
+    }
+
+    /// When to go on.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.climbs.iter().map(|climb| climb.ladder.due()).min()
+    }
+
+    /// How processes are stopped, for those that no attempt has.
+    pub(super) fn ladder(&self, now: Duration) -> Ladder {
+        Ladder::new(&self.steps, now)
+    }
+
+    /// Stops an attempt, unless it is being stopped already.
+    pub(super) fn stop(&mut self, worker: WorkerId, attempt: Sight, why: Killed, now: Duration) {
+        let is_it = |climb: &Climb| climb.worker == worker && climb.attempt == attempt;
+        if !self.climbs.iter().any(is_it) {
+            let ladder = self.ladder(now);
+            let (signalled, reported) = (Vec::new(), false);
+            self.climbs.push(Climb { worker, attempt, why, ladder, signalled, reported });
+        }
+    }
+
+    /// Nothing that is being stopped gets more time.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        self.climbs.iter_mut().for_each(|climb| climb.ladder.hurry(now));
+    }
+
+    /// Goes on with everything that is due. Returns the workers that are to be killed.
+    pub(super) fn go_on(
+        &mut self,
+        now: Duration,
+        place_of: impl Fn(WorkerId) -> Option<Place>,
+    ) -> Vec<WorkerId> {
+        let mut killed = Vec::new();
+        let spares_workers = self.spares_workers;
+        self.climbs.retain_mut(|climb| {
+            if now < climb.ladder.due() && !climb.reported {
+                return true;
+            }
+            let place = place_of(climb.worker);
+            let targets = climb.targets(place, spares_workers);
+            if !spares_workers && !climb.reported && targets.is_empty() {
+                // The attempt is the worker.
+                killed.push(climb.worker);
+                return true;
+            }
+            match climb.ladder.decide(now, !targets.is_empty(), climb.reported) {
+                Act::Nothing => {}
+                Act::Send(signal) => climb.send(targets, place, signal),
+                Act::KillWorker => killed.push(climb.worker),
+                Act::Done => return false,
+            }
+            true
+        });
+        killed
+    }
+
+    /// Notes in the events of attempts that were stopped why they were.
+    pub(super) fn mark(&mut self, events: &mut [Event]) {
+        for event in events {
+            let Event::Collected { slot, killed, .. } = event else { continue };
+            let climb = self.climbs.iter_mut().find(|climb| climb.is_of(*slot));
+            if let Some(climb) = climb {
+                climb.reported = true;
+                *killed = climb.ladder.has_begun().then(|| climb.why.clone());
+            }
+        }
+    }
+
+    /// A worker is dead. The slot of the attempt that was being stopped, and why.
+    pub(super) fn lost(&mut self, dead: WorkerId) -> Option<(u16, Killed)> {
+        let is_its = |climb: &Climb| climb.worker == dead && !climb.reported;
+        let at = self.climbs.iter().position(is_its)?;
+        let climb = self.climbs.swap_remove(at);
+        Some((climb.attempt.slot, climb.why))
+    }
+
+    /// All workers are gone, and everything below them.
+    pub(super) fn forget(&mut self) {
+        self.climbs.clear();
+    }
+}
+
+impl Climb {
+    fn is_of(&self, slot: u16) -> bool {
+        self.attempt.slot == slot && !self.reported
+    }
+
+    /// The living processes of the attempt.
+    fn targets(&self, place: Option<Place>, spares_workers: bool) -> Vec<Kin> {
+        // The worker may have gone on to another attempt: from now on only what has got a signal counts.
+        let Some(place) = place.filter(|_| !self.reported) else { return self.survivors() };
+        let below = kin::descendants_of(place.worker);
+        let mut targets = match self.why {
+            Killed::LeftRunning(_) | Killed::Leftovers => {
+                below.into_iter().filter(|kin| kin.session == place.command).collect()
+            }
+            _ if spares_workers => without_older(below, place),
+            _ => below,
+        };
+        targets.retain(|kin| !kin.ended);
+        targets
+    }
+
+    fn survivors(&self) -> Vec<Kin> {
+        let same = |old: &Kin| kin::look_up(old.pid).filter(|now| now.start == old.start);
+        self.signalled.iter().filter_map(same).filter(|now| !now.ended).collect()
+    }
+
+    fn send(&mut self, targets: Vec<Kin>, place: Option<Place>, signal: i32) {
+        if let Killed::LeftRunning(names) = &mut self.why
+            && names.is_empty()
+        {
+            *names = named(&targets);
+        }
+        send(&targets, place.map(|place| place.worker), signal);
+        self.signalled = targets;
+    }
+}
+
+/// Sends a signal; what is stopped goes on, so that it can act on it. `worker` leads a group that is spared.
+pub(super) fn send(targets: &[Kin], worker: Option<i32>, signal: i32) {
+    let own = nix::unistd::getpgrp().as_raw();
+    let spared = [own, worker.unwrap_or(own)];
+    // Validated when the command line was read.
+    let Ok(signal) = Signal::try_from(signal) else { return };
+    tree::signal(targets, &spared, signal);
+    tree::signal(targets, &spared, Signal::SIGCONT);
+}
+
+/// What is below a worker without what was there before its command was: daemons of earlier ones.
+fn without_older(below: Vec<Kin>, place: Place) -> Vec<Kin> {
+    // The number comes from shared memory: it counts only for a child of that worker.
+    let is_command = |kin: &&Kin| (kin.pid, kin.parent) == (place.command, place.worker);
+    let Some(command) = below.iter().find(is_command).copied() else { return Vec::new() };
+    let mut older = Vec::new();
+    // Parents come before their children.
+    below
+        .into_iter()
+        .filter(|kin| {
+            let is_older = kin.start < command.start && kin.parent == place.worker;
+            let is_spared = is_older || older.contains(&kin.parent);
+            if is_spared {
+                older.push(kin.pid);
+            }
+            !is_spared
+        })
+        .collect()
+}
+
+/// The names and numbers of a few processes, and how many more there are.
+pub(super) fn named(processes: &[Kin]) -> String {
+    let name = |kin: &Kin| format!("{} ({})", kin::name_of(kin.pid), kin.pid);
+    let mut names: Vec<String> = processes.iter().take(NAMED).map(name).collect();
+    if processes.len() > NAMED {
+        names.push(format!("{} more", processes.len() - NAMED));
+    }
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemons_of_earlier_commands_are_spared() {
+        let init = kin::look_up(1).expect("init");
+        let kin = |pid, parent, start| Kin { pid, parent, start, ..init };
+        let below = vec![kin(5, 2, 10), kin(6, 2, 20), kin(7, 5, 30), kin(8, 6, 30), kin(9, 2, 40)];
+        let spared = |command| {
+            let place = Place { worker: 2, command };
+            without_older(below.clone(), place).iter().map(|kin| kin.pid).collect::<Vec<_>>()
+        };
+        assert_eq!(spared(6), [6, 8, 9]);
+        assert_eq!(spared(7), [0; 0], "no child of the worker");
+    }
+}

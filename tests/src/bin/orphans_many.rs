@@ -1,0 +1,26 @@
+//! A worker whose task starts a shell 120 times that leaves a process behind at once, and then counts the processes below
+//! itself and its supervisor that have exited and were not reaped. It waits until there are none.
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use msup_protocol::kin;
+use msup_worker::{Outcome, run};
+
+fn main() -> ExitCode {
+    run(|_, ctx| {
+        ctx.blocking(|| {
+            for _ in 0..120 {
+                Command::new("sh").args(["-c", "true &"]).status()?;
+            }
+            let own = std::process::id().cast_signed();
+            let supervisor = kin::look_up(own).map_or(own, |kin| kin.parent);
+            let zombies = |pid| kin::children_of(pid).iter().filter(|kin| kin.ended).count();
+            while zombies(own) + zombies(supervisor) > 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok::<_, std::io::Error>(())
+        })?;
+        Ok(Outcome::done())
+    })
+}

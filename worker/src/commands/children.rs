@@ -1,0 +1,160 @@
+//! A worker's children: its command, and every process below it that has lost its parent.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use msup_protocol::codec::Verdict;
+use msup_protocol::kin::{self, Kin};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
+/// Learns of every child that exits, and reaps it. At most one command runs at a time.
+pub(super) struct Children {
+    exits: SignalFd,
+    /// CPU time of adopted processes reaped since the command was started.
+    adopted: Duration,
+    /// Processes that earlier commands left running on purpose: each had made a session of its own.
+    daemons: Vec<(i32, u64)>,
+}
+
+/// How a command exited, and what it used.
+pub(super) struct Exit {
+    pub(super) verdict: Verdict,
+    pub(super) cpu: Duration,
+    pub(super) sleeps: u64,
+    /// Bytes of memory that the largest of its processes had at most.
+    pub(super) peak: u64,
+}
+
+impl Children {
+    /// From now on this thread is not interrupted by SIGCHLD. Call it before any command is started.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(super) fn new() -> io::Result<Children> {
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        mask.thread_block()?;
+        let exits = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Children { exits, adopted: Duration::ZERO, daemons: Vec::new() })
+    }
+
+    /// Readable when a child has exited.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.exits.as_fd()
+    }
+
+    /// Reaps every adopted process that has exited. Whether the command has exited; it is not reaped.
+    pub(super) fn reap_adopted(&mut self, command: i32) -> bool {
+        // At most one is pending: what arrives after this makes the descriptor readable again.
+        let _ = self.exits.read_signal();
+        loop {
+            match look_at_children() {
+                Child::Exited(pid) if pid == command => return true,
+                Child::Exited(pid) => self.note_adopted(pid),
+                Child::Running | Child::None => return false,
+            }
+        }
+    }
+
+    /// Reaps the command, which has exited. Its number may become another process' from now on.
+    pub(super) fn reap_command(&mut self, command: i32) -> Exit {
+        let Some((status, used)) = wait4(command) else {
+            let verdict = Verdict::Trouble("cannot wait for the command".into());
+            return Exit { verdict, cpu: Duration::ZERO, sleeps: 0, peak: 0 };
+        };
+        let verdict = if libc::WIFSIGNALED(status) {
+            Verdict::Signaled(libc::WTERMSIG(status) as u8)
+        } else {
+            Verdict::Exited(libc::WEXITSTATUS(status) as u8)
+        };
+        let (cpu, sleeps) = (cpu_time(&used), used.ru_nvcsw as u64);
+        // In KiB.
+        Exit { verdict, cpu, sleeps, peak: (used.ru_maxrss as u64) << 10 }
+    }
+
+    /// Reaps what has exited; whether any child is left. The command must have been reaped.
+    pub(super) fn any_left(&mut self) -> bool {
+        loop {
+            match look_at_children() {
+                Child::Exited(pid) => self.note_adopted(pid),
+                Child::Running => return true,
+                Child::None => return false,
+            }
+        }
+    }
+
+    /// The living processes below this worker in the session of `command`.
+    pub(super) fn in_session(&self, command: i32) -> Vec<Kin> {
+        let mut below = kin::descendants_of(std::process::id().cast_signed());
+        below.retain(|kin| kin.session == command && !kin.ended);
+        below
+    }
+
+    /// From now on all processes below this worker are known as daemons. Whether any of them is new.
+    pub(super) fn note_daemons(&mut self) -> bool {
+        let below = kin::descendants_of(std::process::id().cast_signed());
+        let daemons = below.iter().filter(|kin| !kin.ended).map(|kin| (kin.pid, kin.start));
+        let daemons: Vec<(i32, u64)> = daemons.collect();
+        let known = mem::replace(&mut self.daemons, daemons);
+        self.daemons.iter().any(|daemon| !known.contains(daemon))
+    }
+
+    /// CPU time of adopted processes that were reaped since the last call.
+    pub(super) fn take_adopted(&mut self) -> Duration {
+        mem::take(&mut self.adopted)
+    }
+
+    fn note_adopted(&mut self, pid: i32) {
+        if let Some((_, used)) = wait4(pid) {
+            self.adopted += cpu_time(&used);
+        }
+    }
+}
+
+/// One of this process' children.
+enum Child {
+    /// It has exited and was not reaped.
+    Exited(i32),
+    Running,
+    None,
+}
+
+fn look_at_children() -> Child {
+    loop {
+        let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::All, options).map(|status| status.pid()) {
+            Ok(Some(pid)) => return Child::Exited(pid.as_raw()),
+            Ok(None) => return Child::Running,
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return Child::None,
+        }
+    }
+}
+
+/// Reaps a child that has exited: its status and what it and the children it waited for used.
+fn wait4(pid: i32) -> Option<(i32, libc::rusage)> {
+    let mut status = 0;
+    // SAFETY: plain numbers, for which zero is a value.
+    let mut used: libc::rusage = unsafe { mem::zeroed() };
+    loop {
+        // SAFETY: our own child, valid places for its status and its usage.
+        let reaped = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut used) };
+        if reaped == pid {
+            return Some((status, used));
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return None;
+        }
+    }
+}
+
+fn cpu_time(used: &libc::rusage) -> Duration {
+    let time = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+    };
+    time(used.ru_utime) + time(used.ru_stime)
+}
