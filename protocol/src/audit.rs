@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::layout::Shared;
+use crate::layout::{Identity, Shared};
 use crate::packed::WorkerId;
 use crate::task::{Snapshot as TaskSnapshot, State as TaskState};
 use crate::token::{Census, Sighting};
@@ -31,8 +31,10 @@ impl fmt::Display for Violation {
 }
 
 /// What every word said at the last look: from there on it may only go forward.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Audit {
+    /// What the header said before anybody else could write to it. Workers that attach later believe it.
+    identity: Identity,
     tokens: Vec<Sighting>,
     tasks: Vec<TaskSnapshot>,
 }
@@ -44,7 +46,13 @@ fn is_ahead(now: u64, before: u64) -> bool {
 }
 
 impl Audit {
-    /// Looks at every token and task word. `is_occupied` tells of a task slot whether the supervisor
+    /// For a segment that nobody else has seen yet.
+    #[must_use]
+    pub fn new(shared: &Shared<'_>) -> Audit {
+        Audit { identity: shared.header.identity(), tokens: Vec::new(), tasks: Vec::new() }
+    }
+
+    /// Looks at the header and at every token and task word. `is_occupied` tells of a task slot whether the supervisor
     /// has put a task into it that it has not collected or withdrawn.
     ///
     /// # Errors
@@ -54,6 +62,11 @@ impl Audit {
         shared: &Shared<'_>,
         is_occupied: impl Fn(u16) -> bool,
     ) -> Result<(), Violation> {
+        if shared.header.identity() != self.identity {
+            let why = shared.header.check(None).err().map(|why| why.to_string());
+            let why = why.unwrap_or_else(|| "other sizes or limits".into());
+            return Err(Violation::new("header", 0, why));
+        }
         let is_worker = |worker: WorkerId| usize::from(worker) < shared.line.len();
         for at in shared.tokens.sight() {
             let known = self.tokens.get(usize::from(at.index)).copied().unwrap_or(at);

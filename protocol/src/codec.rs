@@ -111,6 +111,79 @@ impl Stream {
     }
 }
 
+/// No attempt takes longer, nor uses more CPU time: 30 years, in nanoseconds.
+const NS_AT_MOST: u64 = 30 * 365 * 86_400 * 1_000_000_000;
+/// No command sleeps more often: a million times a second for a year.
+const SLEEPS_AT_MOST: u64 = 365 * 86_400 * 1_000_000;
+/// No process has more memory than a virtual address has bits for, 57 on the largest machines.
+const PEAK_AT_MOST: u64 = 1 << 57;
+/// The kernel's limit on process ids.
+const PID_AT_MOST: u32 = 1 << 22;
+/// The kernel's last error number and its last signal.
+const ERRNO_AT_MOST: i32 = 4095;
+const SIGNAL_AT_MOST: u8 = 64;
+
+/// A number that no worker can have measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {number}")]
+pub struct OutOfRange {
+    what: &'static str,
+    number: i128,
+}
+
+impl OutcomeFrame {
+    /// Checks that every number is in its range. A worker is any program: what it reports may be anything, and
+    /// the supervisor reckons with it. Sums of thousands of such numbers fit their types.
+    ///
+    /// # Errors
+    /// The first number that is not.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        let OutcomeFrame { verdict, wall_ns, usage, leaked: _, stdout, stderr } = self;
+        let Usage { pid, wall_ns: command_ns, cpu_ns, sleeps, peak, worker_ns } = *usage;
+        let len = |stream: &Stream| match stream {
+            // Within the frame, whose length was checked.
+            Stream::Here(_) => 0,
+            Stream::File(len) => *len,
+        };
+        for (what, number, at_most) in [
+            ("a duration of", *wall_ns, NS_AT_MOST),
+            ("a command's duration of", command_ns, NS_AT_MOST),
+            ("CPU time of", cpu_ns, NS_AT_MOST),
+            ("a worker's CPU time of", worker_ns, NS_AT_MOST),
+            ("a number of sleeps of", sleeps, SLEEPS_AT_MOST),
+            ("a peak of memory of", peak, PEAK_AT_MOST),
+            ("a process id of", pid.into(), PID_AT_MOST.into()),
+            ("an output's length of", len(stdout), i64::MAX as u64),
+            ("an output's length of", len(stderr), i64::MAX as u64),
+        ] {
+            in_range(what, number.into(), 0..=at_most.into())?;
+        }
+        match verdict {
+            Verdict::Signaled(signal) => {
+                in_range("signal", (*signal).into(), 1..=SIGNAL_AT_MOST.into())
+            }
+            Verdict::CannotStart(errno) => {
+                // Zero: the worker could not even ask the kernel.
+                in_range("error number", (*errno).into(), 0..=ERRNO_AT_MOST.into())
+            }
+            Verdict::Done
+            | Verdict::Exited(_)
+            | Verdict::TimedOut
+            | Verdict::Failed(_)
+            | Verdict::Panicked(_)
+            | Verdict::Trouble(_) => Ok(()),
+        }
+    }
+}
+
+fn in_range(
+    what: &'static str,
+    number: i128,
+    range: std::ops::RangeInclusive<i128>,
+) -> Result<(), OutOfRange> {
+    if range.contains(&number) { Ok(()) } else { Err(OutOfRange { what, number }) }
+}
+
 /// The bytes are no frame, or too many.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {

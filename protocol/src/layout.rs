@@ -141,6 +141,18 @@ const _: () = {
     assert!(std::mem::offset_of!(Header, release) == 16);
 };
 
+/// What a segment says it is, see [`Header::identity`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    magic: u64,
+    layout_version: u32,
+    release_len: u32,
+    release: [u64; 2],
+    sizes: [u32; 4],
+    nofile: u64,
+    heavy_side_asks: u32,
+}
+
 /// Why a segment cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
@@ -211,6 +223,22 @@ impl Header {
         let [tokens, workers, tasks, cell_bytes] =
             [0, 1, 2, 3].map(|at: usize| self.sizes[at].load(Ordering::Relaxed));
         Ok(Sizes { tokens, workers, tasks, cell_bytes })
+    }
+
+    /// Everything that [`Header::set_up`] writes once and nobody changes after that.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let release = self.release.each_ref().map(|word| word.load(Ordering::Relaxed));
+        let sizes = self.sizes.each_ref().map(|word| word.load(Ordering::Relaxed));
+        Identity {
+            magic: self.magic.load(Ordering::Relaxed),
+            layout_version: self.layout_version.load(Ordering::Relaxed),
+            release_len: self.release_len.load(Ordering::Relaxed),
+            release,
+            sizes,
+            nofile: self.nofile(),
+            heavy_side_asks: self.heavy_side_asks.load(Ordering::Relaxed),
+        }
     }
 
     /// The soft limit on open files before the supervisor raised it, for commands.

@@ -10,6 +10,8 @@ use crate::layout::{Header, Layout, Mismatch, Parts, Shared, Sizes};
 
 #[cfg(feature = "create")]
 mod create;
+#[cfg(feature = "create")]
+mod fault;
 
 #[cfg(feature = "create")]
 pub use create::{CreateError, create, sweep};
@@ -86,7 +88,7 @@ struct Memory {
 enum Keeper {
     /// The crate that created it.
     #[cfg(feature = "create")]
-    Crate { _mapping: shared_memory::Shmem },
+    Crate { _guard: fault::Guard, _mapping: shared_memory::Shmem },
     /// [`Memory`] itself.
     Own,
 }

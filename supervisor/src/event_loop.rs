@@ -266,7 +266,7 @@ impl Run {
             leftovers: Leftovers::new(plan.leave),
             stopped: Stopped::default(),
             oom: oom::Watch::new(),
-            audit: Audit::default(),
+            audit: Audit::new(&segment.shared()),
             epochs,
             segment,
             doorbell,

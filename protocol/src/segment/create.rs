@@ -9,6 +9,7 @@ use rustix::fs::{FallocateFlags, Mode};
 use rustix::shm::OFlags;
 use shared_memory::{ShmemConf, ShmemError};
 
+use super::fault::Guard;
 use super::{Keeper, Memory, Segment};
 use crate::crash;
 use crate::kin::Identity;
@@ -66,7 +67,9 @@ pub fn create(
     rustix::shm::unlink(name.as_str()).map_err(io::Error::from)?;
     mapping.set_owner(false);
     let base = NonNull::new(mapping.as_ptr()).ok_or_else(|| io::Error::other("mapped at null"))?;
-    let keeper = Keeper::Crate { _mapping: mapping };
+    let guard = Guard::new(base.as_ptr(), layout.total);
+    // Dropped in this order: what is mapped at this address next is no segment.
+    let keeper = Keeper::Crate { _guard: guard, _mapping: mapping };
     let memory = Memory { base, len: layout.total, keeper };
     let segment = Segment { memory, sizes, layout };
     set_up(&segment, procs, release, nofile);
@@ -130,6 +133,16 @@ mod tests {
         assert_eq!(segment.shared().tokens.census().running, 1, "the same memory");
         assert!(segment.shared().tokens.release(held).is_ok());
         assert!(Segment::attach(&fd, Some("1.2.4")).is_err());
+    }
+
+    #[test]
+    fn a_segment_that_was_truncated_is_empty_to_its_creator() {
+        let (segment, fd) = create(SIZES, 2, "1.2.3", 99).expect("created");
+        let identity = segment.shared().header.identity();
+        rustix::fs::ftruncate(&fd, 0).expect("nothing forbids it");
+        assert_ne!(segment.shared().header.identity(), identity);
+        assert_eq!(segment.shared().tokens.census().idle, 0);
+        segment.shared().tasks.write(3, b"it can be written to").expect("a slot");
     }
 
     #[test]

@@ -84,11 +84,11 @@ impl Memory {
         };
         let each = self.residents.iter().map(|resident| (*resident).max(expected));
         let fresh = u64::from(in_flight).saturating_sub(self.residents.len() as u64);
-        let reserved = each.sum::<u64>() + fresh * expected;
+        let reserved = each.fold(fresh.saturating_mul(expected), u64::saturating_add);
         let Some(limit) = self.limit.or(self.room()) else { return u32::MAX };
         let fits = if limit >= reserved {
             let more = (limit - reserved) / expected;
-            u64::from(in_flight) + more
+            u64::from(in_flight).saturating_add(more)
         } else {
             u64::from(in_flight).saturating_sub((reserved - limit).div_ceil(expected))
         };
@@ -113,7 +113,7 @@ impl Memory {
     fn expected(&self) -> Option<u64> {
         let largest = self.peaks.iter().max().copied();
         largest
-            .or_else(|| self.residents.iter().max().map(|most| most * MAY_GROW))
+            .or_else(|| self.residents.iter().max().map(|most| most.saturating_mul(MAY_GROW)))
             .filter(|n| *n > 0)
     }
 

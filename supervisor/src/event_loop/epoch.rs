@@ -89,7 +89,7 @@ impl Run {
             self.sysmon = sysmon::start(&epoch.segment, doorbell, findings);
             self.queue.renew(Arc::clone(&epoch.segment), epoch.folder.clone());
             self.crew.renew(Arc::clone(&epoch.segment), epoch.fd, epoch.folder);
-            self.audit = Audit::default();
+            self.audit = Audit::new(&epoch.segment.shared());
             if let Some(meter) = &mut self.meter {
                 meter.lost_all();
             }

@@ -136,9 +136,7 @@ impl Queue {
             return;
         };
         let read = tasks.read(slot, &mut self.frame).map_err(|why| why.to_string());
-        let outcome = read.and_then(|()| {
-            codec::decode::<OutcomeFrame>(&self.frame).map_err(|why| why.to_string())
-        });
+        let outcome = read.and_then(|()| understand(&self.frame));
         match outcome {
             Ok(outcome) if tasks.vacate(slot, seen) => {
                 self.forget_task_file(slot);
@@ -205,6 +203,13 @@ impl Queue {
     }
 }
 
+/// An outcome, if it is one and every number in it can be true.
+fn understand(frame: &[u8]) -> Result<OutcomeFrame, String> {
+    let outcome: OutcomeFrame = codec::decode(frame).map_err(|why| why.to_string())?;
+    outcome.check().map_err(|why| why.to_string())?;
+    Ok(outcome)
+}
+
 fn work(job: &Job, task: &TaskRecord, out: Option<&Path>, memory: u64) -> Work {
     match job {
         Job::Values => Work::Value(task.value.clone().into()),
@@ -231,5 +236,125 @@ fn command(
         slot_marks: rendered.slot_marks.iter().map(|mark| (mark.arg, mark.at)).collect(),
         threads: task.threads,
         memory,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use msup_protocol::codec::{Usage, Verdict};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::{AtCap, Engine, Input, Limits, Policy, View, Window};
+    use crate::event_loop::meter::Meter;
+
+    /// Any number, small ones and the largest more often.
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            Just(0),
+            Just(u64::MAX),
+            Just(i64::MAX as u64),
+            0..1_000_000_000u64,
+            any::<u64>()
+        ]
+    }
+
+    fn verdict() -> impl Strategy<Value = Verdict> {
+        prop_oneof![
+            Just(Verdict::Done),
+            Just(Verdict::TimedOut),
+            any::<String>().prop_map(Verdict::Failed),
+            any::<String>().prop_map(Verdict::Panicked),
+            any::<String>().prop_map(Verdict::Trouble),
+            any::<u8>().prop_map(Verdict::Exited),
+            any::<u8>().prop_map(Verdict::Signaled),
+            any::<i32>().prop_map(Verdict::CannotStart),
+        ]
+    }
+
+    fn stream() -> impl Strategy<Value = Stream> {
+        let bytes = any::<Vec<u8>>().prop_map(|bytes| Stream::Here(bytes.into()));
+        prop_oneof![bytes, number().prop_map(Stream::File)]
+    }
+
+    prop_compose! {
+        fn usage()(
+            pid in any::<u32>(), wall_ns in number(), cpu_ns in number(), sleeps in number(),
+            peak in number(), worker_ns in number(),
+        ) -> Usage {
+            Usage { pid, wall_ns, cpu_ns, sleeps, peak, worker_ns }
+        }
+    }
+
+    prop_compose! {
+        fn outcome()(
+            verdict in verdict(), wall_ns in number(), usage in usage(), leaked in any::<bool>(),
+            stdout in stream(), stderr in stream(),
+        ) -> OutcomeFrame {
+            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr }
+        }
+    }
+
+    fn engine(tasks: usize) -> Engine {
+        let limits = Limits {
+            worker_program: "worker".into(),
+            procs: 2,
+            max_workers: 4,
+            task_slots: tasks,
+            idle_timeout: Duration::from_secs(10),
+            at_cap: AtCap::Wait,
+            admits: true,
+            longest_first: false,
+            memory: Some(1 << 30),
+            policy: Policy::default(),
+            seed: 1,
+        };
+        let mut engine = Engine::new(limits);
+        let input = |n: usize| Input { value: n.to_string().into(), ..Input::default() };
+        let now = Duration::ZERO;
+        engine.step(Event::Inputs((0..tasks).map(input).collect()), now, &mut Vec::new());
+        engine.step(Event::InputsEnded, now, &mut Vec::new());
+        engine
+    }
+
+    proptest! {
+        /// What a worker reports is refused, or everything that reckons with it can.
+        #[test]
+        fn any_outcome_is_refused_or_reckoned_with(
+            outcomes in proptest::collection::vec(outcome(), 1..20),
+        ) {
+            let (mut engine, mut meter) = (engine(4), Meter::new(2, 4, true, None));
+            let (mut now, mut frame) = (Duration::from_millis(10), Vec::new());
+            for (nth, outcome) in outcomes.into_iter().enumerate() {
+                now += Duration::from_millis(50);
+                codec::encode(&outcome, &mut frame).expect("small");
+                let Ok(outcome) = understand(&frame) else { continue };
+                meter.ended(&outcome.usage);
+                let slot = nth as u16 % 4;
+                let starved = nth % 3 == 0;
+                engine.step(Event::Collected { slot, outcome, starved }, now, &mut Vec::new());
+                let span = Duration::from_millis(50);
+                let window = Window { span, used: span, in_flight: 4, ..Window::default() };
+                engine.step(Event::Measured(window), now, &mut Vec::new());
+                engine.step(Event::Looked(View::default()), now, &mut Vec::new());
+            }
+            prop_assert!(engine.tally().busy < Duration::from_secs(20 * 1_000_000_000));
+        }
+
+        /// So is what has become of an outcome on its way.
+        #[test]
+        fn any_damage_to_an_outcome_is_survived(
+            outcome in outcome(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        ) {
+            let mut frame = Vec::new();
+            codec::encode(&outcome, &mut frame).expect("small");
+            let at = at.index(frame.len());
+            frame[at] = byte;
+            let _ = understand(&frame);
+            frame.truncate(at);
+            let _ = understand(&frame);
+        }
     }
 }
