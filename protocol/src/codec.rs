@@ -168,7 +168,6 @@ impl OutcomeFrame {
             }
             Verdict::Done
             | Verdict::Exited(_)
-            | Verdict::TimedOut
             | Verdict::Failed(_)
             | Verdict::Panicked(_)
             | Verdict::Trouble(_) => Ok(()),

@@ -2,7 +2,8 @@
 //!
 //! Each point has a label, a row in the crash table of `token/README.md`, and a test of that name in
 //! `tests/tests/crash_points.rs`. Only debug builds have them. `MSUP_CRASH_WORKER=LABEL:FILE` (or
-//! `_SUPERVISOR`) kills the first process of that kind that comes by, and leaves FILE as a sign.
+//! `_SUPERVISOR`) kills the first process of that kind that comes by, and leaves FILE as a sign. With `panic@LABEL` it
+//! panics instead.
 
 /// Which processes a variable is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,12 @@ mod armed {
     pub(super) fn point(label: &str) {
         let Some(Some((wanted, file))) = ORDER.get() else { return };
         // Whoever creates the file is the one.
+        let (panics, wanted) = match wanted.strip_prefix("panic@") {
+            Some(wanted) => (true, wanted),
+            None => (false, wanted.as_str()),
+        };
         if wanted == label && File::create_new(file).is_ok() {
+            assert!(!panics, "told to at {label}");
             let _ = kill_process(getpid(), Signal::KILL);
         }
     }

@@ -10,11 +10,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use msup_protocol::crash;
 
-use crate::os::files;
+use crate::os::{files, threads};
 
 /// A file on its way, known by the task slot of the attempt that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +54,19 @@ impl Committer {
     /// Starts the thread, which writes to the eventfd with every report. If it is `durable` nothing is reported
     /// before a power cut cannot undo it, and of the journal, if there is one, everything that was written
     /// before an order to place.
-    pub(crate) fn start(durable: bool, journal: Option<File>, doorbell: OwnedFd) -> Committer {
+    ///
+    /// # Errors
+    /// One line that says why no thread can be started.
+    pub(crate) fn start(
+        durable: bool,
+        journal: Option<File>,
+        doorbell: OwnedFd,
+    ) -> Result<Committer, String> {
         let (orders, received) = channel();
         let (reporter, reports) = channel();
         let hands = Hands { durable, journal, reporter, doorbell };
-        let thread = Some(thread::spawn(move || run(&received, &hands)));
-        Committer { orders: Some(orders), reports, thread }
+        let thread = Some(threads::start("committer", move || run(&received, &hands))?);
+        Ok(Committer { orders: Some(orders), reports, thread })
     }
 
     pub(crate) fn secure(&self, pair: Pair) {
@@ -222,7 +229,8 @@ mod tests {
 
     fn committer(journal: Option<File>) -> Committer {
         use rustix::event::{EventfdFlags, eventfd};
-        Committer::start(true, journal, eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd"))
+        let doorbell = eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd");
+        Committer::start(true, journal, doorbell).expect("a thread")
     }
 
     fn pair(folder: &Path, slot: u16) -> Pair {

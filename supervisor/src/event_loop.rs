@@ -93,11 +93,19 @@ const LENDABLE: u32 = 4;
 const KEY_BELL: u64 = 1 << 32;
 const KEY_SIGNAL: u64 = 2 << 32;
 
-/// Runs a plan to its end. Returns the exit status.
+/// How msup exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Status(u8),
+    /// By the signal that stopped the run.
+    Signal(u8),
+}
+
+/// Runs a plan to its end.
 ///
 /// # Errors
 /// One line that says why the run could not start or go on.
-pub(crate) fn run(plan: Plan) -> Result<u8, String> {
+pub(crate) fn run(plan: Plan) -> Result<Exit, String> {
     let mut run = Run::start(plan)?;
     run.turn_until_finished().map_err(|why| format!("the event loop: {why}"))?;
     Ok(run.finish())
@@ -221,7 +229,7 @@ impl Run {
             Books::open(plan.keeping, &run_id, plan.joblog.as_deref(), describe, private()?)?;
         let journal = books.journal_file().map_err(line("the journal"))?;
         let committer = |out| -> Result<Commits, String> {
-            let committer = Committer::start(plan.durable, journal, private()?);
+            let committer = Committer::start(plan.durable, journal, private()?)?;
             Ok(Commits::new(out, Places::new(run_id.clone(), continues, plan.durable), committer))
         };
         let commits = plan.out.map(committer).transpose()?;
@@ -258,9 +266,9 @@ impl Run {
             crew: Crew::new(Arc::clone(&segment), recipe, orphanage, groups, plan.max_workers),
             lender: Lender::new(plan.procs, LENDABLE),
             figures: Figures::new(run_id, plan.procs, max_workers),
-            input: input::start(plan.source, plan.format, private()?),
-            output: Output::start(style, private()?).map_err(line("standard output"))?,
-            sysmon: sysmon::start(&segment, private()?, Arc::default()),
+            input: input::start(plan.source, plan.format, private()?)?,
+            output: Output::start(style, private()?)?,
+            sysmon: sysmon::start(&segment, private()?, Arc::default())?,
             attempts: Attempts::new(plan.max_workers),
             stopping: Stopping::new(plan.stop_steps, !is_task_loop),
             leftovers: Leftovers::new(plan.leave),

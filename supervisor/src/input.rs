@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+
+use crate::os::threads;
 
 /// Values are handed over in groups of about this many, or this many bytes.
 const GROUP: usize = 256;
@@ -60,10 +61,17 @@ pub(crate) enum Group {
 }
 
 /// Starts reading. The eventfd is written whenever a group can be taken.
-pub(crate) fn start(source: Source, format: Format, doorbell: OwnedFd) -> Receiver<Group> {
+///
+/// # Errors
+/// One line that says why no thread can be started.
+pub(crate) fn start(
+    source: Source,
+    format: Format,
+    doorbell: OwnedFd,
+) -> Result<Receiver<Group>, String> {
     let (sender, receiver) = sync_channel(GROUPS_AHEAD);
     let out = Out { sender, doorbell };
-    thread::spawn(move || match source {
+    threads::start("input", move || match source {
         Source::Arguments(values) => {
             for group in values.chunks(GROUP) {
                 if !out.send(Group::Values(group.to_vec())) {
@@ -74,8 +82,8 @@ pub(crate) fn start(source: Source, format: Format, doorbell: OwnedFd) -> Receiv
         }
         Source::Stdin => read(io::stdin().lock(), "standard input", format, &out),
         Source::File(file, path) => read(file, &path.display().to_string(), format, &out),
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 struct Out {

@@ -28,6 +28,8 @@ mod input;
 
 mod journal;
 
+mod last_resort;
+
 mod output;
 
 #[cfg(test)]
@@ -37,7 +39,11 @@ mod report;
 
 mod os;
 
+use event_loop::Exit;
+use os::signals;
+
 fn main() -> ExitCode {
+    last_resort::install();
     crash::arm(Role::Supervisor);
     let plan = match cli::parse() {
         Ok(plan) => plan,
@@ -59,7 +65,11 @@ fn main() -> ExitCode {
         }
     };
     match event_loop::run(plan) {
-        Ok(status) => ExitCode::from(status),
+        Ok(Exit::Status(status)) => ExitCode::from(status),
+        Ok(Exit::Signal(signal)) => {
+            signals::die_of(signal);
+            ExitCode::from(exit::SIGNAL_BASE.saturating_add(signal))
+        }
         Err(why) => complain(&why),
     }
 }

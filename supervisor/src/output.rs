@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
 
 pub(crate) use piece::{Delivery, Piece};
 
+use crate::os::threads;
 use crate::report::bar::Progress;
 use writer::Writer;
 
@@ -82,13 +82,14 @@ impl Output {
     /// is written.
     ///
     /// # Errors
-    /// Standard output or error cannot be used.
-    pub(crate) fn start(style: Style, doorbell: OwnedFd) -> io::Result<Output> {
+    /// One line: standard output or error cannot be used, or no thread can be started.
+    pub(crate) fn start(style: Style, doorbell: OwnedFd) -> Result<Output, String> {
         let (sender, receiver) = channel();
         let state = Arc::new(State::new(doorbell));
         let keep_order = style.keep_order;
-        let writer = Writer::new(style, Arc::clone(&state))?;
-        thread::spawn(move || writer.run(&receiver));
+        let writer = Writer::new(style, Arc::clone(&state));
+        let writer = writer.map_err(|why: io::Error| format!("standard output: {why}"))?;
+        threads::start("output", move || writer.run(&receiver))?;
         Ok(Output { sender: Some(sender), state, keep_order })
     }
 

@@ -9,6 +9,8 @@ use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
 use msup_protocol::sysmon;
 
+use crate::os::threads;
+
 /// What it shares with the event loop.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -28,11 +30,19 @@ pub(crate) struct Handle {
 }
 
 /// Starts it, with what an earlier one found. The eventfd is written when a worker is wanted.
-pub(crate) fn start(segment: &Arc<Segment>, doorbell: OwnedFd, findings: Arc<Findings>) -> Handle {
+///
+/// # Errors
+/// One line that says why no thread can be started.
+pub(crate) fn start(
+    segment: &Arc<Segment>,
+    doorbell: OwnedFd,
+    findings: Arc<Findings>,
+) -> Result<Handle, String> {
     findings.stop.store(false, Ordering::SeqCst);
     let (shared_findings, own_segment) = (Arc::clone(&findings), Arc::clone(segment));
-    let thread = thread::spawn(move || watch(&own_segment, &shared_findings, &doorbell));
-    Handle { findings, segment: Arc::clone(segment), thread: Some(thread) }
+    let thread =
+        threads::start("sysmon", move || watch(&own_segment, &shared_findings, &doorbell))?;
+    Ok(Handle { findings, segment: Arc::clone(segment), thread: Some(thread) })
 }
 
 impl Handle {

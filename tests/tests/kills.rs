@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
 use msup_tests::{
@@ -163,7 +164,7 @@ fn one_interrupt_drains() {
     assert!(said.contains("stopping when the running tasks have finished"), "{said}");
     sandbox.file("go", b"");
     let output = child.wait_with_output().expect("ours");
-    assert_eq!(output.status.code(), Some(143));
+    assert_eq!(output.status.signal(), Some(Signal::SIGTERM as i32));
     assert_eq!(output.stdout, b"began\nended\nbegan\nended\n");
     let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
     assert_eq!((&tasks["succeeded"], &tasks["cancelled"]), (&2.into(), &48.into()));
@@ -181,7 +182,7 @@ fn an_interrupted_run_waits_for_no_longer_than_it_may() {
     wait_until(|| began("short") && began("long"));
     kill(child.id() as i32, Signal::SIGINT);
     let output = child.wait_with_output().expect("ours");
-    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(output.status.signal(), Some(Signal::SIGINT as i32));
     assert_eq!(output.stdout, b"short\n");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("have not finished in time (--grace)"), "{said}");
@@ -203,7 +204,7 @@ fn a_second_interrupt_stops_and_a_third_one_kills() {
         std::io::BufRead::read_line(&mut stderr, &mut String::new()).expect("text");
         kill(child.id() as i32, Signal::SIGTERM);
     }
-    assert_eq!(child.wait().expect("ours").code(), Some(143));
+    assert_eq!(child.wait().expect("ours").signal(), Some(Signal::SIGTERM as i32));
     assert!(sandbox.processes().is_empty());
 }
 

@@ -100,6 +100,8 @@ pub(crate) struct Engine {
     /// How long an attempt may take, as was last said.
     limit: Option<Duration>,
     stop: Stop,
+    /// The signal that it stops for.
+    stopped_by: Option<u8>,
     /// When what runs is not waited for any longer.
     drains_until: Option<Now>,
     inputs_ended: bool,
@@ -135,6 +137,7 @@ impl Engine {
             median: Median::default(),
             limit: None,
             stop: Stop::No,
+            stopped_by: None,
             drains_until: None,
             inputs_ended: false,
             first_input: None,
@@ -309,6 +312,11 @@ impl Engine {
     /// Whether somebody did not want to wait for what ran.
     pub(crate) fn was_killed(&self) -> bool {
         matches!(self.stop, Stop::Kill(_))
+    }
+
+    /// The signal that the run stops for, if it does for one.
+    pub(crate) fn stopped_by(&self) -> Option<u8> {
+        self.stopped_by
     }
 
     pub(crate) fn stalls(&self) -> u64 {

@@ -72,6 +72,9 @@ impl Engine {
         } else {
             effects.push(Effect::KillNow);
         }
+        if self.exit_status() == status {
+            self.stopped_by = Some(signal);
+        }
     }
 
     /// The run cannot go on: says why and ends everything.

@@ -86,7 +86,7 @@ impl Run {
         let begun = self.epochs.begin().and_then(|epoch| {
             let doorbell = self.doorbell.try_clone().map_err(|why| format!("eventfd: {why}"))?;
             let findings = Arc::clone(&self.sysmon.findings);
-            self.sysmon = sysmon::start(&epoch.segment, doorbell, findings);
+            self.sysmon = sysmon::start(&epoch.segment, doorbell, findings)?;
             self.queue.renew(Arc::clone(&epoch.segment), epoch.folder.clone());
             self.crew.renew(Arc::clone(&epoch.segment), epoch.fd, epoch.folder);
             self.audit = Audit::new(&epoch.segment.shared());

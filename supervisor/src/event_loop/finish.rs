@@ -7,7 +7,7 @@ use msup_protocol::bell::Bell;
 use msup_protocol::exit;
 use msup_protocol::token::Census;
 
-use super::{LOOK_AT_LEAST, Run};
+use super::{Exit, LOOK_AT_LEAST, Run};
 use crate::engine::Leave;
 use crate::journal::runs;
 use crate::output::Output;
@@ -22,7 +22,7 @@ const OUTPUT_AFTER_KILL: Duration = Duration::from_secs(1);
 
 impl Run {
     /// Everything after the last worker has gone.
-    pub(super) fn finish(mut self) -> u8 {
+    pub(super) fn finish(mut self) -> Exit {
         let tokens = self.last_look();
         self.see_daemons_off();
         let is_swept = self.leave != Leave::Alone || self.engine.was_killed();
@@ -61,7 +61,19 @@ impl Run {
             self.output.end();
             let _ = self.wait_for_output(Output::has_ended);
         }
-        status
+        self.exit(status)
+    }
+
+    /// How to exit with this status. A signal that arrived when everything was done counts as well: a loop around this
+    /// run must stop.
+    fn exit(&mut self, status: u8) -> Exit {
+        let stops_with = |signal: &u8| status == exit::SIGNAL_BASE.saturating_add(*signal);
+        let stopped_by = self.engine.stopped_by().filter(stops_with);
+        if [exit::JOURNAL_LOST, exit::ERROR].contains(&status) {
+            return Exit::Status(status);
+        }
+        self.signals.arrived();
+        stopped_by.or(self.signals.last()).map_or(Exit::Status(status), Exit::Signal)
     }
 
     /// The tokens now that the last worker has gone. Nobody needs the segment from here on, whatever is

@@ -264,7 +264,6 @@ mod tests {
     fn verdict() -> impl Strategy<Value = Verdict> {
         prop_oneof![
             Just(Verdict::Done),
-            Just(Verdict::TimedOut),
             any::<String>().prop_map(Verdict::Failed),
             any::<String>().prop_map(Verdict::Panicked),
             any::<String>().prop_map(Verdict::Trouble),
@@ -334,7 +333,7 @@ mod tests {
                 meter.ended(&outcome.usage);
                 let slot = nth as u16 % 4;
                 let starved = nth % 3 == 0;
-                engine.step(Event::Collected { slot, outcome, starved }, now, &mut Vec::new());
+                engine.step(Event::Collected { slot, outcome, starved, killed: None }, now, &mut Vec::new());
                 let span = Duration::from_millis(50);
                 let window = Window { span, used: span, in_flight: 4, ..Window::default() };
                 engine.step(Event::Measured(window), now, &mut Vec::new());

@@ -105,7 +105,7 @@ impl Journal {
         folder.sync().map_err(line)?;
         let synced = inputs.iter().chain([&records]).map(File::try_clone);
         let synced = synced.collect::<Result<Vec<File>, _>>().map_err(line)?;
-        let sync = Sync::start(synced, durability, doorbell);
+        let sync = Sync::start(synced, durability, doorbell)?;
         let mut journal =
             Journal { locks: Some(locks), ..Journal::over(records, inputs, next, sync) };
         // CRASH: journal_before_run. An empty run: nobody takes it up, and the next clean removes it.

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::os::threads;
 
 /// What a run may lose of its journal; what is lost is run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +51,24 @@ impl Shared {
 
 impl Sync {
     /// For these files, in this order. It writes to the eventfd when it fails.
-    pub(super) fn start(files: Vec<File>, durability: Durability, doorbell: OwnedFd) -> Sync {
+    ///
+    /// # Errors
+    /// One line that says why no thread can be started.
+    pub(super) fn start(
+        files: Vec<File>,
+        durability: Durability,
+        doorbell: OwnedFd,
+    ) -> Result<Sync, String> {
         let shared =
             Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() });
         let gather = match durability {
-            Durability::Process => return Sync { shared, thread: None },
+            Durability::Process => return Ok(Sync { shared, thread: None }),
             Durability::Batch => GATHER,
             Durability::Task => Duration::ZERO,
         };
         let of_thread = Arc::clone(&shared);
-        let thread = thread::spawn(move || of_thread.run(&files, gather, &doorbell));
-        Sync { shared, thread: Some(thread) }
+        let thread = threads::start("journal", move || of_thread.run(&files, gather, &doorbell))?;
+        Ok(Sync { shared, thread: Some(thread) })
     }
 
     /// Nothing is made safe.
@@ -132,7 +141,8 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         for durability in [Durability::Process, Durability::Batch, Durability::Task] {
             let mut sync =
-                Sync::start(vec![file.try_clone().expect("a descriptor")], durability, doorbell());
+                Sync::start(vec![file.try_clone().expect("a descriptor")], durability, doorbell())
+                    .expect("a thread");
             sync.written();
             sync.finish();
             assert_eq!(sync.failed(), None);
@@ -145,7 +155,8 @@ mod tests {
         let bell = doorbell();
         let heard = bell.try_clone().expect("a descriptor");
         // No disk under it: EINVAL.
-        let mut sync = Sync::start(vec![File::from(pipe)], Durability::Task, bell);
+        let mut sync =
+            Sync::start(vec![File::from(pipe)], Durability::Task, bell).expect("a thread");
         sync.written();
         sync.finish();
         assert!(sync.failed().is_some());

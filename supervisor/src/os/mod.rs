@@ -13,4 +13,5 @@ pub(crate) mod poller;
 pub(crate) mod process;
 pub(crate) mod run_folder;
 pub(crate) mod signals;
+pub(crate) mod threads;
 pub(crate) mod tree;

@@ -1,5 +1,6 @@
 //! What dead workers leave behind: the supervisor is a subreaper, so it becomes our child.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use msup_protocol::kin::{self, Kin};
@@ -8,14 +9,23 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
+/// Children this process had before it became msup: a shell that replaced itself by msup may have started what
+/// feeds us. They are none of ours.
+static INHERITED: OnceLock<Vec<Kin>> = OnceLock::new();
+
 /// The supervisor as the parent of last resort.
 #[derive(Debug)]
 pub(crate) struct Orphanage {
-    /// Children this process had before it became msup: a shell that replaced itself by msup may have
-    /// started what feeds us. They are none of ours.
-    inherited: Vec<Kin>,
+    inherited: &'static [Kin],
     /// Left running by tasks of workers that have left as they were told to. They stay until the run is over.
     adopted: Vec<Kin>,
+}
+
+/// Kills every process below this one and waits for their deaths, for at most `patience`. Returns how many are left.
+/// Before [`Orphanage::open`] there are none.
+pub(crate) fn kill_all(patience: Duration) -> usize {
+    let orphanage = |inherited| Orphanage { inherited, adopted: Vec::new() };
+    INHERITED.get().map_or(0, |inherited| orphanage(inherited).sweep_all(patience))
 }
 
 impl Orphanage {
@@ -26,13 +36,13 @@ impl Orphanage {
     /// The system refused.
     pub(crate) fn open() -> nix::Result<Orphanage> {
         prctl::set_child_subreaper(true)?;
-        let inherited = kin::children_of(getpid().as_raw());
+        let inherited = INHERITED.get_or_init(|| kin::children_of(getpid().as_raw()));
         Ok(Orphanage { inherited, adopted: Vec::new() })
     }
 
     /// Children that are none of ours.
     pub(crate) fn inherited(&self) -> &[Kin] {
-        &self.inherited
+        self.inherited
     }
 
     /// The children that are not in `workers` stay until the run is over.

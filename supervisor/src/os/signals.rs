@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
-use signal_hook::low_level::pipe;
+use signal_hook::low_level::{emulate_default_handler, pipe};
 
 /// One pipe per signal, readable when it has arrived.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Signals {
     /// It shall stand still.
     pauses: bool,
     child_exited: Arc<AtomicBool>,
+    /// The last one that asks to stop.
+    last: Option<u8>,
 }
 
 impl Signals {
@@ -43,7 +45,7 @@ impl Signals {
             pipe::register(signal, writer)?;
             pipes.push((signal as u8, reader));
         }
-        Ok(Signals { pipes, asked: false, pauses: false, child_exited })
+        Ok(Signals { pipes, asked: false, pauses: false, child_exited, last: None })
     }
 
     pub(crate) fn pipes(&self) -> impl Iterator<Item = &UnixStream> {
@@ -63,7 +65,13 @@ impl Signals {
                 }
             }
         }
+        self.last = arrived.last().copied().or(self.last);
         arrived
+    }
+
+    /// The last signal to stop that has arrived, however long ago.
+    pub(crate) fn last(&self) -> Option<u8> {
+        self.last
     }
 
     /// Whether it shall stand still, since before the last call of [`Signals::arrived`].
@@ -84,6 +92,14 @@ impl Signals {
     /// Whether somebody has asked what runs, before the last call of [`Signals::arrived`].
     pub(crate) fn asked(&mut self) -> bool {
         std::mem::take(&mut self.asked)
+    }
+}
+
+/// Dies of this signal, as if it had never been handled: a shell that runs msup in a loop stops then. Returns when that
+/// cannot be: the first process of a pid namespace gets no signal that it does not handle.
+pub(crate) fn die_of(signal: u8) {
+    if std::process::id() != 1 {
+        let _ = emulate_default_handler(i32::from(signal));
     }
 }
 

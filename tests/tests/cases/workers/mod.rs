@@ -1,1 +1,4 @@
 //! Workers, the limits they run into, and what hostile tasks do to them.
+
+mod panics;
+mod signals;
