@@ -6,7 +6,7 @@ use std::fs;
 use msup_protocol::{barrier, kin, timeslice};
 
 use crate::os::cgroup::Groups;
-use crate::os::{limits, memory};
+use crate::os::{cpu_quota, limits, memory};
 
 /// One mechanism, whether it is there, and what that means.
 struct Finding {
@@ -22,9 +22,13 @@ pub(crate) fn report() -> String {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{} {what:<34} {so}", if there { "yes" } else { "no " });
     }
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let _ = writeln!(text, "    CPUs this process may use: {cpus}");
-    let _ = writeln!(text, "    workers that the limits allow: {}", limits::most_workers());
+    let quota = cpu_quota::quota().map(|quota| format!(" (a control group's quota is {quota:.2})"));
+    let quota = quota.unwrap_or_default();
+    let _ = writeln!(text, "    CPUs this process may use: {}{quota}", cpu_quota::cpus());
+    let _ = match limits::most_workers() {
+        Ok(most) => writeln!(text, "    workers that the limits allow: {}: {most}", most.workers),
+        Err(why) => writeln!(text, "    workers that the limits allow: none: {why}"),
+    };
     text
 }
 

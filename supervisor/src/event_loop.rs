@@ -297,7 +297,7 @@ impl Run {
             _folder: folder,
         };
         run.books.keep();
-        words.iter().for_each(|text| run.say(text));
+        words.iter().chain(&plan.lowered).for_each(|text| run.say(text));
         Ok(run)
     }
 

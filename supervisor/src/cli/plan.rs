@@ -17,7 +17,8 @@ use super::{policy, stopping};
 use crate::engine::{AtCap, Leave, Policy, Step};
 use crate::input::{Format, Source};
 use crate::journal::{Durability, Folder, Locks, Past, mend_inputs, runs};
-use crate::os::{limits, process};
+use crate::os::limits::{self, Most};
+use crate::os::{cpu_quota, process};
 
 /// What is done with each value.
 #[derive(Debug)]
@@ -65,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) quiet: bool,
     /// The soft limit on open files that commands get.
     pub(crate) nofile: u64,
+    /// Which limit allows fewer workers than there would be, in a line.
+    pub(crate) lowered: Option<String>,
 }
 
 /// Where the run's journal is kept.
@@ -128,7 +131,7 @@ const ALL_AT_ONCE: u64 = 4096;
 /// One line that says what is wrong, where, and what to do.
 pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, String> {
     let nofile = limits::raise_open_files();
-    let (procs, max_workers) = concurrency(&args)?;
+    let (procs, max_workers, lowered) = concurrency(&args)?;
     let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
         .map_err(|_| format!("--idle-timeout {}: not a time in seconds", args.idle_timeout))?;
     let memory = size("--memory", args.memory.as_deref())?;
@@ -225,6 +228,7 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         bar: args.bar || (stderr().is_terminal() && !stdout().is_terminal()),
         quiet: args.quiet,
         nofile,
+        lowered,
     })
 }
 
@@ -258,22 +262,32 @@ fn durability(text: &str) -> Result<Durability, String> {
     }
 }
 
-fn concurrency(args: &Args) -> Result<(u32, u16), String> {
-    let most = limits::most_workers();
-    let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+/// Tokens, the cap on workers, and which limit has lowered them, if one has.
+fn concurrency(args: &Args) -> Result<(u32, u16, Option<String>), String> {
+    let most = limits::most_workers()?;
+    let cpus = u64::from(cpu_quota::cpus());
+    let mut is_lowered = false;
+    let mut lowered = |wanted: u64| {
+        is_lowered |= wanted > most.workers;
+        wanted.min(most.workers)
+    };
     if let Some(text) = &args.jobs {
-        let jobs = if text == "0" { Some(most.min(ALL_AT_ONCE)) } else { parse_procs(text, cpus) };
+        let jobs = match text.as_str() {
+            "0" => Some(lowered(ALL_AT_ONCE)),
+            text => parse_procs(text, cpus),
+        };
         let jobs = jobs.ok_or_else(|| {
             format!("--jobs {text}: must be a number, N%, +N or -N of the CPUs, or 0 for as many as possible")
         })?;
         let jobs = in_range("--jobs", jobs, most)?;
-        return Ok((u32::from(jobs), jobs));
+        let why = is_lowered.then(|| format!("at most {jobs} jobs: {most}"));
+        return Ok((u32::from(jobs), jobs, why));
     }
     let procs = match &args.procs {
         Some(text) => parse_procs(text, cpus).ok_or_else(|| {
             format!("--procs {text}: must be a number of at least 1, N%, +N or -N")
         })?,
-        None => cpus.min(most),
+        None => lowered(cpus),
     };
     let procs = in_range("--procs", procs, most)?;
     let max_workers = match args.max_workers {
@@ -283,20 +297,18 @@ fn concurrency(args: &Args) -> Result<(u32, u16), String> {
         Some(cap) => in_range("--max-workers", u64::from(cap), most)?,
         None => {
             let wanted = (u64::from(procs) * WORKERS_PER_TOKEN).max(LEAST_CAP);
-            (wanted.min(most) as u16).max(procs)
+            (lowered(wanted) as u16).max(procs)
         }
     };
-    Ok((u32::from(procs), max_workers))
+    let why = is_lowered.then(|| format!("at most {max_workers} workers: {most}"));
+    Ok((u32::from(procs), max_workers, why))
 }
 
-fn in_range(flag: &str, number: u64, most: u64) -> Result<u16, String> {
+fn in_range(flag: &str, number: u64, most: Most) -> Result<u16, String> {
     match u16::try_from(number) {
         Ok(0) => Err(format!("{flag} 0: must be at least 1")),
-        Ok(number) if u64::from(number) <= most => Ok(number),
-        _ => Err(format!(
-            "{flag} {number}: the limits on open files and processes allow {most} (see ulimit -n \
-             and ulimit -u)"
-        )),
+        Ok(number) if u64::from(number) <= most.workers => Ok(number),
+        _ => Err(format!("{flag} {number}: must be at most {}: {most}", most.workers)),
     }
 }
 

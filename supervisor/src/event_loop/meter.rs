@@ -16,7 +16,7 @@ use msup_protocol::segment::Segment;
 use crate::engine::naps::Naps;
 use crate::engine::{Ended, Window};
 use crate::os::cgroup::Groups;
-use crate::os::cpu_time;
+use crate::os::{cpu_quota, cpu_time};
 use family::Families;
 use machine::Machine;
 
@@ -113,6 +113,8 @@ pub(super) struct Meter {
     /// CPU time that looking has taken.
     pub(super) cost: Duration,
     procs: f64,
+    /// The part of that many CPUs that a control group lets us use.
+    share: f64,
 }
 
 impl Meter {
@@ -152,6 +154,7 @@ impl Meter {
             debt: 0.0,
             cost: Duration::ZERO,
             procs: f64::from(procs),
+            share: cpu_quota::quota().map_or(1.0, |quota| (quota / f64::from(procs)).min(1.0)),
         }
     }
 
@@ -261,13 +264,15 @@ impl Meter {
         self.debt += (self.cpus - self.procs).max(0.0) * span.as_secs_f64();
         let window = Window {
             span,
-            used,
+            // Tokens are in full use when the quota is.
+            used: used.div_f64(self.share),
             in_flight: shared.tasks.load().1,
             runnable,
             queued,
             cycle: Duration::from_secs_f64(self.cycle.max(stillness(&still))),
             waking: self.naps.about_to_wake(&still, span.as_secs_f64()),
-            idle: self.machine.idle(now, self.procs),
+            // CPUs that idle beyond a quota are not ours.
+            idle: self.machine.idle(now, self.procs).filter(|_| self.share >= 1.0),
             had_more,
             ended: std::mem::take(&mut self.ended),
             residents: self.residents(&commands),

@@ -2,6 +2,7 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod clock;
+pub(crate) mod cpu_quota;
 pub(crate) mod cpu_time;
 pub(crate) mod files;
 pub(crate) mod freeze;

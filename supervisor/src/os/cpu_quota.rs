@@ -1,0 +1,83 @@
+//! How many CPUs this process may use: those it may run on, or as many as the quotas of its control groups are worth.
+
+use std::fs;
+use std::path::Path;
+
+use super::cgroup::{below, mount_of, path_in};
+use super::cpu_time;
+
+/// Whole CPUs: a quota of 1.5 is worth 2, since with 1 a third of it would be lost.
+pub(crate) fn cpus() -> u32 {
+    let allowed = cpu_time::cpus().max(1);
+    quota().map_or(allowed, |quota| rounded_up(quota).min(allowed))
+}
+
+/// The smallest quota of the control groups that this process is in, in CPUs.
+pub(crate) fn quota() -> Option<f64> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let old = path_in(&own, |controllers| controllers.split(',').any(|one| one == "cpu"))
+        .zip(mount_of(&mounts, "cgroup", "cpu"));
+    let new = path_in(&own, str::is_empty).zip(mount_of(&mounts, "cgroup2", ""));
+    let old = old.and_then(|(path, root)| smallest(&below(&root, path), &root, quota_of_v1));
+    let new = new.and_then(|(path, root)| smallest(&below(&root, path), &root, quota_of_v2));
+    old.into_iter().chain(new).min_by(f64::total_cmp)
+}
+
+fn rounded_up(quota: f64) -> u32 {
+    // Three halves of a period are no more than 1.5.
+    (quota - 1e-6).ceil().max(1.0) as u32
+}
+
+/// What limits a group above limits this one.
+fn smallest(own: &Path, root: &Path, quota: fn(&Path) -> Option<f64>) -> Option<f64> {
+    let folders = own.ancestors().take_while(|folder| folder.starts_with(root));
+    folders.filter_map(quota).min_by(f64::total_cmp)
+}
+
+fn quota_of_v1(folder: &Path) -> Option<f64> {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+    ratio(read("cpu.cfs_quota_us")?.trim(), read("cpu.cfs_period_us")?.trim())
+}
+
+fn quota_of_v2(folder: &Path) -> Option<f64> {
+    let text = fs::read_to_string(folder.join("cpu.max")).ok()?;
+    let (quota, period) = text.trim().split_once(' ')?;
+    ratio(quota, period)
+}
+
+/// Microseconds of CPU time in a period of so many. No quota is `-1` or `max`.
+fn ratio(quota: &str, period: &str) -> Option<f64> {
+    let (quota, period) = (quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?);
+    (quota > 0 && period > 0).then(|| quota as f64 / period as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_rounded_up() {
+        assert_eq!([0.2, 1.0, 1.5, 2.0, 2.01].map(rounded_up), [1, 1, 2, 2, 3]);
+    }
+
+    #[test]
+    fn the_smallest_quota_on_the_way_up_counts() {
+        let root = tempfile::tempdir().expect("a folder");
+        let own = root.path().join("a/b");
+        fs::create_dir_all(&own).expect("writable");
+        let write = |folder: &str, name: &str, text: &str| {
+            fs::write(root.path().join(folder).join(name), text).expect("writable");
+        };
+        write("a/b", "cpu.max", "max 100000\n");
+        assert_eq!(smallest(&own, root.path(), quota_of_v2), None);
+        write("a", "cpu.max", "150000 100000\n");
+        write("", "cpu.max", "200000 100000\n");
+        assert_eq!(smallest(&own, root.path(), quota_of_v2), Some(1.5));
+        write("a/b", "cpu.cfs_quota_us", "-1\n");
+        write("a/b", "cpu.cfs_period_us", "100000\n");
+        assert_eq!(smallest(&own, root.path(), quota_of_v1), None);
+        write("a/b", "cpu.cfs_quota_us", "25000\n");
+        assert_eq!(smallest(&own, root.path(), quota_of_v1), Some(0.25));
+    }
+}
