@@ -1,7 +1,8 @@
-//! Starting a program in a control group: it is there from its first instruction on, with all that it starts.
+//! Starting a worker: from its first instruction on it dies with its parent, and is in its control group if it has one.
 //!
-//! A process that is moved into a group later must wait until nobody on the machine forks, some milliseconds each. The C
-//! library has no call for it yet; this is what its `posix_spawn` does, with `clone3` and one more argument.
+//! The standard library can do neither without slower detours: the death signal must be set in the child before it
+//! executes anything, and a process that is moved into a group later must wait until nobody on the machine forks, some
+//! milliseconds each. This is what `posix_spawn` does, with `clone3`.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -15,18 +16,28 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 /// `CLONE_INTO_CGROUP`, which is wider than the C library's type for such flags.
 const INTO_GROUP: u64 = 1 << 33;
 
-/// Starts `program` in `group` and in a process group of its own, with these arguments, the first one being its name,
-/// this environment, and these two as its standard input and output. Returns its id and a descriptor of it.
+/// What to start.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// The program's path.
+    pub program: &'a CStr,
+    /// Its arguments, the first one being its name.
+    pub arguments: &'a [CString],
+    /// Its environment.
+    pub environment: &'a [CString],
+    /// Its standard input and output.
+    pub streams: [BorrowedFd<'a>; 2],
+    /// The control group to start it in; `None`: the one that this process is in.
+    pub group: Option<BorrowedFd<'a>>,
+}
+
+/// Starts a program in a process group of its own. The kernel kills it when the thread that calls this exits, unless
+/// the program asks for something else. Returns its id and a descriptor of it.
 ///
 /// # Errors
 /// What the kernel says: no process can be made, not in this group, or the program cannot be executed.
-pub fn in_group(
-    group: BorrowedFd<'_>,
-    program: &CStr,
-    arguments: &[CString],
-    environment: &[CString],
-    streams: [BorrowedFd<'_>; 2],
-) -> io::Result<(i32, OwnedFd)> {
+pub fn start(what: Order<'_>) -> io::Result<(i32, OwnedFd)> {
+    let Order { program, arguments, environment, streams, group } = what;
     let pointers = |strings: &[CString]| -> Vec<*const c_char> {
         strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
     };
@@ -36,18 +47,24 @@ pub fn in_group(
     // SAFETY: all-zero is a valid value of a structure of integers.
     let mut order: libc::clone_args = unsafe { std::mem::zeroed() };
     // This thread sleeps until the program runs, so that it can be told why it does not.
-    order.flags = (libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64 | INTO_GROUP;
+    order.flags = (libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64;
     order.pidfd = ptr::from_mut(&mut pidfd) as u64;
     order.exit_signal = libc::SIGCHLD as u64;
-    order.cgroup = group.as_raw_fd() as u64;
+    if let Some(group) = group {
+        order.flags |= INTO_GROUP;
+        order.cgroup = group.as_raw_fd() as u64;
+    }
     let (told, tells) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let parent = rustix::process::getpid().as_raw_pid();
     let (size, blocked) = (size_of::<libc::clone_args>(), BlockedSignals::new());
     // SAFETY: a valid order of that size. The child has a copy of all memory, and makes system calls only.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const order, size) };
     if result == 0 {
         // SAFETY: this is the child; null-terminated arrays of null-terminated strings, open descriptors.
         unsafe {
-            execute(program.as_ptr(), argv.as_ptr(), envp.as_ptr(), streams, tells.as_raw_fd())
+            let program = program.as_ptr();
+            let tells = tells.as_raw_fd();
+            execute(program, argv.as_ptr(), envp.as_ptr(), streams, tells, parent)
         };
     }
     let why = io::Error::last_os_error();
@@ -69,7 +86,7 @@ pub fn in_group(
     }
 }
 
-/// What the child of [`in_group`] does: becomes the program, or says why not and ends.
+/// What the child of [`start`] does: becomes the program, or says why not and ends.
 ///
 /// # Safety
 /// The child alone may call it, with null-terminated arrays of null-terminated strings and open descriptors.
@@ -79,9 +96,15 @@ unsafe fn execute(
     envp: *const *const c_char,
     streams: [RawFd; 2],
     tells: RawFd,
+    parent: libc::pid_t,
 ) -> ! {
     // SAFETY: system calls on this process' own state, with valid places and what the caller vouches for.
     unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
+        if libc::getppid() != parent {
+            // The parent died before the kernel could be asked.
+            libc::_exit(127);
+        }
         libc::setpgid(0, 0);
         for (target, fd) in streams.into_iter().enumerate() {
             libc::dup2(fd, target as c_int);
@@ -135,6 +158,33 @@ impl Drop for BlockedSignals {
 mod tests {
     use super::*;
 
+    fn run(program: &CStr, group: Option<BorrowedFd<'_>>) -> io::Result<(i32, OwnedFd)> {
+        let null = std::fs::File::open("/dev/null").expect("there is one");
+        let streams = [null.as_fd(), null.as_fd()];
+        let arguments = [c"it".into(), c"60".into()];
+        start(Order { program, arguments: &arguments, environment: &[], streams, group })
+    }
+
+    fn wait(pidfd: &OwnedFd) -> Option<i32> {
+        let end = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).expect("ours");
+        end.and_then(|end| end.terminating_signal())
+    }
+
+    #[test]
+    fn a_program_without_a_group_runs_or_it_is_said_why_not() {
+        let (_, pidfd) = run(c"/bin/false", None).expect("started");
+        assert_eq!(wait(&pidfd), None);
+        let why = run(c"/no/such/program", None).expect_err("it is not there");
+        assert_eq!(why.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_was_started_dies_with_the_thread_that_started_it() {
+        let started = std::thread::spawn(|| run(c"/bin/sleep", None).expect("started"));
+        let (_, pidfd) = started.join().expect("no panic");
+        assert_eq!(wait(&pidfd), Some(libc::SIGKILL));
+    }
+
     /// In the group that this process is in, if there is one that can be told.
     #[test]
     fn a_program_runs_or_it_is_said_why_not() {
@@ -145,17 +195,13 @@ mod tests {
         let is_group = |path: &String| std::path::Path::new(path).join("cgroup.procs").exists();
         let Some(group) = groups.find(is_group) else { return };
         let group = std::fs::File::open(group).expect("a folder");
-        let null = std::fs::File::open("/dev/null").expect("there is one");
-        let start = |program: &CStr| {
-            let streams = [null.as_fd(), null.as_fd()];
-            in_group(group.as_fd(), program, &[c"it".into()], &[], streams)
-        };
-        match start(c"/bin/false") {
+        match run(c"/bin/false", Some(group.as_fd())) {
             Ok((_, pidfd)) => {
                 let end = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
                 let end = end.expect("ours").expect("it has ended");
                 assert_eq!(end.exit_status(), Some(1));
-                let why = start(c"/no/such/program").expect_err("it is not there");
+                let why = run(c"/no/such/program", Some(group.as_fd()));
+                let why = why.expect_err("it is not there");
                 assert_eq!(why.kind(), io::ErrorKind::NotFound);
             }
             // Somebody else's group.

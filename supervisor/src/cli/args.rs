@@ -100,6 +100,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "PROGRAM")]
     pub(super) worker: Option<PathBuf>,
 
+    /// Kill a worker that has not attached after this long (30s, 5m), and fail after three in a row [default: none]
+    #[arg(long, value_name = "TIME")]
+    pub(super) start_timeout: Option<String>,
+
     /// Try a task that fails N times in all
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     pub(super) retries: u32,

@@ -19,7 +19,9 @@ pub(super) fn of(args: &Args) -> Result<(Policy, Option<Duration>), String> {
         time(text).ok_or_else(|| format!("--grace {text}: must be a time such as 500ms, 10s or 2m"))
     });
     let grace = grace.transpose()?;
+    let start_timeout = args.start_timeout.as_deref().map(start_timeout).transpose()?;
     let policy = Policy {
+        start_timeout,
         // Unless it was said, somebody who stops a run by hand may wait for hours of work to be done.
         drain: grace,
         tries: at_least_one("--retries", args.retries)?,
@@ -48,6 +50,11 @@ pub(super) fn time(text: &str) -> Option<Duration> {
     let time = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
     // More than a hundred years is none.
     (time.as_secs() < 3_000_000_000).then_some(time)
+}
+
+fn start_timeout(text: &str) -> Result<Duration, String> {
+    let limit = time(text).filter(|limit| !limit.is_zero());
+    limit.ok_or_else(|| format!("--start-timeout {text}: must be a time such as 30s or 5m"))
 }
 
 fn backoff(text: &str) -> Result<[Duration; 2], String> {

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::Now;
-use super::admission::Window;
 
 /// Memory is short when commands spend this share of the time in which none of them gets on waiting for it.
 const SHORT: f64 = 0.1;
@@ -50,14 +49,15 @@ impl Company {
         self.lower(f64::from(at_most), REST_ENDED, now);
     }
 
-    pub(super) fn measured(&mut self, window: &Window, now: Now) {
-        self.in_flight = window.in_flight;
-        self.stalled += NEWEST * (window.stalled - self.stalled);
+    /// So many are in flight, and none of them got on for this share of the time, waiting for memory.
+    pub(super) fn measured(&mut self, in_flight: u32, stalled: f64, now: Now) {
+        self.in_flight = in_flight;
+        self.stalled += NEWEST * (stalled - self.stalled);
         if self.stalled >= SHORT {
             // The mean still tells of it when it is over.
-            if window.stalled >= SHORT && window.in_flight > 1 {
+            if stalled >= SHORT && in_flight > 1 {
                 // Nobody is ended for it; who ends is not replaced.
-                self.lower(f64::from(window.in_flight - 1), REST_WAITING, now);
+                self.lower(f64::from(in_flight - 1), REST_WAITING, now);
             }
             return;
         }
@@ -90,10 +90,6 @@ impl Company {
 mod tests {
     use super::*;
 
-    fn window(in_flight: u32, stalled: f64) -> Window {
-        Window { in_flight, stalled, ..Window::default() }
-    }
-
     fn seconds(n: u64) -> Now {
         Duration::from_secs(n)
     }
@@ -101,12 +97,12 @@ mod tests {
     #[test]
     fn who_ran_out_of_memory_gets_less_and_less_company() {
         let mut company = Company::default();
-        company.measured(&window(16, 0.0), seconds(0));
+        company.measured(16, 0.0, seconds(0));
         assert_eq!(company.at_most(), u32::MAX);
         company.too_much(1, seconds(1));
         company.too_much(1, seconds(1));
         assert_eq!(company.at_most(), 8, "two at once are one occasion");
-        company.measured(&window(8, 0.0), seconds(2));
+        company.measured(8, 0.0, seconds(2));
         company.too_much(2, seconds(2));
         assert_eq!(company.at_most(), 2);
         company.too_much(3, seconds(3));
@@ -116,18 +112,18 @@ mod tests {
     #[test]
     fn company_comes_back_bit_by_bit_and_less_readily_each_time() {
         let mut company = Company::default();
-        company.measured(&window(8, 0.0), seconds(0));
+        company.measured(8, 0.0, seconds(0));
         company.too_much(1, seconds(0));
-        company.measured(&window(4, 0.0), seconds(4));
+        company.measured(4, 0.0, seconds(4));
         assert_eq!(company.at_most(), 4);
-        company.measured(&window(4, 0.0), seconds(5));
+        company.measured(4, 0.0, seconds(5));
         assert_eq!(company.at_most(), 6);
         company.too_much(1, seconds(6));
         assert_eq!(company.at_most(), 2);
-        company.measured(&window(2, 0.0), seconds(15));
+        company.measured(2, 0.0, seconds(15));
         assert_eq!(company.at_most(), 2, "the second rest is longer");
         for at in 16..120 {
-            company.measured(&window(2, 0.0), seconds(at));
+            company.measured(2, 0.0, seconds(at));
         }
         assert_eq!(company.at_most(), u32::MAX, "forgotten");
     }
@@ -136,11 +132,11 @@ mod tests {
     fn while_all_wait_for_memory_nobody_who_ends_is_replaced() {
         let mut company = Company::default();
         for (nth, in_flight) in [9, 8, 7, 6, 5].into_iter().enumerate() {
-            company.measured(&window(in_flight, 0.9), Duration::from_millis(40 * nth as u64));
+            company.measured(in_flight, 0.9, Duration::from_millis(40 * nth as u64));
         }
         assert_eq!(company.at_most(), 4);
         for nth in 5..60 {
-            company.measured(&window(1, 0.9), Duration::from_millis(40 * nth));
+            company.measured(1, 0.9, Duration::from_millis(40 * nth));
         }
         assert_eq!(company.at_most(), 4, "one alone shows nothing");
     }

@@ -32,6 +32,8 @@ pub(crate) enum Effect {
     Dismiss(WorkerId),
     /// Stop this worker's attempt, and let the worker leave.
     End(WorkerId),
+    /// Kill this worker, which has not taken up work.
+    Kill(WorkerId),
     /// Whatever is being stopped gets no more time.
     KillNow,
     /// Show what a task wrote: it has reached its end.

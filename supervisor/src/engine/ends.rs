@@ -90,9 +90,7 @@ impl Engine {
             Ruling::Starved(cause) => {
                 record.starved += 1;
                 self.tally.starved += 1;
-                if let Some(starts) = &mut self.starts {
-                    starts.out_of_memory(record.starved, now);
-                }
+                self.has_less_company(record.starved, now, effects);
                 (cause, record.starved < STARVED_LIMIT, false)
             }
             Ruling::Stopped(cause) => (cause, true, false),
@@ -136,6 +134,19 @@ impl Engine {
             return;
         }
         effects.push(Effect::Deliver { seq, slot, outcome });
+    }
+
+    /// A task was killed because there was no memory left, for the `nth` time: it is tried again with fewer beside it,
+    /// however many were asked for.
+    fn has_less_company(&mut self, nth: u32, now: Now, effects: &mut Vec<Effect>) {
+        match &mut self.starts {
+            Some(starts) => starts.out_of_memory(nth, now),
+            None => {
+                self.company.too_much(nth, now);
+                // What lies ready would be taken up at once.
+                self.hold_back(effects);
+            }
+        }
     }
 
     /// A task that is not run at all has failed.

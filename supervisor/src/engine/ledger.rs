@@ -28,6 +28,12 @@ pub(crate) struct TaskRecord {
     pub(crate) threads: u32,
     /// It was under way before, in this generation.
     pub(crate) again: bool,
+    /// How many epochs in a row ended while it may have been under way.
+    pub(crate) epochs: u32,
+    /// Something that takes the whole run along may be its doing: it runs last, and alone.
+    pub(crate) suspect: bool,
+    /// How often that happened while it ran alone.
+    pub(crate) strikes: u32,
 }
 
 /// All tasks without an outcome.
@@ -36,6 +42,8 @@ pub(crate) struct Ledger {
     pending: VecDeque<TaskRecord>,
     /// Those that wait before they are tried again, by when that is over.
     waiting: BTreeMap<(Now, u64), TaskRecord>,
+    /// Those that run when all others have ended, one at a time.
+    suspects: VecDeque<TaskRecord>,
     slots: Vec<Option<TaskRecord>>,
     in_slots: usize,
     cursor: usize,
@@ -48,6 +56,7 @@ impl Ledger {
         Ledger {
             pending: VecDeque::new(),
             waiting: BTreeMap::new(),
+            suspects: VecDeque::new(),
             slots: (0..slots).map(|_| None).collect(),
             in_slots: 0,
             cursor: 0,
@@ -69,6 +78,9 @@ impl Ledger {
             expected,
             threads: 1,
             again: false,
+            epochs: 0,
+            suspect: false,
+            strikes: 0,
         });
     }
 
@@ -86,14 +98,31 @@ impl Ledger {
         if next.is_none() || self.in_slots == self.slots.len() {
             return None;
         }
+        let record = self.pending.pop_front()?;
+        Some(self.put(record, threads))
+    }
+
+    /// The same for the next suspect, if nothing is under way and no other task is left. With `others_wait`, other tasks
+    /// may wait for it.
+    pub(crate) fn place_suspect(&mut self, others_wait: bool, threads: u32) -> Option<u16> {
+        let is_last = self.pending.is_empty() && self.waiting.is_empty();
+        if self.in_slots > 0 || !(is_last || others_wait) {
+            return None;
+        }
+        let record = self.suspects.pop_front()?;
+        Some(self.put(record, threads))
+    }
+
+    /// There must be a free slot.
+    fn put(&mut self, record: TaskRecord, threads: u32) -> u16 {
         while self.slots[self.cursor].is_some() {
             self.cursor = (self.cursor + 1) % self.slots.len();
         }
         let slot = self.cursor;
         self.cursor = (self.cursor + 1) % self.slots.len();
-        self.slots[slot] = self.pending.pop_front().map(|record| TaskRecord { threads, ..record });
+        self.slots[slot] = Some(TaskRecord { threads, ..record });
         self.in_slots += 1;
-        Some(slot as u16)
+        slot as u16
     }
 
     /// The task in a slot.
@@ -108,9 +137,18 @@ impl Ledger {
         Some(record)
     }
 
-    /// A task that must run again, before those that never ran.
+    /// A task that must run again, before those that never ran; or after all others, if it is a suspect.
     pub(crate) fn put_back(&mut self, record: TaskRecord) {
-        self.pending.push_front(record);
+        if record.suspect {
+            self.suspects.push_back(record);
+        } else {
+            self.pending.push_front(record);
+        }
+    }
+
+    /// Whether the next task may have been under way when an epoch ended.
+    pub(crate) fn next_has_seen_the_end(&self) -> bool {
+        self.pending.front().is_some_and(|next| next.epochs > 0)
     }
 
     /// A task that must run again, not before then.
@@ -138,7 +176,8 @@ impl Ledger {
 
     /// Gives up all pending tasks; returns how many.
     pub(crate) fn drop_pending(&mut self) -> u64 {
-        let dropped = self.pending.len() + self.waiting.len();
+        let dropped = self.pending.len() + self.waiting.len() + self.suspects.len();
+        self.suspects.clear();
         self.pending.clear();
         self.waiting.clear();
         dropped as u64
@@ -155,7 +194,7 @@ impl Ledger {
 
     /// Those that have no outcome yet.
     pub(crate) fn left(&self) -> usize {
-        self.pending.len() + self.waiting.len() + self.in_slots
+        self.pending.len() + self.waiting.len() + self.suspects.len() + self.in_slots
     }
 
     pub(crate) fn in_slots(&self) -> usize {
@@ -173,6 +212,6 @@ impl Ledger {
 
     /// Whether every task that was taken in has its outcome.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.waiting.is_empty() && self.in_slots == 0
+        self.left() == 0
     }
 }

@@ -5,15 +5,22 @@ use std::time::Duration;
 use msup_protocol::exit;
 use msup_protocol::packed::WorkerId;
 
+use super::pool::Gone;
 use super::stop::Stop;
 use super::verdict::{Cause, Ruling};
-use super::{Effect, Engine, Entry, Now, WorkerEnd};
+use super::{Effect, Engine, Entry, Now, TaskRecord, WorkerEnd};
 
 /// So many workers in a row that end before they take up work end the run.
 const STARTUP_LIMIT: u32 = 3;
 /// So many that are killed from outside before they take up work do, over so long a time.
 const KILLED_AT_STARTUP_LIMIT: u32 = 10;
 const KILLED_AT_STARTUP_FOR: Duration = Duration::from_secs(10);
+
+/// Tasks that were under way at the ends of so many epochs in a row are suspects.
+const EPOCHS_OF_SUSPECTS: u32 = 2;
+/// A suspect that was alone so often when an epoch ended is quarantined; `--crash-limit` may ask for more. Somebody
+/// outside who writes over the segment must not condemn a healthy task.
+const STRIKES: u32 = 5;
 
 /// So many epochs that end before their time within so long end the run.
 const EPOCHS_AT_MOST: usize = 5;
@@ -29,7 +36,7 @@ impl Engine {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        let (starting, leaving) = self.pool.gone(worker);
+        let Gone { starting, overdue, leaving } = self.pool.gone(worker);
         let is_stopped =
             |(_, ruling): &(u16, Ruling)| matches!(ruling, Ruling::Stopped(_) | Ruling::Failed(_));
         if !leaving && !claimed.iter().any(is_stopped) {
@@ -43,6 +50,7 @@ impl Engine {
         if starting && !leaving {
             self.pool.back_off(now);
             match ruling {
+                _ if overdue => self.on_slow_start(effects),
                 Ruling::Crashed(_) => self.on_startup_failure(end, effects),
                 // That says nothing of the program, unless it goes on and on.
                 _ => self.on_killed_at_startup(end, now, effects),
@@ -66,10 +74,37 @@ impl Engine {
         }
     }
 
+    /// Kills workers that take too long to start, if that is limited, and reports those that take long.
+    pub(super) fn watch_starts(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Some(limit) = self.policy.start_timeout {
+            effects.extend(self.pool.overdue(limit, now).into_iter().map(Effect::Kill));
+        }
+        if let Some((n, longest)) = self.pool.slow_starts(now) {
+            let (program, seconds) = (&self.worker_program, longest.as_secs());
+            let workers = if n == 1 { "1 worker" } else { &format!("{n} workers") };
+            effects.push(Effect::Say(format!(
+                "waiting for {workers} to start: {program} has run for {seconds} s and has not \
+                 attached (--start-timeout limits this)"
+            )));
+        }
+    }
+
+    fn on_slow_start(&mut self, effects: &mut Vec<Effect>) {
+        self.startup_failures += 1;
+        if self.startup_failures >= STARTUP_LIMIT {
+            let (program, n) = (&self.worker_program, self.startup_failures);
+            let why = "a worker did not attach within --start-timeout";
+            self.fail(format!("{program}: {why} ({n} times in a row)"), effects);
+        }
+    }
+
     pub(super) fn on_startup_failure(&mut self, end: WorkerEnd, effects: &mut Vec<Effect>) {
         self.startup_failures += 1;
         let program = &self.worker_program;
-        if end == WorkerEnd::Exited(exit::WORKER_MISMATCH) {
+        // Once one has attached, the version was right: the segment was written over, which the next look finds, or
+        // the program was replaced, and the next ones cannot attach either.
+        let is_believed = !self.has_attached || self.startup_failures >= STARTUP_LIMIT;
+        if end == WorkerEnd::Exited(exit::WORKER_MISMATCH) && is_believed {
             let why = "is of another version than this msup: install both from the same release";
             self.fail(format!("{program} {why}"), effects);
         } else if self.startup_failures >= STARTUP_LIMIT {
@@ -86,15 +121,63 @@ impl Engine {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        self.pool.spawn_failed(worker, now);
-        if self.pool.alive() > 0 {
+        let is_first = self.pool.spawn_failed(worker, now);
+        let there = self.pool.alive();
+        if there > 0 {
             // Fewer workers than wanted: that is a cap, not an end.
+            if is_first {
+                effects.push(Effect::Say(format!("at most {there} workers just now: {why}")));
+            }
             return;
         }
         self.startup_failures += 1;
         if self.startup_failures >= STARTUP_LIMIT {
             self.fail(format!("cannot start a worker: {why}"), effects);
         }
+    }
+
+    /// Nobody knows which of the tasks that were under way has written over the segment, if it was one of them. The first
+    /// time counts against none. Those that are under way again when it happens again are suspects; one that was alone
+    /// then has done it, unless somebody outside does it time and again. Whether a suspect was alone.
+    fn blame(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
+        let slots: Vec<u16> = self.ledger.occupied().collect();
+        let is_suspect = |slot: &u16| self.ledger.at(*slot).is_some_and(|record| record.suspect);
+        let was_alone = slots.iter().any(is_suspect);
+        let limit = self.policy.crash_limit.max(STRIKES);
+        for slot in slots.into_iter().rev() {
+            let Some(mut record) = self.ledger.remove(slot) else { continue };
+            record.epochs += 1;
+            record.strikes += u32::from(was_alone);
+            record.suspect |= record.epochs >= EPOCHS_OF_SUSPECTS;
+            if record.strikes >= limit {
+                let why = format!(
+                    "the shared memory was written over whenever it ran ({limit} times alone)"
+                );
+                self.quarantine(record, slot, Cause::Trouble(why), now, effects);
+                continue;
+            }
+            let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
+            let cause = Cause::Trouble("the shared memory was replaced".into());
+            effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
+            (record.attempt, record.again) = (record.attempt + 1, true);
+            self.ledger.put_back(record);
+        }
+        was_alone
+    }
+
+    /// Gives a task up that takes the whole run along.
+    fn quarantine(
+        &mut self,
+        mut record: TaskRecord,
+        slot: u16,
+        cause: Cause,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.tally.attempts += 1;
+        // No crash is left to it.
+        record.crashes = self.policy.crash_limit;
+        self.on_failure(record, slot, Ruling::Crashed(cause), None, now, effects);
     }
 
     pub(super) fn on_epoch_ended(
@@ -109,21 +192,15 @@ impl Engine {
             starts.renew();
         }
         self.pool.lose_all();
-        // Nobody knows which of them were under way: it counts against none.
-        let slots: Vec<u16> = self.ledger.occupied().collect();
-        for slot in slots.into_iter().rev() {
-            let Some(mut record) = self.ledger.remove(slot) else { continue };
-            let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
-            let cause = Cause::Trouble("the shared memory was replaced".into());
-            effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
-            (record.attempt, record.again) = (record.attempt + 1, true);
-            self.ledger.put_back(record);
-        }
+        (self.startup_failures, self.killed_at_startup) = (0, None);
+        let was_alone = self.blame(now, effects);
         if self.stop != Stop::No {
             self.tally.cancelled += self.ledger.drop_pending();
         }
         self.epochs.retain(|then| now.saturating_sub(*then) < EPOCHS_WITHIN);
-        self.epochs.push(now);
+        if !was_alone {
+            self.epochs.push(now);
+        }
         let what = format!("somebody has written over the shared memory ({why})");
         match failed {
             Some(failed) => self.fail(format!("{what}, and there is no other: {failed}"), effects),

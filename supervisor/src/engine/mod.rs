@@ -41,6 +41,7 @@ pub(crate) use policy::{Counted, Halt, Policy, Threshold, Timeout};
 pub(crate) use stall::AtCap;
 pub(crate) use tally::{Failure, Tally};
 
+use company::Company;
 use ledger::Ledger;
 use policy::{Backoff, Median, share_of};
 use pool::Pool;
@@ -91,6 +92,10 @@ pub(crate) struct Engine {
     at_cap: AtCap,
     /// For commands whose number follows what they use.
     starts: Option<Starts>,
+    /// How many tasks may be under way where that does not follow what they use.
+    company: Company,
+    /// How many were when last looked at.
+    under_way: u32,
     /// When the last epochs ended before their time.
     epochs: Vec<Now>,
     tally: Tally,
@@ -111,6 +116,8 @@ pub(crate) struct Engine {
     /// There is no space left for the journal.
     journal_full: bool,
     startup_failures: u32,
+    /// A worker has taken up work.
+    has_attached: bool,
     /// Workers killed from outside while none came up: how many, and when the first was.
     killed_at_startup: Option<(u32, Now)>,
     closing: bool,
@@ -130,6 +137,8 @@ impl Engine {
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
             stall: Stall::default(),
             at_cap: limits.at_cap,
+            company: Company::default(),
+            under_way: 0,
             epochs: Vec::new(),
             tally: Tally::default(),
             backoff: Backoff::new(limits.policy.backoff, limits.seed),
@@ -144,6 +153,7 @@ impl Engine {
             output_pressure: false,
             journal_full: false,
             startup_failures: 0,
+            has_attached: false,
             killed_at_startup: None,
             closing: false,
             finished: false,
@@ -175,6 +185,7 @@ impl Engine {
             Event::CannotPublish { slot, why } => self.on_cannot_publish(slot, why, now, effects),
             Event::WorkerSettled(worker) => {
                 (self.startup_failures, self.killed_at_startup) = (0, None);
+                self.has_attached = true;
                 self.pool.settled(worker);
             }
             Event::WorkerEnded { worker, end, claimed, starved, killed } => {
@@ -375,8 +386,11 @@ impl Engine {
         if self.closing || self.stop != Stop::No {
             return;
         }
+        self.under_way = view.in_flight;
+        self.company.measured(view.in_flight, 0.0, now);
         let startable = self.startable(view);
-        if self.stall.look(self.pool.is_exhausted(view, startable, now), now) {
+        self.watch_starts(now, effects);
+        if self.stall.look(self.pool.is_exhausted(view, startable), now) {
             self.on_stall(effects);
         }
         let spawned = self.pool.choose_to_spawn(view, startable, now);
@@ -444,8 +458,25 @@ impl Engine {
         // Where an end may be the last, none is started behind our back.
         let none_ahead = self.starts.as_ref().map_or(self.max_workers, Starts::target) as usize;
         let limit = if self.policy.halt.is_some() { limit.min(none_ahead) } else { limit };
-        while self.ledger.in_slots() < limit
-            && let Some(slot) = self.ledger.place(self.output_pressure, threads)
+        let limit = limit.min(self.company.at_most() as usize);
+        let under_way = self.under_way.max(self.procs) as usize;
+        loop {
+            // Of those that may have brought an epoch to its end no more are put out than run at once: should it happen
+            // again, it was one of these.
+            let limit = match self.ledger.next_has_seen_the_end() {
+                true => limit.min(under_way),
+                false => limit,
+            };
+            if self.ledger.in_slots() >= limit {
+                return;
+            }
+            let Some(slot) = self.ledger.place(self.output_pressure, threads) else { break };
+            effects.push(Effect::Publish { slot });
+        }
+        // With `-k` outputs may wait for the one of a suspect, and everything else for these outputs.
+        let others_wait = self.output_pressure;
+        if (self.inputs_ended || others_wait)
+            && let Some(slot) = self.ledger.place_suspect(others_wait, threads)
         {
             effects.push(Effect::Publish { slot });
         }

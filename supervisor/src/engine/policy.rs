@@ -15,6 +15,8 @@ pub(crate) struct Policy {
     pub(crate) crash_limit: u32,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) halt: Option<Halt>,
+    /// A worker that takes longer to start is killed; `None`: it may take as long as it likes.
+    pub(crate) start_timeout: Option<Duration>,
     /// How long what runs may take to end when the run is to stop; `None`: as long as it likes.
     pub(crate) drain: Option<Duration>,
 }
@@ -22,7 +24,15 @@ pub(crate) struct Policy {
 impl Default for Policy {
     fn default() -> Policy {
         let backoff = [Duration::from_millis(200), Duration::from_secs(30)];
-        Policy { tries: 1, backoff, crash_limit: 3, timeout: None, halt: None, drain: None }
+        Policy {
+            tries: 1,
+            backoff,
+            crash_limit: 3,
+            timeout: None,
+            halt: None,
+            start_timeout: None,
+            drain: None,
+        }
     }
 }
 

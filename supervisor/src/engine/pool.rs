@@ -10,8 +10,8 @@ use super::event::View;
 /// Parked workers that are kept beside the ones that work, once tasks turned out to block.
 const SPARES: u32 = 1;
 
-/// A worker that needs longer to start, or was stopped meanwhile, is no longer waited for.
-const STARTS_WITHIN: Duration = Duration::from_secs(5);
+/// Workers that have been starting for so long are reported, and again after each such time.
+const REPORTED_AFTER: Duration = Duration::from_secs(10);
 
 /// A failing spawn is tried again after this, doubled each time up to the last.
 const SPAWN_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
@@ -20,10 +20,23 @@ const SPAWN_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_
 struct Worker {
     /// Since when it has been starting: it has not yet parked or claimed a task.
     starting: Option<Now>,
+    /// That took longer than `--start-timeout`, and it is being killed.
+    overdue: bool,
     /// It was told to leave or is being ended.
     leaving: bool,
     /// Since when it has been parked, and how many tasks it had claimed then.
     parked: Option<(Now, u64)>,
+}
+
+/// How a worker that is gone had been getting on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// It had not taken up work.
+    pub(crate) starting: bool,
+    /// That took too long, and it was killed.
+    pub(crate) overdue: bool,
+    /// It was to leave.
+    pub(crate) leaving: bool,
 }
 
 /// All workers of a run.
@@ -34,6 +47,10 @@ pub(crate) struct Pool {
     /// Tasks block: keep spares.
     blocking_seen: bool,
     spawn_backoff: Option<(Now, Duration)>,
+    /// A process could not be made.
+    has_failed: bool,
+    /// When slow starts were last reported.
+    reported: Option<Now>,
     /// Most workers at a time, up to the last change.
     peak: u32,
     pub(crate) spawned: u64,
@@ -48,6 +65,8 @@ impl Pool {
             idle_timeout,
             blocking_seen: false,
             spawn_backoff: None,
+            has_failed: false,
+            reported: None,
             peak: 0,
             spawned: 0,
             reaped_idle: 0,
@@ -69,13 +88,14 @@ impl Pool {
         let needed = view.ready.min(startable);
         let spare = if self.blocking_seen && needed > 0 { SPARES } else { 0 };
         self.note_peak();
-        let there = view.parked.len() as u32 + self.starting(now);
+        let there = view.parked.len() as u32 + self.starting();
         let missing = (needed + spare).saturating_sub(there);
         let vacant = self.workers.iter().enumerate().filter(|(_, worker)| worker.is_none());
         let chosen: Vec<WorkerId> =
             vacant.take(missing as usize).map(|(slot, _)| slot as WorkerId).collect();
         for worker in &chosen {
-            let fresh = Worker { starting: Some(now), leaving: false, parked: None };
+            let fresh =
+                Worker { starting: Some(now), overdue: false, leaving: false, parked: None };
             self.workers[usize::from(*worker)] = Some(fresh);
             self.spawned += 1;
         }
@@ -93,8 +113,8 @@ impl Pool {
 
     /// Whether there are as many workers as there may be, none of them free for a ready task that has
     /// a token.
-    pub(crate) fn is_exhausted(&self, view: &View, startable: u32, now: Now) -> bool {
-        let nobody_free = view.parked.is_empty() && self.starting(now) == 0;
+    pub(crate) fn is_exhausted(&self, view: &View, startable: u32) -> bool {
+        let nobody_free = view.parked.is_empty() && self.starting() == 0;
         view.ready > 0 && startable > 0 && nobody_free && self.alive() == self.workers.len()
     }
 
@@ -131,7 +151,7 @@ impl Pool {
 
     pub(crate) fn settled(&mut self, worker: WorkerId) {
         if let Some(Some(worker)) = self.workers.get_mut(usize::from(worker)) {
-            worker.starting = None;
+            (worker.starting, worker.overdue) = (None, false);
         }
         self.spawn_backoff = None;
     }
@@ -144,16 +164,46 @@ impl Pool {
         }
     }
 
-    /// A worker is gone. Whether it had been starting, and whether it was leaving.
-    pub(crate) fn gone(&mut self, worker: WorkerId) -> (bool, bool) {
+    /// A worker is gone.
+    pub(crate) fn gone(&mut self, worker: WorkerId) -> Gone {
         self.note_peak();
         self.take(worker)
     }
 
-    fn take(&mut self, worker: WorkerId) -> (bool, bool) {
+    fn take(&mut self, worker: WorkerId) -> Gone {
         let slot = self.workers.get_mut(usize::from(worker));
-        slot.and_then(Option::take)
-            .map_or((false, false), |worker| (worker.starting.is_some(), worker.leaving))
+        slot.and_then(Option::take).map_or(Gone::default(), |worker| Gone {
+            starting: worker.starting.is_some(),
+            overdue: worker.overdue,
+            leaving: worker.leaving,
+        })
+    }
+
+    /// The workers that have been starting for longer than `limit`, each once.
+    pub(crate) fn overdue(&mut self, limit: Duration, now: Now) -> Vec<WorkerId> {
+        let mut overdue = Vec::new();
+        for (slot, worker) in self.workers.iter_mut().enumerate() {
+            let Some(worker) = worker else { continue };
+            let is_slow = worker.starting.is_some_and(|since| now.saturating_sub(since) >= limit);
+            if is_slow && !worker.leaving && !std::mem::replace(&mut worker.overdue, true) {
+                overdue.push(slot as WorkerId);
+            }
+        }
+        overdue
+    }
+
+    /// How many workers have been starting for long, and the longest for how long, if that is to be reported now.
+    pub(crate) fn slow_starts(&mut self, now: Now) -> Option<(usize, Duration)> {
+        let starting = self.workers.iter().flatten().filter_map(|worker| worker.starting);
+        let times = starting.map(|since| now.saturating_sub(since));
+        let slow: Vec<Duration> = times.filter(|time| *time >= REPORTED_AFTER).collect();
+        let longest = *slow.iter().max()?;
+        let last = self.reported.unwrap_or_default();
+        if self.reported.is_some() && now.saturating_sub(last) < REPORTED_AFTER {
+            return None;
+        }
+        self.reported = Some(now);
+        Some((slow.len(), longest))
     }
 
     /// Everybody was ended at once, through no fault of theirs.
@@ -162,11 +212,12 @@ impl Pool {
         self.workers.fill(None);
     }
 
-    /// No process could be made.
-    pub(crate) fn spawn_failed(&mut self, worker: WorkerId, now: Now) {
+    /// No process could be made. Whether that is the first time.
+    pub(crate) fn spawn_failed(&mut self, worker: WorkerId, now: Now) -> bool {
         self.take(worker);
         self.spawned -= 1;
         self.back_off(now);
+        !std::mem::replace(&mut self.has_failed, true)
     }
 
     /// Starting workers does not go well: what there is counts as the cap for a while.
@@ -190,10 +241,9 @@ impl Pool {
         self.workers.iter().flatten().count()
     }
 
-    fn starting(&self, now: Now) -> u32 {
-        let is_starting = |worker: &&Worker| {
-            worker.starting.is_some_and(|since| now.saturating_sub(since) < STARTS_WITHIN)
-        };
-        self.workers.iter().flatten().filter(is_starting).count() as u32
+    /// However long it takes: another one would take as long.
+    fn starting(&self) -> u32 {
+        let starting = self.workers.iter().flatten().filter(|worker| worker.starting.is_some());
+        starting.count() as u32
     }
 }

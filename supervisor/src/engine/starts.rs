@@ -118,7 +118,7 @@ impl Starts {
         self.admission.measured(window);
         self.ease(before, window);
         self.memory.measured(window, now);
-        self.company.measured(window, now);
+        self.company.measured(window.in_flight, window.stalled, now);
         self.left = left;
         self.aim(window.in_flight);
     }

@@ -1,5 +1,7 @@
 //! The engine driven by hand: no processes, no time but what the test says.
 
+mod losing;
+
 use super::*;
 use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
 
@@ -284,16 +286,6 @@ fn who_could_not_be_started_is_not_counted() {
     driver.step(Event::SpawnFailed { worker: 1, why: "no".into() });
     let engine = &driver.engine;
     assert_eq!((engine.workers_peak(), engine.workers_spawned()), (1, 1));
-}
-
-#[test]
-fn a_worker_that_never_comes_up_is_no_longer_waited_for() {
-    let mut driver = Driver::with_inputs(1);
-    assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
-    driver.now = Duration::from_secs(4);
-    assert_eq!(driver.step(Event::Looked(view(1, 1))), [""; 0]);
-    driver.now = Duration::from_secs(6);
-    assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(1)"]);
 }
 
 #[test]

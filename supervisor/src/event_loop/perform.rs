@@ -57,6 +57,7 @@ impl Run {
                 }
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
                 Effect::End(worker) => stopped.push(worker),
+                Effect::Kill(worker) => self.crew.kill(worker),
                 Effect::KillNow => {
                     let now = self.active();
                     self.stopping.hurry(now);

@@ -5,16 +5,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use msup_protocol::env as names;
-use msup_protocol::launch::in_group;
+use msup_protocol::launch::{Order, start};
 use msup_protocol::packed::WorkerId;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::engine::WorkerEnd;
 use crate::os::cgroup::Groups;
@@ -53,37 +49,17 @@ impl Recipe {
     pub(crate) fn start(&self, worker: WorkerId, groups: Option<&Groups>) -> io::Result<Process> {
         // What a worker prints by itself must not get between the tasks' outputs.
         let stdout = io::stderr().as_fd().try_clone_to_owned()?;
-        let Some(groups) = groups else { return self.start_anywhere(worker, stdout) };
-        match groups.enter(worker, |group| self.start_in(group, worker, &stdout)) {
+        let Some(groups) = groups else { return self.start_in(None, worker, &stdout) };
+        match groups.enter(worker, |group| self.start_in(Some(group), worker, &stdout)) {
             Ok(process) => Ok(process),
             // If it is not the group's fault, this fails as well.
-            Err(_) => self.start_anywhere(worker, stdout).inspect(|_| groups.give_up()),
-        }
-    }
-
-    fn start_anywhere(&self, worker: WorkerId, stdout: OwnedFd) -> io::Result<Process> {
-        // No `pre_exec`: std then starts it without copying this process' page tables.
-        let mut child = Command::new(&self.program)
-            .args(&self.arguments)
-            .envs(self.variables(worker))
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .process_group(0)
-            .spawn()?;
-        let pid = Pid::from_child(&child);
-        match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Process { pid, pidfd, reaped: false }),
-            Err(errno) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(errno.into())
-            }
+            Err(_) => self.start_in(None, worker, &stdout).inspect(|_| groups.give_up()),
         }
     }
 
     fn start_in(
         &self,
-        group: BorrowedFd<'_>,
+        group: Option<BorrowedFd<'_>>,
         worker: WorkerId,
         stdout: &OwnedFd,
     ) -> io::Result<Process> {
@@ -104,7 +80,13 @@ impl Recipe {
         let variables = variables.collect::<io::Result<Vec<CString>>>()?;
         let null = File::open("/dev/null")?;
         let streams = [null.as_fd(), stdout.as_fd()];
-        let (pid, pidfd) = in_group(group, &program, &arguments, &variables, streams)?;
+        let (pid, pidfd) = start(Order {
+            program: &program,
+            arguments: &arguments,
+            environment: &variables,
+            streams,
+            group,
+        })?;
         let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Process { pid, pidfd, reaped: false })
     }

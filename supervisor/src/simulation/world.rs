@@ -347,7 +347,7 @@ impl World {
                     self.later(3, Happening::Dies(worker, life, 0));
                 }
             }
-            Effect::End(worker) => {
+            Effect::End(worker) | Effect::Kill(worker) => {
                 let (state, life, _) = self.workers[usize::from(worker)].clone();
                 if state != Worker::Vacant {
                     self.later(3, Happening::Dies(worker, life, SIGTERM));
