@@ -16,12 +16,14 @@ mod meter;
 mod oom;
 mod pause;
 mod perform;
+mod progress;
 mod queue;
 mod running;
 mod stopped;
 mod stopping;
 mod watching;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -49,7 +51,7 @@ use crate::os::process::Recipe;
 use crate::os::run_folder::RunFolder;
 use crate::os::signals::Signals;
 use crate::output::{Output, Style};
-use crate::report::bar::{self, Progress};
+use crate::report::bar::Manner;
 use crate::report::{escape, trace};
 use crate::sysmon;
 
@@ -62,6 +64,7 @@ use figures::Figures;
 use leftovers::Leftovers;
 use lender::Lender;
 use meter::Meter;
+use progress::Telling;
 use queue::Queue;
 use stopped::Stopped;
 use stopping::Stopping;
@@ -71,9 +74,6 @@ const LOOK_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// A turn of the loop that takes so much longer than it may was no turn: the whole run stood still, stopped or frozen.
 const STOOD_STILL: Duration = Duration::from_secs(1);
-
-/// How often the bar is told anew.
-const BAR_EVERY: Duration = Duration::from_millis(100);
 
 const SIGKILL: u8 = 9;
 
@@ -111,6 +111,20 @@ pub(crate) fn run(plan: Plan) -> Result<Exit, String> {
     Ok(run.finish())
 }
 
+/// What the closing report needs to know.
+#[derive(Debug)]
+struct Closing {
+    quiet: bool,
+    stats: bool,
+    /// The folder in which msup was started.
+    here: PathBuf,
+    /// COMMAND as typed.
+    command: Option<Vec<u8>>,
+    /// What the tasks that are named said last on standard error, and the one whose output was handed over last.
+    last_lines: BTreeMap<u64, Vec<u8>>,
+    last_line: Option<Vec<u8>>,
+}
+
 struct Run {
     engine: Engine,
     queue: Queue,
@@ -140,8 +154,7 @@ struct Run {
     input: Receiver<Group>,
     output: Output,
     sysmon: sysmon::Handle,
-    /// When the bar is told anew, if there is one.
-    bar: Option<Duration>,
+    progress: Telling,
     longest_first: Option<JobLog>,
     /// How long tasks may take.
     timeout: Option<Duration>,
@@ -152,7 +165,7 @@ struct Run {
     leave: Leave,
     schedtrace: Option<(Duration, Duration)>,
     summary_file: Option<PathBuf>,
-    quiet: bool,
+    closing: Closing,
     began: Instant,
     under_pressure: bool,
     output_failed: bool,
@@ -236,7 +249,7 @@ impl Run {
         let style = Style {
             keep_order: plan.keep_order,
             folder: folder.path().to_owned(),
-            bar: plan.bar,
+            bar: plan.progress == Manner::Bar,
             tells: books.wants_to_know(),
         };
         let limits = Limits {
@@ -280,7 +293,7 @@ impl Run {
             doorbell,
             poller,
             signals,
-            bar: plan.bar.then_some(Duration::ZERO),
+            progress: Telling::new(plan.progress),
             longest_first: plan.longest_first,
             timeout: None,
             hurries: false,
@@ -288,7 +301,14 @@ impl Run {
             leave: plan.leave,
             schedtrace: plan.schedtrace.map(|every| (every, every)),
             summary_file: plan.summary,
-            quiet: plan.quiet,
+            closing: Closing {
+                quiet: plan.quiet,
+                stats: plan.stats,
+                here: plan.here,
+                command: plan.command,
+                last_lines: BTreeMap::new(),
+                last_line: None,
+            },
             began,
             under_pressure: false,
             output_failed: false,
@@ -433,20 +453,10 @@ impl Run {
         Ok(())
     }
 
-    /// The bar and the trace line.
+    /// Progress and the trace line.
     fn tell(&mut self) {
+        self.tell_progress();
         let now = self.began.elapsed();
-        if let Some(next) = self.bar
-            && now >= next
-        {
-            let tally = self.engine.tally();
-            self.output.show(Progress {
-                total: self.engine.total(),
-                ended: tally.ended(),
-                message: bar::message(self.figures.now, tally),
-            });
-            self.bar = Some(now + BAR_EVERY);
-        }
         if let Some((every, next)) = self.schedtrace
             && now >= next
         {

@@ -2,6 +2,7 @@
 //! a full pipe, a stopped terminal or a slow disk never holds up the event loop.
 
 mod piece;
+mod screen;
 mod writer;
 
 use std::io;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 pub(crate) use piece::{Delivery, Piece};
 
@@ -22,6 +24,9 @@ const BACKLOG: u64 = 32 << 20;
 
 /// With more outputs than this waiting for their turn (`-k`), nothing new is started.
 const HELD: u64 = 1 << 18;
+
+/// So long the bar may take to go away.
+const HIDE_WITHIN: Duration = Duration::from_millis(200);
 
 /// How outputs are written.
 #[derive(Debug)]
@@ -57,6 +62,10 @@ pub(crate) struct Output {
 enum Message {
     Deliver(Delivery),
     Say(String),
+    /// Take the bar away, and say so.
+    Hide(Sender<()>),
+    /// It may be drawn again.
+    Unhide,
     /// There will be no more deliveries.
     Close,
 }
@@ -119,6 +128,18 @@ impl Output {
         }
     }
 
+    /// Takes the bar away, and waits for that, but not for a terminal that is stuck.
+    pub(crate) fn hide(&self) {
+        let (hidden, told) = channel();
+        self.send(Message::Hide(hidden));
+        let _ = told.recv_timeout(HIDE_WITHIN);
+    }
+
+    /// Lets the bar be drawn again.
+    pub(crate) fn unhide(&self) {
+        self.send(Message::Unhide);
+    }
+
     /// Whether too much waits to be written.
     pub(crate) fn is_under_pressure(&self) -> bool {
         self.state.backlog.load(Ordering::Relaxed) > BACKLOG
@@ -169,7 +190,7 @@ impl Message {
         match self {
             Message::Deliver(delivery) => delivery.weight(),
             Message::Say(text) => text.len() as u64,
-            Message::Close => 0,
+            Message::Hide(_) | Message::Unhide | Message::Close => 0,
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod board;
 pub mod desks;
 pub mod groups;
 pub mod ring;
+pub mod screen;
 pub mod trace;
 pub mod waits;
 

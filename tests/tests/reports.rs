@@ -1,4 +1,4 @@
-//! What msup tells of a run: the trace, the summary, the closing paragraph.
+//! What msup tells of a run: the trace, the summary, the closing report.
 
 use std::io::{BufRead, BufReader};
 
@@ -110,22 +110,6 @@ fn the_summary_has_the_documented_fields() {
         (&tasks["total"], &tasks["succeeded"], &tasks["failed"]),
         (&3.into(), &2.into(), &1.into())
     );
-}
-
-#[test]
-fn the_paragraph_names_what_failed_and_how_to_run_it_again() {
-    let sandbox = Sandbox::new();
-    let mut msup = sandbox.msup(["test {} = ok || exit 1", ":::", "ok", "it's not"]);
-    let output = run(&mut msup);
-    let report = String::from_utf8(output.stderr).expect("text");
-    let mut lines = report.lines();
-    let first = lines.next().expect("a paragraph");
-    assert!(first.starts_with("msup: 1 of 2 tasks succeeded, 1 failed in "), "{first}");
-    let second = lines.next().expect("the failure");
-    let again = second.strip_prefix("msup: task 2 failed: exit 1: ").expect(second);
-    let status = sandbox.command("sh").args(["-c", again]).status().expect("there is sh");
-    assert_eq!(status.code(), Some(1), "{again} fails in the same way");
-    assert_eq!(lines.next(), None);
 }
 
 #[test]

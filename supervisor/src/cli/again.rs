@@ -27,11 +27,11 @@ struct Resume {
 #[derive(Debug, Parser)]
 #[command(
     name = "msup retry",
-    override_usage = "msup retry --failed|--quarantined [OPTIONS] [RUN]"
+    override_usage = "msup retry [--failed|--quarantined] [OPTIONS] [RUN]"
 )]
 struct Retry {
-    /// Those that failed
-    #[arg(long, required_unless_present = "quarantined")]
+    /// Those that failed [default: these and those that were quarantined]
+    #[arg(long)]
     failed: bool,
 
     /// Those that were given up because they crash
@@ -91,10 +91,18 @@ struct Anew {
     schedtrace: Option<u64>,
 
     /// Show a progress bar
-    #[arg(long)]
+    #[arg(long, alias = "eta")]
     bar: bool,
 
-    /// No closing paragraph
+    /// Print a line about progress now and then instead [default: every 30s]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
+    progress: Option<String>,
+
+    /// Tell of tokens, CPU time and workers in the closing report
+    #[arg(long)]
+    stats: bool,
+
+    /// No bar and no closing report: only failures in which a command could not speak for itself
     #[arg(short, long)]
     quiet: bool,
 }
@@ -116,6 +124,8 @@ pub(super) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, 
 pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
     let words = std::iter::once("msup retry".into()).chain(words);
     let Retry { failed, quarantined, anew } = Retry::try_parse_from(words).map_err(refusal)?;
+    let both = !failed && !quarantined;
+    let (failed, quarantined) = (failed || both, quarantined || both);
     if anew.arg_file.is_some() {
         return Err(Refusal::Wrong("-a: retry takes the values from the journal".into()));
     }
@@ -213,17 +223,20 @@ fn go_on(
     args.mem_per_task = anew.mem_per_task.or(args.mem_per_task);
     args.summary = summary.or(args.summary);
     args.schedtrace = anew.schedtrace.or(args.schedtrace);
+    args.stats |= anew.stats;
+    args.progress = anew.progress.or(args.progress);
     (args.bar, args.quiet) = (args.bar || anew.bar, args.quiet || anew.quiet);
     let run = past.run.run.clone();
     let (locks, ended) = take_over(&folder, &run).map_err(Refusal::Wrong)?;
     // Only now: until then it may have been written to. This process is alone with it from here on.
     let past = Past::read(&folder).map_err(Refusal::Wrong)?;
     let place = OsString::from_vec(past.run.folder.0.clone());
+    let here = std::env::current_dir().unwrap_or_default();
     std::env::set_current_dir(&place).map_err(|why| {
         let place = Path::new(&place).display();
         Refusal::Wrong(format!("{place}: the folder in which the run was begun: {why}"))
     })?;
     let cut_off = false;
-    let continued = Continued { folder, locks, past, retried, ended, arg_file, cut_off };
+    let continued = Continued { folder, locks, past, retried, ended, arg_file, cut_off, here };
     plan::make(args, Some(continued)).map_err(Refusal::Wrong)
 }

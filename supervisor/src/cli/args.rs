@@ -17,7 +17,7 @@ use super::{Refusal, elsewhere};
                       msup [OPTIONS] < commands.txt\n       \
                       msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]\n       \
                       msup resume [RUN] [OPTIONS]\n       \
-                      msup retry --failed|--quarantined [RUN] [OPTIONS]\n       \
+                      msup retry [--failed|--quarantined] [RUN] [OPTIONS]\n       \
                       msup log [OPTIONS] [RUN]\n       \
                       msup clean [OPTIONS] [RUN]...\n       \
                       msup doctor",
@@ -172,11 +172,19 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS")]
     pub(super) schedtrace: Option<u64>,
 
-    /// Show a progress bar [default: when standard error is a terminal and standard output is not]
-    #[arg(long)]
+    /// Show a progress bar [default: when standard error is a terminal and standard output is a terminal or a file]
+    #[arg(long, alias = "eta")]
     pub(super) bar: bool,
 
-    /// No closing paragraph
+    /// Print a line about progress now and then instead [default: every 30s]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
+    pub(super) progress: Option<String>,
+
+    /// Tell of tokens, CPU time and workers in the closing report
+    #[arg(long)]
+    pub(super) stats: bool,
+
+    /// No bar and no closing report: only failures in which a command could not speak for itself
     #[arg(short, long)]
     pub(super) quiet: bool,
 

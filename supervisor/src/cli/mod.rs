@@ -10,12 +10,13 @@ mod joblog;
 mod log;
 mod plan;
 mod policy;
+mod progress;
 mod stopping;
 mod template;
 
 pub(crate) use joblog::JobLog;
 pub(crate) use plan::{Job, Keeping, Plan, Retried};
-pub(crate) use template::{Facts, OutFile, OutTemplate, Template, temporaries_of};
+pub(crate) use template::{Facts, OutFile, OutTemplate, Template, quoted_words, temporaries_of};
 
 /// Why there is no plan.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,13 +12,14 @@ use msup_protocol::env as names;
 use super::args::Args;
 use super::elsewhere;
 use super::joblog::JobLog;
-use super::template::{OutTemplate, Template, has_replacement, refuse_foreign};
-use super::{policy, stopping};
+use super::template::{OutTemplate, Template, has_replacement, refuse_foreign, typed_words};
+use super::{policy, progress, stopping};
 use crate::engine::{AtCap, Leave, Policy, Step};
 use crate::input::{Format, Source};
 use crate::journal::{Durability, Folder, Locks, Past, mend_inputs, runs};
 use crate::os::limits::{self, Most};
 use crate::os::{cpu_quota, process};
+use crate::report::bar::Manner;
 
 /// What is done with each value.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) idle_timeout: Duration,
     pub(crate) at_cap: AtCap,
     pub(crate) job: Job,
+    /// COMMAND as typed, for the report.
+    pub(crate) command: Option<Vec<u8>>,
     pub(crate) worker_program: PathBuf,
     pub(crate) worker_arguments: Vec<OsString>,
     pub(crate) source: Source,
@@ -62,8 +65,12 @@ pub(crate) struct Plan {
     pub(crate) joblog: Option<PathBuf>,
     pub(crate) summary: Option<PathBuf>,
     pub(crate) schedtrace: Option<Duration>,
-    pub(crate) bar: bool,
+    pub(crate) progress: Manner,
     pub(crate) quiet: bool,
+    /// The folder in which msup was started, for hints.
+    pub(crate) here: PathBuf,
+    /// The closing report tells of tokens and workers.
+    pub(crate) stats: bool,
     /// The soft limit on open files that commands get.
     pub(crate) nofile: u64,
     /// Which limit allows fewer workers than there would be, in a line.
@@ -106,6 +113,8 @@ pub(crate) struct Continued {
     pub(crate) arg_file: Option<PathBuf>,
     /// Not all values are known.
     pub(crate) cut_off: bool,
+    /// The folder in which this was asked for.
+    pub(crate) here: PathBuf,
 }
 
 /// Which tasks are run again after their end.
@@ -150,6 +159,7 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
     }
     let (policy, grace) = policy::of(&args)?;
     let (stop_steps, leave) = (stopping::steps(&args, grace)?, stopping::leave(&args)?);
+    let progress = progress::manner(args.bar, args.progress.as_deref(), args.quiet)?;
     let (words, values) = split(args.words, args.literal)?;
     if continued.is_none()
         && !args.quiet
@@ -158,6 +168,7 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         let _ = writeln!(stderr(), "msup: {warning}");
     }
     let commands = args.worker.is_none() && words.is_empty();
+    let command = typed(&words).filter(|_| args.worker.is_none());
     let (job, worker_program, worker_arguments) = job(args.worker.as_deref(), words, args.literal)?;
     let out = out(args.out.as_deref(), &job, args.literal)?;
     let durability = durability(&args.durability)?;
@@ -195,6 +206,10 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
             (source, Keeping::Continued { continued: Box::new(continued), durability })
         }
     };
+    let here = match &keeping {
+        Keeping::Continued { continued, .. } => continued.here.clone(),
+        _ => std::env::current_dir().unwrap_or_default(),
+    };
     let run_id = match &keeping {
         Keeping::Continued { continued, .. } => continued.past.run.run.clone(),
         Keeping::New { order, .. } => runs::new_id(*order),
@@ -215,6 +230,7 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         idle_timeout,
         at_cap,
         job,
+        command,
         worker_program,
         worker_arguments,
         source,
@@ -225,8 +241,10 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         longest_first,
         summary: args.summary,
         schedtrace: args.schedtrace.map(Duration::from_millis),
-        bar: args.bar || (stderr().is_terminal() && !stdout().is_terminal()),
+        progress,
         quiet: args.quiet,
+        here,
+        stats: args.stats,
         nofile,
         lowered,
     })
@@ -377,6 +395,18 @@ fn split(
             .into());
     }
     Ok((command, Some(values)))
+}
+
+/// COMMAND as a person could type it: a single word is a command line as it is.
+fn typed(words: &[OsString]) -> Option<Vec<u8>> {
+    match words {
+        [] => None,
+        [line] => Some(line.as_bytes().to_vec()),
+        several => {
+            let words: Vec<Vec<u8>> = several.iter().map(|word| word.as_bytes().to_vec()).collect();
+            Some(typed_words(&words))
+        }
+    }
 }
 
 fn job(

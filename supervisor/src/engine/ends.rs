@@ -69,6 +69,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let mut delay = Duration::ZERO;
+        let counted = self.tally.again.and(&ruling);
         let (cause, again, quarantined) = match ruling {
             Ruling::Succeeded => return,
             Ruling::Failed(cause) => {
@@ -100,7 +101,7 @@ impl Engine {
             effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
             let next = if sabotage::has(Bug::RepeatsAttempts) { attempt } else { attempt + 1 };
             (record.attempt, record.again) = (next, true);
-            self.tally.retried += 1;
+            self.tally.again = counted;
             effects.push(Effect::Discard { slot });
             if record.outside > 0 && sabotage::has(Bug::ForgetsTheKilled) {
                 return;

@@ -39,7 +39,7 @@ pub(crate) use ladder::{Act, Ladder, Step};
 pub(crate) use ledger::TaskRecord;
 pub(crate) use policy::{Counted, Halt, Policy, Threshold, Timeout};
 pub(crate) use stall::AtCap;
-pub(crate) use tally::{Failure, Tally};
+pub(crate) use tally::{FAILURES_NAMED, Failure, Tally};
 
 use company::Company;
 use ledger::Ledger;
@@ -110,6 +110,8 @@ pub(crate) struct Engine {
     /// When what runs is not waited for any longer.
     drains_until: Option<Now>,
     inputs_ended: bool,
+    /// It was stopped before all input was read.
+    unread: bool,
     /// When the first input came.
     first_input: Option<Now>,
     output_pressure: bool,
@@ -149,6 +151,7 @@ impl Engine {
             stopped_by: None,
             drains_until: None,
             inputs_ended: false,
+            unread: false,
             first_input: None,
             output_pressure: false,
             journal_full: false,
@@ -301,7 +304,12 @@ impl Engine {
 
     /// All tasks' number, once it is known.
     pub(crate) fn total(&self) -> Option<u64> {
-        self.inputs_ended.then(|| self.ledger.accepted())
+        (self.inputs_ended && !self.unread).then(|| self.ledger.accepted())
+    }
+
+    /// Whether it was stopped before all input was read.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread
     }
 
     pub(crate) fn workers_alive(&self) -> usize {

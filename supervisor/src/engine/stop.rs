@@ -90,6 +90,7 @@ impl Engine {
             return;
         }
         self.stop = stop;
+        self.unread |= !self.inputs_ended;
         self.inputs_ended = true;
         self.tally.cancelled += self.ledger.drop_pending();
         effects.extend(self.ledger.occupied().map(|slot| Effect::Withdraw { slot }));

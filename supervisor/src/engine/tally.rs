@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::verdict::Cause;
+use super::verdict::{Cause, Ruling};
 
-const FAILURES_NAMED: usize = 10;
+/// So many failures are kept for the report.
+pub(crate) const FAILURES_NAMED: usize = 10;
 const SLOWEST_NAMED: usize = 3;
 
 /// A task that did not succeed.
@@ -16,6 +17,36 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
     pub(crate) attempts: u32,
     pub(crate) quarantined: bool,
+}
+
+/// Attempts after which the task was tried again, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Again {
+    pub(crate) failed: u64,
+    /// They brought their process down.
+    pub(crate) crashed: u64,
+    /// Something outside killed them, or their worker.
+    pub(crate) lost: u64,
+    /// There was no memory left for them.
+    pub(crate) starved: u64,
+}
+
+impl Again {
+    /// With one more, which ended like this.
+    pub(crate) fn and(mut self, ruling: &Ruling) -> Again {
+        match ruling {
+            Ruling::Succeeded | Ruling::Stopped(_) => {}
+            Ruling::Failed(_) => self.failed += 1,
+            Ruling::Crashed(_) => self.crashed += 1,
+            Ruling::Outside(_) => self.lost += 1,
+            Ruling::Starved(_) => self.starved += 1,
+        }
+        self
+    }
+
+    pub(crate) fn sum(self) -> u64 {
+        self.failed + self.crashed + self.lost + self.starved
+    }
 }
 
 /// Counts of a run's tasks.
@@ -30,7 +61,7 @@ pub(crate) struct Tally {
     pub(crate) failed_earlier: u64,
     pub(crate) attempts: u64,
     /// Attempts after which the task was tried again.
-    pub(crate) retried: u64,
+    pub(crate) again: Again,
     /// Attempts that were ended because there was no memory left.
     pub(crate) starved: u64,
     /// Attempts whose command left something running that held its output.
@@ -53,9 +84,14 @@ impl Tally {
         self.failed + self.quarantined + self.cancelled
     }
 
-    /// How many tasks have reached their end.
+    /// How many tasks have reached their end: those that were cancelled have not.
     pub(crate) fn ended(&self) -> u64 {
-        self.succeeded + self.unsuccessful()
+        self.succeeded + self.failed + self.quarantined
+    }
+
+    /// How many of them had before this generation of the run.
+    pub(crate) fn earlier(&self) -> u64 {
+        self.succeeded_earlier + self.failed_earlier
     }
 
     pub(crate) fn note_failure(&mut self, failure: Failure) {

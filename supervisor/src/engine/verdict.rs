@@ -41,6 +41,11 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// Whether the command could say itself what was wrong, or that was said in an earlier generation.
+    pub(crate) fn was_told(&self) -> bool {
+        matches!(self, Cause::Exit(_) | Cause::Earlier(_))
+    }
+
     /// The exit status and the signal that stand for it in a joblog.
     pub(crate) fn status(&self) -> (u8, u8) {
         const NOT_FOUND: u8 = 127;

@@ -23,6 +23,8 @@ const COLUMNS: &[u8] =
 #[derive(Debug, Default)]
 pub(super) struct Books {
     journal: Option<Journal>,
+    /// Where the journal is.
+    folder: Option<Folder>,
     joblog: Option<Appender>,
     trouble: Trouble,
     /// Something was noted that must be written before any task is published.
@@ -89,12 +91,16 @@ impl Books {
                     place.map_or_else(|| runs::new_folder(run), |place| Ok(Folder::at(place)));
                 let opened = folder.and_then(|folder| {
                     let (folder, locks) = folder.begin(order)?;
+                    let kept = folder.clone();
                     let opening = Opening { folder, locks, next: 1, whole: 0, spools, durability };
                     let arguments = arguments.into_iter().map(Bytes).collect();
-                    Journal::open(opening, this_generation(run, 1, arguments)?, doorbell)
+                    let this = this_generation(run, 1, arguments)?;
+                    Journal::open(opening, this, doorbell).map(|journal| (journal, kept))
                 });
                 match opened {
-                    Ok(journal) => books.journal = Some(journal),
+                    Ok((journal, folder)) => {
+                        (books.journal, books.folder) = (Some(journal), Some(folder));
+                    }
                     Err(why) if named => return Err(format!("--journal {why}")),
                     Err(why) => words.push(format!(
                         "no journal is kept, the run cannot be resumed: {}; --no-journal says so, too",
@@ -110,6 +116,7 @@ impl Books {
                 let generation = past.generations + 1;
                 let (next, whole) = (past.condition.next, past.condition.whole);
                 let (folder, locks) = (continued.folder, continued.locks);
+                books.folder = Some(folder.clone());
                 let opening = Opening { folder, locks, next, whole, spools: false, durability };
                 let this = this_generation(run, generation, past.run.arguments.clone())?;
                 let mut journal = Journal::open(opening, this, doorbell)?;
@@ -188,6 +195,11 @@ impl Books {
             let TaskRecord { seq, ref value, attempt, .. } = *task;
             journal.note(&Record::Void { seq, value: Bytes(value.clone()), attempt });
         }
+    }
+
+    /// The run's folder, if its journal is kept.
+    pub(super) fn folder(&self) -> Option<&Folder> {
+        self.folder.as_ref()
     }
 
     /// The journal's file, to be synced by somebody else.

@@ -1,6 +1,8 @@
 //! The end of a run: the last output, the books, the report.
 
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use msup_protocol::bell::Bell;
@@ -8,10 +10,12 @@ use msup_protocol::exit;
 use msup_protocol::token::Census;
 
 use super::{Exit, LOOK_AT_LEAST, Run};
+use crate::cli::quoted_words;
 use crate::engine::Leave;
-use crate::journal::runs;
+use crate::journal::runs::{self, Wanted};
 use crate::output::Output;
-use crate::report::human;
+use crate::report::human::{Next, Report};
+use crate::report::paint::Paint;
 use crate::report::summary::Summary;
 
 /// How long what is left of a run may take to die at its end.
@@ -54,9 +58,8 @@ impl Run {
             status = exit::ERROR;
         }
         if written.is_ok() {
-            if !self.quiet {
-                let describe = |value: &[u8], seq| self.queue.describe(value, seq);
-                self.output.say(human::paragraph(&summary, self.engine.tally(), describe));
+            if !self.closing.quiet {
+                self.output.say(self.report(&summary));
             }
             self.output.end();
             let _ = self.wait_for_output(Output::has_ended);
@@ -113,6 +116,30 @@ impl Run {
         let is_written = self.books.finish(status, self.engine.is_complete());
         runs::prune();
         if is_written { status } else { exit::JOURNAL_LOST }
+    }
+
+    /// The closing report.
+    fn report(&self, summary: &Summary) -> String {
+        let name = |wanted| {
+            let name = runs::name_for_commands(self.books.folder()?, wanted, &self.closing.here);
+            let name = name.into_os_string().into_vec();
+            Some(if name.is_empty() { name } else { quoted_words(&[name]) })
+        };
+        let next = Next {
+            unread: self.engine.is_unread(),
+            resume: name(Wanted::Unfinished),
+            others: name(Wanted::Any),
+        };
+        let report = Report {
+            summary,
+            tally: self.engine.tally(),
+            command: self.closing.command.as_deref(),
+            last_lines: &self.closing.last_lines,
+            next,
+            paint: Paint::of(io::stderr().is_terminal()),
+            stats: self.closing.stats,
+        };
+        report.to_string()
     }
 
     fn summary(&self, status: u8, tokens: Census) -> Summary {

@@ -9,7 +9,12 @@ impl Run {
     pub(super) fn pause(&mut self) {
         self.books.flush();
         let frozen = self.crew.freeze();
+        if self.progress.has_bar() {
+            // Where it stood the shell prints its prompt.
+            self.output.hide();
+        }
         let pause = stand_still();
+        self.output.unhide();
         // Before anybody else can look at a clock.
         self.leave_out(pause);
         self.last_turn = std::time::Instant::now();

@@ -2,9 +2,10 @@
 
 use msup_protocol::park::Futex;
 
-use super::{Run, SIGKILL};
-use crate::engine::{Effect, Event, WorkerEnd};
+use super::{Closing, Run, SIGKILL};
+use crate::engine::{Effect, Entry, Event, FAILURES_NAMED, Failure, WorkerEnd, has_succeeded};
 use crate::output::Delivery;
+use crate::report::human;
 
 impl Run {
     /// Carries out what the engine asks for; what comes of it at once are further events.
@@ -65,17 +66,23 @@ impl Run {
                 }
                 Effect::Deliver { seq, slot, outcome } => {
                     self.forget_file(slot);
+                    let has_failed =
+                        outcome.as_ref().is_some_and(|outcome| !has_succeeded(&outcome.verdict));
                     let delivery = self.queue.delivery(seq, slot, outcome);
+                    self.closing.keep_line_of(&delivery, has_failed);
                     let received = delivery.received();
                     self.delivered = (self.output.deliver(delivery), received);
                 }
                 Effect::Skip { seq } => {
-                    self.output.deliver(Delivery::nothing(seq));
+                    let nothing = Delivery::nothing(seq);
+                    self.closing.keep_line_of(&nothing, false);
+                    self.output.deliver(nothing);
                     self.delivered = (false, 0);
                 }
                 Effect::Record(entry) => {
                     // Its output has just been handed over, if there is any.
                     let (is_shown, received) = self.delivered;
+                    self.tell_failure(&entry);
                     let queue = &self.queue;
                     let describe = |value: &[u8], seq| queue.describe(value, seq);
                     self.books.note(entry, is_shown, received, describe);
@@ -102,10 +109,35 @@ impl Run {
         self.queue.publish(slot, task, out.as_deref())
     }
 
+    /// Remembers what a failed task said last; where there is no report, what it could not say itself is said now.
+    fn tell_failure(&mut self, entry: &Entry) {
+        let Entry::End { seq, value, attempt, failure: Some((cause, quarantined)), .. } = entry
+        else {
+            return;
+        };
+        if let Some(line) = self.closing.last_line.take() {
+            self.closing.last_lines.insert(*seq, line);
+        }
+        if self.closing.quiet && !cause.was_told() {
+            let (seq, value, cause) = (*seq, value.clone(), cause.clone());
+            let (attempts, quarantined) = (*attempt, *quarantined);
+            let failure = Failure { seq, value, cause, attempts, quarantined };
+            self.output.say(format!("{}\n", human::failure(&failure)));
+        }
+    }
+
     /// What the attempt in this slot wrote is of no use any more, unless it was put in its place.
     fn forget_file(&mut self, slot: u16) {
         if let Some(commits) = &mut self.commits {
             commits.forget(slot);
         }
+    }
+}
+
+impl Closing {
+    /// Keeps the last line of what a task wrote to standard error, if it has failed and will be named.
+    fn keep_line_of(&mut self, delivery: &Delivery, has_failed: bool) {
+        let is_named = has_failed && !self.quiet && self.last_lines.len() < FAILURES_NAMED;
+        self.last_line = if is_named { delivery.last_line() } else { None };
     }
 }

@@ -103,7 +103,24 @@ pub(crate) fn named(run: &Path) -> Result<Folder, String> {
 /// # Errors
 /// [`NoRun`].
 pub(crate) fn newest(wanted: Wanted) -> Result<Choice, NoRun> {
-    let here = std::env::current_dir().unwrap_or_default();
+    choose(wanted, &std::env::current_dir().unwrap_or_default(), None)
+}
+
+/// How a command typed in the folder `here` must name this run, which this process leaves: not at all, if it finds it by
+/// itself; else by its id, or its folder where it has one of its own.
+pub(crate) fn name_for_commands(run: &Folder, wanted: Wanted, here: &Path) -> PathBuf {
+    if choose(wanted, here, Some(run)).is_ok_and(|choice| choice.folder == *run) {
+        return PathBuf::new();
+    }
+    let path = run.path();
+    match path.file_name() {
+        Some(id) if path.parent() == Some(&usual_path()) => id.into(),
+        _ => path.to_owned(),
+    }
+}
+
+/// The same, in the folder `here`, as if the run `left` did not go on.
+fn choose(wanted: Wanted, here: &Path, left: Option<&Folder>) -> Result<Choice, NoRun> {
     let within = within();
     let (mut elsewhere, mut going_on, mut passed_over) = (None, None, Vec::new());
     for folder in list().into_iter().rev() {
@@ -118,7 +135,7 @@ pub(crate) fn newest(wanted: Wanted) -> Result<Choice, NoRun> {
         if glance.run.within != within || wanted == Wanted::Unfinished && folder.is_finished() {
             continue;
         }
-        if wanted == Wanted::Unfinished && folder.is_running() {
+        if wanted == Wanted::Unfinished && left != Some(&folder) && folder.is_running() {
             going_on.get_or_insert(folder);
         } else if Path::new(OsStr::from_bytes(&glance.run.folder.0)) == here {
             return Ok(Choice { folder, passed_over });

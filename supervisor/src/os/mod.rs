@@ -14,5 +14,6 @@ pub(crate) mod poller;
 pub(crate) mod process;
 pub(crate) mod run_folder;
 pub(crate) mod signals;
+pub(crate) mod terminal;
 pub(crate) mod threads;
 pub(crate) mod tree;

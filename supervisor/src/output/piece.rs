@@ -2,15 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 /// Counted for every output, however short: what it takes to keep one.
 const EACH: u64 = 256;
 
 /// A byte that waits on disk weighs this much less than one in memory.
 const DISK_WEIGHS_LESS: u64 = 32;
+
+/// Where the last line of an output is looked for.
+const TAIL: usize = 4096;
 
 /// What a task wrote to one stream.
 #[derive(Debug)]
@@ -50,6 +55,16 @@ impl Piece {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::File(..) | Piece::Spooled(..) => 0,
+        }
+    }
+
+    /// Its last line that is not blank, as far as the last few bytes go.
+    fn last_line(&self) -> Option<Vec<u8>> {
+        match self {
+            Piece::Bytes(bytes) => last_line(&bytes[bytes.len().saturating_sub(TAIL)..]),
+            Piece::File(path, _) => last_line(&tail(path).ok()?),
+            // It is asked for before it waits.
+            Piece::Spooled(..) => None,
         }
     }
 
@@ -108,6 +123,11 @@ impl Delivery {
         }
     }
 
+    /// The last line on standard error that is not blank.
+    pub(crate) fn last_line(&self) -> Option<Vec<u8>> {
+        self.stderr.last_line()
+    }
+
     pub(super) fn in_memory(&self) -> u64 {
         self.stdout.in_memory() + self.stderr.in_memory()
     }
@@ -154,6 +174,25 @@ fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Broken> {
     }
 }
 
+/// The last bytes of a file. A task may have put something else in its place: nothing is waited for.
+fn tail(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    let start = meta.len().saturating_sub(TAIL as u64);
+    let mut bytes = Vec::new();
+    if meta.is_file() {
+        Window { file: &file, at: start, end: meta.len() }.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// What was drawn over with a carriage return is not the line any more.
+fn last_line(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = bytes.rsplit(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
+    lines.find(|line| !line.is_empty()).map(<[u8]>::to_vec)
+}
+
 /// A file that goes when it is closed.
 pub(super) fn nameless_file(folder: &Path) -> io::Result<File> {
     let path = folder.join("held");
@@ -192,6 +231,25 @@ mod tests {
         let mut out = Vec::new();
         piece.copy(&mut out).expect("readable");
         assert!(out == content);
+    }
+
+    #[test]
+    fn the_last_line_is_the_one_that_says_something() {
+        for (bytes, line) in [
+            (&b"first\nlast\n\n  \n"[..], Some(&b"last"[..])),
+            (b"10 %\r20 %\rbroken\r\n", Some(b"broken")),
+            (b"no newline", Some(b"no newline")),
+            (b" \n", None),
+            (b"", None),
+        ] {
+            assert_eq!(last_line(bytes).as_deref(), line);
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("err");
+        std::fs::write(&path, "x\n".repeat(5000) + "last\n").expect("writable");
+        let piece = |path: &Path| Piece::File(path.to_owned(), 0).last_line();
+        assert_eq!(piece(&path).as_deref(), Some(&b"last"[..]));
+        assert_eq!(piece(folder.path()), None);
     }
 
     #[test]

@@ -7,12 +7,11 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use indicatif::ProgressBar;
-
-use super::piece::{Broken, nameless_file};
+use super::piece::{Broken, Piece, nameless_file};
+use super::screen::Screen;
 use super::{Delivery, Failure, Message, State, Style};
 use crate::os::patient::Patient;
-use crate::report::bar;
+use crate::os::terminal;
 
 /// Outputs that wait for their turn (`-k`) beyond this many bytes go to a file.
 const HELD_IN_MEMORY: u64 = 16 << 20;
@@ -25,7 +24,9 @@ pub(super) struct Writer {
     state: Arc<State>,
     stdout: BufWriter<Patient>,
     stderr: Patient,
-    bar: Option<ProgressBar>,
+    /// The bar, while there is one; and whether standard output is on a terminal, too.
+    screen: Option<Screen>,
+    shares_terminal: bool,
     held: BTreeMap<u64, Delivery>,
     held_in_memory: u64,
     next: u64,
@@ -38,7 +39,8 @@ impl Writer {
         Ok(Writer {
             stdout: BufWriter::with_capacity(64 << 10, Patient::on(io::stdout())?),
             stderr: Patient::on(io::stderr())?,
-            bar: style.bar.then(bar::new),
+            screen: style.bar.then(Screen::new).transpose()?,
+            shares_terminal: style.bar && terminal::shows_output(),
             style,
             state,
             held: BTreeMap::new(),
@@ -61,9 +63,20 @@ impl Writer {
                         let _ = stderr.write_all(text.as_bytes());
                     });
                 }
+                Message::Hide(hidden) => {
+                    self.flush();
+                    self.hide(true);
+                    // Who asked may have given up waiting.
+                    let _ = hidden.send(());
+                }
+                Message::Unhide => self.hide(false),
                 Message::Close => self.close(),
             }
             self.state.lift(weight);
+            if self.screen.as_ref().is_some_and(Screen::is_missed) {
+                self.flush();
+                self.show();
+            }
         }
         self.flush();
         self.state.ended.store(true, Ordering::Release);
@@ -77,11 +90,8 @@ impl Writer {
             Err(TryRecvError::Disconnected) => return None,
             Err(TryRecvError::Empty) => self.flush(),
         }
-        while let Some(bar) = &self.bar {
-            let progress = self.state.progress.lock().ok().and_then(|mut shown| shown.take());
-            if let Some(progress) = progress {
-                bar::show(bar, &progress);
-            }
+        while self.screen.is_some() {
+            self.show();
             match messages.recv_timeout(BAR_EVERY) {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Disconnected) => return None,
@@ -91,15 +101,34 @@ impl Writer {
         messages.recv().ok()
     }
 
+    fn show(&mut self) {
+        let progress = self.state.progress.lock().ok().and_then(|mut shown| shown.take());
+        if let Some(screen) = &mut self.screen {
+            screen.show(progress);
+        }
+    }
+
+    /// Takes the bar away.
+    fn lift(&mut self) {
+        if let Some(screen) = &mut self.screen {
+            screen.lift();
+        }
+    }
+
+    fn hide(&mut self, hidden: bool) {
+        if let Some(screen) = &mut self.screen {
+            screen.hide(hidden);
+        }
+    }
+
     /// What was held back behind tasks that never ran, and the end of the bar.
     fn close(&mut self) {
         for delivery in std::mem::take(&mut self.held).into_values() {
             self.write(delivery);
         }
         self.flush();
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.lift();
+        self.screen = None;
         self.state.closed.store(true, Ordering::Release);
         self.state.ring();
     }
@@ -137,13 +166,14 @@ impl Writer {
         if self.state.failure.get().is_some() {
             stdout.discard();
         } else {
-            let copied = stdout.copy(&mut self.stdout);
+            let copied = self.copy_to_stdout(stdout);
             is_whole = self.note(seq, copied);
         }
         if !stderr.is_empty() {
             self.flush();
             // When standard error is gone there is nobody to tell.
-            let copied = self.on_stderr(|out| stderr.copy(out));
+            let has_bar = self.screen.is_some();
+            let copied = self.on_stderr(|out| copy(stderr, out, has_bar));
             if let Err(Broken::Source(why)) = copied {
                 self.lose(seq, &why);
                 is_whole = false;
@@ -152,6 +182,13 @@ impl Writer {
         if is_whole && self.style.tells {
             self.unflushed.push(seq);
         }
+    }
+
+    fn copy_to_stdout(&mut self, stdout: Piece) -> Result<(), Broken> {
+        if self.shares_terminal && !stdout.is_empty() {
+            self.lift();
+        }
+        copy(stdout, &mut self.stdout, self.shares_terminal)
     }
 
     fn flush(&mut self) {
@@ -189,10 +226,39 @@ impl Writer {
     }
 
     fn on_stderr<T>(&mut self, write: impl FnOnce(&mut Patient) -> T) -> T {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| write(&mut self.stderr)),
-            None => write(&mut self.stderr),
-        }
+        self.lift();
+        write(&mut self.stderr)
+    }
+}
+
+/// Copies an output; where the bar is drawn below it, its last line ends, too.
+fn copy(piece: Piece, to: &mut impl Write, ends_line: bool) -> Result<(), Broken> {
+    if !ends_line || piece.is_empty() {
+        return piece.copy(to);
+    }
+    let mut noted = Noting { to, last: b'\n' };
+    piece.copy(&mut noted)?;
+    match noted.last {
+        b'\n' => Ok(()),
+        _ => noted.to.write_all(b"\n").map_err(Broken::Target),
+    }
+}
+
+/// Remembers the last byte that was written.
+struct Noting<'a, W> {
+    to: &'a mut W,
+    last: u8,
+}
+
+impl<W: Write> Write for Noting<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.to.write(bytes)?;
+        self.last = bytes[..len].last().copied().unwrap_or(self.last);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

@@ -1,73 +1,233 @@
-//! The progress bar.
+//! What the progress bar says, and the line of `--progress`.
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::engine::Tally;
+use super::paint::{Paint, Style};
+use super::rate::Rate;
+
+/// So many tasks are named below the bar.
+pub(crate) const NAMED: usize = 5;
+
+/// Tasks that have run for less are not worth a line that would flicker.
+pub(crate) const NAMED_AFTER: Duration = Duration::from_secs(1);
+
+/// Between two fields.
+const SEPARATOR: &str = " · ";
+
+/// How a run shows that it gets on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Silent,
+    /// A bar on the terminal.
+    Bar,
+    /// A line now and then.
+    Lines(Duration),
+}
 
 /// What the bar shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Progress {
-    /// How many tasks there are, once that is known.
-    pub(crate) total: Option<u64>,
-    /// How many have reached their end.
+    /// How many tasks are known, and whether they are all.
+    pub(crate) total: u64,
+    pub(crate) all_read: bool,
+    /// How many have reached their end, in earlier generations too.
     pub(crate) ended: u64,
-    /// What stands behind the bar.
-    pub(crate) message: String,
+    pub(crate) running: u32,
+    pub(crate) failed: u64,
+    pub(crate) retried: u64,
+    /// Nothing new is started any more.
+    pub(crate) stops: bool,
+    /// Of this generation.
+    pub(crate) rate: Option<Rate>,
+    /// Tasks that have run longest: for how long, and what they are.
+    pub(crate) longest: Vec<(Duration, String)>,
 }
 
-/// A bar on standard error, drawn a few times a second.
-pub(crate) fn new() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-    bar.enable_steady_tick(Duration::from_millis(250));
-    set_total(&bar, None);
-    bar
-}
-
-/// Shows this on the bar.
-pub(crate) fn show(bar: &ProgressBar, progress: &Progress) {
-    if bar.length() != progress.total.or(Some(0)) {
-        set_total(bar, progress.total);
-    }
-    bar.set_position(progress.ended);
-    bar.set_message(progress.message.clone());
-}
-
-fn set_total(bar: &ProgressBar, total: Option<u64>) {
-    let template = match total {
-        Some(_) => "{bar:30} {pos}/{len} {per_sec}, {eta} left; {msg}",
-        None => "{spinner} {pos} done, {per_sec}; {msg}",
-    };
-    bar.set_length(total.unwrap_or(0));
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-}
-
-/// What stands behind the bar: tokens in use, tasks in flight, and what did not go well.
-pub(crate) fn message((tokens, in_flight): (u32, u32), tally: &Tally) -> String {
-    let mut text = format!("{tokens} tokens used, {in_flight} in flight");
-    for (count, what) in
-        [(tally.retried, "retried"), (tally.failed, "failed"), (tally.quarantined, "quarantined")]
-    {
-        if count > 0 {
-            text += &format!(", {count} {what}");
+impl Progress {
+    /// The lines of the bar for a terminal of so many columns, none of which is longer.
+    pub(crate) fn lines(&self, columns: usize, paint: Paint) -> Vec<String> {
+        let mut first = Line::new(columns);
+        for (index, (text, style)) in self.fields().iter().enumerate() {
+            if index > 0 && first.left <= SEPARATOR.width() {
+                // Nothing of the field would be seen.
+                first.cut_off();
+                break;
+            }
+            if index > 0 {
+                first.add(SEPARATOR, Style::Plain, paint);
+            }
+            first.add(text, *style, paint);
         }
+        let mut lines = vec![first.text];
+        for (elapsed, what) in self.longest.iter().take(NAMED) {
+            let mut line = Line::new(columns);
+            line.add(&format!("{:>10}  ", lasting(*elapsed)), Style::Dim, paint);
+            line.add(what, Style::Plain, paint);
+            lines.push(line.text);
+        }
+        lines
     }
-    text
+
+    /// The line of `--progress`.
+    pub(crate) fn line(&self) -> String {
+        let fields: Vec<String> = self.fields().into_iter().map(|(text, _)| text).collect();
+        fields.join(SEPARATOR)
+    }
+
+    fn fields(&self) -> Vec<(String, Style)> {
+        let open = if self.all_read { "" } else { "+" };
+        let mut fields = vec![(format!("{}/{}{open}", self.ended, self.total), Style::Bold)];
+        let mut add = |text: String| fields.push((text, Style::Plain));
+        if self.stops {
+            add("stopping".into());
+        } else if let Some(rate) = self.rate {
+            add(rate.to_string());
+            let left = self.total.saturating_sub(self.ended);
+            if self.all_read && left > 0 {
+                add(format!("{} left", roughly(rate.time_for(left))));
+            }
+        }
+        add(format!("{} running", self.running));
+        if self.failed > 0 {
+            fields.push((format!("{} failed", self.failed), Style::Bad));
+        }
+        if self.retried > 0 {
+            fields.push((format!("{} retried", self.retried), Style::Plain));
+        }
+        fields
+    }
+}
+
+/// A line that ends before the last column: a terminal that is written to there may begin another one.
+struct Line {
+    text: String,
+    left: usize,
+}
+
+impl Line {
+    fn new(columns: usize) -> Line {
+        Line { text: String::new(), left: columns.saturating_sub(1) }
+    }
+
+    fn add(&mut self, text: &str, style: Style, paint: Paint) {
+        let width = text.width();
+        if width <= self.left {
+            self.left -= width;
+            self.text += &paint.text(style, text);
+            return;
+        }
+        let mut cut = String::new();
+        // One column is for the mark.
+        let mut left = self.left.saturating_sub(1);
+        for c in text.chars() {
+            let width = c.width().unwrap_or(0);
+            if width > left {
+                break;
+            }
+            left -= width;
+            cut.push(c);
+        }
+        self.text += &paint.text(style, &cut);
+        self.cut_off();
+    }
+
+    /// Marks that something is missing.
+    fn cut_off(&mut self) {
+        if self.left > 0 {
+            self.text.push('…');
+        }
+        self.left = 0;
+    }
+}
+
+/// A time that has passed, to the second.
+fn lasting(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A time to come, which nobody knows exactly.
+fn roughly(time: Duration) -> String {
+    let seconds = time.as_secs_f64().ceil() as u64;
+    match seconds {
+        0..100 => format!("{seconds} s"),
+        100..6000 => format!("{} min", seconds.div_ceil(60)),
+        6000..172_800 => format!("{} h", seconds.div_ceil(3600)),
+        _ => format!("{} d", seconds.div_ceil(86_400)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PLAIN: Paint = Paint { colours: false };
+
+    fn progress() -> Progress {
+        Progress {
+            total: 200,
+            all_read: true,
+            ended: 61,
+            running: 3,
+            failed: 1,
+            retried: 2,
+            rate: Rate::of(33, Duration::from_secs(1)),
+            ..Progress::default()
+        }
+    }
+
     #[test]
-    fn the_message_tells_of_trouble_only_when_there_is_some() {
-        let mut tally = Tally::default();
-        assert_eq!(message((2, 5), &tally), "2 tokens used, 5 in flight");
-        (tally.retried, tally.quarantined) = (3, 1);
-        let message = message((2, 5), &tally);
-        assert_eq!(message, "2 tokens used, 5 in flight, 3 retried, 1 quarantined");
+    fn it_reads_as_documented() {
+        let all = "61/200 · 33/s · 5 s left · 3 running · 1 failed · 2 retried";
+        assert_eq!(progress().line(), all);
+        assert_eq!(progress().lines(80, PLAIN), [all]);
+        let quiet = Progress { failed: 0, retried: 0, rate: None, ..progress() };
+        assert_eq!(quiet.line(), "61/200 · 3 running");
+        let reading = Progress { all_read: false, ..progress() };
+        assert_eq!(reading.line(), "61/200+ · 33/s · 3 running · 1 failed · 2 retried");
+        let stopping = Progress { stops: true, ..progress() };
+        assert_eq!(stopping.line(), "61/200 · stopping · 3 running · 1 failed · 2 retried");
+    }
+
+    #[test]
+    fn no_line_reaches_the_last_column() {
+        let longest = vec![
+            (Duration::from_secs(75), "x".repeat(300)),
+            (Duration::from_secs(7), "\u{65e5}\u{672c}".repeat(100)),
+        ];
+        let progress = Progress { longest, ..progress() };
+        for columns in 0..200 {
+            for line in progress.lines(columns, PLAIN) {
+                assert!(line.width() <= columns.saturating_sub(1), "{columns}: {line}");
+            }
+        }
+        let lines = progress.lines(40, PLAIN);
+        assert_eq!(lines[0], "61/200 · 33/s · 5 s left · 3 running…");
+        assert_eq!(lines[1], "1 min 15 s  xxxxxxxxxxxxxxxxxxxxxxxxxx…");
+        assert!(lines[2].starts_with("       7 s  \u{65e5}\u{672c}"));
+    }
+
+    #[test]
+    fn colours_take_no_room() {
+        let paint = Paint { colours: true };
+        let line = &progress().lines(80, paint)[0];
+        assert!(line.contains("\x1b[31m1 failed\x1b[m"), "{line:?}");
+        let plain = line.replace("\x1b[31m", "").replace("\x1b[1m", "").replace("\x1b[m", "");
+        assert_eq!(plain, progress().line());
+    }
+
+    #[test]
+    fn times_are_as_exact_as_they_can_be() {
+        let times = [0, 5, 99, 100, 5999, 6000, 172_799, 172_800];
+        let shown = times.map(|seconds| roughly(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0 s", "5 s", "99 s", "2 min", "100 min", "2 h", "48 h", "2 d"]);
+        let shown = [0, 59, 61, 3661].map(|seconds| lasting(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0 s", "59 s", "1 min 01 s", "1 h 01 min"]);
     }
 }

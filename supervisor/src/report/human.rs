@@ -1,96 +1,243 @@
-//! The closing paragraph.
+//! The closing report: the result and the next step, what failed and why.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::escape;
+use super::paint::{Paint, Style};
 use super::summary::Summary;
 use crate::engine::{Failure, Tally};
 
-/// Tells a person how the run went: counts, time, what the tokens did, what failed and what to do.
-/// `describe` shows a task so that a person can run it again, from its value and its number.
-pub(crate) fn paragraph(
-    summary: &Summary,
-    tally: &Tally,
-    describe: impl Fn(&[u8], u64) -> Vec<u8>,
-) -> String {
+/// A task that took less is not worth a word.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// What is told of a run.
+pub(crate) struct Report<'a> {
+    pub(crate) summary: &'a Summary,
+    pub(crate) tally: &'a Tally,
+    /// COMMAND as typed, where there is one for all tasks.
+    pub(crate) command: Option<&'a [u8]>,
+    /// The last line that a failed task wrote to its standard error, by the task's number.
+    pub(crate) last_lines: &'a BTreeMap<u64, Vec<u8>>,
+    pub(crate) next: Next,
+    pub(crate) paint: Paint,
+    /// What is said of tokens and workers only where that was asked for.
+    pub(crate) stats: bool,
+}
+
+/// What can be done next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Next {
+    /// The run was stopped before all its input was read.
+    pub(crate) unread: bool,
+    /// How `msup resume` must name the run, and how others: empty where they find it by themselves. `None` where there
+    /// is no journal.
+    pub(crate) resume: Option<Vec<u8>>,
+    pub(crate) others: Option<Vec<u8>>,
+}
+
+impl Next {
+    fn step(&self, tally: &Tally) -> Option<String> {
+        let is_left = tally.cancelled > 0 || self.unread;
+        let (text, verb, run) = match (tally.failed, tally.quarantined) {
+            _ if is_left => ("go on", "resume", &self.resume),
+            (0, 0) => return None,
+            (_, 0) => ("retry them", "retry --failed", &self.others),
+            (0, _) => ("retry them", "retry --quarantined", &self.others),
+            _ => ("retry them", "retry", &self.others),
+        };
+        Some(format!("{text}: {}", command(&[verb, &escape::message(run.as_ref()?)])))
+    }
+
+    /// Lists all failures.
+    fn log(&self) -> Option<String> {
+        let run = self.others.as_ref().map(escape::message)?;
+        // Without a name it lists the runs.
+        let run = if run.is_empty() { "last" } else { &run };
+        Some(command(&["log", run, "--state failed"]))
+    }
+}
+
+fn command(words: &[&str]) -> String {
+    let words: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
+    format!("msup {}", words.join(" "))
+}
+
+/// One line about a task that has failed.
+pub(crate) fn failure(failure: &Failure) -> String {
+    let how = if failure.quarantined { "was quarantined" } else { "failed" };
+    let cause = escape::cause(failure.cause.to_string());
+    let attempts = match failure.attempts {
+        0 | 1 => String::new(),
+        attempts => format!(" (attempt {attempts})"),
+    };
+    let value = escape::value(&failure.value);
+    format!("msup: task {} {how}: {cause}{attempts}: {value}", failure.seq)
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.headline(out)?;
+        self.failures(out)?;
+        self.remarks(out)?;
+        if self.stats { self.figures(out) } else { Ok(()) }
+    }
+}
+
+impl Report<'_> {
+    fn headline(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tasks, tally) = (&self.summary.tasks, self.tally);
+        let open = if self.next.unread { "+" } else { "" };
+        let style = if tasks.succeeded == tasks.total { Style::Good } else { Style::Bold };
+        let result = format!("{} of {}{open} tasks succeeded", tasks.succeeded, tasks.total);
+        write!(out, "msup: {}", self.paint.text(style, &result))?;
+        for (count, what) in [(tasks.failed, "failed"), (tasks.quarantined, "quarantined")] {
+            if count > 0 {
+                write!(out, ", {}", self.paint.text(Style::Bad, &format!("{count} {what}")))?;
+            }
+        }
+        if tasks.cancelled > 0 || self.next.unread {
+            write!(out, ", {}{open} left", tasks.cancelled)?;
+        }
+        if tally.earlier() > 0 {
+            write!(out, " ({} had finished earlier)", tally.earlier())?;
+        }
+        write!(out, " in {}", lasted(self.summary.wall_seconds))?;
+        match self.next.step(tally) {
+            Some(step) => writeln!(out, "; {}", self.paint.text(Style::Bold, &step)),
+            None => writeln!(out),
+        }
+    }
+
+    fn failures(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tasks, tally) = (&self.summary.tasks, self.tally);
+        if let Some(command) = self.command.filter(|_| !tally.failures.is_empty()) {
+            writeln!(out, "msup: the command: {}", escape::cause(command))?;
+        }
+        for one in &tally.failures {
+            writeln!(out, "{}", failure(one))?;
+            if let Some(line) = self.last_lines.get(&one.seq) {
+                writeln!(out, "msup:     {}", escape::cause(line))?;
+            }
+        }
+        let unnamed =
+            (tasks.failed + tasks.quarantined).saturating_sub(tally.failures.len() as u64);
+        if unnamed == 0 {
+            return Ok(());
+        }
+        write!(out, "msup: and {unnamed} more")?;
+        match self.next.log() {
+            Some(command) => writeln!(out, ": {command}"),
+            None => writeln!(out),
+        }
+    }
+
+    fn remarks(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tally = self.tally;
+        if tally.slowest.first().is_some_and(|(wall, _)| *wall >= SLOW) {
+            let slowest = tally.slowest.iter().map(|(wall, value)| {
+                format!("{} ({:.1} s)", escape::value(value), wall.as_secs_f64())
+            });
+            writeln!(out, "msup: slowest: {}", slowest.collect::<Vec<_>>().join(", "))?;
+        }
+        let again = tally.again;
+        let kinds = [
+            (again.failed, "failed"),
+            (again.crashed, "crashed"),
+            (again.lost, "lost to kills from outside"),
+            (again.starved, "out of memory"),
+        ];
+        let kinds: Vec<String> = kinds
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        if !kinds.is_empty() {
+            writeln!(out, "msup: attempts whose tasks were tried again: {}", kinds.join(", "))?;
+        }
+        if tally.starved > 0 {
+            let n = tally.starved;
+            let hint = "limit what they may have together with --memory";
+            writeln!(out, "msup: the kernel killed {n} attempts because memory ran out: {hint}")?;
+        }
+        if let Some(bytes) = self.summary.memory_per_task
+            && tally.failed + tally.quarantined > 0
+        {
+            let mib = bytes >> 20;
+            writeln!(
+                out,
+                "msup: each could have {mib} MiB (--mem-per-task): perhaps one needed more"
+            )?;
+        }
+        if tally.leaked > 0 {
+            let n = tally.leaked;
+            writeln!(out, "msup: {n} commands left something running that held their output open")?;
+        }
+        Ok(())
+    }
+
+    fn figures(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let summary = self.summary;
+        let capacity = summary.wall_seconds * f64::from(summary.procs);
+        let used = if capacity > 0.0 { summary.cpu_seconds / capacity * 100.0 } else { 0.0 };
+        writeln!(
+            out,
+            "msup: {:.2} s of CPU, {used:.0} % of {} tokens; {:.2} s blocked; at most {} workers, {} tasks in flight",
+            summary.cpu_seconds,
+            summary.procs,
+            summary.blocked_seconds,
+            summary.workers.peak,
+            summary.in_flight.peak,
+        )
+    }
+}
+
+/// A time of a second or two to the hundredth, a long one to the second.
+fn lasted(seconds: f64) -> String {
+    if seconds < 9.995 {
+        return format!("{seconds:.2} s");
+    }
+    let whole = seconds.round() as u64;
     let mut text = String::new();
     // Writing into a String cannot fail.
-    let _ = write_paragraph(&mut text, summary, tally, &describe);
+    let _ = match whole {
+        0..60 => write!(text, "{seconds:.1} s"),
+        60..3600 => write!(text, "{} min {:02} s", whole / 60, whole % 60),
+        _ => write!(text, "{} h {:02} min", whole / 3600, whole / 60 % 60),
+    };
     text
 }
 
-fn write_paragraph(
-    out: &mut String,
-    summary: &Summary,
-    tally: &Tally,
-    describe: &dyn Fn(&[u8], u64) -> Vec<u8>,
-) -> std::fmt::Result {
-    let tasks = &summary.tasks;
-    write!(out, "msup: {} of {} tasks succeeded", tasks.succeeded, tasks.total)?;
-    for (count, what) in [
-        (tasks.failed, "failed"),
-        (tasks.quarantined, "quarantined"),
-        (tasks.cancelled, "cancelled"),
-    ] {
-        if count > 0 {
-            write!(out, ", {count} {what}")?;
-        }
-    }
-    let earlier = tally.succeeded_earlier + tally.failed_earlier;
-    if earlier > 0 {
-        write!(out, " ({earlier} had ended before)")?;
-    }
-    let wall = summary.wall_seconds;
-    let capacity = wall * f64::from(summary.procs);
-    let used = if capacity > 0.0 { summary.cpu_seconds / capacity * 100.0 } else { 0.0 };
-    writeln!(
-        out,
-        " in {wall:.2} s; {:.2} s of CPU, {used:.0} % of {} tokens; {:.2} s blocked; \
-         at most {} workers.",
-        summary.cpu_seconds, summary.procs, summary.blocked_seconds, summary.workers.peak,
-    )?;
-    if tally.slowest.first().is_some_and(|(wall, _)| *wall >= Duration::from_secs(1)) {
-        let slowest = tally
-            .slowest
-            .iter()
-            .map(|(wall, value)| format!("{} ({:.1} s)", escape::value(value), wall.as_secs_f64()));
-        writeln!(out, "msup: slowest: {}", slowest.collect::<Vec<_>>().join(", "))?;
-    }
-    for failure in &tally.failures {
-        let how = if failure.quarantined { "quarantined" } else { "failed" };
-        write!(out, "msup: task {} {how}: {}", failure.seq, cause(failure))?;
-        if failure.attempts > 1 {
-            write!(out, " (attempt {})", failure.attempts)?;
-        }
-        writeln!(out, ": {}", escape::value(&describe(&failure.value, failure.seq)))?;
-    }
-    let unnamed = (tasks.failed + tasks.quarantined).saturating_sub(tally.failures.len() as u64);
-    if unnamed > 0 {
-        writeln!(out, "msup: and {unnamed} more")?;
-    }
-    if tally.retried > 0 {
-        let n = tally.retried;
-        writeln!(out, "msup: {n} attempts were lost or crashed and their tasks tried again")?;
-    }
-    if tally.starved > 0 {
-        let n = tally.starved;
-        let hint = "limit what they may have together with --memory";
-        writeln!(out, "msup: {n} attempts were ended because there was no memory left: {hint}")?;
-    }
-    if let Some(bytes) = summary.memory_per_task
-        && tasks.failed + tasks.quarantined > 0
-    {
-        let mib = bytes >> 20;
-        writeln!(out, "msup: each could have {mib} MiB (--mem-per-task): perhaps one needed more")?;
-    }
-    if tally.leaked > 0 {
-        let n = tally.leaked;
-        writeln!(out, "msup: {n} commands left something running that held their output open")?;
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn cause(failure: &Failure) -> String {
-    escape::cause(failure.cause.to_string())
+    fn tally(cancelled: u64, failed: u64, quarantined: u64) -> Tally {
+        Tally { cancelled, failed, quarantined, ..Tally::default() }
+    }
+
+    #[test]
+    fn the_next_step_is_one_command() {
+        let [resume, others] = [(); 2].map(|()| Some(Vec::new()));
+        let bare = Next { unread: false, resume, others };
+        let step = |next: &Next, tally| next.step(&tally);
+        assert_eq!(step(&bare, tally(0, 0, 0)), None);
+        assert_eq!(step(&bare, tally(5, 1, 0)).as_deref(), Some("go on: msup resume"));
+        assert_eq!(step(&bare, tally(0, 1, 0)).as_deref(), Some("retry them: msup retry --failed"));
+        let step_of = step(&bare, tally(0, 0, 2));
+        assert_eq!(step_of.as_deref(), Some("retry them: msup retry --quarantined"));
+        assert_eq!(step(&bare, tally(0, 1, 2)).as_deref(), Some("retry them: msup retry"));
+        let unread = Next { unread: true, ..bare };
+        assert_eq!(step(&unread, tally(0, 0, 0)).as_deref(), Some("go on: msup resume"));
+        let named = Next { resume: Some(b"'/a b'".to_vec()), ..Next::default() };
+        assert_eq!(step(&named, tally(1, 0, 0)).as_deref(), Some("go on: msup resume '/a b'"));
+        assert_eq!(step(&Next::default(), tally(5, 1, 0)), None, "there is no journal");
+    }
+
+    #[test]
+    fn times_are_told_as_exactly_as_they_matter() {
+        let shown = [0.123, 9.99, 12.34, 59.4, 75.0, 3700.0].map(lasted);
+        assert_eq!(shown, ["0.12 s", "9.99 s", "12.3 s", "59.4 s", "1 min 15 s", "1 h 01 min"]);
+    }
 }

@@ -1,8 +1,10 @@
-//! What msup tells of a run: the summary, the trace line, the closing paragraph, the bar, and
+//! What msup tells of a run: the summary, the trace line, the closing report, the bar, and
 //! how what others chose is shown.
 
 pub(crate) mod bar;
 pub(crate) mod escape;
 pub(crate) mod human;
+pub(crate) mod paint;
+pub(crate) mod rate;
 pub(crate) mod summary;
 pub(crate) mod trace;

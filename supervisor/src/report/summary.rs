@@ -29,7 +29,7 @@ pub(crate) struct Summary {
     pub(crate) in_flight: InFlight,
     pub(crate) debt_seconds: f64,
     pub(crate) sampling_seconds: f64,
-    /// The limit on each command's memory, in bytes: for the closing paragraph.
+    /// The limit on each command's memory, in bytes: for the closing report.
     #[serde(skip)]
     pub(crate) memory_per_task: Option<u64>,
     pub(crate) tokens: Tokens,

@@ -1,5 +1,7 @@
 //! Command lines: which of them need a shell, their words, and words quoted for a shell.
 
+use super::replacement::{INERT, masked};
+
 /// Keywords, and builtins that have no program of their own (or not everywhere).
 const SHELL_WORDS: [&str; 56] = [
     "!", ".", ":", "alias", "bg", "break", "builtin", "case", "cd", "chdir", "command", "continue",
@@ -63,7 +65,7 @@ fn is_shell_word(word: &[u8]) -> bool {
 }
 
 /// Returns the words as one command line for a shell.
-pub(super) fn quoted_words(words: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn quoted_words(words: &[Vec<u8>]) -> Vec<u8> {
     let mut line = Vec::new();
     for (index, word) in words.iter().enumerate() {
         if index > 0 {
@@ -71,6 +73,25 @@ pub(super) fn quoted_words(words: &[Vec<u8>]) -> Vec<u8> {
         }
         let command = index == 0;
         if is_plain(word) && !(command && (is_shell_word(word) || is_assignment(word))) {
+            line.extend_from_slice(word);
+        } else {
+            push_quoted(&mut line, word);
+        }
+    }
+    line
+}
+
+/// The words of COMMAND as they could have been typed: quoted where a shell needs that, but not because of a
+/// replacement string.
+pub(crate) fn typed_words(words: &[Vec<u8>]) -> Vec<u8> {
+    let mut line = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        if index > 0 {
+            line.push(b' ');
+        }
+        let rest: Vec<u8> = masked(word).into_iter().filter(|byte| *byte != INERT).collect();
+        let only_replaced = rest.is_empty() && !word.is_empty();
+        if only_replaced || is_plain(&rest) {
             line.extend_from_slice(word);
         } else {
             push_quoted(&mut line, word);

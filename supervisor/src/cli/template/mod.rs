@@ -16,6 +16,7 @@ mod tests;
 use std::io::Write;
 
 pub(in crate::cli) use foreign::refuse_foreign;
+pub(crate) use line::{quoted_words, typed_words};
 pub(crate) use out::{OutFile, OutTemplate, temporaries_of};
 use replacement::{Form, Replacement, masked, replacement_at};
 use script::Script;

@@ -1,0 +1,108 @@
+//! What the bar, or a line now and then, tells of the run.
+
+use std::time::Duration;
+
+use msup_protocol::task::{Snapshot, State};
+
+use super::Run;
+use crate::report::bar::{Manner, NAMED, NAMED_AFTER, Progress};
+use crate::report::escape;
+use crate::report::rate::Pace;
+
+/// How often the bar is told anew.
+const BAR_EVERY: Duration = Duration::from_millis(100);
+
+/// When what is told next, and what has to be known for that.
+#[derive(Debug)]
+pub(super) struct Telling {
+    manner: Manner,
+    due: Duration,
+    pace: Pace,
+    /// What each task slot held when last looked at, and since when.
+    sights: Vec<Option<(Snapshot, Duration)>>,
+}
+
+impl Telling {
+    pub(super) fn new(manner: Manner) -> Telling {
+        let due = match manner {
+            Manner::Lines(every) => every,
+            Manner::Silent | Manner::Bar => Duration::ZERO,
+        };
+        Telling { manner, due, pace: Pace::default(), sights: Vec::new() }
+    }
+
+    pub(super) fn has_bar(&self) -> bool {
+        self.manner == Manner::Bar
+    }
+}
+
+impl Run {
+    pub(super) fn tell_progress(&mut self) {
+        let now = self.began.elapsed();
+        if self.progress.manner == Manner::Silent || now < self.progress.due {
+            return;
+        }
+        // What stood still does not count.
+        let awake = now.saturating_sub(self.segment.shared().header.paused());
+        let progress = self.look_at_progress(awake);
+        match self.progress.manner {
+            Manner::Lines(every) => {
+                // When nobody reads them, no more are kept than of anything else.
+                if !self.under_pressure {
+                    self.say(&progress.line());
+                }
+                self.progress.due = crate::report::trace::next_due(self.progress.due, every, now);
+            }
+            Manner::Silent | Manner::Bar => {
+                self.output.show(progress);
+                self.progress.due = now + BAR_EVERY;
+            }
+        }
+    }
+
+    fn look_at_progress(&mut self, awake: Duration) -> Progress {
+        let tally = self.engine.tally();
+        let ended = tally.ended();
+        let rate = self.progress.pace.note(awake, ended - tally.earlier());
+        let total = self.engine.total();
+        let running = self.figures.now.1;
+        let (failed, retried) = (tally.failed + tally.quarantined, tally.again.sum());
+        Progress {
+            total: total.unwrap_or(self.engine.accepted()),
+            all_read: total.is_some(),
+            ended,
+            running,
+            failed,
+            retried,
+            stops: self.engine.is_stopped(),
+            rate,
+            longest: self.longest_running(awake),
+        }
+    }
+
+    /// Those that have run longest, and long enough to be named.
+    fn longest_running(&mut self, now: Duration) -> Vec<(Duration, String)> {
+        if !self.progress.has_bar() {
+            return Vec::new();
+        }
+        let tasks = self.segment.shared().tasks;
+        self.progress.sights.resize(tasks.len(), None);
+        let mut longest = Vec::new();
+        for (slot, sight) in self.progress.sights.iter_mut().enumerate() {
+            let slot = slot as u16;
+            let claimed = tasks.sighted(slot).filter(|seen| seen.state() == Some(State::Claimed));
+            *sight = claimed.map(|seen| match *sight {
+                Some((known, since)) if known == seen => (seen, since),
+                _ => (seen, now),
+            });
+            longest.extend(sight.map(|(_, since)| (since, slot)));
+        }
+        longest.sort_unstable();
+        let named = longest.iter().take(NAMED).filter_map(|(since, slot)| {
+            let elapsed = now.saturating_sub(*since);
+            let task = self.engine.task(*slot).filter(|_| elapsed >= NAMED_AFTER)?;
+            Some((elapsed, escape::value(&task.value)))
+        });
+        named.collect()
+    }
+}

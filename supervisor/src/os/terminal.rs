@@ -1,0 +1,42 @@
+//! The terminal on standard error: its size, and whether this process may draw on it.
+
+use std::io;
+
+use rustix::process::getpgrp;
+use rustix::termios::{isatty, tcgetpgrp, tcgetwinsize};
+
+/// What a terminal has that does not say.
+const COLUMNS: u16 = 80;
+const ROWS: u16 = 24;
+
+/// Rows and columns of the terminal on standard error.
+pub(crate) fn size() -> (usize, usize) {
+    let size = tcgetwinsize(io::stderr()).ok();
+    let known =
+        |number: Option<u16>, default| usize::from(number.filter(|n| *n > 0).unwrap_or(default));
+    (known(size.map(|size| size.ws_row), ROWS), known(size.map(|size| size.ws_col), COLUMNS))
+}
+
+/// Whether a shell has put this process into the background. One whose terminal is not its controlling one is
+/// nobody's background job.
+pub(crate) fn is_in_background() -> bool {
+    tcgetpgrp(io::stderr()).is_ok_and(|foreground| foreground != getpgrp())
+}
+
+/// Whether standard error is a terminal on which lines can be drawn anew.
+pub(crate) fn can_be_drawn_on() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    isatty(io::stderr()) && !is_dumb
+}
+
+/// Whether standard output goes to a terminal.
+pub(crate) fn shows_output() -> bool {
+    isatty(io::stdout())
+}
+
+/// Whether another program reads standard output: it may draw on the same terminal.
+pub(crate) fn output_is_piped() -> bool {
+    use rustix::fs::{FileType, fstat};
+    let kind = fstat(io::stdout()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    matches!(kind, Ok(FileType::Fifo | FileType::Socket))
+}
