@@ -276,7 +276,14 @@ impl Run {
                 let watches_memory = plan.memory.is_some();
                 Meter::new(plan.procs, plan.max_workers, watches_memory, groups.clone())
             }),
-            crew: Crew::new(Arc::clone(&segment), recipe, orphanage, groups, plan.max_workers),
+            crew: Crew::new(
+                Arc::clone(&segment),
+                recipe,
+                orphanage,
+                groups,
+                !is_task_loop,
+                plan.max_workers,
+            ),
             lender: Lender::new(plan.procs, LENDABLE),
             figures: Figures::new(run_id, plan.procs, max_workers),
             input: input::start(plan.source, plan.format, private()?)?,

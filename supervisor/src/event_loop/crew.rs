@@ -54,6 +54,8 @@ pub(super) struct Crew {
     recipe: Recipe,
     orphanage: Orphanage,
     groups: Option<Rc<Groups>>,
+    /// Workers run commands: they adopt what loses its parent below them.
+    runs_commands: bool,
     members: Vec<Option<Member>>,
     /// Members whose pidfd became readable.
     noted: Vec<WorkerId>,
@@ -66,11 +68,13 @@ impl Crew {
         recipe: Recipe,
         orphanage: Orphanage,
         groups: Option<Rc<Groups>>,
+        runs_commands: bool,
         max_workers: u16,
     ) -> Crew {
         let members = (0..max_workers).map(|_| None).collect();
         let of_the_dead = Counted::default();
-        Crew { segment, recipe, orphanage, groups, members, noted: Vec::new(), of_the_dead }
+        let noted = Vec::new();
+        Crew { segment, recipe, orphanage, groups, runs_commands, members, noted, of_the_dead }
     }
 
     /// Starts a worker in a vacant slot.
@@ -200,9 +204,15 @@ impl Crew {
                 let workers: Vec<i32> = members.chain([member.process.pid()]).collect();
                 self.orphanage.adopt(&workers);
             }
-            _ => {
+            _ if self.runs_commands => {
                 self.kill_group(worker);
                 self.sweep_all_but_members(&[member.process.pid()]);
+            }
+            _ => {
+                let dead = member.process.pid();
+                let members = self.members.iter().flatten().map(|member| member.process.pid());
+                let workers: Vec<i32> = members.chain([dead]).collect();
+                self.orphanage.sweep_loop(dead, &workers, ORPHANS_DIE_WITHIN);
             }
         }
         let shared = self.segment.shared();
@@ -244,7 +254,7 @@ impl Crew {
             member.process.reap();
         }
         self.noted.clear();
-        self.orphanage.sweep_all(END_ALL_WITHIN);
+        self.orphanage.sweep(&[], END_ALL_WITHIN);
     }
 
     /// From now on workers get this segment.

@@ -140,7 +140,7 @@ impl Climb {
             Killed::LeftRunning(_) | Killed::Leftovers => {
                 below.into_iter().filter(|kin| kin.session == place.command).collect()
             }
-            _ if spares_workers => without_older(below, place),
+            _ if spares_workers => of_command(below, place),
             _ => below,
         };
         targets.retain(|kin| !kin.ended);
@@ -173,11 +173,14 @@ pub(super) fn send(targets: &[Kin], worker: Option<i32>, signal: i32) {
     tree::signal(targets, &spared, Signal::SIGCONT);
 }
 
-/// What is below a worker without what was there before its command was: daemons of earlier ones.
-fn without_older(below: Vec<Kin>, place: Place) -> Vec<Kin> {
+/// What belongs to a worker's command: all that is below the worker but what was there before the command was, daemons
+/// of earlier ones. When the command has exited, what it left in its session.
+fn of_command(below: Vec<Kin>, place: Place) -> Vec<Kin> {
     // The number comes from shared memory: it counts only for a child of that worker.
     let is_command = |kin: &&Kin| (kin.pid, kin.parent) == (place.command, place.worker);
-    let Some(command) = below.iter().find(is_command).copied() else { return Vec::new() };
+    let Some(command) = below.iter().find(is_command).copied() else {
+        return below.into_iter().filter(|kin| kin.session == place.command).collect();
+    };
     let mut older = Vec::new();
     // Parents come before their children.
     below
@@ -211,12 +214,15 @@ mod tests {
     fn daemons_of_earlier_commands_are_spared() {
         let init = kin::look_up(1).expect("init");
         let kin = |pid, parent, start| Kin { pid, parent, start, ..init };
-        let below = vec![kin(5, 2, 10), kin(6, 2, 20), kin(7, 5, 30), kin(8, 6, 30), kin(9, 2, 40)];
+        let mut below =
+            vec![kin(5, 2, 10), kin(6, 2, 20), kin(7, 5, 30), kin(8, 6, 30), kin(9, 2, 40)];
+        below[4].session = 4;
         let spared = |command| {
             let place = Place { worker: 2, command };
-            without_older(below.clone(), place).iter().map(|kin| kin.pid).collect::<Vec<_>>()
+            of_command(below.clone(), place).iter().map(|kin| kin.pid).collect::<Vec<_>>()
         };
         assert_eq!(spared(6), [6, 8, 9]);
         assert_eq!(spared(7), [0; 0], "no child of the worker");
+        assert_eq!(spared(4), [9], "the command has exited");
     }
 }

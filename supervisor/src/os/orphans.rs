@@ -57,6 +57,13 @@ impl Orphanage {
         self.sweep_but(workers, &self.adopted, patience);
     }
 
+    /// Kills every child of this process that is in the group or session of a dead task loop. Others may belong to loops that
+    /// are alive: what loses its parent below one becomes this process' child.
+    pub(crate) fn sweep_loop(&self, dead: i32, workers: &[i32], patience: Duration) {
+        let is_its = |child: &Kin| child.group == dead || child.session == dead;
+        self.kill_all(|| self.children_but(workers).into_iter().filter(is_its).collect(), patience);
+    }
+
     /// Kills every child, adopted ones included, and theirs in turn, and waits until they are gone, for at most
     /// `patience`. No worker may be left. Returns how many processes are left.
     pub(crate) fn sweep_all(&self, patience: Duration) -> usize {
@@ -88,11 +95,23 @@ impl Orphanage {
     }
 
     fn sweep_but(&self, workers: &[i32], spared: &[Kin], patience: Duration) -> usize {
+        let own = nix::unistd::getsid(None).map_or(0, Pid::as_raw);
+        let is_spared = |child: &Kin| {
+            // What has lost its parent in the session of a spared one is spared, too.
+            let in_session = |one: &Kin| one.session == child.session && one.session != own;
+            spared.iter().any(|one| is_same(one, child) || in_session(one))
+        };
+        let orphans = || -> Vec<Kin> {
+            self.children_but(workers).into_iter().filter(|child| !is_spared(child)).collect()
+        };
+        self.kill_all(orphans, patience)
+    }
+
+    /// Kills these, and those that follow them, until there are none, for at most `patience`. Returns how many are left.
+    fn kill_all(&self, orphans: impl Fn() -> Vec<Kin>, patience: Duration) -> usize {
         let started = Instant::now();
-        let is_spared = |child: &Kin| spared.iter().any(|one| is_same(one, child));
         loop {
-            let mut orphans = self.children_but(workers);
-            orphans.retain(|child| !is_spared(child));
+            let orphans = orphans();
             if orphans.is_empty() || started.elapsed() >= patience {
                 return orphans.len();
             }

@@ -192,3 +192,53 @@ fn what_cannot_be_is_refused() {
     }
     assert!(!exists(&sandbox, "ran"));
 }
+
+/// The command has exited and its worker waits for what it left: that is stopped, too.
+#[test]
+fn what_was_left_running_is_stopped_with_the_run_and_times_out() {
+    let command = "(trap 'touch tidy; exit' TERM; touch up; while :; do sleep 0.01; done) & \
+                   until [ -e up ]; do sleep 0.01; done";
+    let sandbox = Sandbox::new();
+    let output = script(&sandbox, &["--leave-timeout", "1h", "--timeout", "1s"], command, &["x"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("timeout") && exists(&sandbox, "tidy"), "{said}");
+    let sandbox = Sandbox::new();
+    let flags = ["--leave-timeout", "1h", "--", "bash", "-c", command, ":::", "x"];
+    let mut msup = spawn_piped(&mut sandbox.msup(flags));
+    let said = msup_tests::overheard(&mut msup);
+    wait_until(|| said.lock().expect("no panic").contains("left processes running"));
+    for _ in 0..2 {
+        kill(msup.id() as i32, Signal::SIGTERM);
+        wait_until(|| said.lock().expect("no panic").contains("a second signal stops them"));
+    }
+    msup.wait().expect("started");
+    assert!(exists(&sandbox, "tidy"));
+}
+
+/// A worker that is killed takes its own task's processes with it, and no daemon of a task that has finished.
+#[test]
+fn a_daemon_survives_the_death_of_another_worker() {
+    let sandbox = Sandbox::new();
+    let command = "if [ $1 = busy ]; then echo $PPID >worker; until [ -e killed ]; do sleep 0.01; done; exit; fi
+        setsid sh -c 'echo $$ >up.$1; until [ -e go ]; do sleep 0.01; done; touch done.$1' _ $1 >/dev/null 2>&1 &
+        until [ -s up.$1 ]; do sleep 0.01; done";
+    let daemons = ["a", "b", "c"];
+    let flags = ["-j4", "--idle-timeout", "0", "--", "bash", "-c", command, "_", ":::", "busy"];
+    let mut msup = spawn_piped(&mut sandbox.msup(flags.iter().chain(&daemons)));
+    // Workers without a task leave, and the supervisor becomes the parent of what their tasks have left running.
+    let is_adopted = |name: &&str| {
+        let daemon = pid_in(&sandbox, &format!("up.{name}"));
+        daemon.and_then(msup_tests::parent_of) == Some(msup.id() as i32)
+    };
+    wait_until(|| daemons.iter().any(is_adopted) && pid_in(&sandbox, "worker").is_some());
+    let worker = pid_in(&sandbox, "worker").expect("just seen");
+    sandbox.file("killed", b"");
+    kill(worker, Signal::SIGKILL);
+    wait_until(|| !is_alive(worker));
+    sandbox.file("go", b"");
+    assert_eq!(msup.wait().expect("started").code(), Some(0));
+    for name in daemons {
+        assert!(exists(&sandbox, format!("done.{name}")), "{name}");
+    }
+}
