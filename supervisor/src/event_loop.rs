@@ -115,6 +115,8 @@ pub(crate) fn run(plan: Plan) -> Result<Exit, String> {
 #[derive(Debug)]
 struct Closing {
     quiet: bool,
+    /// What the run shows is all that comes of it.
+    shows_only: bool,
     stats: bool,
     /// The folder in which msup was started.
     here: PathBuf,
@@ -310,6 +312,7 @@ impl Run {
             summary_file: plan.summary,
             closing: Closing {
                 quiet: plan.quiet,
+                shows_only: plan.shows_only,
                 stats: plan.stats,
                 here: plan.here,
                 command: plan.command,

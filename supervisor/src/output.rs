@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use piece::{Delivery, Piece};
 
+use crate::os::terminal;
 use crate::os::threads;
 use crate::report::bar::Progress;
 use writer::Writer;
@@ -27,6 +28,9 @@ const HELD: u64 = 1 << 18;
 
 /// So long the bar may take to go away.
 const HIDE_WITHIN: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether anybody reads standard output.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How outputs are written.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub(crate) struct Output {
     sender: Option<Sender<Message>>,
     state: Arc<State>,
     keep_order: bool,
+    /// When it was last looked whether anybody reads.
+    looked: Instant,
 }
 
 #[derive(Debug)]
@@ -74,6 +80,8 @@ enum Message {
 struct State {
     backlog: AtomicU64,
     held: AtomicU64,
+    /// Something has been written to standard output.
+    has_shown: AtomicBool,
     /// Outputs that could not be read back.
     lost: AtomicU64,
     closed: AtomicBool,
@@ -99,7 +107,7 @@ impl Output {
         let writer = Writer::new(style, Arc::clone(&state));
         let writer = writer.map_err(|why: io::Error| format!("standard output: {why}"))?;
         threads::start("output", move || writer.run(&receiver))?;
-        Ok(Output { sender: Some(sender), state, keep_order })
+        Ok(Output { sender: Some(sender), state, keep_order, looked: Instant::now() })
     }
 
     /// Hands over what a task wrote. Whether there is anything to show, and so [`Output::shown`] will tell.
@@ -144,6 +152,18 @@ impl Output {
     pub(crate) fn is_under_pressure(&self) -> bool {
         self.state.backlog.load(Ordering::Relaxed) > BACKLOG
             || self.state.held.load(Ordering::Relaxed) > HELD
+    }
+
+    /// Looks now and then whether the reader has gone since it was shown something. Where tasks write nothing
+    /// nobody need read it.
+    pub(crate) fn look_for_reader(&mut self) {
+        if self.looked.elapsed() < LOOK_EVERY || !self.state.has_shown.load(Ordering::Relaxed) {
+            return;
+        }
+        self.looked = Instant::now();
+        if terminal::reader_is_gone() {
+            let _ = self.state.failure.set(Failure::Closed);
+        }
     }
 
     /// Whether standard output takes no more, and why.
@@ -200,6 +220,7 @@ impl State {
         State {
             backlog: AtomicU64::new(0),
             held: AtomicU64::new(0),
+            has_shown: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),

@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) schedtrace: Option<Duration>,
     pub(crate) progress: Manner,
     pub(crate) quiet: bool,
+    /// What the run shows on standard output is all that was asked for.
+    pub(crate) shows_only: bool,
     /// The folder in which msup was started, for hints.
     pub(crate) here: PathBuf,
     /// The closing report tells of tokens and workers.
@@ -170,6 +172,8 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
     let commands = args.worker.is_none() && words.is_empty();
     let command = typed(&words).filter(|_| args.worker.is_none());
     let (job, worker_program, worker_arguments) = job(args.worker.as_deref(), words, args.literal)?;
+    let asked = [&args.journal, &args.joblog, &args.summary];
+    let shows_only = args.out.is_none() && asked.iter().all(|file| file.is_none());
     let out = out(args.out.as_deref(), &job, args.literal)?;
     let durability = durability(&args.durability)?;
     let mut separator = if args.null { 0 } else { b'\n' };
@@ -243,6 +247,7 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
         schedtrace: args.schedtrace.map(Duration::from_millis),
         progress,
         quiet: args.quiet,
+        shows_only,
         here,
         stats: args.stats,
         nofile,

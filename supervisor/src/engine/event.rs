@@ -68,7 +68,12 @@ pub(crate) enum Event {
     /// Output is waiting to be written faster than it is taken, or no longer so.
     OutputPressure(bool),
     /// Nobody reads our standard output any more.
-    OutputClosed,
+    OutputClosed {
+        /// Nothing else would come of what runs: no files, no journal that was asked for, no figures.
+        in_vain: bool,
+        /// Nothing is to be said of it.
+        quiet: bool,
+    },
     /// Standard output cannot be written any more: why.
     OutputFailed(String),
     /// Somebody has written over the segment: every worker was ended, and there is a fresh one, empty.

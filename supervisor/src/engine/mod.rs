@@ -211,7 +211,9 @@ impl Engine {
                 }
             }
             Event::OutputPressure(pressure) => self.output_pressure = pressure,
-            Event::OutputClosed => self.on_output_closed(effects),
+            Event::OutputClosed { in_vain, quiet } => {
+                self.on_output_closed(in_vain, quiet, effects);
+            }
             Event::OutputFailed(why) => self.on_output_failed(&why, effects),
             Event::JournalFull(full) => self.on_journal_full(full, effects),
             Event::JournalLost(why) => self.on_journal_lost(&why, effects),

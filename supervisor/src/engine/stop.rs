@@ -21,12 +21,19 @@ impl Engine {
         self.raise(Stop::Drain(exit::ERROR), effects);
     }
 
-    pub(super) fn on_output_closed(&mut self, effects: &mut Vec<Effect>) {
+    /// `in_vain`: nothing else would come of what runs.
+    pub(super) fn on_output_closed(
+        &mut self,
+        in_vain: bool,
+        quiet: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         const SIGPIPE: u8 = 13;
-        if self.stop == Stop::No {
+        const STATUS: u8 = exit::SIGNAL_BASE + SIGPIPE;
+        if self.stop == Stop::No && !quiet {
             effects.push(Effect::Say("standard output was closed: stopping".into()));
         }
-        self.raise(Stop::Drain(exit::SIGNAL_BASE + SIGPIPE), effects);
+        self.raise(if in_vain { Stop::Kill(STATUS) } else { Stop::Drain(STATUS) }, effects);
     }
 
     pub(super) fn on_output_failed(&mut self, why: &str, effects: &mut Vec<Effect>) {

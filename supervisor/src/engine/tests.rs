@@ -313,6 +313,20 @@ fn a_standard_output_that_fails_is_an_error() {
 }
 
 #[test]
+fn a_closed_standard_output_stops_what_runs_in_vain() {
+    for (in_vain, quiet, expected) in [
+        (true, false, &["Say", "Withdraw { slot: 0 }", "End(0)", "End(1)"][..]),
+        (true, true, &["Withdraw { slot: 0 }", "End(0)", "End(1)"]),
+        (false, true, &["Withdraw { slot: 0 }"]),
+    ] {
+        let mut driver = Driver::with_inputs(1);
+        driver.step(Event::Looked(view(2, 2)));
+        assert_eq!(driver.step(Event::OutputClosed { in_vain, quiet }), expected);
+        assert_eq!(driver.engine.exit_status(), 141);
+    }
+}
+
+#[test]
 fn a_stall_at_the_cap_ends_the_run_if_asked_to() {
     let mut driver = Driver::with_inputs(6);
     driver.step(Event::Looked(view(4, 4)));

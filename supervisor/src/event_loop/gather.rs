@@ -39,9 +39,13 @@ impl Run {
         if self.signals.child_exited() && !self.crew.reap_adopted() {
             self.signals.note_child_exit();
         }
+        self.output.look_for_reader();
         if !std::mem::replace(&mut self.output_failed, self.output.failure().is_some()) {
             events.extend(self.output.failure().cloned().map(|failure| match failure {
-                Failure::Closed => Event::OutputClosed,
+                Failure::Closed => Event::OutputClosed {
+                    in_vain: self.closing.shows_only,
+                    quiet: self.closing.quiet,
+                },
                 Failure::Other(why) => Event::OutputFailed(why),
             }));
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{isatty, tcgetpgrp, tcgetwinsize};
 
@@ -39,4 +40,13 @@ pub(crate) fn output_is_piped() -> bool {
     use rustix::fs::{FileType, fstat};
     let kind = fstat(io::stdout()).map(|stat| FileType::from_raw_mode(stat.st_mode));
     matches!(kind, Ok(FileType::Fifo | FileType::Socket))
+}
+
+/// Whether standard output is a pipe or socket that nobody reads any more.
+pub(crate) fn reader_is_gone() -> bool {
+    let stdout = io::stdout();
+    let mut looked = [PollFd::new(&stdout, PollFlags::empty())];
+    output_is_piped()
+        && poll(&mut looked, Some(&Timespec::default())).is_ok()
+        && looked[0].revents().contains(PollFlags::ERR)
 }

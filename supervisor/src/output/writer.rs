@@ -193,8 +193,10 @@ impl Writer {
 
     fn flush(&mut self) {
         if self.state.failure.get().is_none() {
+            let has_more = !self.stdout.buffer().is_empty();
             let flushed = self.stdout.flush().map_err(Broken::Target);
             if self.note(0, flushed) {
+                self.state.has_shown.fetch_or(has_more, Ordering::Relaxed);
                 self.state.tell_shown(&mut self.unflushed);
             }
         }

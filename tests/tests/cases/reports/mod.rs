@@ -1,5 +1,6 @@
 //! What a run shows: output, the bar, the closing report.
 
 mod bar;
+mod closed;
 mod closing;
 mod escapes;

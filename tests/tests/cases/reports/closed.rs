@@ -1,0 +1,65 @@
+//! Standard output is closed while commands run (`| head -1`).
+
+use std::io::{BufRead, BufReader};
+
+use msup_tests::{Sandbox, overheard, program, run, spawn_piped, wait_until};
+
+/// Runs this in bash, `$MSUP` being msup. What it shows.
+fn bash(sandbox: &Sandbox, script: &str) -> [String; 2] {
+    let mut bash = sandbox.command("bash");
+    let output = run(bash.args(["-c", script]).env("MSUP", program("msup")));
+    [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"))
+}
+
+/// One shows something at once, the others never finish of themselves.
+const FOREVER: &str = "'[ {} = 1 ] && echo {} || sleep 1000' ::: 1 2 3 4";
+
+#[test]
+fn a_closed_output_stops_commands_for_which_nobody_waits_any_more() {
+    let sandbox = Sandbox::new();
+    let script = format!("$MSUP -j4 {FOREVER} | head -n 1; echo ${{PIPESTATUS[0]}}");
+    let [shown, said] = bash(&sandbox, &script);
+    assert_eq!(shown, "1\n141\n");
+    assert!(said.contains("msup: standard output was closed: stopping\n"), "{said}");
+    let script = format!("$MSUP -q -j4 {FOREVER} | head -n 1; echo ${{PIPESTATUS[0]}}");
+    assert_eq!(bash(&sandbox, &script), ["1\n141\n", ""], "-q says nothing of it");
+}
+
+#[test]
+fn a_write_that_finds_nobody_stops_them_too() {
+    let sandbox = Sandbox::new();
+    let task = "'case {} in 1) echo 1;; 2) sleep 0.1; echo 2;; *) sleep 1000;; esac' ::: 1 2 3 4";
+    let script = format!("$MSUP -q -j4 {task} | head -n 1; echo ${{PIPESTATUS[0]}}");
+    assert_eq!(bash(&sandbox, &script), ["1\n141\n", ""]);
+}
+
+#[test]
+fn what_makes_something_else_is_finished_though_nobody_reads() {
+    for asked in [["--summary", "s"], ["--joblog", "s"], ["--journal", "j"], ["--out", "made.{}"]] {
+        let sandbox = Sandbox::new();
+        let make = if asked[0] == "--out" { ">$MSUP_OUT" } else { ">made.{}" };
+        let until_go = "until [ -e go ]; do sleep 0.01; done";
+        let task = format!("[ {{}} = 1 ] || {until_go}; echo {{}}; echo made {make}");
+        let mut msup = sandbox.msup(asked);
+        let mut child = spawn_piped(msup.args(["-j2", &task, ":::", "1", "2"]));
+        let mut shown = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        shown.read_line(&mut line).expect("text");
+        drop(shown);
+        let said = overheard(&mut child);
+        wait_until(|| said.lock().expect("no panic").contains("standard output was closed"));
+        sandbox.file("go", b"");
+        child.wait().expect("ours");
+        assert_eq!(line, "1\n");
+        let made = std::fs::read(sandbox.path().join("made.2"));
+        assert_eq!(made.expect("it was not stopped"), b"made\n", "{asked:?}");
+    }
+}
+
+#[test]
+fn commands_that_write_nothing_need_no_reader() {
+    let sandbox = Sandbox::new();
+    let script = "$MSUP -q -j2 'sleep 0.2; : >made.{}' ::: 1 2 3 | true; echo ${PIPESTATUS[0]}";
+    assert_eq!(bash(&sandbox, script), ["0\n", ""]);
+    assert!((1..=3).all(|number| sandbox.path().join(format!("made.{number}")).exists()));
+}
