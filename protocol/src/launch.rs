@@ -2,16 +2,23 @@
 //!
 //! The standard library can do neither without slower detours: the death signal must be set in the child before it
 //! executes anything, and a process that is moved into a group later must wait until nobody on the machine forks, some
-//! milliseconds each. This is what `posix_spawn` does, with `clone3`.
+//! milliseconds each. This is what `posix_spawn` does, with a death signal, and with `clone3` in a control group.
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use libc::{c_char, c_int};
+use libc::{c_char, c_int, c_void};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+/// The child's stack while it borrows memory.
+const STACK_BYTES: usize = 64 << 10;
+
+/// The status of a child that could not become the program; nobody sees it.
+const NOT_EXECUTED: c_int = 127;
 
 /// `CLONE_INTO_CGROUP`, which is wider than the C library's type for such flags.
 const INTO_GROUP: u64 = 1 << 33;
@@ -37,35 +44,90 @@ pub struct Order<'a> {
 /// # Errors
 /// What the kernel says: no process can be made, not in this group, or the program cannot be executed.
 pub fn start(what: Order<'_>) -> io::Result<(i32, OwnedFd)> {
-    let Order { program, arguments, environment, streams, group } = what;
     let pointers = |strings: &[CString]| -> Vec<*const c_char> {
         strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
     };
-    let (argv, envp) = (pointers(arguments), pointers(environment));
-    let streams = streams.map(|stream| stream.as_raw_fd());
+    let mut child = Child {
+        program: what.program.as_ptr(),
+        argv: pointers(what.arguments),
+        envp: pointers(what.environment),
+        streams: what.streams.map(|stream| stream.as_raw_fd()),
+        parent: rustix::process::getpid().as_raw_pid(),
+        errno: 0,
+    };
+    let (pid, pidfd) = match what.group {
+        None => borrowing_memory(&mut child)?,
+        Some(group) => in_group(&mut child, group)?,
+    };
+    if child.errno != 0 {
+        waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
+        return Err(io::Error::from_raw_os_error(child.errno));
+    }
+    Ok((pid, pidfd))
+}
+
+/// What the child needs, prepared so that it allocates nothing.
+struct Child {
+    program: *const c_char,
+    argv: Vec<*const c_char>,
+    envp: Vec<*const c_char>,
+    streams: [RawFd; 2],
+    parent: libc::pid_t,
+    /// Its answer: why it could not execute the program.
+    errno: c_int,
+}
+
+/// The cheapest way: the child borrows this process' memory until it executes the program, and this thread sleeps until
+/// then.
+fn borrowing_memory(child: &mut Child) -> io::Result<(i32, OwnedFd)> {
+    extern "C" fn run(child: *mut c_void) -> c_int {
+        // SAFETY: the only reference while the parent sleeps; it is passed below.
+        let child = unsafe { &mut *child.cast::<Child>() };
+        // SAFETY: this is the child, and what it was given is valid as long as the parent sleeps.
+        child.errno = unsafe { child.execute() };
+        NOT_EXECUTED
+    }
+    let mut stack: Box<[MaybeUninit<u64>]> = Box::new_uninit_slice(STACK_BYTES / 8);
+    // SAFETY: one past the end of the allocation, which is aligned to 16 by `& !15`.
+    let top = unsafe { stack.as_mut_ptr().add(stack.len()) };
+    let top = top.map_addr(|top| top & !15).cast::<c_void>();
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let mut pidfd: c_int = -1;
+    let _blocked = BlockedSignals::new();
+    // SAFETY: the child runs on its own stack while this thread sleeps (CLONE_VFORK), so the stack and what it is given
+    // outlive its use of them; it makes system calls only. The kernel stores the descriptor in the last argument.
+    let pid = unsafe {
+        libc::clone(run, top, flags, ptr::from_mut(child).cast::<c_void>(), &raw mut pidfd)
+    };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded and stored a descriptor that is ours alone.
+    Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// In a control group: only `clone3` can, and it has no function to run on another stack, so the child has a copy of all
+/// memory.
+fn in_group(child: &mut Child, group: BorrowedFd<'_>) -> io::Result<(i32, OwnedFd)> {
     let mut pidfd: c_int = -1;
     // SAFETY: all-zero is a valid value of a structure of integers.
     let mut order: libc::clone_args = unsafe { std::mem::zeroed() };
     // This thread sleeps until the program runs, so that it can be told why it does not.
-    order.flags = (libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64;
+    order.flags = (libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64 | INTO_GROUP;
     order.pidfd = ptr::from_mut(&mut pidfd) as u64;
     order.exit_signal = libc::SIGCHLD as u64;
-    if let Some(group) = group {
-        order.flags |= INTO_GROUP;
-        order.cgroup = group.as_raw_fd() as u64;
-    }
+    order.cgroup = group.as_raw_fd() as u64;
     let (told, tells) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let parent = rustix::process::getpid().as_raw_pid();
     let (size, blocked) = (size_of::<libc::clone_args>(), BlockedSignals::new());
     // SAFETY: a valid order of that size. The child has a copy of all memory, and makes system calls only.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const order, size) };
     if result == 0 {
-        // SAFETY: this is the child; null-terminated arrays of null-terminated strings, open descriptors.
+        // SAFETY: this is the child; system calls with valid places.
         unsafe {
-            let program = program.as_ptr();
-            let tells = tells.as_raw_fd();
-            execute(program, argv.as_ptr(), envp.as_ptr(), streams, tells, parent)
-        };
+            let errno = child.execute().to_ne_bytes();
+            libc::write(tells.as_raw_fd(), errno.as_ptr().cast(), errno.len());
+            libc::_exit(NOT_EXECUTED);
+        }
     }
     let why = io::Error::last_os_error();
     drop((blocked, tells));
@@ -74,56 +136,45 @@ pub fn start(what: Order<'_>) -> io::Result<(i32, OwnedFd)> {
     }
     // SAFETY: the call succeeded and stored a descriptor that is ours alone.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    let pid = result as i32;
     let mut errno = [0; 4];
-    match rustix::io::read(&told, &mut errno) {
-        Ok(4) => {
-            waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
-            Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
-        }
-        // Nobody has said anything: it runs.
-        _ => Ok((pid, pidfd)),
+    // When nothing was said, it runs.
+    if rustix::io::read(&told, &mut errno) == Ok(errno.len()) {
+        child.errno = c_int::from_ne_bytes(errno);
     }
+    Ok((result as i32, pidfd))
 }
 
-/// What the child of [`start`] does: becomes the program, or says why not and ends.
-///
-/// # Safety
-/// The child alone may call it, with null-terminated arrays of null-terminated strings and open descriptors.
-unsafe fn execute(
-    program: *const c_char,
-    argv: *const *const c_char,
-    envp: *const *const c_char,
-    streams: [RawFd; 2],
-    tells: RawFd,
-    parent: libc::pid_t,
-) -> ! {
-    // SAFETY: system calls on this process' own state, with valid places and what the caller vouches for.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
-        if libc::getppid() != parent {
-            // The parent died before the kernel could be asked.
-            libc::_exit(127);
-        }
-        libc::setpgid(0, 0);
-        for (target, fd) in streams.into_iter().enumerate() {
-            libc::dup2(fd, target as c_int);
-        }
-        for signal in 1..=31 {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, ptr::null(), &raw mut action);
-            let is_ours = ![libc::SIG_IGN, libc::SIG_DFL].contains(&action.sa_sigaction);
-            // What arrives from now on must not run a handler of ours; and Rust ignores SIGPIPE.
-            if is_ours || signal == libc::SIGPIPE {
-                libc::signal(signal, libc::SIG_DFL);
+impl Child {
+    /// What the child does: becomes the program, or returns why not.
+    ///
+    /// # Safety
+    /// The child alone may call it, with null-terminated arrays of null-terminated strings and open descriptors.
+    unsafe fn execute(&self) -> c_int {
+        // SAFETY: system calls on this process' own state, with valid places and what the caller vouches for.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
+            if libc::getppid() != self.parent {
+                // The parent died before the kernel could be asked.
+                libc::_exit(NOT_EXECUTED);
             }
+            libc::setpgid(0, 0);
+            for (target, fd) in self.streams.into_iter().enumerate() {
+                libc::dup2(fd, target as c_int);
+            }
+            for signal in 1..=31 {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                libc::sigaction(signal, ptr::null(), &raw mut action);
+                let is_ours = ![libc::SIG_IGN, libc::SIG_DFL].contains(&action.sa_sigaction);
+                // What arrives from now on must not run a handler of ours; and Rust ignores SIGPIPE.
+                if is_ours || signal == libc::SIGPIPE {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+            }
+            let none: libc::sigset_t = std::mem::zeroed();
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+            libc::execve(self.program, self.argv.as_ptr(), self.envp.as_ptr());
+            *libc::__errno_location()
         }
-        let none: libc::sigset_t = std::mem::zeroed();
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
-        libc::execve(program, argv, envp);
-        let errno = (*libc::__errno_location()).to_ne_bytes();
-        libc::write(tells, errno.as_ptr().cast(), errno.len());
-        libc::_exit(127)
     }
 }
 

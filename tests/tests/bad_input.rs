@@ -518,7 +518,7 @@ fn flags_that_make_no_sense_are_named() {
         (&["--procs", "many", "true", ":::", "a"], &["--procs many"]),
         (&["-j", "none", "true", ":::", "a"], &["--jobs none", "N%"]),
         (&["-j", "2", "--procs", "2", "true", ":::", "a"], &["--jobs", "--procs"]),
-        (&["--max-workers", "99999999", "true", ":::", "a"], &["--max-workers", "limits"]),
+        (&["--max-workers", "99999999", "true", ":::", "a"], &["--max-workers", "limit on"]),
         (&["--schedtrace", "0", "true", ":::", "a"], &["--schedtrace 0"]),
         (&["--idle-timeout=-1", "true", ":::", "a"], &["--idle-timeout -1"]),
     ];

@@ -35,6 +35,12 @@ fn as_somebody(sandbox: &Sandbox, processes: u32) -> Option<Command> {
     Some(limited)
 }
 
+/// Runs that could be resumed.
+fn kept_runs(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let runs = fs::read_dir(sandbox.path().join("state/msup")).into_iter().flatten().flatten();
+    runs.map(|entry| entry.path()).filter(|path| path.join("journal.jsonl").exists()).collect()
+}
+
 /// With each limit another thread, or the first worker, is the first thing that cannot be started.
 #[test]
 fn a_thread_that_cannot_be_started_is_one_line_and_leaves_nothing() {
@@ -56,6 +62,9 @@ fn a_thread_that_cannot_be_started_is_one_line_and_leaves_nothing() {
                 // Beside the line that says that the limit is low.
                 let lines = said.lines().filter(|line| !line.contains("at most")).count();
                 assert!(lines <= 2, "{processes}: {said}");
+                if said.contains("cannot start the thread") {
+                    assert!(kept_runs(&sandbox).is_empty(), "{processes}: {said}");
+                }
             }
             // The commands are processes, too.
             Some(0..=3) => {}
