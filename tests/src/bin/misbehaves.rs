@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::ptr::NonNull;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         b"exec" => Err(Command::new("/proc/self/exe").exec().into()),
         b"fork" => fork_and_go_on(),
         b"lie" => lie(),
+        b"overwrite" => overwrite(),
         _ => Ok(Outcome::done()),
     })
 }
@@ -60,15 +62,25 @@ fn close_everything() -> Result<Outcome, TaskError> {
     Ok(Outcome::done())
 }
 
-/// Writes another task, which is none, over all that wait or are under way, and says of all that they are done.
-fn lie() -> Result<Outcome, TaskError> {
+/// The shared memory, by a descriptor of the supervisor's.
+fn segment_of_supervisor() -> Result<fs::File, TaskError> {
     let folder = format!("/proc/{}/fd", getppid());
     let fds = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
     let segment = fds.into_iter().find(|fd| {
         fs::read_link(fd).is_ok_and(|target| target.to_string_lossy().starts_with(SEGMENT))
     });
-    let file = fs::File::options().read(true).write(true).open(segment.ok_or("no segment")?)?;
-    let segment = Segment::attach(file, None)?;
+    Ok(fs::File::options().read(true).write(true).open(segment.ok_or("no segment")?)?)
+}
+
+/// Writes over all of it.
+fn overwrite() -> Result<Outcome, TaskError> {
+    segment_of_supervisor()?.write_all_at(&vec![0xa5; 1 << 20], 0)?;
+    Ok(Outcome::done())
+}
+
+/// Writes another task, which is none, over all that wait or are under way, and says of all that they are done.
+fn lie() -> Result<Outcome, TaskError> {
+    let segment = Segment::attach(segment_of_supervisor()?, None)?;
     let shared = segment.shared();
     for index in 0..shared.tasks.len() as u16 {
         let state = shared.tasks.sighted(index).and_then(|seen| seen.state());

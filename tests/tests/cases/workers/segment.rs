@@ -54,6 +54,18 @@ fn a_task_that_always_writes_over_the_segment_is_quarantined_with_fixed_jobs() {
 }
 
 #[test]
+fn a_task_loop_that_always_writes_over_the_segment_is_quarantined() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "--worker"]);
+    msup.arg(program("misbehaves")).args([":::", "1", "2", "overwrite"]);
+    let output = msup_tests::run(msup.args((3..40).map(|n| n.to_string())));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
+    assert_eq!((&tasks["succeeded"], &tasks["quarantined"]), (&39.into(), &1.into()), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+}
+
+#[test]
 fn a_task_that_always_truncates_the_segment_is_quarantined() {
     one_task_always("truncate", &[]);
 }
