@@ -92,6 +92,8 @@ pub enum Verdict {
     CannotStart(i32),
     /// The worker could not do its own part (read the task, keep the output): why.
     Trouble(String),
+    /// What the worker was to read or has written is gone, by no doing of this attempt alone: why. It is repeated.
+    Lost(String),
 }
 
 /// What was written to one stream.
@@ -167,6 +169,7 @@ impl OutcomeFrame {
                 in_range("error number", (*errno).into(), 0..=ERRNO_AT_MOST.into())
             }
             Verdict::Done
+            | Verdict::Lost(_)
             | Verdict::Exited(_)
             | Verdict::Failed(_)
             | Verdict::Panicked(_)

@@ -34,6 +34,9 @@ pub struct Kin {
 /// A process as no other can be: what is named after it can be told to be an orphan later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
+    /// Its machine since that was last started, by its boot id and its name: machines may share a folder, and number
+    /// their process id namespaces alike.
+    machine: u64,
     /// The inode of its process id namespace: containers may share a folder, but not their ids.
     namespace: u64,
     pid: i32,
@@ -45,32 +48,45 @@ impl Identity {
     #[must_use]
     pub fn own() -> Identity {
         let pid = rustix::process::getpid().as_raw_pid();
-        Identity { namespace: own_namespace(), pid, start: start_time(pid).unwrap_or(0) }
+        let (machine, namespace) = (own_machine(), own_namespace());
+        Identity { machine, namespace, pid, start: start_time(pid).unwrap_or(0) }
     }
 
     /// Takes an identity off the front of a name that begins with one and a `-`.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Identity> {
         let mut parts = name.split('-');
+        let machine = u64::from_str_radix(parts.next()?, 16).ok()?;
         let namespace = u64::from_str_radix(parts.next()?, 16).ok()?;
         let pid = parts.next()?.parse().ok()?;
         let start = parts.next()?.parse().ok()?;
-        parts.next().map(|_| Identity { namespace, pid, start })
+        parts.next().map(|_| Identity { machine, namespace, pid, start })
     }
 
     /// Whether the process is no more, or has ended and only waits to be reaped; `None` when it cannot be seen
     /// from here.
     #[must_use]
     pub fn is_gone(self) -> Option<bool> {
-        let here = self.namespace == own_namespace();
+        let here = self.machine == own_machine() && self.namespace == own_namespace();
         here.then(|| look_up(self.pid).is_none_or(|kin| kin.start != self.start || kin.ended))
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{}-{}", self.namespace, self.pid, self.start)
+        write!(f, "{:x}-{:x}-{}-{}", self.machine, self.namespace, self.pid, self.start)
     }
+}
+
+/// A number of its boot id and name that no other machine has.
+fn own_machine() -> u64 {
+    let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let name = fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
+    // FNV-1a: the same in every release, unlike the standard library's.
+    let bytes = boot.iter().chain(&name);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn own_namespace() -> u64 {
@@ -209,7 +225,9 @@ mod tests {
         assert_eq!(other.is_gone(), Some(true), "the same number, but another process");
         let elsewhere = Identity { namespace: own.namespace + 1, ..own };
         assert_eq!(elsewhere.is_gone(), None);
-        for bad in ["", "a-b-c-d", "1-2", "1-2-3"] {
+        let other_machine = Identity { machine: own.machine ^ 1, start: own.start + 1, ..own };
+        assert_eq!(other_machine.is_gone(), None, "its namespaces have the same numbers");
+        for bad in ["", "a-b-c-d-e", "1-2", "1-2-3", "1-2-3-4"] {
             assert_eq!(Identity::of_name(bad), None, "{bad:?}");
         }
     }

@@ -467,6 +467,9 @@ impl Run {
     fn tell(&mut self) {
         self.tell_progress();
         let now = self.began.elapsed();
+        if let Some(notice) = self.queue.notice.take() {
+            self.say(&notice);
+        }
         if let Some((every, next)) = self.schedtrace
             && now >= next
         {

@@ -3,6 +3,7 @@
 
 mod piece;
 mod screen;
+mod spilled;
 mod writer;
 
 use std::io;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use piece::{Delivery, Piece};
+pub(crate) use spilled::{OpenOnes, Spilled};
 
 use crate::os::terminal;
 use crate::os::threads;

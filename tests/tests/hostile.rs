@@ -1,7 +1,7 @@
 //! Workers, launchers and neighbours that do what nobody should: each hurts itself at most.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
 
 use msup_tests::{
@@ -121,10 +121,12 @@ fn who_has_the_number_of_a_dead_process_is_left_alone() {
     let sandbox = Sandbox::new();
     let mut innocent = sandbox.command("sleep").arg("60").spawn().expect("there is sleep");
     let user = nix::unistd::geteuid();
-    let base = sandbox.path().join(format!("tmp/msup-{user}"));
-    let stale = base.join(format!("{}-1-0", innocent.id()));
+    // As this process is named, but for its number and when it was started.
+    let own = msup_protocol::kin::Identity::own().to_string();
+    let parts: Vec<&str> = own.split('-').collect();
+    let name = format!("msup-{user}-{}-{}-{}-1-0", parts[0], parts[1], innocent.id());
+    let stale = sandbox.path().join("tmp").join(name);
     fs::create_dir_all(&stale).expect("writable");
-    fs::set_permissions(&base, fs::Permissions::from_mode(0o700)).expect("ours");
     let output = run(&mut sandbox.msup(["true", ":::", "1"]));
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!stale.exists(), "what a dead run left is still there");

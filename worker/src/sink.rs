@@ -1,14 +1,18 @@
 //! What one task writes to one stream: in memory while it is small, in a file of the run's folder
 //! when it is not.
 
-use std::fs::File;
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use msup_protocol::codec::Stream;
 
 /// More than this is not kept in memory.
 const IN_MEMORY: usize = 64 << 10;
+
+/// Bytes that are copied at once.
+const BLOCK: usize = 64 << 10;
 
 /// A growing stream of bytes with bounded memory.
 #[derive(Debug)]
@@ -34,8 +38,12 @@ impl Sink {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn spill(&mut self) -> io::Result<()> {
+        self.append().map_err(|why| describe(&self.path, &why))
+    }
+
+    fn append(&mut self) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some((File::create_new(&self.path)?, 0));
+            self.file = Some((create(&self.path)?, 0));
         }
         if let Some((file, len)) = &mut self.file {
             file.write_all(&self.here)?;
@@ -45,11 +53,34 @@ impl Sink {
         Ok(())
     }
 
+    /// Makes sure that the file is what was written, and where it is looked for: a task may have removed it, or have
+    /// put something else in its place.
+    ///
+    /// # Errors
+    /// What was written cannot be had any more.
+    pub(crate) fn secure(&mut self) -> io::Result<()> {
+        let Some((file, len)) = &mut self.file else { return Ok(()) };
+        let meta = file.metadata()?;
+        if meta.len() != *len {
+            return Err(describe(
+                &self.path,
+                &io::Error::other("somebody has changed what was in it"),
+            ));
+        }
+        let is_there = fs::symlink_metadata(&self.path)
+            .is_ok_and(|there| (there.dev(), there.ino()) == (meta.dev(), meta.ino()));
+        if !is_there {
+            let restored = restore(file, *len, &self.path);
+            *file = restored.map_err(|why| describe(&self.path, &why))?;
+        }
+        Ok(())
+    }
+
     /// Forgets what was written, in memory and in the file.
     pub(crate) fn discard(&mut self) {
         self.here.clear();
         if self.file.take().is_some() {
-            let _ = std::fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.path);
         }
     }
 
@@ -60,6 +91,49 @@ impl Sink {
             None => Stream::Here(self.here.clone().into()),
         }
     }
+}
+
+/// Names the run's folder, and the variable that says where it is.
+pub(crate) fn describe(path: &Path, why: &io::Error) -> io::Error {
+    let folder = path.parent().unwrap_or(path).display();
+    io::Error::new(why.kind(), format!("the run's folder {folder} (TMPDIR): {why}"))
+}
+
+/// Creates a file that nobody else can read, whatever tasks have done to the folder.
+fn create(path: &Path) -> io::Result<File> {
+    let create = || File::options().read(true).write(true).create_new(true).mode(0o600).open(path);
+    match create() {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(path))?;
+            create()
+        }
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
+            // A name is used once: this is no worker's.
+            if fs::symlink_metadata(path)?.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+            create()
+        }
+        created => created,
+    }
+}
+
+/// Copies a file that has lost its name to a new one.
+fn restore(file: &File, len: u64, path: &Path) -> io::Result<File> {
+    let mut copy = create(path)?;
+    let (mut block, mut at) = (vec![0; BLOCK], 0);
+    while at < len {
+        let wanted = block.len().min((len - at) as usize);
+        let read = file.read_at(&mut block[..wanted], at)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        copy.write_all(&block[..read])?;
+        at += read as u64;
+    }
+    Ok(copy)
 }
 
 impl Write for Sink {
@@ -96,9 +170,37 @@ mod tests {
 
     #[test]
     fn a_little_stays_in_memory() {
-        let mut sink = Sink::new(PathBuf::from("/nonexistent/out"));
+        let mut sink = Sink::new(PathBuf::from("/proc/nonexistent/out"));
         sink.write_all(b"hello").expect("memory");
         assert_eq!(sink.stream(), Stream::Here(b"hello".to_vec().into()));
-        assert!(sink.spill().is_err());
+        let why = sink.spill().expect_err("no folder").to_string();
+        assert!(why.contains("/proc/nonexistent") && why.contains("TMPDIR"), "{why}");
+    }
+
+    #[test]
+    fn what_was_removed_or_replaced_is_put_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run/1/out");
+        let content: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+        let mut sink = Sink::new(path.clone());
+        sink.write_all(&content).expect("writable");
+        for what in 0..4 {
+            fs::remove_dir_all(folder.path().join("run")).expect("there");
+            match what {
+                0 => {}
+                1 => fs::create_dir_all(&path).expect("writable"),
+                _ => {
+                    fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+                    match what {
+                        2 => fs::write(&path, &content).expect("writable"),
+                        _ => std::os::unix::fs::symlink("/dev/zero", &path).expect("writable"),
+                    }
+                }
+            }
+            sink.secure().expect("it can be restored");
+            assert!(fs::read(&path).expect("there") == content);
+        }
+        File::options().write(true).open(&path).expect("there").set_len(7).expect("writable");
+        assert!(sink.secure().is_err(), "what was in it is gone");
     }
 }

@@ -15,7 +15,7 @@ use msup_protocol::{crash, exit};
 use crate::attach::{Post, attach};
 use crate::ctx::{Ctx, leave};
 use crate::guardian::{self, Manner};
-use crate::sink::Sink;
+use crate::sink::{self, Sink};
 use crate::task::{Outcome, Task, TaskError};
 
 /// An error's text is cut after this many bytes: an outcome must fit its slot.
@@ -77,7 +77,7 @@ pub(crate) fn serve(
         let ended = match read_task(post, &claim, &mut frame) {
             Ok(task) => attempt(post, task, held, output),
             Err(why) => {
-                let (token, verdict) = (held, Verdict::Trouble(why));
+                let (token, verdict) = (held, Verdict::Lost(why));
                 Ended { token, verdict, usage: Usage::default(), output, leaked: false }
             }
         };
@@ -103,7 +103,7 @@ fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> Result<TaskFram
     if frame.is_empty() {
         // An empty frame says that it was too large for the slot.
         let path = post.folder.join(codec::task_file(claim.index(), claim.publication()));
-        *frame = std::fs::read(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+        *frame = std::fs::read(&path).map_err(|why| sink::describe(&path, &why).to_string())?;
     }
     Ok(codec::decode(frame).unwrap_or_else(leave))
 }
@@ -122,7 +122,14 @@ fn report(
         let (stdout, stderr) = (output[0].stream(), output[1].stream());
         OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr }
     };
-    let mut outcome = outcome_of(verdict, &output);
+    let secured = output.iter_mut().try_for_each(Sink::secure);
+    let mut outcome = match secured {
+        Ok(()) => outcome_of(verdict, &output),
+        Err(why) => {
+            output.iter_mut().for_each(Sink::discard);
+            outcome_of(Verdict::Lost(format!("its output is lost: {why}")), &output)
+        }
+    };
     while codec::encode(&outcome, frame).is_err() || frame.len() > capacity {
         let [stdout, stderr] = &mut output;
         let larger = if stdout.in_memory() >= stderr.in_memory() { stdout } else { stderr };

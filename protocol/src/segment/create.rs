@@ -30,10 +30,10 @@ pub enum CreateError {
         bytes: usize,
     },
     /// The crate that maps it failed.
-    #[error("cannot create shared memory: {0}")]
+    #[error("cannot create shared memory in /dev/shm: {0}")]
     Mapping(#[from] ShmemError),
     /// The system refused.
-    #[error("cannot reserve shared memory: {0}")]
+    #[error("cannot reserve shared memory in /dev/shm: {0}")]
     System(#[from] io::Error),
 }
 

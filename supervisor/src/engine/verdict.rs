@@ -141,6 +141,7 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
         }
         Verdict::CannotStart(errno) => Ruling::Failed(Cause::CannotStart(errno)),
         Verdict::Trouble(text) => Ruling::Failed(Cause::Trouble(text)),
+        Verdict::Lost(text) => Ruling::Outside(Cause::Trouble(text)),
     }
 }
 
@@ -187,6 +188,8 @@ mod tests {
         let failed = Ruling::Failed(Cause::LeftRunning("sleep (7)".into()));
         assert_eq!(judged(Verdict::Exited(0), left()), failed);
         assert_eq!(judged(Verdict::Exited(3), left()), Ruling::Failed(Cause::Exit(3)));
+        let lost = judge(Verdict::Lost("gone".into()), false, None);
+        assert_eq!(lost, Ruling::Outside(Cause::Trouble("gone".into())));
         let killed = WorkerEnd::Signaled(9);
         assert_eq!(judge_loss(killed, false), Ruling::Outside(Cause::LostWorker(killed)));
         let quit = WorkerEnd::Exited(0);

@@ -12,6 +12,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::Run;
 use crate::engine::{Effect, Event};
+use crate::os::run_folder;
 use crate::sysmon;
 
 /// How every epoch of a run is set up.
@@ -61,7 +62,8 @@ impl Epochs {
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
         self.begun += 1;
         let folder = self.folder.join(self.begun.to_string());
-        std::fs::create_dir(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+        let made = run_folder::create_folder(&folder);
+        made.map_err(|why| run_folder::describe(&folder, &why).to_string())?;
         Ok(Epoch { segment: Arc::new(segment), fd, folder })
     }
 }

@@ -1,11 +1,14 @@
 //! Tasks on their way to workers and outcomes on their way back.
 
+use std::collections::HashMap;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use msup_protocol::audit::Violation;
-use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Work};
+use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Verdict, Work};
 use msup_protocol::env as names;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
@@ -15,7 +18,8 @@ use serde_bytes::ByteBuf;
 
 use crate::cli::{Facts, Job, OutTemplate, Template};
 use crate::engine::{Event, TaskRecord};
-use crate::output::{Delivery, Piece};
+use crate::os::run_folder::create_file;
+use crate::output::{Delivery, OpenOnes, Piece, Spilled};
 
 /// The supervisor's side of the task slots.
 pub(super) struct Queue {
@@ -29,6 +33,13 @@ pub(super) struct Queue {
     /// The name of each slot's last publication, and whether its frame is in a file.
     publications: Vec<(u64, bool)>,
     frame: Vec<u8>,
+    /// Outputs in files, by the slots whose attempts wrote them.
+    spilled: HashMap<u16, [Option<Spilled>; 2]>,
+    open_ones: OpenOnes,
+    /// Which folder that is: tasks may remove it, and it is made again. Nothing if that has been told.
+    folder_was: Option<(u64, u64)>,
+    /// What there is to say, if anything.
+    pub(super) notice: Option<String>,
     /// What was found that nobody can have written who keeps to the protocol.
     pub(super) violation: Option<Violation>,
 }
@@ -42,13 +53,29 @@ impl Queue {
         memory: u64,
     ) -> Queue {
         let publications = vec![(0, false); segment.sizes().tasks as usize];
-        let (frame, violation) = (Vec::new(), None);
-        Queue { segment, folder, job, out, memory, publications, frame, violation }
+        let (frame, violation, notice) = (Vec::new(), None, None);
+        let (spilled, open_ones) = Default::default();
+        let folder_was = identity(&folder);
+        Queue {
+            segment,
+            folder,
+            job,
+            out,
+            memory,
+            publications,
+            frame,
+            spilled,
+            open_ones,
+            folder_was,
+            notice,
+            violation,
+        }
     }
 
     /// From now on tasks go through this segment.
     pub(super) fn renew(&mut self, segment: Arc<Segment>, folder: PathBuf) {
         (self.segment, self.folder) = (segment, folder);
+        self.folder_was = identity(&self.folder);
         self.publications.fill((0, false));
         self.violation = None;
     }
@@ -63,7 +90,8 @@ impl Queue {
         task: &TaskRecord,
         out: Option<&Path>,
     ) -> Result<(), String> {
-        let tasks = self.segment.shared().tasks;
+        let segment = Arc::clone(&self.segment);
+        let tasks = segment.shared().tasks;
         // From here on the slot's files are this task's, also if it cannot be published.
         let publication = tasks.next_publication(slot);
         self.publications[usize::from(slot)] = (publication, false);
@@ -73,8 +101,10 @@ impl Queue {
         if tasks.write(slot, &self.frame).is_err() {
             self.publications[usize::from(slot)].1 = true;
             let name = codec::task_file(slot, publication);
-            std::fs::write(self.folder.join(&name), &self.frame)
+            create_file(&self.folder.join(&name))
+                .and_then(|mut file| file.write_all(&self.frame))
                 .map_err(|why| format!("cannot keep a large task in {name}: {why}"))?;
+            self.look_at_folder();
             // An empty frame says: look into the file.
             tasks.write(slot, &[]).map_err(|why| why.to_string())?;
         }
@@ -138,8 +168,9 @@ impl Queue {
         let read = tasks.read(slot, &mut self.frame).map_err(|why| why.to_string());
         let outcome = read.and_then(|()| understand(&self.frame));
         match outcome {
-            Ok(outcome) if tasks.vacate(slot, seen) => {
+            Ok(mut outcome) if tasks.vacate(slot, seen) => {
                 self.forget_task_file(slot);
+                self.take_files(slot, &mut outcome);
                 events.push(Event::Collected { slot, outcome, starved: false, killed: None });
             }
             Ok(_) => self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot))),
@@ -149,21 +180,64 @@ impl Queue {
         }
     }
 
+    /// Opens the files that an attempt wrote, before anybody else can. Where that cannot be, it is repeated.
+    fn take_files(&mut self, slot: u16, outcome: &mut OutcomeFrame) {
+        let lens = [&outcome.stdout, &outcome.stderr].map(|stream| match stream {
+            Stream::Here(_) => None,
+            Stream::File(len) => Some(*len),
+        });
+        if lens == [None, None] {
+            if matches!(outcome.verdict, Verdict::Lost(_)) {
+                self.look_at_folder();
+            }
+            return;
+        }
+        let names = codec::stream_files(slot, self.publications[usize::from(slot)].0);
+        let open = |at: usize| {
+            let path = self.folder.join(&names[at]);
+            lens[at].map(|len| Spilled::open(path, len, &self.open_ones)).transpose()
+        };
+        match open(0).and_then(|stdout| Ok([stdout, open(1)?])) {
+            Ok(spilled) => drop(self.spilled.insert(slot, spilled)),
+            Err(why) => {
+                outcome.verdict = Verdict::Lost(format!("its output is lost: {why}"));
+                (outcome.stdout, outcome.stderr) = (Stream::nothing(), Stream::nothing());
+                self.discard(slot);
+            }
+        }
+        self.look_at_folder();
+    }
+
+    /// Tells once if the folder has been made again.
+    fn look_at_folder(&mut self) {
+        let now = identity(&self.folder);
+        if self.folder_was.is_none() || now.is_none() || now == self.folder_was {
+            return;
+        }
+        self.folder_was = None;
+        let folder = self.folder.display();
+        self.notice = Some(format!(
+            "something has removed the run's folder {folder} (TMPDIR): it was made again"
+        ));
+    }
+
     /// What a task wrote, for the writer.
-    pub(super) fn delivery(&self, seq: u64, slot: u16, outcome: Option<OutcomeFrame>) -> Delivery {
+    pub(super) fn delivery(
+        &mut self,
+        seq: u64,
+        slot: u16,
+        outcome: Option<OutcomeFrame>,
+    ) -> Delivery {
         let Some(outcome) = outcome else {
             self.discard(slot);
             return Delivery::nothing(seq);
         };
-        let [out, err] = codec::stream_files(slot, self.publications[usize::from(slot)].0);
-        let piece = |stream, name| match stream {
-            Stream::Here(bytes) => Piece::Bytes(ByteBuf::into_vec(bytes)),
-            // The name is ours, and the file says how long it is.
-            Stream::File(_) => {
-                let path = self.folder.join(name);
-                let len = std::fs::metadata(&path).map_or(0, |meta| meta.len());
-                Piece::File(path, len)
-            }
+        let [out, err] = self.spilled.remove(&slot).unwrap_or_default();
+        let piece = |stream, spilled: Option<Spilled>| match (stream, spilled) {
+            (Stream::Here(bytes), _) => Piece::Bytes(ByteBuf::into_vec(bytes)),
+            (Stream::File(_), Some(spilled)) => Piece::File(spilled),
+            // Without one there was no outcome.
+            (Stream::File(_), None) => Piece::Bytes(Vec::new()),
         };
         Delivery { seq, stdout: piece(outcome.stdout, out), stderr: piece(outcome.stderr, err) }
     }
@@ -187,8 +261,9 @@ impl Queue {
     }
 
     /// Removes what the slot's last attempt wrote to files, or was to read from one.
-    pub(super) fn discard(&self, slot: u16) {
+    pub(super) fn discard(&mut self, slot: u16) {
         self.forget_task_file(slot);
+        self.spilled.remove(&slot);
         for name in codec::stream_files(slot, self.publications[usize::from(slot)].0) {
             // Mostly there is none.
             let _ = std::fs::remove_file(self.folder.join(name));
@@ -208,6 +283,11 @@ fn understand(frame: &[u8]) -> Result<OutcomeFrame, String> {
     let outcome: OutcomeFrame = codec::decode(frame).map_err(|why| why.to_string())?;
     outcome.check().map_err(|why| why.to_string())?;
     Ok(outcome)
+}
+
+/// A folder as no other one is.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(folder).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 fn work(job: &Job, task: &TaskRecord, out: Option<&Path>, memory: u64) -> Work {

@@ -1,14 +1,26 @@
 //! The run's folder, for payloads too large for shared memory, and the sweeping of what dead runs
 //! left.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, DirEntry, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use msup_protocol::crash;
 use msup_protocol::kin::Identity;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::files;
+
+/// In each folder: whoever holds it lives.
+const LOCK: &str = "lock";
+
+/// How often a dead run's lock is asked, and how long between: a worker that was just being started when its
+/// supervisor was killed has it until it executes its program.
+const ASKED: u32 = 10;
+const ASKED_EVERY: Duration = Duration::from_millis(5);
 
 /// A folder of this run alone, locked while the run lives and removed when it is over.
 #[derive(Debug)]
@@ -19,38 +31,33 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates `$TMPDIR/msup-UID/PROCESS-NUMBER`, after removing what runs that were killed have left
+    /// Creates `$TMPDIR/msup-USER-PROCESS-RANDOM`, after removing what runs that were killed have left
     /// there.
     ///
     /// # Errors
-    /// It cannot be created, or the folder above it is not ours alone.
+    /// It cannot be created.
     pub(crate) fn create() -> io::Result<RunFolder> {
-        let uid = rustix::process::getuid().as_raw();
-        let base = std::env::temp_dir().join(format!("msup-{uid}"));
-        make_private(&base, uid).map_err(|why| describe(&base, &why))?;
-        sweep(&base);
-        for attempt in 0..100 {
-            let path = base.join(format!("{}-{attempt}", Identity::own()));
+        let (place, prefix) = (place()?, prefix());
+        sweep(&place, &prefix);
+        loop {
+            let path = place.join(format!("{prefix}{}-{}", Identity::own(), files::unguessable()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {}
                 Err(why) if why.kind() == io::ErrorKind::AlreadyExists => continue,
-                // A run that just ended has removed the folder above.
-                Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                    make_private(&base, uid).map_err(|why| describe(&base, &why))?;
-                    continue;
-                }
-                Err(why) => return Err(describe(&path, &why)),
+                Err(why) => return Err(describe(&place, &why)),
             }
             // CRASH: folder_before_lock. It is named after its process: swept by the next start.
             crash::point("folder_before_lock");
-            // Another start may sweep it before it is locked; then the next name will do.
-            if let Some(lock) = lock(&path)
-                && lock.metadata().is_ok_and(|meta| meta.nlink() > 0)
-            {
-                return Ok(RunFolder { path, _lock: lock });
+            match begin(&path) {
+                Ok(Some(lock)) => return Ok(RunFolder { path, _lock: lock }),
+                // Another start has swept it before it was locked.
+                Ok(None) => {}
+                Err(why) => {
+                    let _ = fs::remove_dir_all(&path);
+                    return Err(describe(&path, &why));
+                }
             }
         }
-        Err(io::Error::other(format!("cannot create a folder in {}", base.display())))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -61,54 +68,172 @@ impl RunFolder {
 impl Drop for RunFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
-        if let Some(base) = self.path.parent() {
-            // Only when no other run is there.
-            let _ = fs::remove_dir(base);
-        }
     }
 }
 
-fn describe(path: &Path, why: &io::Error) -> io::Error {
+/// Creates a file in a run's folder. Where tasks have removed the folder it is made again.
+///
+/// # Errors
+/// It cannot be created.
+pub(crate) fn create_file(path: &Path) -> io::Result<File> {
+    let created = match files::create_own(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            create_folder(path.parent().unwrap_or(path))?;
+            files::create_own(path)
+        }
+        // Nobody but a task of the run can have put it there.
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            files::create_own(path)
+        }
+        created => created,
+    };
+    created.map_err(|why| describe(path, &why))
+}
+
+/// Creates a folder in a run's folder, and that itself where tasks have removed it.
+///
+/// # Errors
+/// It cannot be created.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Names the folder, and the variable that says where it is.
+pub(crate) fn describe(path: &Path, why: &io::Error) -> io::Error {
     io::Error::new(why.kind(), format!("the run's folder {} (TMPDIR): {why}", path.display()))
 }
 
-/// Others must not be able to put their files where ours are expected.
-fn make_private(base: &Path, uid: u32) -> io::Result<()> {
-    let meta = loop {
-        match DirBuilder::new().mode(0o700).create(base) {
-            Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(why),
-            _ => {}
-        }
-        match fs::symlink_metadata(base) {
-            // Another run has just ended and removed it.
-            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-            meta => break meta?,
-        }
+/// Where the folders of all runs are.
+fn place() -> io::Result<PathBuf> {
+    let named = std::env::var_os("TMPDIR").filter(|place| !place.is_empty());
+    std::path::absolute(named.unwrap_or_else(|| "/tmp".into()))
+}
+
+fn prefix() -> String {
+    format!("msup-{}-", rustix::process::geteuid().as_raw())
+}
+
+/// Locks a folder that was just made; `None` if another start has taken it for a dead run's.
+fn begin(path: &Path) -> io::Result<Option<File>> {
+    let lock = match files::create_own(&path.join(LOCK)) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        lock => lock?,
     };
-    if meta.is_dir() && meta.uid() == uid && meta.mode() & 0o022 == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::other("it exists and is not a folder of yours alone (remove it)"))
-    }
+    let is_ours = is_free(&lock) && lock.metadata()?.nlink() > 0;
+    Ok(is_ours.then_some(lock))
 }
 
-fn sweep(base: &Path) {
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let owner = entry.file_name().to_str().and_then(Identity::of_name);
-        // The lock tells what cannot be seen from here: another container's run. For our own it could
-        // mislead: a worker that was just being started when its supervisor was killed still has it.
-        let orphaned = match owner.and_then(Identity::is_gone) {
-            Some(gone) => gone,
-            None => lock(&entry.path()).is_some(),
-        };
-        if orphaned {
-            let _ = fs::remove_dir_all(entry.path());
+/// Takes a lock, if nobody has it.
+fn is_free(lock: &File) -> bool {
+    flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+/// Removes the folders of dead runs.
+fn sweep(place: &Path, prefix: &str) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else { continue };
+        // Nobody else's, and no link.
+        if entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == own) {
+            sweep_one(&entry, Identity::of_name(rest).map(Identity::is_gone));
         }
     }
 }
 
-fn lock(path: &Path) -> Option<File> {
-    let folder = File::open(path).ok()?;
-    flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
-    Some(folder)
+/// `is_gone`: whether its process is; `None` within if that cannot be seen from here, and without if the name says
+/// nothing.
+fn sweep_one(entry: &DirEntry, is_gone: Option<Option<bool>>) {
+    let path = entry.path();
+    // A machine or a container that cannot be seen from here may have the same numbers. The lock is always asked.
+    let is_seen_gone = match is_gone {
+        None | Some(Some(false)) => return,
+        Some(is_gone) => is_gone == Some(true),
+    };
+    match files::open_own(&path.join(LOCK), OFlags::RDWR) {
+        Ok(lock) => {
+            let asked = if is_seen_gone { ASKED } else { 1 };
+            let is_free = (0..asked).any(|time| {
+                if time > 0 {
+                    thread::sleep(ASKED_EVERY);
+                }
+                is_free(&lock)
+            });
+            if is_free {
+                let _ = fs::remove_dir_all(&path);
+            }
+        }
+        // It was killed before it made one, or a task has removed it.
+        Err(_) if is_seen_gone => drop(fs::remove_dir_all(&path)),
+        // Only if it is empty; whoever has just made it takes another one.
+        Err(_) => drop(fs::remove_dir(&path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run's folder with this name, and its lock if it has one.
+    fn folder(place: &Path, name: &str, has_lock: bool) -> (PathBuf, Option<File>) {
+        let path = place.join(name);
+        fs::create_dir_all(path.join("1")).expect("writable");
+        (path.clone(), has_lock.then(|| begin(&path).expect("writable").expect("nobody has it")))
+    }
+
+    /// This process, or one like it with other numbers.
+    fn name(at: usize, number: &str) -> String {
+        let own = Identity::own().to_string();
+        let mut parts: Vec<&str> = own.split('-').collect();
+        parts[at] = number;
+        format!("p-{}-0", parts.join("-"))
+    }
+
+    #[test]
+    fn the_lock_decides_whoever_the_folder_is_named_after() {
+        let [machine, namespace, start] = [0, 1, 3];
+        let place = tempfile::tempdir().expect("a folder");
+        for (at, what) in
+            [(machine, "another machine"), (namespace, "a container"), (start, "gone")]
+        {
+            let (path, lock) = folder(place.path(), &name(at, "7"), true);
+            sweep(place.path(), "p-");
+            assert!(path.exists(), "{what}: somebody has the lock");
+            drop(lock);
+            sweep(place.path(), "p-");
+            assert!(!path.exists(), "{what}: nobody has the lock");
+            let (path, _) = folder(place.path(), &name(at, "7"), false);
+            sweep(place.path(), "p-");
+            assert_eq!(path.exists(), at != start, "{what}: there is no lock, but something else");
+        }
+    }
+
+    #[test]
+    fn what_is_alive_or_no_runs_is_left() {
+        let place = tempfile::tempdir().expect("a folder");
+        let own = format!("p-{}-0", Identity::own());
+        for name in [own.as_str(), "p-mine", "other-1-2-3-4-5"] {
+            let (path, lock) = folder(place.path(), name, true);
+            drop(lock);
+            sweep(place.path(), "p-");
+            assert!(path.exists(), "{name}");
+        }
+        let target = place.path().join("target");
+        fs::create_dir(&target).expect("writable");
+        std::os::unix::fs::symlink(&target, place.path().join(name(3, "7"))).expect("writable");
+        sweep(place.path(), "p-");
+        assert!(target.exists());
+    }
+
+    #[test]
+    fn a_file_is_created_though_tasks_were_there() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("run/1/file");
+        create_file(&path).expect("made with the folders above");
+        fs::remove_file(&path).expect("there");
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("writable");
+        create_file(&path).expect("what was there is replaced");
+        assert!(fs::symlink_metadata(&path).expect("there").is_file());
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use super::Spilled;
+use crate::os::run_folder::create_file;
 
 /// Counted for every output, however short: what it takes to keep one.
 const EACH: u64 = 256;
@@ -22,8 +23,8 @@ const TAIL: usize = 4096;
 pub(crate) enum Piece {
     /// In memory.
     Bytes(Vec<u8>),
-    /// In a file of the run's folder, this long; it is removed when it is written.
-    File(PathBuf, u64),
+    /// In a file of the run's folder; it is removed when it is written.
+    File(Spilled),
     /// Among other held outputs in a file without a name: from where, how many bytes.
     Spooled(Arc<File>, u64, u64),
 }
@@ -54,7 +55,7 @@ impl Piece {
     pub(super) fn in_memory(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File(..) | Piece::Spooled(..) => 0,
+            Piece::File(_) | Piece::Spooled(..) => 0,
         }
     }
 
@@ -62,7 +63,7 @@ impl Piece {
     fn last_line(&self) -> Option<Vec<u8>> {
         match self {
             Piece::Bytes(bytes) => last_line(&bytes[bytes.len().saturating_sub(TAIL)..]),
-            Piece::File(path, _) => last_line(&tail(path).ok()?),
+            Piece::File(spilled) => last_line(&tail(spilled).ok()?),
             // It is asked for before it waits.
             Piece::Spooled(..) => None,
         }
@@ -71,7 +72,7 @@ impl Piece {
     fn weight(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File(_, len) | Piece::Spooled(_, _, len) => len / DISK_WEIGHS_LESS,
+            Piece::File(Spilled { len, .. }) | Piece::Spooled(_, _, len) => len / DISK_WEIGHS_LESS,
         }
     }
 
@@ -79,10 +80,10 @@ impl Piece {
     pub(super) fn copy(self, to: &mut impl Write) -> Result<(), Broken> {
         match self {
             Piece::Bytes(bytes) => to.write_all(&bytes).map_err(Broken::Target),
-            Piece::File(path, _) => {
-                let file = File::open(&path);
-                let _ = std::fs::remove_file(&path);
-                copy(file.map_err(Broken::Source)?, to)
+            Piece::File(spilled) => {
+                let (len, file) = (spilled.len, spilled.take());
+                let file = file.map_err(Broken::Source)?;
+                copy(Window { file: &file, at: 0, end: len }, to)
             }
             Piece::Spooled(file, at, len) => copy(Window { file: &file, at, end: at + len }, to),
         }
@@ -90,8 +91,8 @@ impl Piece {
 
     /// Removes what it occupies.
     pub(super) fn discard(self) {
-        if let Piece::File(path, _) = self {
-            let _ = std::fs::remove_file(path);
+        if let Piece::File(spilled) = self {
+            drop(spilled.take());
         }
     }
 
@@ -119,7 +120,7 @@ impl Delivery {
     pub(crate) fn received(&self) -> u64 {
         match &self.stdout {
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File(_, len) | Piece::Spooled(_, _, len) => *len,
+            Piece::File(Spilled { len, .. }) | Piece::Spooled(_, _, len) => *len,
         }
     }
 
@@ -174,16 +175,11 @@ fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Broken> {
     }
 }
 
-/// The last bytes of a file. A task may have put something else in its place: nothing is waited for.
-fn tail(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    let meta = file.metadata()?;
-    let start = meta.len().saturating_sub(TAIL as u64);
+/// The last bytes of a file.
+fn tail(spilled: &Spilled) -> io::Result<Vec<u8>> {
+    let start = spilled.len.saturating_sub(TAIL as u64);
     let mut bytes = Vec::new();
-    if meta.is_file() {
-        Window { file: &file, at: start, end: meta.len() }.read_to_end(&mut bytes)?;
-    }
+    spilled.read(|file| Window { file, at: start, end: spilled.len }.read_to_end(&mut bytes))?;
     Ok(bytes)
 }
 
@@ -196,7 +192,7 @@ fn last_line(bytes: &[u8]) -> Option<Vec<u8>> {
 /// A file that goes when it is closed.
 pub(super) fn nameless_file(folder: &Path) -> io::Result<File> {
     let path = folder.join("held");
-    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    let file = create_file(&path)?;
     std::fs::remove_file(&path)?;
     Ok(file)
 }
@@ -247,7 +243,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("err");
         std::fs::write(&path, "x\n".repeat(5000) + "last\n").expect("writable");
-        let piece = |path: &Path| Piece::File(path.to_owned(), 0).last_line();
+        let piece = |path: &Path| {
+            let len = std::fs::metadata(path).map_or(0, |meta| meta.len());
+            Piece::File(Spilled { path: path.to_owned(), len, file: None }).last_line()
+        };
         assert_eq!(piece(&path).as_deref(), Some(&b"last"[..]));
         assert_eq!(piece(folder.path()), None);
     }
@@ -256,10 +255,14 @@ mod tests {
     fn whose_error_it_was() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out");
-        let gone = Piece::File(path.clone(), 5).copy(&mut Vec::new());
+        let spilled = |len| Spilled { path: path.clone(), len, file: None };
+        let gone = Piece::File(spilled(5)).copy(&mut Vec::new());
         assert!(matches!(gone, Err(Broken::Source(_))));
         std::fs::write(&path, "12345").expect("writable");
-        let full = Piece::File(path.clone(), 5).copy(&mut Takes(3));
+        let other = Piece::File(spilled(4)).copy(&mut Vec::new());
+        assert!(matches!(other, Err(Broken::Source(_))), "it is not what was written");
+        std::fs::write(&path, "12345").expect("writable");
+        let full = Piece::File(spilled(5)).copy(&mut Takes(3));
         assert!(matches!(full, Err(Broken::Target(_))));
         assert!(!path.exists(), "it is removed either way");
         let file = Arc::new(nameless_file(folder.path()).expect("writable"));

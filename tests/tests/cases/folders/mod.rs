@@ -13,6 +13,7 @@ mod journals;
 mod starting;
 mod survivors;
 mod targets;
+mod temporary;
 
 /// An account that is not the one that runs the tests.
 const STRANGER: u32 = 65_534;

@@ -12,13 +12,15 @@ use super::{said, text};
 fn kill_all_but_the_sleepers(sandbox: &Sandbox, msup: &mut Command) {
     let sleepers = || sleepers(sandbox);
     let child = spawn_piped(msup);
-    wait_until(|| !sleepers().is_empty() && sandbox.path().join("ready").exists());
-    for pid in sandbox.processes() {
-        // Whoever would look after it is killed as well.
-        if name_of(pid).is_some_and(|name| name.starts_with("msup")) {
-            kill(pid, Signal::SIGKILL);
-        }
-    }
+    wait_until(|| sleepers().len() == 2 && sandbox.path().join("ready").exists());
+    // What would look after it is killed as well, and has no time to act: first the supervisor stands still.
+    let tell = |what: &str, signal| {
+        let named = |pid: &i32| name_of(*pid).as_deref() == Some(what);
+        sandbox.processes().into_iter().filter(named).for_each(|pid| kill(pid, signal));
+    };
+    tell("msup", Signal::SIGSTOP);
+    tell("msup-worker", Signal::SIGKILL);
+    tell("msup", Signal::SIGKILL);
     child.wait_with_output().expect("it was started");
     wait_until(|| sandbox.processes().len() == 1);
 }

@@ -1,0 +1,99 @@
+//! An output in a file of the run's folder, which tasks can change, remove and put something else in the place of:
+//! it is opened once, and only what its worker said is read.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use crate::os::{files, run_folder};
+
+/// So many are kept open until they are written; a removed folder takes nothing from them. The others are opened then.
+const KEPT_OPEN: usize = 32;
+
+/// An output in a file.
+#[derive(Debug)]
+pub(crate) struct Spilled {
+    pub(super) path: PathBuf,
+    pub(super) len: u64,
+    pub(super) file: Option<(File, Arc<()>)>,
+}
+
+/// How many are open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OpenOnes(Arc<()>);
+
+impl Spilled {
+    /// What a worker has written to this file, `len` bytes.
+    ///
+    /// # Errors
+    /// It is not there, or not what was written.
+    pub(crate) fn open(path: PathBuf, len: u64, open_ones: &OpenOnes) -> io::Result<Spilled> {
+        let file = open(&path, len).map_err(|why| run_folder::describe(&path, &why))?;
+        let is_kept = Arc::strong_count(&open_ones.0) <= KEPT_OPEN;
+        let file = is_kept.then(|| (file, Arc::clone(&open_ones.0)));
+        Ok(Spilled { path, len, file })
+    }
+
+    /// Looks into its file.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        match &self.file {
+            Some((file, _)) => look(file),
+            None => look(&open(&self.path, self.len)?),
+        }
+    }
+
+    /// Its file, which has no name any more.
+    pub(super) fn take(self) -> io::Result<File> {
+        let Spilled { path, len, file } = self;
+        let file = file.map_or_else(|| open(&path, len), |(file, _)| Ok(file));
+        let _ = fs::remove_file(&path);
+        file
+    }
+}
+
+fn open(path: &std::path::Path, len: u64) -> io::Result<File> {
+    let file = files::open_own(path, OFlags::RDONLY)?;
+    if file.metadata()?.len() == len {
+        return Ok(file);
+    }
+    Err(io::Error::other("somebody has changed what was in it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_open_is_there_though_it_was_removed() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = |n: usize| place.path().join(n.to_string());
+        let open_ones = OpenOnes::default();
+        let spill = |n| {
+            fs::write(path(n), b"12345").expect("writable");
+            Spilled::open(path(n), 5, &open_ones)
+        };
+        let all: Vec<Spilled> = (0..KEPT_OPEN + 5).map(|n| spill(n).expect("as written")).collect();
+        assert_eq!(all.iter().filter(|one| one.file.is_some()).count(), KEPT_OPEN);
+        (0..all.len()).for_each(|n| fs::remove_file(path(n)).expect("there"));
+        let there = all.into_iter().filter_map(|one| one.take().ok()).count();
+        assert_eq!(there, KEPT_OPEN);
+        assert!(spill(0).expect("as written").file.is_some(), "they are closed again");
+    }
+
+    #[test]
+    fn what_is_something_else_is_not_read() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("out");
+        let open = || Spilled::open(path.clone(), 5, &OpenOnes::default());
+        assert!(open().is_err(), "nothing");
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("writable");
+        assert!(open().is_err(), "a link");
+        fs::remove_file(&path).expect("there");
+        fs::write(&path, b"123456").expect("writable");
+        let why = open().expect_err("more").to_string();
+        assert!(why.contains("TMPDIR") && why.contains(&path.display().to_string()), "{why}");
+    }
+}
