@@ -38,7 +38,7 @@ pub struct Order<'a> {
     pub group: Option<BorrowedFd<'a>>,
 }
 
-/// Starts a program in a process group of its own. The kernel kills it when the thread that calls this exits, unless
+/// Starts a program in a session of its own, so without a terminal. The kernel kills it when the thread that calls this exits, unless
 /// the program asks for something else. Returns its id and a descriptor of it.
 ///
 /// # Errors
@@ -157,7 +157,7 @@ impl Child {
                 // The parent died before the kernel could be asked.
                 libc::_exit(NOT_EXECUTED);
             }
-            libc::setpgid(0, 0);
+            libc::setsid();
             for (target, fd) in self.streams.into_iter().enumerate() {
                 libc::dup2(fd, target as c_int);
             }

@@ -278,7 +278,10 @@ fn a_leak_is_reported_and_goes_with_the_run() {
     let output = msup_tests::run(msup.args(["sh", ":::", "a", "b"]));
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\nok\n"[..]));
     let report = String::from_utf8_lossy(&output.stderr);
-    assert!(report.contains("2 commands left something running"), "{report}");
+    assert!(
+        report.contains("2 commands left processes running that were not waited for"),
+        "{report}"
+    );
 }
 
 /// What has left its process group, session and parent is still in its worker's control group when both its guardians

@@ -64,7 +64,7 @@ pub(crate) struct Tally {
     pub(crate) again: Again,
     /// Attempts that were ended because there was no memory left.
     pub(crate) starved: u64,
-    /// Attempts whose command left something running that held its output.
+    /// Attempts whose command left processes running that were not waited for: daemons, or as --leave says.
     pub(crate) leaked: u64,
     /// Workers that ended without being told to.
     pub(crate) lost_workers: u64,

@@ -57,10 +57,10 @@ impl Orphanage {
         self.sweep_but(workers, &self.adopted, patience);
     }
 
-    /// Kills every child of this process that is in the group or session of a dead task loop. Others may belong to loops that
+    /// Kills every child of this process that is in the session of a dead task loop. Others may belong to loops that
     /// are alive: what loses its parent below one becomes this process' child.
     pub(crate) fn sweep_loop(&self, dead: i32, workers: &[i32], patience: Duration) {
-        let is_its = |child: &Kin| child.group == dead || child.session == dead;
+        let is_its = |child: &Kin| child.session == dead;
         self.kill_all(|| self.children_but(workers).into_iter().filter(is_its).collect(), patience);
     }
 

@@ -172,7 +172,7 @@ impl Report<'_> {
         }
         if tally.leaked > 0 {
             let n = tally.leaked;
-            writeln!(out, "msup: {n} commands left something running that held their output open")?;
+            writeln!(out, "msup: {n} commands left processes running that were not waited for")?;
         }
         Ok(())
     }

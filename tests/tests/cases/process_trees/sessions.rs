@@ -1,5 +1,7 @@
 //! Commands have no terminal, and what is stopped is reported.
 
+use std::fs;
+
 use msup_tests::{Sandbox, kill, overheard, program, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
@@ -54,4 +56,13 @@ fn a_stopped_task_is_reported_unasked() {
     assert_eq!(msup.wait_with_output().expect("started").status.code(), Some(0));
     let text = said.lock().expect("no panic").clone();
     assert_eq!(text.matches("is stopped").count(), 1, "once: {text}");
+}
+#[test]
+fn a_task_loop_has_no_terminal_either() {
+    let sandbox = Sandbox::new();
+    let worker = program("opens_terminal");
+    let line = format!("{} -j1 --worker {} ::: a", program("msup").display(), worker.display());
+    let output = on_a_terminal(&sandbox, &line);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert_eq!(fs::read_to_string(sandbox.path().join("answer")).expect("written"), "ENXIO");
 }
