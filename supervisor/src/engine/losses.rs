@@ -122,11 +122,10 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let is_first = self.pool.spawn_failed(worker, now);
-        let there = self.pool.alive();
-        if there > 0 {
+        if self.pool.alive() > 0 {
             // Fewer workers than wanted: that is a cap, not an end.
             if is_first {
-                effects.push(Effect::Say(format!("at most {there} workers just now: {why}")));
+                effects.push(Effect::Say(format!("cannot start more workers just now: {why}")));
             }
             return;
         }
