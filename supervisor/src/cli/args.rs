@@ -79,6 +79,14 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) literal: bool,
 
+    /// The shell that runs scripts [default: $SHELL if that is bash, zsh, dash, ksh or the like, else sh]
+    #[arg(long, value_name = "PATH", conflicts_with = "worker")]
+    pub(super) shell: Option<PathBuf>,
+
+    /// Insert values where a shell runs them as code ({} in the script of bash -c)
+    #[arg(long)]
+    pub(super) unsafe_replace: bool,
+
     /// Start what took longest in an earlier run first; unknown ones before all. Reads all input first
     #[arg(long, value_name = "longest", requires = "from", conflicts_with = "worker")]
     pub(super) order: Option<String>,

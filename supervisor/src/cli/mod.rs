@@ -5,6 +5,7 @@ use std::ffi::OsString;
 mod again;
 mod args;
 mod clean;
+mod command;
 mod elsewhere;
 mod joblog;
 mod log;

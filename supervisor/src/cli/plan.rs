@@ -7,18 +7,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use msup_protocol::env as names;
-
 use super::args::Args;
-use super::elsewhere;
 use super::joblog::JobLog;
-use super::template::{OutTemplate, Template, has_replacement, refuse_foreign, typed_words};
-use super::{policy, progress, stopping};
+use super::template::{OutTemplate, Template, refuse_foreign, typed_words};
+use super::{command, elsewhere, policy, progress, stopping};
 use crate::engine::{AtCap, Leave, Policy, Step};
 use crate::input::{Format, Source};
 use crate::journal::{Durability, Folder, Locks, Past, mend_inputs, runs};
+use crate::os::cpu_quota;
 use crate::os::limits::{self, Most};
-use crate::os::{cpu_quota, process};
 use crate::report::bar::Manner;
 
 /// What is done with each value.
@@ -140,7 +137,7 @@ const ALL_AT_ONCE: u64 = 4096;
 ///
 /// # Errors
 /// One line that says what is wrong, where, and what to do.
-pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, String> {
+pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan, String> {
     let nofile = limits::raise_open_files();
     let (procs, max_workers, lowered) = concurrency(&args)?;
     let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
@@ -162,7 +159,7 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
     let (policy, grace) = policy::of(&args)?;
     let (stop_steps, leave) = (stopping::steps(&args, grace)?, stopping::leave(&args)?);
     let progress = progress::manner(args.bar, args.progress.as_deref(), args.quiet)?;
-    let (words, values) = split(args.words, args.literal)?;
+    let (words, values) = split(std::mem::take(&mut args.words), args.literal)?;
     if continued.is_none()
         && !args.quiet
         && let Some(warning) = elsewhere::warn_of_operators(&words)
@@ -171,7 +168,8 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
     }
     let commands = args.worker.is_none() && words.is_empty();
     let command = typed(&words).filter(|_| args.worker.is_none());
-    let (job, worker_program, worker_arguments) = job(args.worker.as_deref(), words, args.literal)?;
+    let command::Command { job, worker_program, worker_arguments, shell } =
+        command::read(&args, words)?;
     let asked = [&args.journal, &args.joblog, &args.summary];
     let shows_only = args.out.is_none() && asked.iter().all(|file| file.is_none());
     let out = out(args.out.as_deref(), &job, args.literal)?;
@@ -185,7 +183,9 @@ pub(super) fn make(args: Args, continued: Option<Continued>) -> Result<Plan, Str
             } else {
                 let place = args.journal.map(std::path::absolute).transpose();
                 let place = place.map_err(|why| format!("--journal: {why}"))?;
-                let words = std::env::args_os().skip(1).map(OsString::into_vec);
+                // Whoever resumes it may have another one.
+                let shell = shell.into_iter().flat_map(|shell| [b"--shell".to_vec(), shell]);
+                let words = shell.chain(std::env::args_os().skip(1).map(OsString::into_vec));
                 let (order, spools) = (runs::next_order(), source.is_read_once());
                 Keeping::New { place, order, arguments: words.collect(), spools, durability }
             };
@@ -412,52 +412,6 @@ fn typed(words: &[OsString]) -> Option<Vec<u8>> {
             Some(typed_words(&words))
         }
     }
-}
-
-fn job(
-    worker: Option<&Path>,
-    words: Vec<OsString>,
-    literal: bool,
-) -> Result<(Job, PathBuf, Vec<OsString>), String> {
-    let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
-    if let Some(program) = worker {
-        if !literal && (has_replacement(&words) || refuse_foreign(&words).is_err()) {
-            let words = words.join(&b' ');
-            return Err(format!(
-                "{}: a task loop (--worker) gets the values themselves, not in its arguments: leave {{}} and the like \
-                 out (--literal takes such braces literally)",
-                words.escape_ascii()
-            ));
-        }
-        let program = process::find_program(program).map_err(|why| format!("--worker: {why}"))?;
-        return Ok((Job::Values, program, words.into_iter().map(OsString::from_vec).collect()));
-    }
-    let template = if words.is_empty() {
-        Template::each_input()
-    } else {
-        if !literal {
-            refuse_foreign(&words)?;
-        }
-        Template::from_words(words).map_err(|why| why.to_string())?
-    };
-    if let Some(program) = template.fixed_program() {
-        process::find_program(Path::new(std::ffi::OsStr::from_bytes(program)))?;
-    }
-    Ok((Job::Commands(Box::new(template)), worker_beside_us()?, Vec::new()))
-}
-
-/// `msup-worker`: where `MSUP_WORKER` says, else beside this program.
-fn worker_beside_us() -> Result<PathBuf, String> {
-    if let Some(program) = std::env::var_os(names::WORKER_PROGRAM) {
-        let found = process::find_program(Path::new(&program));
-        return found.map_err(|why| format!("{}: {why}", names::WORKER_PROGRAM));
-    }
-    let own = std::env::current_exe().map_err(|why| format!("cannot find this program: {why}"))?;
-    let program = own.with_file_name("msup-worker");
-    process::find_program(&program).map_err(|why| {
-        let name = names::WORKER_PROGRAM;
-        format!("{why}; it belongs beside msup (install both, or set {name})")
-    })
 }
 
 fn source(file: Option<PathBuf>, values: Option<Vec<OsString>>) -> Result<Source, String> {

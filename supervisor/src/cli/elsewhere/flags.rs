@@ -123,10 +123,6 @@ const FLAGS: &[Foreign] = &[
     },
     Foreign { names: "nice", instead: "start msup with it: nice -n 10 msup ..." },
     Foreign {
-        names: "termseq term-seq",
-        instead: "commands get SIGTERM, and SIGKILL after --grace TIME",
-    },
-    Foreign {
         names: "env record-env recordenv session",
         instead: "commands have msup's environment: export what they need",
     },

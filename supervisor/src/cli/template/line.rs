@@ -38,7 +38,7 @@ pub(super) fn needs_shell(line: &[u8]) -> bool {
 }
 
 /// Returns the words of a line that needs no shell.
-pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     line.split(|&byte| is_blank(byte)).filter(|word| !word.is_empty())
 }
 
@@ -53,7 +53,7 @@ pub(super) fn is_name_byte(byte: u8) -> bool {
 }
 
 /// Takes a first word, tells whether it is `NAME=...` (or bash's `NAME+=...`).
-fn is_assignment(word: &[u8]) -> bool {
+pub(super) fn is_assignment(word: &[u8]) -> bool {
     let Some(equals) = word.iter().position(|&byte| byte == b'=') else { return false };
     let name = word[..equals].strip_suffix(b"+").unwrap_or(&word[..equals]);
     name.first().is_some_and(|first| !first.is_ascii_digit())

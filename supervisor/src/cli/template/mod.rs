@@ -4,32 +4,55 @@
 //! (parts of) arguments when the command is executed directly, through environment variables
 //! when it is a script.
 
+mod evaluation;
 mod foreign;
 mod line;
 mod out;
 mod replacement;
 mod scanner;
 mod script;
+mod shell;
 #[cfg(test)]
 mod tests;
 
 use std::io::Write;
 
+use evaluation::Evaluation;
 pub(in crate::cli) use foreign::refuse_foreign;
 pub(crate) use line::{quoted_words, typed_words};
 pub(crate) use out::{OutFile, OutTemplate, temporaries_of};
 use replacement::{Form, Replacement, masked, replacement_at};
+use scanner::Refused;
 use script::Script;
+pub(in crate::cli) use shell::Shell;
+use shell::{BASH, CALL};
 
 /// Why a command cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TemplateError {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(in crate::cli) enum TemplateError {
     /// There are no words, or the only one is blank.
     #[error("the command is empty")]
     Empty,
     /// A word holds a NUL byte.
     #[error("the command holds a NUL byte, which no argument can carry")]
     NulInWord,
+    /// A value would stand where nobody can say how the shell reads it, or where it is run as code.
+    #[error("{0}")]
+    Refused(Refused),
+    /// A value would be run as code by this program.
+    #[error("{{}} in the script of {}: {}", .0.escape_ascii(), evaluation::safe_form(.0))]
+    Evaluated(Vec<u8>),
+}
+
+/// How a command is read.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct Reading {
+    /// Runs scripts.
+    pub(in crate::cli) shell: Shell,
+    /// Scripts that begin with a function of bash run in that shell nonetheless.
+    pub(in crate::cli) fixed_shell: bool,
+    /// Values may stand where they are run as code.
+    pub(in crate::cli) unsafe_replace: bool,
 }
 
 /// A command with its replacement strings, parsed once.
@@ -42,10 +65,10 @@ pub(crate) struct Template {
 enum Kind {
     /// Executed without a shell.
     Direct(Vec<Word>),
-    /// Executed as `sh -c SCRIPT`.
+    /// Executed as `SHELL -c SCRIPT`.
     Script(Script),
     /// Every value is a command line.
-    EachInput,
+    EachInput(Box<Reading>),
 }
 
 /// The parts of what becomes one argument.
@@ -92,50 +115,63 @@ impl Template {
     /// Takes the words of COMMAND as typed.
     ///
     /// Several words are executed directly, each as exactly one argument. A single word is a
-    /// command line: `sh -c` runs it if it needs a shell, else its words at blanks are executed
-    /// directly. The value is appended when there is no replacement string at all.
+    /// command line: a shell runs it if it needs one, else its words at blanks are executed
+    /// directly. The value is appended when there is no replacement string at all. A function that
+    /// bash has exported runs through bash.
     ///
-    /// Fails with `Empty` if there are no words or the only one is blank, with `NulInWord` if one
-    /// holds a NUL byte.
-    pub(crate) fn from_words(words: Vec<Vec<u8>>) -> Result<Template, TemplateError> {
+    /// # Errors
+    /// There is nothing to run, or a value would stand where it is not certain to be data.
+    pub(in crate::cli) fn from_words(
+        words: Vec<Vec<u8>>,
+        reading: &Reading,
+    ) -> Result<Template, TemplateError> {
         if words.iter().any(|word| word.contains(&0)) {
             return Err(TemplateError::NulInWord);
         }
         match words.as_slice() {
             [] => Err(TemplateError::Empty),
-            [single] => Template::from_line(single),
-            several => Ok(Template::direct(several.iter().map(Vec::as_slice))),
+            [single] => Template::from_line(single, reading),
+            several => Template::direct(several.iter().map(Vec::as_slice), reading),
         }
     }
 
     /// Returns the template in which every value is a command line of its own, without
-    /// replacement strings: run by `sh -c` if it needs a shell, else executed directly.
-    pub(crate) fn each_input() -> Template {
-        Template { kind: Kind::EachInput }
+    /// replacement strings: run by a shell if it needs one, else executed directly.
+    pub(in crate::cli) fn each_input(reading: Reading) -> Template {
+        Template { kind: Kind::EachInput(Box::new(reading)) }
     }
 
-    fn from_line(typed: &[u8]) -> Result<Template, TemplateError> {
+    fn from_line(typed: &[u8], reading: &Reading) -> Result<Template, TemplateError> {
         let line = trim_end(typed);
-        if line::words(line).next().is_none() {
-            return Err(TemplateError::Empty);
-        }
+        let Some(first) = line::words(line).next() else { return Err(TemplateError::Empty) };
         let mask = masked(line);
         if !line::needs_shell(&mask) {
-            return Ok(Template::direct(line::words(line)));
+            return Template::direct(line::words(line), reading);
         }
         let mut source = line.to_vec();
         if mask == line {
             source.extend_from_slice(b" {}");
         }
-        Ok(Template { kind: Kind::Script(Script::parse(&source)) })
+        let shell = reading.shell_for(first);
+        let script = Script::parse(&source, &shell, reading.unsafe_replace)
+            .map_err(TemplateError::Refused)?;
+        Ok(Template { kind: Kind::Script(script) })
     }
 
-    fn direct<'a>(words: impl Iterator<Item = &'a [u8]>) -> Template {
-        let mut words: Vec<Word> = words.map(parse_word).collect();
+    fn direct<'a>(
+        words: impl Iterator<Item = &'a [u8]> + Clone,
+        reading: &Reading,
+    ) -> Result<Template, TemplateError> {
+        let is_function = words.clone().next().is_some_and(|word| reading.shell.is_function(word));
+        let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
+        let mut words: Vec<Word> = before.iter().copied().chain(words).map(parse_word).collect();
         if words.iter().flatten().all(|piece| matches!(piece, Piece::Text(_))) {
             words.push(vec![Piece::Replacement(Replacement::Value(Form::Whole))]);
         }
-        Template { kind: Kind::Direct(words) }
+        if !reading.unsafe_replace {
+            refuse_evaluated(&words)?;
+        }
+        Ok(Template { kind: Kind::Direct(words) })
     }
 
     /// Returns the program that every task executes, or nothing if it differs between tasks.
@@ -146,8 +182,17 @@ impl Template {
                 [Piece::Text(program)] => Some(program),
                 _ => None,
             },
-            Kind::Script(_) => Some(b"sh"),
-            Kind::EachInput => None,
+            Kind::Script(script) => Some(script.program()),
+            Kind::EachInput(_) => None,
+        }
+    }
+
+    /// The program that runs scripts, if there may be one.
+    pub(in crate::cli) fn shell(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Direct(_) => None,
+            Kind::Script(script) => Some(script.program()),
+            Kind::EachInput(reading) => Some(reading.shell.program()),
         }
     }
 
@@ -156,7 +201,7 @@ impl Template {
         match &self.kind {
             Kind::Direct(words) => words.iter().flatten().any(Piece::is_out),
             Kind::Script(script) => script.names_out(),
-            Kind::EachInput => false,
+            Kind::EachInput(_) => false,
         }
     }
 
@@ -166,7 +211,7 @@ impl Template {
         match &self.kind {
             Kind::Direct(words) => render_words(words, value, facts),
             Kind::Script(script) => script.render(value, facts),
-            Kind::EachInput => Rendered::without_replacements(line_argv(value)),
+            Kind::EachInput(reading) => Rendered::without_replacements(line_argv(value, reading)),
         }
     }
 
@@ -178,7 +223,7 @@ impl Template {
                 line::quoted_words(&render_words(words, value, facts).argv_in_slot_1())
             }
             Kind::Script(script) => script.display(value, facts),
-            Kind::EachInput => value.to_vec(),
+            Kind::EachInput(_) => value.to_vec(),
         }
     }
 }
@@ -288,13 +333,42 @@ impl Piece {
 }
 
 /// The arguments that run a command line without replacement strings.
-fn line_argv(line: &[u8]) -> Vec<Vec<u8>> {
-    let mut words = line::words(line).peekable();
+fn line_argv(line: &[u8], reading: &Reading) -> Vec<Vec<u8>> {
     // To a shell, a blank line is a command that does nothing; there is no program to execute.
-    if words.peek().is_none() || line::needs_shell(line) {
-        return script::literal_argv(line);
+    let first = line::words(line).next();
+    if first.is_none() || line::needs_shell(line) {
+        return script::literal_argv(&reading.shell_for(first.unwrap_or_default()), line);
     }
-    words.map(<[u8]>::to_vec).collect()
+    let is_function = first.is_some_and(|word| reading.shell.is_function(word));
+    let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
+    before.iter().copied().chain(line::words(line)).map(<[u8]>::to_vec).collect()
+}
+
+impl Reading {
+    /// What runs a script that begins with this word.
+    fn shell_for(&self, first: &[u8]) -> Shell {
+        match self.shell.is_function(first) && !self.fixed_shell {
+            true => self.shell.for_functions(),
+            false => self.shell.clone(),
+        }
+    }
+}
+
+/// Fails if a shell among these words would run a value as code.
+fn refuse_evaluated(words: &[Word]) -> Result<(), TemplateError> {
+    let mut evaluation = Evaluation::default();
+    for word in words {
+        let is_value = |piece: &Piece| matches!(piece, Piece::Replacement(Replacement::Value(_)));
+        let text = word.iter().flat_map(|piece| match piece {
+            Piece::Text(text) => text.as_slice(),
+            Piece::Replacement(_) => b"{}",
+        });
+        let text: Vec<u8> = text.copied().collect();
+        if let Some(program) = evaluation.word(&text, word.iter().any(is_value)) {
+            return Err(TemplateError::Evaluated(program.to_vec()));
+        }
+    }
+    Ok(())
 }
 
 fn push_number(out: &mut Vec<u8>, number: u64) {

@@ -1,14 +1,16 @@
-//! Scripts for `sh -c`, which get values through environment variables.
+//! Scripts for a shell's `-c`, which get values through environment variables.
 //!
 //! A value never becomes part of the script's text: the script refers to a variable instead, and
-//! no shell parses an expansion as source. What a script itself does with a value (`eval`, an
-//! inner `sh -c`, arithmetic that bash knows beyond `$((..))`) remains its own responsibility.
+//! no shell parses an expansion as source. Where a script hands a word to a shell once more (`eval`,
+//! an inner `sh -c`), a value in it is refused. What other programs do with a value (`ssh`, `awk`) and what a
+//! script does with it later remains its own responsibility.
 
 use msup_protocol::env as names;
 
 use super::line::{push_inside_quotes, push_quoted, quoted_words};
 use super::replacement::Form;
-use super::scanner::{Piece, Quoting, scan};
+use super::scanner::{Piece, Quoting, Refused, scan};
+use super::shell::Shell;
 use super::{Facts, Rendered, SlotMark, push_number};
 
 /// Holds `{}` for a script.
@@ -31,13 +33,14 @@ const REFERENCE_LEN: usize = 32;
 /// A script with its replacement strings, parsed once.
 #[derive(Debug, Clone)]
 pub(super) struct Script {
+    shell: Vec<Vec<u8>>,
     pieces: Vec<Piece>,
     /// The forms referred to as bytes.
     forms: Vec<Form>,
     /// The forms referred to as numbers.
     numbers: Vec<Form>,
-    /// Whether the quoting around every value is certain enough to show values in the script.
-    certain: bool,
+    /// Whether values can be shown in the script.
+    shows_values: bool,
     /// Whether the script could be taken for an option.
     dashed: bool,
     /// How long the script is when rendered, about.
@@ -45,9 +48,17 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Takes the script as typed. Every byte string is accepted; the shell reports bad syntax.
-    pub(super) fn parse(source: &[u8]) -> Script {
-        let (pieces, certain) = scan(source);
+    /// Takes the script as typed, for this shell; values may stand where they are run as code if `anywhere`. The
+    /// shell reports bad syntax.
+    ///
+    /// # Errors
+    /// A place of a value that cannot be judged, or where it would be run as code.
+    pub(super) fn parse(source: &[u8], shell: &Shell, anywhere: bool) -> Result<Script, Refused> {
+        // Constructs in which a quoted value would mean something else.
+        const SPECIAL: [&[u8]; 5] = [b"<<", b"case", b"${", b"((", b"$'"];
+        let pieces = scan(source, shell.dialect, anywhere)?;
+        let has = |special: &[u8]| source.windows(special.len()).any(|part| part == special);
+        let shows_values = !SPECIAL.into_iter().any(has);
         let mut forms = Vec::new();
         let mut numbers = Vec::new();
         let mut len = 0;
@@ -65,7 +76,8 @@ impl Script {
                 used.push(*form);
             }
         }
-        Script { pieces, forms, numbers, certain, dashed: looks_like_option(source), len }
+        let (shell, dashed) = (shell.argv.clone(), looks_like_option(source));
+        Ok(Script { shell, pieces, forms, numbers, shows_values, dashed, len })
     }
 
     /// Whether it names the file that the task makes.
@@ -86,17 +98,22 @@ impl Script {
                 Piece::Slot => slots.push(text.len()),
             }
         }
-        let argv = argv(text, self.dashed);
+        let argv = argv(&self.shell, text, self.dashed);
         let script_arg = argv.len() - 1;
         let slot_marks = slots.into_iter().map(|at| SlotMark::new(script_arg, at)).collect();
         Rendered { argv, env: self.env(value, facts.out), slot_marks }
     }
 
-    /// Returns the script with the value quoted in its place; or, where the quoting is not
-    /// certain, the script as it is run with the variables set before it.
+    /// The program that runs it.
+    pub(super) fn program(&self) -> &[u8] {
+        &self.shell[0]
+    }
+
+    /// Returns the script with the value quoted in its place; or, where that would not mean the same, the script
+    /// as it is run with the variables set before it.
     pub(super) fn display(&self, value: &[u8], facts: Facts<'_>) -> Vec<u8> {
         let mut shown = Vec::new();
-        if !self.certain {
+        if !self.shows_values {
             for (name, content) in self.env(value, facts.out) {
                 shown.extend_from_slice(&name);
                 shown.push(b'=');
@@ -136,13 +153,14 @@ impl Script {
 }
 
 /// Returns the arguments that run `script`, which holds no replacement strings.
-pub(super) fn literal_argv(script: &[u8]) -> Vec<Vec<u8>> {
-    argv(script.to_vec(), looks_like_option(script))
+pub(super) fn literal_argv(shell: &Shell, script: &[u8]) -> Vec<Vec<u8>> {
+    argv(&shell.argv, script.to_vec(), looks_like_option(script))
 }
 
-fn argv(script: Vec<u8>, dashed: bool) -> Vec<Vec<u8>> {
-    let mut argv = Vec::with_capacity(4);
-    argv.extend([b"sh".to_vec(), b"-c".to_vec()]);
+fn argv(shell: &[Vec<u8>], script: Vec<u8>, dashed: bool) -> Vec<Vec<u8>> {
+    let mut argv = Vec::with_capacity(shell.len() + 3);
+    argv.extend_from_slice(shell);
+    argv.push(b"-c".to_vec());
     if dashed {
         argv.push(b"--".to_vec());
     }
@@ -168,7 +186,7 @@ fn variable(form: Form) -> &'static str {
 fn push_reference(text: &mut Vec<u8>, form: Form, quoting: Quoting) {
     let (before, suffix, after) = match quoting {
         Quoting::Unquoted => ("\"${", "", "}\""),
-        Quoting::Double => ("${", "", "}"),
+        Quoting::Double | Quoting::Here => ("${", "", "}"),
         Quoting::Single => ("'\"${", "", "}\"'"),
         Quoting::Number => ("${", NUMBER_SUFFIX, ":?not a number}"),
     };
@@ -181,7 +199,7 @@ fn push_value(shown: &mut Vec<u8>, value: &[u8], quoting: Quoting) {
     match quoting {
         Quoting::Unquoted | Quoting::Number => push_quoted(shown, value),
         Quoting::Single => push_inside_quotes(shown, value),
-        Quoting::Double => {
+        Quoting::Double | Quoting::Here => {
             shown.push(b'"');
             push_quoted(shown, value);
             shown.push(b'"');

@@ -1,5 +1,7 @@
 //! Tests of templates: tables for what is rendered.
 
+mod random;
+mod refusals;
 mod shells;
 
 use super::*;
@@ -8,9 +10,17 @@ fn at(seq: u64) -> Facts<'static> {
     Facts { seq, threads: 4, out: b"out dir/x.png" }
 }
 
+fn reading(shell: &str) -> Reading {
+    let shell = Shell::named(shell.as_ref()).expect("a known shell");
+    Reading { shell, fixed_shell: false, unsafe_replace: false }
+}
+
+fn parsed(words: &[&str], reading: &Reading) -> Result<Template, TemplateError> {
+    Template::from_words(words.iter().map(|word| word.as_bytes().to_vec()).collect(), reading)
+}
+
 fn template(words: &[&str]) -> Template {
-    let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-    Template::from_words(words).expect("a template")
+    parsed(words, &reading("sh")).expect("a template")
 }
 
 fn argv(words: &[&str], value: &[u8]) -> Vec<Vec<u8>> {
@@ -103,7 +113,8 @@ fn value_is_appended_only_without_any_replacement_string() {
 #[test]
 fn errors() {
     let from = |words: &[&[u8]]| {
-        Template::from_words(words.iter().map(|word| word.to_vec()).collect()).unwrap_err()
+        let words = words.iter().map(|word| word.to_vec()).collect();
+        Template::from_words(words, &reading("sh")).unwrap_err()
     };
     assert_eq!(from(&[]), TemplateError::Empty);
     assert_eq!(from(&[b""]), TemplateError::Empty);
@@ -211,12 +222,12 @@ fn fixed_program() {
     assert_eq!(template(&["p{#}"]).fixed_program(), None);
     assert_eq!(template(&["{%}/p a"]).fixed_program(), None);
     assert_eq!(template(&["", "a"]).fixed_program(), Some(&b""[..]));
-    assert_eq!(Template::each_input().fixed_program(), None);
+    assert_eq!(Template::each_input(reading("sh")).fixed_program(), None);
 }
 
 #[test]
 fn each_input_is_its_own_command_line() {
-    let argv = |line: &[u8]| Template::each_input().render(line, at(1)).argv;
+    let argv = |line: &[u8]| Template::each_input(reading("sh")).render(line, at(1)).argv;
     assert_eq!(argv(b" p a  -b"), [&b"p"[..], b"a", b"-b"]);
     assert_eq!(argv(b"p {}"), [&b"sh"[..], b"-c", b"p {}"]);
     assert_eq!(argv(b"p \xff"), [&b"p"[..], b"\xff"]);
@@ -224,7 +235,7 @@ fn each_input_is_its_own_command_line() {
     assert_eq!(argv(b"-p; q"), [&b"sh"[..], b"-c", b"--", b"-p; q"]);
     assert_eq!(argv(b""), [&b"sh"[..], b"-c", b""]);
     assert_eq!(argv(b" \t"), [&b"sh"[..], b"-c", b" \t"]);
-    assert_eq!(Template::each_input().display(b"p {}; 'q", at(1)), b"p {}; 'q");
+    assert_eq!(Template::each_input(reading("sh")).display(b"p {}; 'q", at(1)), b"p {}; 'q");
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! COMMAND: what is done with each value, and who does it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use msup_protocol::env as names;
+
+use super::args::Args;
+use super::plan::Job;
+use super::template::{Reading, Shell, Template, has_replacement, refuse_foreign};
+use crate::os::process;
+
+/// What is done, by workers of this program.
+pub(super) struct Command {
+    pub(super) job: Job,
+    pub(super) worker_program: PathBuf,
+    pub(super) worker_arguments: Vec<OsString>,
+    /// The shell that was chosen for scripts, if there may be one and none was given.
+    pub(super) shell: Option<Vec<u8>>,
+}
+
+/// Takes the words of COMMAND.
+///
+/// # Errors
+/// One line that says what is wrong, and what to do.
+pub(super) fn read(args: &Args, words: Vec<OsString>) -> Result<Command, String> {
+    let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
+    match &args.worker {
+        Some(program) => task_loop(program, words, args.literal),
+        None => commands(args, words),
+    }
+}
+
+fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Command, String> {
+    if !literal && (has_replacement(&words) || refuse_foreign(&words).is_err()) {
+        let words = words.join(&b' ');
+        return Err(format!(
+            "{}: a task loop (--worker) gets the values themselves, not in its arguments: leave {{}} and the like out \
+             (--literal takes such braces literally)",
+            words.escape_ascii()
+        ));
+    }
+    let worker_program =
+        process::find_program(program).map_err(|why| format!("--worker: {why}"))?;
+    let worker_arguments = words.into_iter().map(OsString::from_vec).collect();
+    Ok(Command { job: Job::Values, worker_program, worker_arguments, shell: None })
+}
+
+fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Command, String> {
+    let reading = reading(args)?;
+    let template = if words.is_empty() {
+        Template::each_input(reading)
+    } else {
+        if !args.literal {
+            refuse_foreign(&words)?;
+        }
+        Template::from_words(words, &reading).map_err(|why| why.to_string())?
+    };
+    if let Some(program) = template.fixed_program() {
+        process::find_program(Path::new(OsStr::from_bytes(program)))?;
+    }
+    let shell = template.shell().filter(|_| args.shell.is_none()).map(<[u8]>::to_vec);
+    let job = Job::Commands(Box::new(template));
+    Ok(Command { job, worker_program: worker_beside_us()?, worker_arguments: Vec::new(), shell })
+}
+
+/// The shell that was asked for; else the user's own if scripts are written for it and it is there; else `sh`.
+fn reading(args: &Args) -> Result<Reading, String> {
+    let shell = match args.shell.as_deref() {
+        Some(program) => {
+            let name = program.display();
+            process::find_program(program).map_err(|why| format!("--shell: {why}"))?;
+            Shell::named(program.as_os_str()).ok_or_else(|| {
+                format!("--shell {name}: must be sh, bash, dash, zsh, ksh, mksh or busybox")
+            })?
+        }
+        None => std::env::var_os("SHELL")
+            .filter(|program| process::find_program(Path::new(program)).is_ok())
+            .and_then(|program| Shell::named(&program))
+            .unwrap_or_else(Shell::sh),
+    };
+    let environment: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+    Ok(Reading {
+        shell: shell.with_functions(environment.iter().map(OsString::as_os_str)),
+        fixed_shell: args.shell.is_some(),
+        unsafe_replace: args.unsafe_replace,
+    })
+}
+
+/// `msup-worker`: where `MSUP_WORKER` says, else beside this program.
+fn worker_beside_us() -> Result<PathBuf, String> {
+    if let Some(program) = std::env::var_os(names::WORKER_PROGRAM) {
+        let found = process::find_program(Path::new(&program));
+        return found.map_err(|why| format!("{}: {why}", names::WORKER_PROGRAM));
+    }
+    let own = std::env::current_exe().map_err(|why| format!("cannot find this program: {why}"))?;
+    let program = own.with_file_name("msup-worker");
+    process::find_program(&program).map_err(|why| {
+        let name = names::WORKER_PROGRAM;
+        format!("{why}; it belongs beside msup (install both, or set {name})")
+    })
+}

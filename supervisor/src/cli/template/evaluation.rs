@@ -1,0 +1,190 @@
+//! Words that a shell will parse a second time: a value among them would be run as code.
+
+/// Programs that take a script behind `-c`.
+const SHELLS: [&[u8]; 20] = [
+    b"sh",
+    b"bash",
+    b"rbash",
+    b"dash",
+    b"ash",
+    b"zsh",
+    b"ksh",
+    b"ksh93",
+    b"rksh",
+    b"mksh",
+    b"lksh",
+    b"oksh",
+    b"yash",
+    b"fish",
+    b"csh",
+    b"tcsh",
+    b"posh",
+    b"$SHELL",
+    b"${SHELL}",
+    b"$BASH",
+];
+
+/// Programs that hand what stands behind `-c` to a shell, wherever it stands.
+const CALLERS: [&[u8]; 4] = [b"su", b"runuser", b"script", b"flock"];
+
+/// Options of shells that have an argument.
+const WITH_ARGUMENT: [&[u8]; 4] = [b"--rcfile", b"--init-file", b"-O", b"+O"];
+
+/// Follows the words of one command.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Evaluation {
+    state: State,
+    /// The program that evaluates, for messages.
+    program: Vec<u8>,
+    /// A caller was among the words.
+    called: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Nothing,
+    /// Behind a shell: among its options.
+    Options,
+    /// The argument of one of these.
+    Argument,
+    /// Behind `-c`.
+    Script,
+    /// Behind a caller.
+    Caller,
+    /// Behind `eval`.
+    Everything,
+}
+
+impl Evaluation {
+    /// Takes the next word as the shell sees it, without quotes, and whether a value is in it. Returns the program
+    /// that would run the value.
+    pub(super) fn word(&mut self, word: &[u8], has_value: bool) -> Option<&[u8]> {
+        let option = word.len() > 1 && matches!(word[0], b'-' | b'+');
+        self.state = match self.state {
+            State::Everything if has_value => return Some(&self.program),
+            State::Script if has_value => return Some(&self.program),
+            State::Script if option => State::Script,
+            State::Options if has_value && !option => State::Nothing,
+            State::Options | State::Caller if is_script_flag(word) => {
+                // `--command=SCRIPT`
+                if has_value {
+                    return Some(&self.program);
+                }
+                if word.contains(&b'=') { self.state } else { State::Script }
+            }
+            State::Options if WITH_ARGUMENT.contains(&word) || (option && word.ends_with(b"o")) => {
+                State::Argument
+            }
+            State::Options if option => State::Options,
+            State::Argument => State::Options,
+            State::Everything => State::Everything,
+            state @ (State::Nothing | State::Options | State::Script | State::Caller) => {
+                self.next_program(state, word)
+            }
+        };
+        None
+    }
+
+    /// From here on all words are evaluated (`eval`).
+    pub(super) fn evaluates_all(&mut self, program: &[u8]) {
+        (self.state, self.program) = (State::Everything, program.to_vec());
+    }
+
+    /// The shell that reads commands from its standard input.
+    pub(super) fn reads(&self) -> Option<&[u8]> {
+        (self.state == State::Options).then_some(&self.program)
+    }
+
+    /// The next word is given to its standard input (`<<<`).
+    pub(super) fn reads_next(&mut self) {
+        if self.state == State::Options {
+            self.state = State::Script;
+        }
+    }
+
+    fn next_program(&mut self, state: State, word: &[u8]) -> State {
+        let name = word.rsplit(|byte| *byte == b'/').next().unwrap_or(word);
+        let state = match state {
+            _ if SHELLS.contains(&name) => State::Options,
+            _ if CALLERS.contains(&name) => {
+                self.called = true;
+                State::Caller
+            }
+            State::Nothing | State::Options | State::Caller if self.called => return State::Caller,
+            _ => return State::Nothing,
+        };
+        self.program = name.to_vec();
+        state
+    }
+}
+
+/// `-c`, `-lc`, `--command`, `--command=...`, but no other long option.
+fn is_script_flag(word: &[u8]) -> bool {
+    match word.strip_prefix(b"-") {
+        Some(long @ [b'-', ..]) => {
+            long.starts_with(b"-command") || long.starts_with(b"-session-command")
+        }
+        Some(short) => short.contains(&b'c'),
+        None => false,
+    }
+}
+
+/// Why a value cannot stand there and what to write instead, for messages.
+pub(super) fn safe_form(program: &[u8]) -> String {
+    let program = program.escape_ascii().to_string();
+    let instead = match program.as_str() {
+        "eval" | "alias" => "leave it out".into(),
+        "trap" => "give it to a variable first, x={}, and write trap 'rm \"$x\"' EXIT".into(),
+        _ => format!("hand it over as an argument, {program} -c 'echo \"$1\"' _ {{}}"),
+    };
+    format!("it would be run as code; {instead} (or insist with --unsafe-replace)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluates(line: &str) -> bool {
+        let mut evaluation = Evaluation::default();
+        line.split('|').any(|word| evaluation.word(word.as_bytes(), word.contains("{}")).is_some())
+    }
+
+    #[test]
+    fn scripts_of_shells_are_found_wherever_the_shell_stands() {
+        for line in [
+            "sh|-c|echo {}",
+            "bash|-c|{}",
+            "/bin/bash|-lc|echo {}",
+            "bash|-c|-e|echo {}",
+            "bash|-euo|pipefail|-c|echo {}",
+            "bash|--norc|-c|echo {}",
+            "bash|-O|extglob|-c|echo {}",
+            "env|A=b|sudo|-u|x|zsh|-c|echo {}",
+            "busybox|sh|-c|echo {}",
+            "su|-|user|-c|echo {}",
+            "su|--command=echo {}",
+            "su|-s|/bin/sh|user|-c|echo {}",
+            "ksh|-xc|a{}b",
+            "find|.|-exec|sh|-c|cat {}|;",
+            "$SHELL|-c|echo {}",
+        ] {
+            assert!(evaluates(line), "{line}");
+        }
+        for line in [
+            "sh|-c|echo $1|_|{}",
+            "bash|job|-c|{}",
+            "bash|{}|-c",
+            "sh|{}",
+            "bash|-x|{}",
+            "grep|-c|{}",
+            "sort|-c|{}",
+            "su|user|-c|echo|{}",
+            "echo|{}",
+            "bash|-o|{}",
+            "tar|-cf|{}.tar|{}",
+        ] {
+            assert!(!evaluates(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! Lists of commands: words, operators, parentheses and `case`.
+
+use super::here::Here;
+use super::{Dialect, Doubt, Evaluation, Quoting, Scanner, replacement_at};
+use crate::cli::template::line::{is_assignment, is_blank, is_name_byte};
+
+/// What ends a list of commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Script,
+    Parenthesis,
+}
+
+/// Words behind which a command begins.
+const BEFORE_COMMANDS: [&[u8]; 21] = [
+    b"if",
+    b"then",
+    b"else",
+    b"elif",
+    b"fi",
+    b"do",
+    b"done",
+    b"while",
+    b"until",
+    b"!",
+    b"{",
+    b"}",
+    b"time",
+    b"coproc",
+    b"command",
+    b"builtin",
+    b"exec",
+    b"nocorrect",
+    b"noglob",
+    b"always",
+    b"nohup",
+];
+
+/// Commands that run their arguments as code.
+const EVALUATING: [&[u8]; 3] = [b"eval", b"trap", b"alias"];
+
+/// Commands that give variables an attribute, perhaps that of an integer.
+const DECLARING: [&[u8]; 6] =
+    [b"declare", b"typeset", b"local", b"export", b"readonly", b"integer"];
+
+/// Comparisons that shells evaluate as expressions.
+const COMPARING: [&[u8]; 6] = [b"-eq", b"-ne", b"-lt", b"-le", b"-gt", b"-ge"];
+
+/// Where in `case WORD in PATTERN) LIST;; esac`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Subject,
+    In,
+    Pattern { begun: bool },
+    List,
+}
+
+/// A word that has begun.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    start: usize,
+    /// How many values stood before it.
+    values: usize,
+}
+
+/// What is known of a list of commands.
+#[derive(Debug)]
+struct Level {
+    ending: Ending,
+    /// A command may begin here.
+    begins: bool,
+    word: Option<Word>,
+    cases: Vec<Case>,
+    /// Those whose bodies begin with the next line.
+    heres: Vec<Here>,
+    evaluation: Evaluation,
+    /// The word before, as typed.
+    previous: Vec<u8>,
+    /// The next word is the target of a redirection.
+    redirects: bool,
+    /// Between `[[` and `]]`.
+    condition: bool,
+    /// In a command whose words may be compared as expressions.
+    compares: bool,
+    /// In a command that declares variables.
+    declares: bool,
+    /// In a command whose words are expressions.
+    numeric: bool,
+}
+
+impl Level {
+    fn new(ending: Ending) -> Level {
+        Level {
+            ending,
+            begins: true,
+            word: None,
+            cases: Vec::new(),
+            heres: Vec::new(),
+            evaluation: Evaluation::default(),
+            previous: Vec::new(),
+            redirects: false,
+            condition: false,
+            compares: false,
+            declares: false,
+            numeric: false,
+        }
+    }
+
+    /// Behind an operator or a line break.
+    fn next_command(&mut self) {
+        if self.condition {
+            return;
+        }
+        self.begins = true;
+        self.evaluation = Evaluation::default();
+        self.previous.clear();
+        (self.redirects, self.compares, self.declares, self.numeric) = (false, false, false, false);
+    }
+}
+
+impl Scanner<'_> {
+    /// Consumes commands, and what ends them.
+    pub(super) fn commands(&mut self, ending: Ending) {
+        let numeric = std::mem::replace(&mut self.numeric, false);
+        let mut level = Level::new(ending);
+        self.list(&mut level);
+        self.numeric = numeric;
+    }
+
+    fn list(&mut self, level: &mut Level) {
+        while let Some(byte) = self.peek(0) {
+            match byte {
+                b' ' | b'\t' => {
+                    self.end_word(level);
+                    self.copy(1);
+                }
+                b'\n' => {
+                    self.end_word(level);
+                    self.copy(1);
+                    self.here_documents(&mut level.heres);
+                    level.next_command();
+                }
+                b'#' if level.word.is_none() => self.comment(),
+                b'\\' if self.peek(1) == Some(b'\n') => self.copy(2),
+                b';' | b'&' | b'|' => self.operator(level, byte),
+                b'<' | b'>' if !level.condition => self.redirection(level),
+                b'(' => self.open(level),
+                b')' => {
+                    if self.close(level) {
+                        return;
+                    }
+                }
+                _ => self.part_of_word(level),
+            }
+        }
+        self.end_word(level);
+        if level.ending == Ending::Parenthesis || !level.cases.is_empty() || !level.heres.is_empty()
+        {
+            self.open_end();
+        }
+    }
+
+    /// Consumes a comment; replacement strings in it mean nothing.
+    fn comment(&mut self) {
+        let len = self.rest(0).iter().take_while(|byte| **byte != b'\n').count();
+        self.copy(len);
+    }
+
+    fn part_of_word(&mut self, level: &mut Level) {
+        self.begin_word(level);
+        let (from, values) = (self.at, self.values);
+        self.element();
+        if level.word.is_some_and(|word| self.source[word.start..self.at].ends_with(b"[")) {
+            self.subscript_of_assignment(level);
+        }
+        // Some shells look for the bodies right behind this line break.
+        if !level.heres.is_empty() && self.source[from..self.at].contains(&b'\n') {
+            if self.values > values {
+                self.refuse(self.last_value, Doubt::HereStart);
+            }
+            self.be_in_doubt(Doubt::HereStart);
+        }
+    }
+
+    /// Consumes a quote, an expansion, a replacement string or a character.
+    fn element(&mut self) {
+        if self.replacement(Quoting::Unquoted) {
+            return;
+        }
+        match self.source[self.at] {
+            b'\'' => self.single(),
+            b'"' => self.double(),
+            b'\\' => self.backslash(Quoting::Unquoted),
+            b'$' => self.dollar(Quoting::Unquoted),
+            b'`' => self.backtick(Quoting::Unquoted),
+            _ => self.copy(1),
+        }
+    }
+
+    /// `name[..]=`: an expression, unless the array is of another kind.
+    fn subscript_of_assignment(&mut self, level: &Level) {
+        let word = level.word.map_or(&[][..], |word| &self.source[word.start..self.at - 1]);
+        if !level.begins || word.is_empty() || !word.iter().all(|byte| is_name_byte(*byte)) {
+            return;
+        }
+        self.numeric = true;
+        while self.peek(0).is_some_and(|byte| byte != b']' && byte != b'\n' && !is_blank(byte)) {
+            self.element();
+        }
+        self.numeric = level.numeric;
+    }
+
+    fn begin_word(&mut self, level: &mut Level) {
+        if level.word.is_none() {
+            level.word = Some(Word { start: self.at, values: self.values });
+            let compares = (level.condition || level.compares)
+                && (COMPARING.contains(&level.previous.as_slice())
+                    || COMPARING.contains(&self.word_after()));
+            self.numeric = level.numeric || compares;
+        }
+    }
+
+    /// The word behind the one that begins here, as far as blanks tell.
+    fn word_after(&self) -> &[u8] {
+        let mut words = self.rest(0).split(|byte| is_blank(*byte) || *byte == b'\n');
+        words.next();
+        words.find(|word| !word.is_empty()).unwrap_or_default()
+    }
+
+    fn end_word(&mut self, level: &mut Level) {
+        let Some(Word { start, values }) = level.word.take() else { return };
+        self.numeric = false;
+        let typed = &self.source[start..self.at];
+        let has_value = self.values > values;
+        if std::mem::take(&mut level.redirects) {
+            return;
+        }
+        let word: Vec<u8> = typed.iter().copied().filter(|byte| !b"'\"\\".contains(byte)).collect();
+        if let Some(program) = level.evaluation.word(&word, has_value).filter(|_| !self.anywhere) {
+            let program = program.to_vec();
+            self.refuse_evaluated(&program);
+        }
+        if let Some(case) = level.cases.last_mut().filter(|case| **case != Case::List) {
+            let next = match (*case, typed) {
+                (Case::Subject, _) => Case::In,
+                (Case::In, b"in") => Case::Pattern { begun: false },
+                (Case::Pattern { begun: false }, b"esac") => {
+                    level.cases.pop();
+                    level.begins = false;
+                    return;
+                }
+                (Case::Pattern { .. }, _) => Case::Pattern { begun: true },
+                _ => {
+                    if has_value {
+                        self.refuse(self.last_value, Doubt::Case);
+                    }
+                    self.be_in_doubt(Doubt::Case);
+                    Case::In
+                }
+            };
+            *case = next;
+        } else if level.condition {
+            level.condition = typed != b"]]";
+        } else if level.begins {
+            self.first_word(level, typed, &word);
+        } else if level.previous == b"function" {
+            level.begins = true;
+        } else if level.declares && typed.starts_with(b"-") && typed.contains(&b'i') {
+            level.numeric = true;
+        }
+        level.previous = typed.to_vec();
+    }
+
+    /// A word where a command may begin.
+    fn first_word(&mut self, level: &mut Level, typed: &[u8], word: &[u8]) {
+        level.begins = BEFORE_COMMANDS.contains(&typed) || is_assignment(typed);
+        match typed {
+            b"case" => level.cases.push(Case::Subject),
+            b"esac" if level.cases.last() == Some(&Case::List) => {
+                level.cases.pop();
+            }
+            b"[[" => level.condition = true,
+            _ if EVALUATING.contains(&word) => level.evaluation.evaluates_all(word),
+            _ if DECLARING.contains(&word) => {
+                (level.declares, level.numeric) = (true, word == b"integer");
+            }
+            _ => {
+                level.numeric = word == b"let";
+                let evaluates = matches!(self.dialect, Dialect::Zsh | Dialect::Ksh);
+                level.compares = evaluates && matches!(word, b"[" | b"test");
+            }
+        }
+    }
+
+    pub(super) fn refuse_evaluated(&mut self, program: &[u8]) {
+        self.refuse(self.last_value, Doubt::Evaluated);
+        self.refused = self.refused.take().map(|refused| refused.by(program));
+    }
+
+    fn operator(&mut self, level: &mut Level, byte: u8) {
+        self.end_word(level);
+        let len = self.rest(0).iter().take_while(|next| b";&|".contains(next)).count();
+        match (byte, level.cases.last_mut()) {
+            (b'|', Some(Case::Pattern { begun })) => {
+                *begun = true;
+                return self.copy(1);
+            }
+            (_, Some(Case::Pattern { .. } | Case::Subject | Case::In)) => {
+                self.be_in_doubt(Doubt::Case);
+            }
+            (b';', Some(case)) if len > 1 => *case = Case::Pattern { begun: false },
+            _ => {}
+        }
+        self.copy(len);
+        level.next_command();
+    }
+
+    fn redirection(&mut self, level: &mut Level) {
+        let is_descriptor = |word: &[u8]| word.iter().all(u8::is_ascii_digit);
+        if level.word.is_some_and(|word| is_descriptor(&self.source[word.start..self.at])) {
+            level.word = None;
+        }
+        match (self.peek(0), self.rest(1)) {
+            // A process substitution, which is a word or part of one.
+            (_, [b'(', ..]) => {
+                self.begin_word(level);
+                self.copy(2);
+                return self.nested(|inside| inside.commands(Ending::Parenthesis));
+            }
+            (Some(b'<'), [b'<', b'<', ..]) => {
+                self.end_word(level);
+                self.copy(3);
+                return level.evaluation.reads_next();
+            }
+            (Some(b'<'), [b'<', rest @ ..]) => {
+                self.end_word(level);
+                let tabs = rest.first() == Some(&b'-');
+                self.copy(2 + usize::from(tabs));
+                let program = level.evaluation.reads().map(<[u8]>::to_vec);
+                return level.heres.extend(self.here(tabs, program));
+            }
+            (_, [b'&' | b'>' | b'|', ..]) => {
+                self.end_word(level);
+                self.copy(2);
+            }
+            _ => {
+                self.end_word(level);
+                self.copy(1);
+            }
+        }
+        level.redirects = true;
+    }
+
+    /// Consumes what begins with `(`.
+    fn open(&mut self, level: &mut Level) {
+        if let Some(Case::Pattern { begun: begun @ false }) = level.cases.last_mut()
+            && level.word.is_none()
+        {
+            *begun = true;
+            return self.copy(1);
+        }
+        let typed = level.word.map(|word| &self.source[word.start..self.at]);
+        let empty = self.peek(1) == Some(b')');
+        match typed {
+            // The definition of a function.
+            Some(_) if empty && level.begins => self.define(level),
+            None if empty && !level.begins && !level.condition => self.define(level),
+            Some(typed) => {
+                let array = typed.ends_with(b"=");
+                self.nested(|inside| inside.parenthesized(array));
+            }
+            None if level.condition => self.nested(|inside| inside.parenthesized(false)),
+            None => {
+                let loops = matches!(level.previous.as_slice(), b"for" | b"select");
+                let may_compute = self.peek(1) == Some(b'(') && (level.begins || loops);
+                if may_compute && self.compute() {
+                    level.begins = false;
+                } else if level.begins {
+                    self.copy(1);
+                    self.nested(|inside| inside.commands(Ending::Parenthesis));
+                    level.begins = false;
+                } else {
+                    self.nested(|inside| inside.parenthesized(true));
+                }
+            }
+        }
+    }
+
+    /// `()` behind the name of a function.
+    fn define(&mut self, level: &mut Level) {
+        self.copy(2);
+        level.word = None;
+        level.next_command();
+    }
+
+    /// Consumes `((..))`, if it is that.
+    fn compute(&mut self) -> bool {
+        let (from, values) = (self.at, self.values);
+        if !self.arithmetic(2) {
+            return false;
+        }
+        if self.dialect == Dialect::Posix {
+            // There it may be a list of commands.
+            if self.values > values {
+                self.refuse(self.last_value, Doubt::Arithmetic);
+            }
+            if self.source[from..self.at].iter().any(|byte| b"'\"\\`#<".contains(byte)) {
+                self.be_in_doubt(Doubt::Arithmetic);
+            }
+        }
+        true
+    }
+
+    /// Consumes `(..)` that is no list of commands: an array, or part of a pattern.
+    fn parenthesized(&mut self, array: bool) {
+        self.copy(1);
+        let mut blank = true;
+        while let Some(byte) = self.peek(0) {
+            match byte {
+                b')' => return self.copy(1),
+                b'(' => self.nested(|inside| inside.parenthesized(array)),
+                b'#' if array && blank => self.comment(),
+                _ => self.element(),
+            }
+            blank = is_blank(byte) || byte == b'\n';
+        }
+        self.open_end();
+    }
+
+    /// Consumes `)`. Whether it ends these commands.
+    fn close(&mut self, level: &mut Level) -> bool {
+        self.end_word(level);
+        self.copy(1);
+        if let Some(case) = level.cases.last_mut() {
+            if matches!(case, Case::Pattern { .. }) {
+                *case = Case::List;
+                level.next_command();
+                return false;
+            }
+            self.be_in_doubt(Doubt::Case);
+        }
+        if level.ending == Ending::Script {
+            self.be_in_doubt(Doubt::Parenthesis);
+            return false;
+        }
+        if !level.heres.is_empty() {
+            self.be_in_doubt(Doubt::HereStart);
+        }
+        true
+    }
+
+    /// Whether a replacement string stands here.
+    pub(super) fn is_replacement(&self) -> bool {
+        replacement_at(self.rest(0)).is_some()
+    }
+}

@@ -1,0 +1,276 @@
+//! Finds the replacement strings in a script and the shell quoting around each.
+//!
+//! Everything that is not next to a replacement string is copied as it is. The scanner follows quotes,
+//! substitutions, comments, `case` and here-documents. Where it is not certain how a shell reads the place of a
+//! value, it refuses that place: a value is never split, read as a pattern or shown as the name of a variable.
+
+mod commands;
+mod expansions;
+mod here;
+mod refusal;
+
+use super::evaluation::Evaluation;
+use super::replacement::{Form, Replacement, replacement_at};
+use super::shell::Dialect;
+use commands::Ending;
+use refusal::Doubt;
+pub(in crate::cli) use refusal::Refused;
+
+/// How a shell reads the place of a replacement string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quoting {
+    Unquoted,
+    /// Inside `".."`.
+    Double,
+    /// Inside `'..'`.
+    Single,
+    /// Inside `$((..))`.
+    Number,
+    /// In the body of a here-document.
+    Here,
+}
+
+/// A part of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Script text.
+    Text(Vec<u8>),
+    /// A place for the value in this form.
+    Value(Form, Quoting),
+    /// The sequence number.
+    Seq,
+    /// The number of threads.
+    Threads,
+    /// The slot number.
+    Slot,
+}
+
+/// Nested deeper, nobody can read it.
+const DEEPEST: usize = 64;
+
+/// Takes a script as typed, for a shell of this dialect; values may stand where they are run as code if `anywhere`.
+///
+/// # Errors
+/// The first place of a value that cannot be judged.
+pub(super) fn scan(source: &[u8], dialect: Dialect, anywhere: bool) -> Result<Vec<Piece>, Refused> {
+    let mut scanner = Scanner::new(source, dialect, anywhere, 0);
+    scanner.commands(Ending::Script);
+    match scanner.refused {
+        Some(refused) => Err(refused),
+        None => Ok(scanner.pieces),
+    }
+}
+
+#[derive(Debug)]
+struct Scanner<'a> {
+    source: &'a [u8],
+    at: usize,
+    /// Where a here-document ends, or the source.
+    end: usize,
+    dialect: Dialect,
+    /// Values may stand where they are run as code.
+    anywhere: bool,
+    depth: usize,
+    pieces: Vec<Piece>,
+    /// How many values have been placed.
+    values: usize,
+    /// Where the last one was.
+    last_value: usize,
+    /// From here on the shell may read the script differently.
+    doubt: Option<Doubt>,
+    /// Words are read as expressions here.
+    numeric: bool,
+    refused: Option<Refused>,
+}
+
+/// What a failed attempt to read something falls back to.
+struct Before {
+    at: usize,
+    pieces: usize,
+    /// The length of the last piece, if it is text.
+    text: usize,
+    values: usize,
+    doubt: Option<Doubt>,
+    refused: Option<Refused>,
+}
+
+impl<'a> Scanner<'a> {
+    fn new(source: &'a [u8], dialect: Dialect, anywhere: bool, depth: usize) -> Scanner<'a> {
+        Scanner {
+            source,
+            at: 0,
+            end: source.len(),
+            dialect,
+            anywhere,
+            depth,
+            pieces: Vec::new(),
+            values: 0,
+            last_value: 0,
+            doubt: None,
+            numeric: false,
+            refused: None,
+        }
+    }
+
+    /// Consumes a replacement string, if one stands here.
+    fn replacement(&mut self, quoting: Quoting) -> bool {
+        let Some((replacement, len)) = replacement_at(&self.source[self.at..self.end]) else {
+            return false;
+        };
+        let place = self.at;
+        self.at += len;
+        match replacement {
+            Replacement::Value(form) => {
+                if let Some(doubt) = self.doubt {
+                    self.refuse(place, doubt);
+                }
+                let quoting = match quoting {
+                    Quoting::Single if self.numeric => {
+                        self.refuse(place, Doubt::QuotedExpression);
+                        quoting
+                    }
+                    _ if self.numeric => Quoting::Number,
+                    quoting => quoting,
+                };
+                (self.values, self.last_value) = (self.values + 1, place);
+                self.pieces.push(Piece::Value(form, quoting));
+            }
+            Replacement::Seq => self.pieces.push(Piece::Seq),
+            Replacement::Threads => self.pieces.push(Piece::Threads),
+            Replacement::Slot => self.pieces.push(Piece::Slot),
+        }
+        let number = !matches!(replacement, Replacement::Value(_));
+        if number && quoting == Quoting::Unquoted && matches!(self.peek(0), Some(b'<' | b'>')) {
+            // Otherwise `{#}>file` redirects the descriptor of that number.
+            self.text(b"\"\"");
+        }
+        true
+    }
+
+    /// Consumes `'..'`.
+    fn single(&mut self) {
+        self.copy(1);
+        while let Some(byte) = self.peek(0) {
+            if byte == b'\'' {
+                return self.copy(1);
+            }
+            if !self.replacement(Quoting::Single) {
+                self.copy(1);
+            }
+        }
+        self.open_end();
+    }
+
+    /// Consumes `".."`.
+    fn double(&mut self) {
+        self.copy(1);
+        while let Some(byte) = self.peek(0) {
+            if byte == b'"' {
+                return self.copy(1);
+            }
+            self.inside_double(Quoting::Double);
+        }
+        self.open_end();
+    }
+
+    /// Consumes what stands inside double quotes, or in a here-document.
+    fn inside_double(&mut self, quoting: Quoting) {
+        if self.replacement(quoting) {
+            return;
+        }
+        match self.source[self.at] {
+            b'\\' => self.backslash(quoting),
+            b'$' => self.dollar(quoting),
+            b'`' => self.backtick(quoting),
+            _ => self.copy(1),
+        }
+    }
+
+    /// Consumes a backslash and what it escapes.
+    fn backslash(&mut self, quoting: Quoting) {
+        match replacement_at(self.rest(1)) {
+            None => self.copy(2),
+            Some((Replacement::Value(_), _)) => {
+                // It would escape the reference. Before `{`, shells drop it outside of quotes and keep it inside.
+                if quoting != Quoting::Unquoted {
+                    self.text(b"\\\\");
+                }
+                self.at += 1;
+            }
+            Some(_) => self.copy(1),
+        }
+    }
+
+    /// Something is not closed: no shell runs that, but some run what stands before it.
+    fn open_end(&mut self) {
+        if self.values > 0 || self.refused.is_some() {
+            self.refuse(self.last_value, Doubt::OpenEnd);
+        }
+        self.doubt.get_or_insert(Doubt::OpenEnd);
+    }
+
+    fn refuse(&mut self, place: usize, doubt: Doubt) {
+        self.refused.get_or_insert_with(|| Refused::new(self.source, place, doubt));
+    }
+
+    /// From here on values are refused.
+    fn be_in_doubt(&mut self, doubt: Doubt) {
+        self.doubt.get_or_insert(doubt);
+    }
+
+    fn before(&self) -> Before {
+        let text = match self.pieces.last() {
+            Some(Piece::Text(text)) => text.len(),
+            _ => 0,
+        };
+        let (at, pieces, values) = (self.at, self.pieces.len(), self.values);
+        let (doubt, refused) = (self.doubt, self.refused.clone());
+        Before { at, pieces, text, values, doubt, refused }
+    }
+
+    fn go_back(&mut self, before: Before) {
+        self.pieces.truncate(before.pieces);
+        if let Some(Piece::Text(text)) = self.pieces.last_mut() {
+            text.truncate(before.text);
+        }
+        (self.at, self.values) = (before.at, before.values);
+        (self.doubt, self.refused) = (before.doubt, before.refused);
+    }
+
+    /// Goes one level down; not if that is too deep.
+    fn nested(&mut self, inside: impl FnOnce(&mut Self)) {
+        if self.depth >= DEEPEST {
+            self.be_in_doubt(Doubt::Deep);
+            self.copy(self.end - self.at);
+            return;
+        }
+        self.depth += 1;
+        inside(self);
+        self.depth -= 1;
+    }
+
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.rest(0).get(ahead).copied()
+    }
+
+    /// What follows so many bytes after this place.
+    fn rest(&self, ahead: usize) -> &'a [u8] {
+        self.source.get(self.at + ahead..self.end).unwrap_or_default()
+    }
+
+    /// Copies source to the script.
+    fn copy(&mut self, len: usize) {
+        let end = self.end.min(self.at + len);
+        let source = self.source;
+        self.text(&source[self.at..end]);
+        self.at = end;
+    }
+
+    /// Appends to the script.
+    fn text(&mut self, bytes: &[u8]) {
+        match self.pieces.last_mut() {
+            Some(Piece::Text(text)) => text.extend_from_slice(bytes),
+            _ => self.pieces.push(Piece::Text(bytes.to_vec())),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Why a value cannot stand where it does.
+
+use crate::cli::template::evaluation::safe_form;
+
+/// What makes a place uncertain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Doubt {
+    /// Something before or around it is not closed.
+    OpenEnd,
+    Deep,
+    /// `$'..'`
+    AnsiQuotes,
+    /// Behind `$'..\'..'`.
+    AfterAnsiQuotes,
+    /// Quotes within `${..}`.
+    BraceQuotes,
+    /// `${..}` of a kind that only some shells have.
+    Parameter,
+    /// `((..))` where it may be arithmetic or not.
+    Arithmetic,
+    /// `'..'` that is read as an expression.
+    QuotedExpression,
+    /// `$[..]`
+    OldArithmetic,
+    /// `<<'EOF'`
+    QuotedHere,
+    HereDelimiter,
+    /// A here-document that may begin in several places.
+    HereStart,
+    /// Backticks in a here-document or in other backticks.
+    Backticks,
+    /// `case` that is none.
+    Case,
+    Parenthesis,
+    /// A word that is run as code.
+    Evaluated,
+}
+
+impl Doubt {
+    fn reason(self) -> &'static str {
+        match self {
+            Doubt::OpenEnd => "a quote, a parenthesis or a here-document is not closed",
+            Doubt::Deep => "it is nested too deep",
+            Doubt::AnsiQuotes => "$'..' takes no values: put it outside of these quotes",
+            Doubt::AfterAnsiQuotes => "behind $'..\\'..', which shells read differently",
+            Doubt::BraceQuotes => "values and quotes inside ${..} are read differently by shells",
+            Doubt::Parameter => "shells read this ${..} differently",
+            Doubt::Arithmetic => "shells read ((..)) differently: use $((..)) or test",
+            Doubt::QuotedExpression => {
+                "'..' is read as an expression here: put it outside of the quotes"
+            }
+            Doubt::OldArithmetic => "shells read $[..] differently: use $((..))",
+            Doubt::QuotedHere => {
+                "a here-document with a quoted delimiter takes no values: write the delimiter without quotes"
+            }
+            Doubt::HereDelimiter => "the delimiter of a here-document cannot be a value",
+            Doubt::HereStart => "where the here-document begins, shells read differently",
+            Doubt::Backticks => "backticks in these are read differently by shells: use $(..)",
+            Doubt::Case => "shells read this case differently",
+            Doubt::Parenthesis => "shells read the parentheses before it differently",
+            Doubt::Evaluated => "it would be run as code",
+        }
+    }
+}
+
+/// A place of a value that is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Refused {
+    /// The character that begins the replacement string, from 1, and its line if there are several.
+    line: Option<usize>,
+    character: usize,
+    /// The source from there.
+    excerpt: String,
+    doubt: Doubt,
+    /// What runs it as code.
+    program: Option<Vec<u8>>,
+}
+
+/// So many characters show which place is meant.
+const EXCERPT: usize = 24;
+
+impl Refused {
+    pub(super) fn new(source: &[u8], place: usize, doubt: Doubt) -> Refused {
+        let before = &source[..place];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let lines = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = source.contains(&b'\n').then_some(lines);
+        let character = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+        let rest = String::from_utf8_lossy(&source[place..]);
+        let excerpt = rest.chars().take(EXCERPT).flat_map(char::escape_debug).collect();
+        Refused { line, character, excerpt, doubt, program: None }
+    }
+
+    pub(super) fn doubt(&self) -> Doubt {
+        self.doubt
+    }
+
+    /// What would run it as code.
+    pub(super) fn program(&self) -> Option<&[u8]> {
+        self.program.as_deref()
+    }
+
+    /// Run as code by this program.
+    pub(super) fn by(self, program: &[u8]) -> Refused {
+        Refused { program: Some(program.to_vec()), ..self }
+    }
+}
+
+/// What is right wherever a value is not.
+const VARIABLE: &str = "; or give it to a variable first, such as 'x={}', and use \"$x\"";
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Refused { line, character, excerpt, doubt, program } = self;
+        let line = line.map_or(String::new(), |line| format!("line {line}, "));
+        write!(f, "the value at {line}character {character} ('{excerpt}')")?;
+        match (program, doubt) {
+            (Some(program), _) => {
+                let name = program.escape_ascii();
+                write!(f, " in what {name} runs: {}", safe_form(program))
+            }
+            // A variable is evaluated once more in an expression.
+            (
+                None,
+                Doubt::OpenEnd
+                | Doubt::Arithmetic
+                | Doubt::QuotedExpression
+                | Doubt::OldArithmetic
+                | Doubt::HereDelimiter,
+            ) => write!(f, ": {}", doubt.reason()),
+            (None, _) => write!(f, ": {}{VARIABLE}", doubt.reason()),
+        }
+    }
+}

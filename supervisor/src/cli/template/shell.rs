@@ -1,0 +1,104 @@
+//! Which shell runs scripts, and the functions that bash exports.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// How a shell reads what POSIX leaves open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Dialect {
+    /// dash, busybox, or what nobody knows (`sh`).
+    Posix,
+    Bash,
+    Zsh,
+    /// ksh93, mksh and their kin.
+    Ksh,
+}
+
+/// The shells that scripts are written for and that take values as bytes (yash does not), by their names.
+const KNOWN: [(&str, Dialect); 12] = [
+    ("sh", Dialect::Posix),
+    ("dash", Dialect::Posix),
+    ("ash", Dialect::Posix),
+    ("busybox", Dialect::Posix),
+    ("bash", Dialect::Bash),
+    ("rbash", Dialect::Bash),
+    ("zsh", Dialect::Zsh),
+    ("ksh", Dialect::Ksh),
+    ("ksh93", Dialect::Ksh),
+    ("mksh", Dialect::Ksh),
+    ("lksh", Dialect::Ksh),
+    ("oksh", Dialect::Ksh),
+];
+
+/// What begins and ends the names of variables in which bash hands functions on.
+const FUNCTION: (&[u8], &[u8]) = (b"BASH_FUNC_", b"%%");
+
+/// What runs scripts.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct Shell {
+    /// The program, and what it needs before `-c`.
+    pub(super) argv: Vec<Vec<u8>>,
+    pub(super) dialect: Dialect,
+    /// Functions that run through bash when they are the first word.
+    functions: HashSet<Vec<u8>>,
+}
+
+impl Shell {
+    /// `sh`, without any functions.
+    pub(in crate::cli) fn sh() -> Shell {
+        let (argv, dialect) = (vec![b"sh".to_vec()], Dialect::Posix);
+        Shell { argv, dialect, functions: HashSet::new() }
+    }
+
+    /// The shell of this name or path, if scripts are written for it.
+    pub(in crate::cli) fn named(program: &OsStr) -> Option<Shell> {
+        let name = program.as_bytes().rsplit(|byte| *byte == b'/').next()?;
+        let (known, dialect) = KNOWN.iter().find(|(known, _)| known.as_bytes() == name)?;
+        let mut argv = vec![program.as_bytes().to_vec()];
+        if *known == "busybox" {
+            argv.push(b"sh".to_vec());
+        }
+        Some(Shell { argv, dialect: *dialect, functions: HashSet::new() })
+    }
+
+    /// With the functions that bash has put into this environment.
+    pub(in crate::cli) fn with_functions<'a>(
+        mut self,
+        environment: impl IntoIterator<Item = &'a OsStr>,
+    ) -> Shell {
+        let (before, after) = FUNCTION;
+        let name = |variable: &'a OsStr| {
+            variable.as_bytes().strip_prefix(before)?.strip_suffix(after).map(<[u8]>::to_vec)
+        };
+        self.functions = environment.into_iter().filter_map(name).collect();
+        self
+    }
+
+    /// The program as it is looked up.
+    pub(in crate::cli) fn program(&self) -> &[u8] {
+        &self.argv[0]
+    }
+
+    /// Whether this first word is a function of bash.
+    pub(super) fn is_function(&self, word: &[u8]) -> bool {
+        self.functions.contains(word)
+    }
+
+    /// The same, but bash: a script that begins with a function needs it.
+    pub(super) fn for_functions(&self) -> Shell {
+        match self.dialect {
+            Dialect::Bash => self.clone(),
+            _ => Shell {
+                argv: vec![BASH.to_vec()],
+                dialect: Dialect::Bash,
+                functions: self.functions.clone(),
+            },
+        }
+    }
+}
+
+pub(super) const BASH: &[u8] = b"bash";
+
+/// What makes bash run its first argument, a function, with the others.
+pub(super) const CALL: &[u8] = br#""$0" "$@""#;
