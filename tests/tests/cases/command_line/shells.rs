@@ -82,7 +82,7 @@ fn a_resumed_run_keeps_the_shell_it_was_started_with() {
         ["-q", "-k", "--journal", "j", "--halt", "now,fail=1", "-j1", script, ":::", "a", "b", "c"];
     let first = ran_in(&sandbox, Some("/bin/bash"), &flags);
     assert_eq!((stdout_of(&first), first.status.code()), ("1 2 3 a\n".into(), Some(1)));
-    let second = ran_in(&sandbox, Some("/bin/sh"), &["resume", "-q", "j"]);
+    let second = ran_in(&sandbox, Some("/bin/sh"), &["resume", "-q", "./j"]);
     assert_eq!(stdout_of(&second), "1 2 3 c\n", "{}", stderr_of(&second));
 }
 
