@@ -47,13 +47,23 @@ pub(crate) struct Format {
     pub(crate) separator: u8,
     /// Values are commands: empty ones are passed over.
     pub(crate) commands: bool,
+    /// A CR at the end of a line is no part of the value, nor is a byte order mark at the beginning.
+    pub(crate) crlf: bool,
+    /// Say it if there is one nonetheless.
+    pub(crate) hints: bool,
 }
+
+/// How UTF-8 begins on some systems, and UTF-16.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// What the reader hands over.
 #[derive(Debug)]
 pub(crate) enum Group {
     /// The next values, in order.
     Values(Vec<Vec<u8>>),
+    /// Something about the list that is probably not meant: one line.
+    Hint(String),
     /// There are no more.
     End,
     /// It cannot go on: one line that says why and where.
@@ -104,8 +114,9 @@ fn read(input: impl Read, name: &str, format: Format, out: &Out) {
     let mut input = BufReader::with_capacity(64 << 10, input);
     let mut values = Vec::new();
     let mut bytes = 0;
+    let mut hints = format.hints && format.separator == b'\n';
     for number in 1u64.. {
-        let value = match next(&mut input, format.separator) {
+        let mut value = match next(&mut input, format.separator) {
             Ok(Some(value)) => value,
             Ok(None) => break,
             Err(why) => {
@@ -114,7 +125,15 @@ fn read(input: impl Read, name: &str, format: Format, out: &Out) {
                 return;
             }
         };
-        if let Some(why) = refuse(&value, format) {
+        if format.crlf {
+            strip(&mut value, number);
+        } else if hints && let Some(hint) = hint(&value, number) {
+            hints = false;
+            if !out.send(Group::Hint(format!("{name}: {hint}"))) {
+                return;
+            }
+        }
+        if let Some(why) = refuse(&value, number, format) {
             out.send(Group::Values(values));
             out.send(Group::Failed(format!("{name}, value {number}: {why}")));
             return;
@@ -139,12 +158,38 @@ fn read(input: impl Read, name: &str, format: Format, out: &Out) {
     out.send(Group::End);
 }
 
-fn refuse(value: &[u8], format: Format) -> Option<String> {
+/// Removes what other systems add to a line.
+fn strip(value: &mut Vec<u8>, number: u64) {
+    if value.last() == Some(&b'\r') {
+        value.pop();
+    }
+    if number == 1 && value.starts_with(BYTE_ORDER_MARK) {
+        value.drain(..BYTE_ORDER_MARK.len());
+    }
+}
+
+/// What other systems have added to this line.
+fn hint(value: &[u8], number: u64) -> Option<String> {
+    let crlf = value.ends_with(b"\r").then_some("the list has CRLF line ends: values end in \\r");
+    let mark = number == 1 && value.starts_with(BYTE_ORDER_MARK);
+    let mark =
+        mark.then_some("the list begins with a byte order mark, which is part of the first value");
+    let found = mark.into_iter().chain(crlf).collect::<Vec<_>>().join("; ");
+    (!found.is_empty()).then(|| format!("{found} (--crlf removes that)"))
+}
+
+fn refuse(value: &[u8], number: u64, format: Format) -> Option<String> {
     if value.len() > VALUE_AT_MOST {
         return Some(format!("longer than {} MiB (is the separator right?)", VALUE_AT_MOST >> 20));
     }
-    (format.separator != 0 && value.contains(&0))
-        .then(|| "it holds a NUL byte (use -0 for NUL-separated values)".into())
+    if format.separator == 0 || !value.contains(&0) {
+        return None;
+    }
+    let utf_16 = number == 1 && UTF_16.iter().any(|mark| value.starts_with(mark));
+    Some(match utf_16 {
+        true => "the list is UTF-16: convert it first (iconv -f UTF-16 -t UTF-8)".into(),
+        false => "it holds a NUL byte (use -0 for NUL-separated values)".into(),
+    })
 }
 
 /// The next value without its separator; `None` at the end. Reads at most a little more than a value
@@ -176,28 +221,48 @@ mod tests {
             match group {
                 Group::Values(more) => values.extend(more),
                 Group::Failed(why) => failed = Some(why),
+                Group::Hint(text) => failed = Some(text),
                 Group::End => {}
             }
         }
         (values, failed)
     }
 
-    const LINES: Format = Format { separator: b'\n', commands: false };
+    const LINES: Format = Format { separator: b'\n', commands: false, crlf: false, hints: true };
 
     #[test]
     fn values_are_split_and_kept_byte_for_byte() {
         let (values, failed) = read_all(b"a b\n\n-x\xff\nlast", LINES);
         assert_eq!(values, [&b"a b"[..], b"", b"-x\xff", b"last"]);
         assert_eq!(failed, None);
-        let nul = Format { separator: 0, commands: false };
+        let nul = Format { separator: 0, ..LINES };
         assert_eq!(read_all(b"a\nb\0c\0", nul).0, [&b"a\nb"[..], b"c"]);
         assert_eq!(read_all(b"", LINES).0, Vec::<Vec<u8>>::new());
     }
 
     #[test]
     fn blank_command_lines_are_passed_over() {
-        let commands = Format { separator: b'\n', commands: true };
+        let commands = Format { commands: true, ..LINES };
         assert_eq!(read_all(b"a\n  \n\nb\n", commands).0, [b"a", b"b"]);
+    }
+
+    #[test]
+    fn what_other_systems_add_is_told_or_stripped() {
+        let list = b"\xef\xbb\xbfa\r\nb\r\n\r\nc\rd";
+        let (values, said) = read_all(list, LINES);
+        assert_eq!(values, [&b"\xef\xbb\xbfa\r"[..], b"b\r", b"\r", b"c\rd"]);
+        let said = said.expect("a hint");
+        assert!(said.contains("CRLF") && said.contains("byte order mark"), "{said}");
+        let (values, said) = read_all(list, Format { crlf: true, ..LINES });
+        assert_eq!(
+            (values, said),
+            (vec![b"a".to_vec(), b"b".to_vec(), vec![], b"c\rd".to_vec()], None)
+        );
+        for quiet in [Format { hints: false, ..LINES }, Format { separator: 0, ..LINES }] {
+            assert_eq!(read_all(b"a\r", quiet), (vec![b"a\r".to_vec()], None));
+        }
+        let (values, said) = read_all(b"\xff\xfea\0\n\0", LINES);
+        assert!(values.is_empty() && said.is_some_and(|said| said.contains("iconv")));
     }
 
     #[test]

@@ -75,6 +75,10 @@ pub(super) struct Args {
     #[arg(short = 'a', long, alias = "argfile", value_name = "FILE")]
     pub(super) arg_file: Option<PathBuf>,
 
+    /// Lines end with CR LF, as on Windows: the CR is no part of the value, nor a byte order mark at the beginning
+    #[arg(long, conflicts_with = "null")]
+    pub(super) crlf: bool,
+
     /// Take literally what looks like a replacement string or a separator of GNU parallel ({1}, ::::)
     #[arg(long)]
     pub(super) literal: bool,

@@ -5,36 +5,47 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use super::template::{Outline, unquoted};
+
 /// `Seq Host Starttime JobRuntime Send Receive Exitval Signal Command`, separated by tabs.
 const FIELDS: usize = 9;
 const RUNTIME: usize = 3;
 const COMMAND: usize = 8;
 
-/// The runtimes, by command as a person could paste it.
+/// The runtimes, by what is known of commands whatever quotes stand in them.
 #[derive(Debug)]
-pub(crate) struct JobLog(HashMap<Vec<u8>, Duration>);
+pub(crate) struct JobLog {
+    /// By template and values.
+    outlined: HashMap<Vec<u8>, Duration>,
+    /// By the command as it was written.
+    written: HashMap<Vec<u8>, Duration>,
+}
 
 impl JobLog {
+    /// Reads a log for commands of this template.
+    ///
     /// # Errors
     /// One line that says which file, or which line of it, and why.
-    pub(super) fn read(path: &Path) -> Result<JobLog, String> {
+    pub(super) fn read(path: &Path, outline: &Outline) -> Result<JobLog, String> {
         let name = path.display();
         let text = fs::read(path).map_err(|why| format!("--from {name}: {why}"))?;
-        JobLog::parse(&text).map_err(|line| {
+        JobLog::parse(&text, outline).map_err(|line| {
             format!(
                 "--from {name}, line {line}: not a line of a joblog (9 fields, tabs between them)"
             )
         })
     }
 
-    /// How long a command will take, it seems. Who is not known may take any time.
-    pub(crate) fn expected(&self, command: &[u8]) -> Duration {
-        self.0.get(command).copied().unwrap_or(Duration::MAX)
+    /// How long a command will take, it seems: by its outline's key, and as msup writes it. What is not known may
+    /// take any time.
+    pub(crate) fn expected(&self, key: &[u8], command: &[u8]) -> Duration {
+        let known = self.outlined.get(key).or_else(|| self.written.get(&unquoted(command)));
+        known.copied().unwrap_or(Duration::MAX)
     }
 
     /// Fails with the number of the line that is none.
-    fn parse(text: &[u8]) -> Result<JobLog, usize> {
-        let mut known = HashMap::new();
+    fn parse(text: &[u8], outline: &Outline) -> Result<JobLog, usize> {
+        let (mut outlined, mut written) = (HashMap::new(), HashMap::new());
         let lines =
             text.split(|byte| *byte == b'\n').zip(1_usize..).filter(|(line, _)| !line.is_empty());
         for (line, number) in lines {
@@ -46,33 +57,75 @@ impl JobLog {
             let runtime = std::str::from_utf8(fields[RUNTIME]).ok();
             let seconds = runtime.and_then(|text| text.trim().parse().ok());
             let runtime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let runtime = runtime.ok_or(number)?;
             // One that was run again took as long as the last time.
-            known.insert(command.to_vec(), runtime.ok_or(number)?);
+            outlined.extend(outline.key_of(command).map(|key| (key, runtime)));
+            written.insert(unquoted(command), runtime);
         }
-        Ok(JobLog(known))
+        Ok(JobLog { outlined, written })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::template::{Reading, Shell, Template};
     use super::*;
 
+    fn outline(line: &str) -> Outline {
+        let reading = Reading { shell: Shell::sh(), fixed_shell: false, unsafe_replace: false };
+        let template = Template::from_words(vec![line.as_bytes().to_vec()], &reading);
+        template.expect("a template").outline().clone()
+    }
+
+    /// The time that a log of these commands, 1 s, 2 s and so on, tells for a value.
+    fn told(line: &str, commands: &[&str], value: &str) -> Option<u64> {
+        let lines = commands.iter().zip(1..).map(|(command, seconds)| {
+            format!("{seconds}\t:\t1795478552.077\t {seconds}.000\t0\t4\t0\t0\t{command}\n")
+        });
+        let outline = outline(line);
+        let log = JobLog::parse(lines.collect::<String>().as_bytes(), &outline).expect("a joblog");
+        let expected = log.expected(&outline.key(value.as_bytes(), b""), b"none");
+        Some(expected.as_secs()).filter(|_| expected != Duration::MAX)
+    }
+
     #[test]
-    fn runtimes_by_command() {
+    fn runtimes_by_template_and_value() {
+        let gnu =
+            ["zcat a\\ b.gz | wc", "zcat 'it'\"'\"'s' | wc", "zcat plain | wc", "zcat 'x\0y' | wc"];
+        for (value, seconds) in [("a b.gz", 1), ("it's", 2), ("plain", 3), ("x\ny", 4)] {
+            assert_eq!(told("zcat {} | wc", &gnu, value), Some(seconds), "{value}");
+        }
+        assert_eq!(told("zcat {} | wc", &gnu, "other"), None);
+        assert_eq!(told("zcat \"{}\" | wc", &["zcat \"'a b'\" | wc"], "a b"), Some(1));
+        assert_eq!(told("echo x", &["echo x 'a b'"], "a b"), Some(1));
+        assert_eq!(told("cp {} {.}.b", &["cp a.c a.b"], "a.c"), Some(1));
+    }
+
+    #[test]
+    fn numbers_of_another_run_do_not_count() {
+        let log = ["job 7 a 1 2 >out.2", "job 12 b 3 >out.1"];
+        assert_eq!(told("job {#} {} >out.{%}", &log, "a 1 2"), Some(1));
+        assert_eq!(told("job {#} {} >out.{%}", &log, "b 3"), Some(2));
+        assert_eq!(told("job {#} {} >out.{%}", &log, "b"), None);
+        assert_eq!(told("job {#} {} >out.{%}", &["something else"], "b"), None);
+    }
+
+    #[test]
+    fn commands_are_also_known_as_msup_writes_them() {
         let text = b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n\
-            1\t:\t1795478552.077\t     0.100\t0\t4\t0\t0\techo 'a b'\n\
-            2\t:\t1795478552.186\t    12.500\t0\t2\t0\t0\techo\tc\n";
-        let log = JobLog::parse(text).expect("a joblog");
-        assert_eq!(log.expected(b"echo 'a b'"), Duration::from_millis(100));
-        assert_eq!(log.expected(b"echo\tc"), Duration::from_millis(12_500));
-        assert_eq!(log.expected(b"echo d"), Duration::MAX);
+            1\t:\t1795478552.077\t     0.100\t0\t4\t0\t0\tMSUP_V='a' sh -c 'echo ${x} \"${MSUP_V}\"'\n";
+        let log = JobLog::parse(text, &outline("echo ${x} {}")).expect("a joblog");
+        let written = b"MSUP_V='a' sh -c 'echo ${x} \"${MSUP_V}\"'";
+        assert_eq!(log.expected(b"echo ${x} a", written), Duration::from_millis(100));
+        assert_eq!(log.expected(b"echo ${x} b", b"b"), Duration::MAX);
     }
 
     #[test]
     fn other_files_are_refused_with_the_line() {
-        assert_eq!(JobLog::parse(b"hello\n").err(), Some(1));
-        assert_eq!(JobLog::parse(b"1\t:\t0\t1.0\t0\t0\t0\t0\tx\n2\t:\n").err(), Some(2));
-        assert_eq!(JobLog::parse(b"1\t:\t0\tlong\t0\t0\t0\t0\tx\n").err(), Some(1));
-        assert_eq!(JobLog::parse(b"1\t:\t0\t-1\t0\t0\t0\t0\tx\n").err(), Some(1));
+        let parse = |text: &[u8]| JobLog::parse(text, &outline("x")).err();
+        assert_eq!(parse(b"hello\n"), Some(1));
+        assert_eq!(parse(b"1\t:\t0\t1.0\t0\t0\t0\t0\tx\n2\t:\n"), Some(2));
+        assert_eq!(parse(b"1\t:\t0\tlong\t0\t0\t0\t0\tx\n"), Some(1));
+        assert_eq!(parse(b"1\t:\t0\t-1\t0\t0\t0\t0\tx\n"), Some(1));
     }
 }

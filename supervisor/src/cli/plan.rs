@@ -17,6 +17,7 @@ use crate::journal::{Durability, Folder, Locks, Past, mend_inputs, runs};
 use crate::os::cpu_quota;
 use crate::os::limits::{self, Most};
 use crate::report::bar::Manner;
+use crate::report::escape;
 
 /// What is done with each value.
 #[derive(Debug)]
@@ -147,7 +148,6 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
     if let Some(order) = args.order.as_deref().filter(|order| *order != "longest") {
         return Err(format!("--order {order}: must be longest"));
     }
-    let longest_first = args.from.as_deref().map(JobLog::read).transpose()?;
     let at_cap = match args.at_cap.as_str() {
         "wait" => AtCap::Wait,
         "fail" => AtCap::Fail,
@@ -164,7 +164,7 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         && !args.quiet
         && let Some(warning) = elsewhere::warn_of_operators(&words)
     {
-        let _ = writeln!(stderr(), "msup: {warning}");
+        let _ = writeln!(stderr(), "msup: {}", escape::message(&warning));
     }
     let commands = args.worker.is_none() && words.is_empty();
     let command = typed(&words).filter(|_| args.worker.is_none());
@@ -172,6 +172,10 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         command::read(&args, words)?;
     let asked = [&args.journal, &args.joblog, &args.summary];
     let shows_only = args.out.is_none() && asked.iter().all(|file| file.is_none());
+    let longest_first = match (args.from.as_deref(), &job) {
+        (Some(path), Job::Commands(template)) => Some(JobLog::read(path, template.outline())?),
+        _ => None,
+    };
     let out = out(args.out.as_deref(), &job, args.literal)?;
     let durability = durability(&args.durability)?;
     let mut separator = if args.null { 0 } else { b'\n' };
@@ -238,7 +242,12 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         worker_program,
         worker_arguments,
         source,
-        format: Format { separator, commands },
+        format: Format {
+            separator,
+            commands,
+            crlf: args.crlf && separator == b'\n',
+            hints: !args.quiet,
+        },
         keep_order: args.keep_order,
         out,
         durable: durability != Durability::Process,

@@ -79,6 +79,10 @@ impl Run {
                     }
                     Event::InputsEnded
                 }
+                Ok(Group::Hint(text)) => {
+                    self.say(&text);
+                    continue;
+                }
                 Ok(Group::Failed(why)) => Event::InputFailed(why),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
@@ -95,7 +99,9 @@ impl Run {
         let numbers = self.engine.accepted() + 1..;
         let inputs = numbers.zip(values).map(|(number, value)| {
             let content = || self.queue.describe(&value, number);
-            let expected = self.longest_first.as_ref().map(|log| log.expected(&content()));
+            let key = || self.queue.outline_key(&value, number);
+            let log = self.longest_first.as_ref();
+            let expected = log.map(|log| log.expected(&key(), &content()));
             let (expected, earlier) = (expected.unwrap_or_default(), self.books.earlier(content));
             let mut input = Input { value, seq: None, expected, earlier };
             if let Some(commits) = &mut self.commits {

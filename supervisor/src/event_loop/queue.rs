@@ -251,13 +251,27 @@ impl Queue {
     pub(super) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {
             Job::Commands(template) => {
-                // As it would be run by hand: straight to where the file belongs.
-                let out = self.out.as_ref().and_then(|out| out.file(value, seq).ok());
-                let out = out.map(|file| file.path()).unwrap_or_default();
+                let out = self.made_by(value, seq);
                 template.display(value, Facts { seq, threads: 1, out: out.as_os_str().as_bytes() })
             }
             Job::Values => value.to_vec(),
         }
+    }
+
+    /// What logs of other runs know a task by.
+    pub(super) fn outline_key(&self, value: &[u8], seq: u64) -> Vec<u8> {
+        match &self.job {
+            Job::Commands(template) => {
+                template.outline().key(value, self.made_by(value, seq).as_os_str().as_bytes())
+            }
+            Job::Values => value.to_vec(),
+        }
+    }
+
+    /// The file that a task makes when it is run by hand: straight where it belongs.
+    fn made_by(&self, value: &[u8], seq: u64) -> PathBuf {
+        let file = self.out.as_ref().and_then(|out| out.file(value, seq).ok());
+        file.map(|file| file.path()).unwrap_or_default()
     }
 
     /// Removes what the slot's last attempt wrote to files, or was to read from one.

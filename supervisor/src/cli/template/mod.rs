@@ -8,6 +8,7 @@ mod evaluation;
 mod foreign;
 mod line;
 mod out;
+mod outline;
 mod replacement;
 mod scanner;
 mod script;
@@ -21,6 +22,7 @@ use evaluation::Evaluation;
 pub(in crate::cli) use foreign::refuse_foreign;
 pub(crate) use line::{quoted_words, typed_words};
 pub(crate) use out::{OutFile, OutTemplate, temporaries_of};
+pub(crate) use outline::{Outline, unquoted};
 use replacement::{Form, Replacement, masked, replacement_at};
 use scanner::Refused;
 use script::Script;
@@ -59,6 +61,8 @@ pub(in crate::cli) struct Reading {
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     kind: Kind,
+    /// As typed, with the value that was appended.
+    outline: Outline,
 }
 
 #[derive(Debug, Clone)]
@@ -138,7 +142,9 @@ impl Template {
     /// Returns the template in which every value is a command line of its own, without
     /// replacement strings: run by a shell if it needs one, else executed directly.
     pub(in crate::cli) fn each_input(reading: Reading) -> Template {
-        Template { kind: Kind::EachInput(Box::new(reading)) }
+        let whole = vec![Piece::Replacement(Replacement::Value(Form::Whole))];
+        let outline = Outline::new(&[whole]);
+        Template { kind: Kind::EachInput(Box::new(reading)), outline }
     }
 
     fn from_line(typed: &[u8], reading: &Reading) -> Result<Template, TemplateError> {
@@ -155,7 +161,8 @@ impl Template {
         let shell = reading.shell_for(first);
         let script = Script::parse(&source, &shell, reading.unsafe_replace)
             .map_err(TemplateError::Refused)?;
-        Ok(Template { kind: Kind::Script(script) })
+        let outline = Outline::new(&[parse_word(&source)]);
+        Ok(Template { kind: Kind::Script(script), outline })
     }
 
     fn direct<'a>(
@@ -171,7 +178,8 @@ impl Template {
         if !reading.unsafe_replace {
             refuse_evaluated(&words)?;
         }
-        Ok(Template { kind: Kind::Direct(words) })
+        let outline = Outline::new(&words[before.len()..]);
+        Ok(Template { kind: Kind::Direct(words), outline })
     }
 
     /// Returns the program that every task executes, or nothing if it differs between tasks.
@@ -185,6 +193,11 @@ impl Template {
             Kind::Script(script) => Some(script.program()),
             Kind::EachInput(_) => None,
         }
+    }
+
+    /// What logs of other runs know its commands by.
+    pub(crate) fn outline(&self) -> &Outline {
+        &self.outline
     }
 
     /// The program that runs scripts, if there may be one.

@@ -3,6 +3,8 @@
 mod concurrency;
 mod elsewhere;
 mod halting;
+mod lists;
+mod order;
 mod scripts;
 mod shells;
 mod suggestions;
