@@ -60,7 +60,7 @@ struct Anew {
     /// At most N tasks at once, whatever they use: N, N% of the CPUs, +N or -N more or fewer, 0 for as many as possible
     #[arg(
         short = 'j',
-        short_alias = 'P',
+        visible_short_alias = 'P',
         visible_alias = "max-procs",
         alias = "maxprocs",
         long,

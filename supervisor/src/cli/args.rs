@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// fewer than these, 0 for as many as possible
     #[arg(
         short = 'j',
-        short_alias = 'P',
+        visible_short_alias = 'P',
         visible_alias = "max-procs",
         alias = "maxprocs",
         long,

@@ -107,7 +107,7 @@ const FLAGS: &[Foreign] = &[
         instead: TAGS,
     },
     Foreign { names: "no-keep-order nokeeporder nok no-k", instead: "leave -k out" },
-    Foreign { names: "eta progress v t verbose", instead: SHOWN },
+    Foreign { names: "v t verbose", instead: SHOWN },
     Foreign {
         names: "delay",
         instead: "let the command wait before it does its work, such as 'sleep 1; curl {}'",

@@ -47,10 +47,24 @@ pub(super) fn warn_of_operators(words: &[OsString]) -> Option<String> {
         return None;
     }
     let operator = words.iter().find(|word| OPERATORS.contains(word) || is_redirection(word))?;
+    let script: Vec<String> = words.iter().map(|word| in_script(word)).collect();
     Some(format!(
         "warning: '{operator}' is an argument here; for a shell to act on it, quote the whole command: msup '{}'",
-        words.join(" ").replace('\'', "'\\''")
+        script.join(" ").replace('\'', "'\\''")
     ))
+}
+
+/// A word as it is written in a script: operators as they are, what a shell would read otherwise in quotes.
+fn in_script(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-+./:,@%={}#".contains(c);
+    if OPERATORS.contains(&word)
+        || is_redirection(word)
+        || (!word.is_empty() && word.chars().all(is_plain))
+    {
+        return word.into();
+    }
+    let escaped = |c: char| ["", "\\"][usize::from("\"\\$`".contains(c))].chars().chain([c]);
+    format!("\"{}\"", word.chars().flat_map(escaped).collect::<String>())
 }
 
 /// `2>`, `2>&1`, `>&2`, `2>/dev/null`: nobody means these as arguments.
@@ -68,6 +82,13 @@ fn is_redirection(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_quoted_form_means_what_was_typed() {
+        let words = ["grep", "a b", "it's $x", "{}", ">", "o.txt"].map(OsString::from);
+        let warning = warn_of_operators(&words).expect("a warning");
+        assert!(warning.ends_with(r#"msup 'grep "a b" "it'\''s \$x" {} > o.txt'"#), "{warning}");
+    }
 
     #[test]
     fn redirections_and_what_only_resembles_them() {

@@ -16,6 +16,7 @@ mod shell;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use evaluation::Evaluation;
@@ -359,10 +360,10 @@ fn line_argv(line: &[u8], reading: &Reading) -> Vec<Vec<u8>> {
 
 impl Reading {
     /// What runs a script that begins with this word.
-    fn shell_for(&self, first: &[u8]) -> Shell {
+    fn shell_for(&self, first: &[u8]) -> Cow<'_, Shell> {
         match self.shell.is_function(first) && !self.fixed_shell {
             true => self.shell.for_functions(),
-            false => self.shell.clone(),
+            false => Cow::Borrowed(&self.shell),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which shell runs scripts, and the functions that bash exports.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -85,15 +86,14 @@ impl Shell {
         self.functions.contains(word)
     }
 
-    /// The same, but bash: a script that begins with a function needs it.
-    pub(super) fn for_functions(&self) -> Shell {
+    /// This one, or bash: a script that begins with a function needs it.
+    pub(super) fn for_functions(&self) -> Cow<'_, Shell> {
         match self.dialect {
-            Dialect::Bash => self.clone(),
-            _ => Shell {
-                argv: vec![BASH.to_vec()],
-                dialect: Dialect::Bash,
-                functions: self.functions.clone(),
-            },
+            Dialect::Bash => Cow::Borrowed(self),
+            _ => {
+                let (argv, dialect) = (vec![BASH.to_vec()], Dialect::Bash);
+                Cow::Owned(Shell { argv, dialect, functions: HashSet::new() })
+            }
         }
     }
 }

@@ -112,7 +112,7 @@ fn replacement_strings_in_the_arguments_of_a_task_loop_are_refused() {
 
 #[test]
 fn flags_of_other_tools_are_refused_with_the_alternative() {
-    let cases: [(&[&str], &[&str]); 26] = [
+    let cases: [(&[&str], &[&str]); 24] = [
         (&["-n1"], &["-n", "one command per value"]),
         (&["-n", "2"], &["-n", "xargs"]),
         (&["-N2"], &["-N", "one command per value"]),
@@ -133,8 +133,6 @@ fn flags_of_other_tools_are_refused_with_the_alternative() {
         (&["--resume-failed"], &["--resume-failed", "msup retry --failed"]),
         (&["--resume"], &["--resume", "msup resume"]),
         (&["--memfree", "1G"], &["--memfree", "--memory"]),
-        (&["--eta"], &["--eta", "--bar"]),
-        (&["--progress"], &["--progress", "--bar"]),
         (&["--load=100%"], &["--load", "--procs"]),
         (&["-t"], &["-t", "--joblog"]),
         (&["--shuf"], &["--shuf", "shuf"]),
