@@ -18,6 +18,7 @@ mod pause;
 mod perform;
 mod progress;
 mod queue;
+mod replay;
 mod running;
 mod stopped;
 mod stopping;
@@ -240,8 +241,9 @@ impl Run {
         // Before anything is started: what it inherits tells that something of this run is alive.
         let describe = |value: &[u8], seq| queue.describe(value, seq);
         let continues = matches!(plan.keeping, Keeping::Continued { .. });
-        let Opened { books, words, inputs } =
-            Books::open(plan.keeping, &run_id, plan.joblog.as_deref(), describe, private()?)?;
+        let (joblog, all) = (plan.joblog.as_deref(), plan.keeps_all_output);
+        let Opened { mut books, words, inputs } =
+            Books::open(plan.keeping, &run_id, joblog, describe, all, private()?)?;
         let journal = books.journal_file().map_err(line("the journal"))?;
         let committer = |out| -> Result<Commits, String> {
             let committer = Committer::start(plan.durable, journal, private()?)?;
@@ -252,6 +254,7 @@ impl Run {
             keep_order: plan.keep_order,
             folder: folder.path().to_owned(),
             bar: plan.progress == Manner::Bar,
+            keeper: books.take_keeper(),
             tells: books.wants_to_know(),
         };
         let limits = Limits {

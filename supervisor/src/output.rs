@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) use piece::{Delivery, Piece};
 pub(crate) use spilled::{OpenOnes, Spilled};
 
+use crate::journal::Keeper;
 use crate::os::terminal;
 use crate::os::threads;
 use crate::report::bar::Progress;
@@ -43,6 +44,8 @@ pub(crate) struct Style {
     pub(crate) folder: PathBuf,
     /// Whether there is a progress bar.
     pub(crate) bar: bool,
+    /// Keeps outputs with the run.
+    pub(crate) keeper: Option<Keeper>,
     /// Whether somebody asks which outputs have been shown.
     pub(crate) tells: bool,
 }

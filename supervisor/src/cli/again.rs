@@ -12,6 +12,7 @@ use super::plan::{Continued, Plan, Retried};
 use super::{Refusal, plan};
 use crate::journal::runs::{self, NoRun, Wanted};
 use crate::journal::{Folder, Past, State, take_over};
+use crate::os::terminal;
 use crate::report::escape;
 
 /// Take up a run that was cut off: what has ended is not run again. Its command line applies; what is given here
@@ -19,6 +20,10 @@ use crate::report::escape;
 #[derive(Debug, Parser)]
 #[command(name = "msup resume", override_usage = "msup resume [OPTIONS] [RUN]")]
 struct Resume {
+    /// Show the kept outputs of finished tasks again, so that all outputs are shown
+    #[arg(long)]
+    replay: bool,
+
     #[command(flatten)]
     anew: Anew,
 }
@@ -110,14 +115,15 @@ struct Anew {
 /// `msup resume` with these words after it.
 pub(super) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
     let words = std::iter::once("msup resume".into()).chain(words);
-    let Resume { anew } = Resume::try_parse_from(words).map_err(refusal)?;
+    let Resume { replay, anew } = Resume::try_parse_from(words).map_err(refusal)?;
     let (folder, past) = find(&anew, Wanted::Unfinished)?;
     if let Some((status, true)) = past.finished
         && anew.arg_file.is_none()
+        && !replay
     {
         return Err(Refusal::Finished(describe(&folder, &past), status));
     }
-    go_on(anew, folder, past, None)
+    go_on(anew, folder, past, None, replay)
 }
 
 /// `msup retry` with these words after it.
@@ -135,7 +141,7 @@ pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, R
         let done = describe(&folder, &past);
         return Err(Refusal::Finished(format!("{done}: none of these to run again"), 0));
     }
-    go_on(anew, folder, past, Some(Retried { failed, quarantined }))
+    go_on(anew, folder, past, Some(Retried { failed, quarantined }), false)
 }
 
 /// The run that was named, or the newest; which that is, is said.
@@ -204,7 +210,11 @@ fn go_on(
     folder: Folder,
     past: Past,
     retried: Option<Retried>,
+    replays: bool,
 ) -> Result<Plan, Refusal> {
+    if replays || retried.is_none() {
+        check_outputs(&folder, &past, replays).map_err(Refusal::Wrong)?;
+    }
     // Relative to here, not to the folder of the run.
     let absolute = |path: PathBuf| match path.as_os_str() == "-" {
         true => Ok(path),
@@ -237,6 +247,35 @@ fn go_on(
         Refusal::Wrong(format!("{place}: the folder in which the run was begun: {why}"))
     })?;
     let cut_off = false;
-    let continued = Continued { folder, locks, past, retried, ended, arg_file, cut_off, here };
+    let continued =
+        Continued { folder, locks, past, retried, ended, replays, arg_file, cut_off, here };
     plan::make(args, Some(continued)).map_err(Refusal::Wrong)
+}
+
+/// Whether outputs can be shown again, if they shall; else says so where a file is about to be filled that has lost those
+/// that were shown before.
+fn check_outputs(folder: &Folder, past: &Past, replays: bool) -> Result<(), String> {
+    let kept = folder.open_outputs()?;
+    if replays {
+        let none = || {
+            let name = folder.path().display();
+            format!("--replay: {name}: the outputs of this run were not kept")
+        };
+        return kept.map(drop).ok_or_else(none);
+    }
+    let finished: u64 = [State::Succeeded, State::Failed, State::Quarantined]
+        .map(|state| past.count(state))
+        .into_iter()
+        .sum();
+    // Where nothing was kept nobody knows whether anything was shown.
+    let has_shown = kept.is_none_or(|file| file.metadata().is_ok_and(|meta| meta.len() > 0));
+    if finished > 0 && has_shown && terminal::output_is_empty_file() {
+        let text = format!(
+            "standard output is an empty file, and {finished} tasks have shown their outputs before: it will lack these; \
+             msup resume --replay shows them, too"
+        );
+        // When nobody hears it, it is done all the same.
+        let _ = writeln!(stderr(), "msup: {}", escape::message(text));
+    }
+    Ok(())
 }

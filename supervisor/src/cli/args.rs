@@ -168,6 +168,10 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) no_journal: bool,
 
+    /// Keep outputs of any size with the journal for msup resume --replay [default: up to 64 KiB for each task]
+    #[arg(long, conflicts_with = "no_journal")]
+    pub(super) keep_output: bool,
+
     /// What a power cut may undo: process (anything), batch (the last second), task (what is being written)
     #[arg(long, value_name = "LEVEL", default_value = "batch", hide_default_value = true)]
     pub(super) durability: String,

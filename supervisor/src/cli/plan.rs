@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) source: Source,
     pub(crate) format: Format,
     pub(crate) keep_order: bool,
+    /// Outputs of any size are kept with the journal.
+    pub(crate) keeps_all_output: bool,
     /// The files that tasks make; and whether a power cut must not undo what was told.
     pub(crate) out: Option<OutTemplate>,
     pub(crate) durable: bool,
@@ -107,6 +109,8 @@ pub(crate) struct Continued {
     pub(crate) past: Past,
     /// Only tasks that have ended are run, those of these kinds.
     pub(crate) retried: Option<Retried>,
+    /// What finished tasks have shown is shown again.
+    pub(crate) replays: bool,
     /// How many processes of it were still alive.
     pub(crate) ended: usize,
     /// Where to read all values again.
@@ -249,6 +253,7 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
             hints: !args.quiet,
         },
         keep_order: args.keep_order,
+        keeps_all_output: args.keep_output,
         out,
         durable: durability != Durability::Process,
         longest_first,

@@ -10,10 +10,13 @@ use crate::cli::{Keeping, Retried};
 use crate::engine::sabotage::{self, Bug};
 use crate::engine::{Earlier, Entry, Event, Input, TaskRecord};
 use crate::journal::{
-    Appender, Bytes, End, Flushed, Folder, Intent, Journal, Known, Matches, Opening, Past, Record,
-    Run, SCHEMA, Settled, State, Trouble, runs,
+    Appender, Bytes, End, Flushed, Folder, Intent, Journal, Keeper, Kept, Known, Matches, Opening,
+    Past, Record, Run, SCHEMA, Settled, State, Trouble, runs,
 };
 use crate::os::files;
+use crate::output::Delivery;
+
+use super::replay::Replay;
 
 /// The columns of GNU parallel's joblog.
 const COLUMNS: &[u8] =
@@ -26,6 +29,10 @@ pub(super) struct Books {
     /// Where the journal is.
     folder: Option<Folder>,
     joblog: Option<Appender>,
+    /// Keeps outputs, until the writer has it.
+    keeper: Option<Keeper>,
+    /// Outputs that are shown again.
+    pub(super) replay: Option<Replay>,
     trouble: Trouble,
     /// Something was noted that must be written before any task is published.
     is_urgent: bool,
@@ -74,6 +81,7 @@ impl Books {
         run: &str,
         joblog: Option<&Path>,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
+        keeps_all: bool,
         doorbell: OwnedFd,
     ) -> Result<Opened, String> {
         let (mut words, mut inputs, mut books) = (Vec::new(), Vec::new(), Books::default());
@@ -92,14 +100,21 @@ impl Books {
                 let opened = folder.and_then(|folder| {
                     let (folder, locks) = folder.begin(order)?;
                     let kept = folder.clone();
-                    let opening = Opening { folder, locks, next: 1, whole: 0, spools, durability };
+                    let file = folder.create_outputs()?;
+                    let line = |why: io::Error| format!("{}: {why}", kept.outputs().display());
+                    let outputs = Some(file.try_clone().map_err(line)?);
+                    let keeper = Keeper::new(file, kept.outputs(), run, keeps_all);
+                    let (next, whole) = (1, 0);
+                    let opening =
+                        Opening { folder, locks, next, whole, outputs, spools, durability };
                     let arguments = arguments.into_iter().map(Bytes).collect();
                     let this = this_generation(run, 1, arguments)?;
-                    Journal::open(opening, this, doorbell).map(|journal| (journal, kept))
+                    Journal::open(opening, this, doorbell).map(|journal| (journal, kept, keeper))
                 });
                 match opened {
-                    Ok((journal, folder)) => {
+                    Ok((journal, folder, keeper)) => {
                         (books.journal, books.folder) = (Some(journal), Some(folder));
+                        books.keeper = Some(keeper);
                     }
                     Err(why) if named => return Err(format!("--journal {why}")),
                     Err(why) => words.push(format!(
@@ -117,12 +132,19 @@ impl Books {
                 let (next, whole) = (past.condition.next, past.condition.whole);
                 let (folder, locks) = (continued.folder, continued.locks);
                 books.folder = Some(folder.clone());
-                let opening = Opening { folder, locks, next, whole, spools: false, durability };
+                let (keeper, outputs) = keep_on(&folder, run, keeps_all)?.unzip();
+                let spools = false;
+                let replays = continued.replays.then(|| folder.clone());
+                let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
                 let this = this_generation(run, generation, past.run.arguments.clone())?;
                 let mut journal = Journal::open(opening, this, doorbell)?;
                 journal.settle(settled)?;
                 books.journal = Some(journal);
+                books.keeper = keeper;
                 books.is_cut_off = continued.cut_off;
+                if let Some(folder) = replays {
+                    books.replay = Some(Replay::open(&folder, run, &describe)?);
+                }
                 if let Some(retried) = continued.retried {
                     inputs = again(past, retried);
                 } else {
@@ -151,9 +173,26 @@ impl Books {
     }
 
     /// What became of a task with this content before.
-    pub(super) fn earlier(&mut self, content: impl FnOnce() -> Vec<u8>) -> Earlier {
+    pub(super) fn earlier(&mut self, seq: u64, content: impl FnOnce() -> Vec<u8>) -> Earlier {
         let Some(known) = &mut self.known else { return Earlier::Nothing };
-        known.earlier(&content())
+        let content = content();
+        let earlier = known.earlier(&content);
+        if let Some(replay) = &mut self.replay
+            && matches!(earlier, Earlier::Succeeded | Earlier::Failed { .. })
+        {
+            replay.found(seq, &content);
+        }
+        earlier
+    }
+
+    /// What the task with this number wrote in an earlier generation, if that is to be shown again.
+    pub(super) fn replayed(&mut self, seq: u64) -> Option<Delivery> {
+        self.replay.as_mut()?.take(seq)
+    }
+
+    /// What keeps outputs, for the writer.
+    pub(super) fn take_keeper(&mut self) -> Option<Keeper> {
+        self.keeper.take()
     }
 
     /// All values were read: what there is to say about that.
@@ -296,6 +335,17 @@ pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_
             }
         }
     }
+}
+
+/// Goes on keeping outputs where that was done from the beginning on.
+fn keep_on(folder: &Folder, run: &str, all: bool) -> Result<Option<(Keeper, File)>, String> {
+    let Some(file) = folder.open_outputs()? else { return Ok(None) };
+    let line = |why: io::Error| format!("{}: {why}", folder.outputs().display());
+    // The torn end of the last write goes before anything is added to it.
+    let whole = Kept::read(&file, run).map_err(line)?.whole;
+    file.set_len(whole).map_err(line)?;
+    let synced = file.try_clone().map_err(line)?;
+    Ok(Some((Keeper::new(file, folder.outputs(), run, all), synced)))
 }
 
 fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<Run, String> {

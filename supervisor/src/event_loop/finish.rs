@@ -113,6 +113,13 @@ impl Run {
             self.say("the run was cut off before all its input was read: what was not is missing");
             status = exit::ERROR;
         }
+        if let Some(replay) = self.books.replay.as_ref().filter(|replay| replay.missing > 0) {
+            let n = replay.missing;
+            self.say(&format!(
+                "{n} outputs were too large to be kept and are missing (--keep-output keeps them)"
+            ));
+            status = if status == 0 { exit::ERROR } else { status };
+        }
         let is_written = self.books.finish(status, self.engine.is_complete());
         runs::prune();
         if is_written { status } else { exit::JOURNAL_LOST }

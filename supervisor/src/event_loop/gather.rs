@@ -102,7 +102,8 @@ impl Run {
             let key = || self.queue.outline_key(&value, number);
             let log = self.longest_first.as_ref();
             let expected = log.map(|log| log.expected(&key(), &content()));
-            let (expected, earlier) = (expected.unwrap_or_default(), self.books.earlier(content));
+            let (expected, earlier) =
+                (expected.unwrap_or_default(), self.books.earlier(number, content));
             let mut input = Input { value, seq: None, expected, earlier };
             if let Some(commits) = &mut self.commits {
                 commits.claim(&mut input, number);

@@ -74,9 +74,9 @@ impl Run {
                     self.delivered = (self.output.deliver(delivery), received);
                 }
                 Effect::Skip { seq } => {
-                    let nothing = Delivery::nothing(seq);
-                    self.closing.keep_line_of(&nothing, false);
-                    self.output.deliver(nothing);
+                    self.closing.last_line = None;
+                    let again = self.books.replayed(seq);
+                    self.output.deliver(again.unwrap_or_else(|| Delivery::nothing(seq)));
                     self.delivered = (false, 0);
                 }
                 Effect::Record(entry) => {

@@ -18,6 +18,7 @@ use serde_bytes::ByteBuf;
 
 use crate::cli::{Facts, Job, OutTemplate, Template};
 use crate::engine::{Event, TaskRecord};
+use crate::journal::KeptFor;
 use crate::os::run_folder::create_file;
 use crate::output::{Delivery, OpenOnes, Piece, Spilled};
 
@@ -32,6 +33,8 @@ pub(super) struct Queue {
     memory: u64,
     /// The name of each slot's last publication, and whether its frame is in a file.
     publications: Vec<(u64, bool)>,
+    /// Whose outputs are in the slots.
+    writers: Vec<KeptFor>,
     frame: Vec<u8>,
     /// Outputs in files, by the slots whose attempts wrote them.
     spilled: HashMap<u16, [Option<Spilled>; 2]>,
@@ -54,6 +57,7 @@ impl Queue {
     ) -> Queue {
         let publications = vec![(0, false); segment.sizes().tasks as usize];
         let (frame, violation, notice) = (Vec::new(), None, None);
+        let writers = vec![KeptFor::default(); publications.len()];
         let (spilled, open_ones) = Default::default();
         let folder_was = identity(&folder);
         Queue {
@@ -63,6 +67,7 @@ impl Queue {
             out,
             memory,
             publications,
+            writers,
             frame,
             spilled,
             open_ones,
@@ -96,6 +101,7 @@ impl Queue {
         let publication = tasks.next_publication(slot);
         self.publications[usize::from(slot)] = (publication, false);
         let TaskRecord { seq, attempt, .. } = *task;
+        self.writers[usize::from(slot)] = KeptFor::new(seq, &task.value, attempt);
         let frame = TaskFrame { seq, attempt, work: work(&self.job, task, out, self.memory) };
         codec::encode(&frame, &mut self.frame).map_err(|why| why.to_string())?;
         if tasks.write(slot, &self.frame).is_err() {
@@ -239,7 +245,8 @@ impl Queue {
             // Without one there was no outcome.
             (Stream::File(_), None) => Piece::Bytes(Vec::new()),
         };
-        Delivery { seq, stdout: piece(outcome.stdout, out), stderr: piece(outcome.stderr, err) }
+        let (stdout, stderr) = (piece(outcome.stdout, out), piece(outcome.stderr, err));
+        Delivery { seq, stdout, stderr, writer: Some(self.writers[usize::from(slot)]) }
     }
 
     /// Bytes of memory that each command may have, if that is limited.

@@ -24,11 +24,12 @@ use crate::os::files;
 
 const JOURNAL: &str = "journal.jsonl";
 const INPUTS: &str = "inputs";
+const OUTPUTS: &str = "outputs";
 const LOCK: &str = "lock";
 const GENERATION: &str = "generation";
 
 /// All of them, in the order in which they are removed: as long as there is a journal the others are found.
-const FILES: [&str; 4] = [INPUTS, GENERATION, LOCK, JOURNAL];
+const FILES: [&str; 5] = [INPUTS, OUTPUTS, GENERATION, LOCK, JOURNAL];
 
 /// How long a lock may be held by somebody who only looks whether it is.
 const PASSES_WITHIN: Duration = Duration::from_millis(500);
@@ -125,6 +126,11 @@ impl Folder {
         self.0.join(INPUTS)
     }
 
+    /// What tasks wrote, as far as it is kept.
+    pub(crate) fn outputs(&self) -> PathBuf {
+        self.0.join(OUTPUTS)
+    }
+
     pub(super) fn has_journal(&self) -> bool {
         self.journal().symlink_metadata().is_ok()
     }
@@ -168,7 +174,7 @@ impl Folder {
         files::check_folder(&self.0).map_err(Busy::Error)?;
         let is_new = !self.has_journal();
         if is_new {
-            let others = [INPUTS, LOCK, GENERATION].map(|name| self.0.join(name));
+            let others = [INPUTS, OUTPUTS, LOCK, GENERATION].map(|name| self.0.join(name));
             if let Some(other) = others.iter().find(|path| path.symlink_metadata().is_ok()) {
                 let name = other.display();
                 let why = format!("{name} is not of a run (choose another folder)");
@@ -234,6 +240,29 @@ impl Folder {
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(why) => Err(format!("{}: {why}", path.display())),
         }
+    }
+
+    /// Opens the outputs that were kept, if there are any.
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub(crate) fn open_outputs(&self) -> Result<Option<File>, String> {
+        let path = self.outputs();
+        match files::open_own(&path, OFlags::RDWR | OFlags::APPEND) {
+            Ok(file) => Ok(Some(file)),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(why) => Err(format!("{}: {why}", path.display())),
+        }
+    }
+
+    /// Makes a file for outputs to be kept in.
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub(crate) fn create_outputs(&self) -> Result<File, String> {
+        let path = self.outputs();
+        let opened = files::open_own(&path, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE);
+        opened.map_err(|why| format!("{}: {why}", path.display()))
     }
 
     /// When its last generation began, by its own word: milliseconds since 1970, and later than whatever began

@@ -6,6 +6,7 @@
 mod appender;
 mod folder;
 mod line;
+mod outputs;
 mod past;
 mod reader;
 mod record;
@@ -27,6 +28,7 @@ use crate::os::files;
 pub(crate) use appender::{Appender, Flushed};
 pub(crate) use folder::{Folder, Locks, mend_inputs};
 use line::Head;
+pub(crate) use outputs::{Keeper, Kept, Place, Writer as KeptFor};
 pub(crate) use past::{Known, Matches, Past, Settled};
 pub(crate) use reader::read;
 pub(crate) use record::{Bytes, End, Intent, Record, Run, SCHEMA, State};
@@ -67,6 +69,8 @@ pub(crate) struct Opening {
     /// The next record's number; and where the last whole one ends.
     pub(crate) next: u64,
     pub(crate) whole: u64,
+    /// Where outputs are kept: made safe before what is journaled of them.
+    pub(crate) outputs: Option<File>,
     /// Whether values must be kept.
     pub(crate) spools: bool,
     pub(crate) durability: Durability,
@@ -89,7 +93,7 @@ impl Journal {
     /// # Errors
     /// One line that says what is in the way.
     pub(crate) fn open(opening: Opening, run: Run, doorbell: OwnedFd) -> Result<Journal, String> {
-        let Opening { folder, locks, next, whole, spools, durability } = opening;
+        let Opening { folder, locks, next, whole, outputs, spools, durability } = opening;
         let appended = |path: std::path::PathBuf| {
             let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
             let file = files::open_own(&path, how);
@@ -103,7 +107,7 @@ impl Journal {
         // journal has lost nothing that could be read.
         records.set_len(whole).map_err(line)?;
         folder.sync().map_err(line)?;
-        let synced = inputs.iter().chain([&records]).map(File::try_clone);
+        let synced = outputs.iter().chain(&inputs).chain([&records]).map(File::try_clone);
         let synced = synced.collect::<Result<Vec<File>, _>>().map_err(line)?;
         let sync = Sync::start(synced, durability, doorbell)?;
         let mut journal =

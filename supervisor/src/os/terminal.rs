@@ -50,3 +50,11 @@ pub(crate) fn reader_is_gone() -> bool {
         && poll(&mut looked, Some(&Timespec::default())).is_ok()
         && looked[0].revents().contains(PollFlags::ERR)
 }
+
+/// Whether standard output is a file with nothing in it.
+pub(crate) fn output_is_empty_file() -> bool {
+    use rustix::fs::{FileType, fstat};
+    fstat(io::stdout()).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_size == 0
+    })
+}

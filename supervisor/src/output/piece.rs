@@ -1,5 +1,6 @@
 //! What one task wrote: in memory, or somewhere on disk.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -7,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Spilled;
+use crate::journal::{Keeper, KeptFor};
 use crate::os::run_folder::create_file;
 
 /// Counted for every output, however short: what it takes to keep one.
@@ -36,6 +38,8 @@ pub(crate) struct Delivery {
     pub(crate) seq: u64,
     pub(crate) stdout: Piece,
     pub(crate) stderr: Piece,
+    /// For whom it is kept, if it may be.
+    pub(crate) writer: Option<KeptFor>,
 }
 
 /// Where copying an output stopped.
@@ -57,6 +61,27 @@ impl Piece {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::File(_) | Piece::Spooled(..) => 0,
         }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File(Spilled { len, .. }) | Piece::Spooled(_, _, len) => *len,
+        }
+    }
+
+    /// Reads it, and leaves it where it is.
+    fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
+        Ok(match self {
+            Piece::Bytes(bytes) => Box::new(bytes.as_slice()),
+            Piece::File(spilled) => {
+                let file = spilled.read(File::try_clone)?;
+                Box::new(Window { file, at: 0, end: spilled.len })
+            }
+            Piece::Spooled(file, at, len) => {
+                Box::new(Window { file: &**file, at: *at, end: at + len })
+            }
+        })
     }
 
     /// Its last line that is not blank, as far as the last few bytes go.
@@ -85,7 +110,7 @@ impl Piece {
                 let file = file.map_err(Broken::Source)?;
                 copy(Window { file: &file, at: 0, end: len }, to)
             }
-            Piece::Spooled(file, at, len) => copy(Window { file: &file, at, end: at + len }, to),
+            Piece::Spooled(file, at, len) => copy(Window { file: &*file, at, end: at + len }, to),
         }
     }
 
@@ -113,15 +138,22 @@ impl Delivery {
     /// Of a task that wrote nothing.
     pub(crate) fn nothing(seq: u64) -> Delivery {
         let nothing = || Piece::Bytes(Vec::new());
-        Delivery { seq, stdout: nothing(), stderr: nothing() }
+        Delivery { seq, stdout: nothing(), stderr: nothing(), writer: None }
     }
 
     /// Bytes on standard output.
     pub(crate) fn received(&self) -> u64 {
-        match &self.stdout {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File(Spilled { len, .. }) | Piece::Spooled(_, _, len) => *len,
-        }
+        self.stdout.len()
+    }
+
+    /// Keeps it with the run, if it is not empty.
+    ///
+    /// # Errors
+    /// It cannot be kept.
+    pub(super) fn keep(&self, keeper: &mut Keeper) -> io::Result<()> {
+        let Some(writer) = self.writer.filter(|_| !self.is_empty()) else { return Ok(()) };
+        let streams = [&self.stdout, &self.stderr];
+        keeper.keep(writer, streams.map(Piece::len), streams.into_iter().map(Piece::reader))
     }
 
     /// The last line on standard error that is not blank.
@@ -144,16 +176,16 @@ impl Delivery {
 }
 
 /// A part of a file.
-struct Window<'a> {
-    file: &'a File,
+struct Window<F> {
+    file: F,
     at: u64,
     end: u64,
 }
 
-impl Read for Window<'_> {
+impl<F: Borrow<File>> Read for Window<F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min((self.end - self.at) as usize);
-        let len = self.file.read_at(&mut buffer[..wanted], self.at)?;
+        let len = self.file.borrow().read_at(&mut buffer[..wanted], self.at)?;
         if len == 0 && wanted > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -54,8 +54,13 @@ impl Writer {
         while let Some(message) = self.receive(messages) {
             let weight = message.weight();
             match message {
-                Message::Deliver(delivery) if self.style.keep_order => self.hold(delivery),
-                Message::Deliver(delivery) => self.write(delivery),
+                Message::Deliver(delivery) => {
+                    self.keep(&delivery);
+                    match self.style.keep_order {
+                        true => self.hold(delivery),
+                        false => self.write(delivery),
+                    }
+                }
                 Message::Say(text) => {
                     self.flush();
                     self.on_stderr(|stderr| {
@@ -161,7 +166,7 @@ impl Writer {
     }
 
     fn write(&mut self, delivery: Delivery) {
-        let Delivery { seq, stdout, stderr } = delivery;
+        let Delivery { seq, stdout, stderr, .. } = delivery;
         let mut is_whole = false;
         if self.state.failure.get().is_some() {
             stdout.discard();
@@ -191,7 +196,33 @@ impl Writer {
         copy(stdout, &mut self.stdout, self.shares_terminal)
     }
 
+    /// Keeps it with the run. What cannot be kept costs the run nothing.
+    fn keep(&mut self, delivery: &Delivery) {
+        if let Some(keeper) = &mut self.style.keeper
+            && self.state.failure.get().is_none()
+            && let Err(why) = delivery.keep(keeper)
+        {
+            self.give_up_keeping(&why);
+        }
+    }
+
+    fn give_up_keeping(&mut self, why: &io::Error) {
+        if let Some(keeper) = self.style.keeper.take() {
+            keeper.give_up();
+            let text = format!(
+                "msup: outputs are not kept any more: {why}: msup resume --replay will not have them\n"
+            );
+            self.on_stderr(|stderr| drop(stderr.write_all(text.as_bytes())));
+        }
+    }
+
     fn flush(&mut self) {
+        // Before it is shown, and what was shown is journaled.
+        if let Some(keeper) = &mut self.style.keeper
+            && let Err(why) = keeper.flush()
+        {
+            self.give_up_keeping(&why);
+        }
         if self.state.failure.get().is_none() {
             let has_more = !self.stdout.buffer().is_empty();
             let flushed = self.stdout.flush().map_err(Broken::Target);

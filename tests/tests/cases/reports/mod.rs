@@ -4,3 +4,4 @@ mod bar;
 mod closed;
 mod closing;
 mod escapes;
+mod replay;

@@ -1,0 +1,79 @@
+//! Outputs of tasks that have finished in an earlier generation, shown again (`msup resume --replay`).
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{BufReader, Seek};
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use crate::journal::{Folder, Kept, KeptFor, Place, Record, read};
+use crate::output::{Delivery, Piece};
+
+/// What is shown again.
+#[derive(Debug)]
+pub(super) struct Replay {
+    file: Arc<File>,
+    /// By what is run, in the order of the numbers that they had.
+    places: HashMap<Vec<u8>, VecDeque<Option<Place>>>,
+    /// By the numbers that they have now.
+    next: HashMap<u64, Place>,
+    /// How many were too large to be kept.
+    pub(super) missing: u64,
+}
+
+impl Replay {
+    /// Of the run in this folder; the journal says what has finished, `describe` what is run.
+    ///
+    /// # Errors
+    /// One line that says what is in the way.
+    pub(super) fn open(
+        folder: &Folder,
+        run: &str,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+    ) -> Result<Replay, String> {
+        let name = folder.outputs().display().to_string();
+        let line = |why: std::io::Error| format!("{name}: {why}");
+        let file = folder.open_outputs()?;
+        let file = file.ok_or_else(|| format!("{name}: no outputs were kept"))?;
+        let kept = Kept::read(&file, run).map_err(line)?;
+        let mut journal = BufReader::new(folder.open_journal(OFlags::RDONLY)?);
+        journal.rewind().map_err(line)?;
+        let mut ends = HashMap::new();
+        read(journal, |_, record| {
+            if let Record::End(end) = record {
+                ends.insert((end.seq, end.value.0), end.attempt);
+            }
+        })
+        .map_err(line)?;
+        let mut ends: Vec<_> = ends.into_iter().collect();
+        ends.sort();
+        let mut places: HashMap<_, VecDeque<_>> = HashMap::new();
+        for ((seq, value), attempt) in ends {
+            let place = kept.places.get(&KeptFor::new(seq, &value, attempt)).copied();
+            places.entry(describe(&value, seq)).or_default().push_back(place);
+        }
+        Ok(Replay { file: Arc::new(file), places, next: HashMap::new(), missing: 0 })
+    }
+
+    /// The task with this number and content has finished before.
+    pub(super) fn found(&mut self, seq: u64, content: &[u8]) {
+        let place = self.places.get_mut(content).and_then(VecDeque::pop_front);
+        match place.flatten() {
+            Some(Place::TooLarge) => self.missing += 1,
+            Some(place) => drop(self.next.insert(seq, place)),
+            None => {}
+        }
+    }
+
+    /// What the task with this number wrote, if it wrote something.
+    pub(super) fn take(&mut self, seq: u64) -> Option<Delivery> {
+        let Place::Kept { at, lens } = self.next.remove(&seq)? else { return None };
+        let piece = |at, len| match len {
+            0 => Piece::Bytes(Vec::new()),
+            len => Piece::Spooled(Arc::clone(&self.file), at, len),
+        };
+        let (stdout, stderr) = (piece(at, lens[0]), piece(at + lens[0], lens[1]));
+        Some(Delivery { stdout, stderr, ..Delivery::nothing(seq) })
+    }
+}

@@ -1,0 +1,361 @@
+//! Outputs that are kept with a run, so that `msup resume --replay` can show them again: one file, to which a frame is
+//! appended for each task that wrote something. Tasks that wrote nothing keep nothing.
+//!
+//! A frame is written before its task's output is shown, and so before its end is journaled. A torn one at the end is
+//! taken off when the run is taken up again; a damaged one is passed over, and its output counts as missing.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+/// What a frame begins with.
+const MAGIC: [u8; 4] = *b"msO1";
+
+/// Larger outputs of a task are kept only if that was asked for.
+const KEPT_AT_MOST: u64 = 64 << 10;
+
+/// Frames are gathered up to this size before they are written.
+const GATHERED: usize = 256 << 10;
+
+/// Bytes of a head, and of the checksum after the payload.
+const HEAD: usize = MAGIC.len() + 8 + 4 + 4 + 8 + 8 + 1;
+const CHECKSUM: usize = 4;
+
+/// Which attempt wrote an output: the task's number, the checksum of its value, and the attempt. The same number may
+/// stand for another value after the input was changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Writer {
+    pub(crate) seq: u64,
+    pub(crate) value: u32,
+    pub(crate) attempt: u32,
+}
+
+impl Writer {
+    pub(crate) fn new(seq: u64, value: &[u8], attempt: u32) -> Writer {
+        Writer { seq, value: crc32fast::hash(value), attempt }
+    }
+}
+
+/// What stands in a frame before the two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    writer: Writer,
+    /// Bytes of standard output and of standard error.
+    lens: [u64; 2],
+    /// Whether the bytes follow; else there were too many.
+    is_kept: bool,
+}
+
+impl Head {
+    fn encode(&self) -> [u8; HEAD] {
+        let mut head = [0; HEAD];
+        let Writer { seq, value, attempt } = self.writer;
+        let fields: [&[u8]; 7] = [
+            &MAGIC,
+            &seq.to_le_bytes(),
+            &value.to_le_bytes(),
+            &attempt.to_le_bytes(),
+            &self.lens[0].to_le_bytes(),
+            &self.lens[1].to_le_bytes(),
+            &[u8::from(self.is_kept)],
+        ];
+        let mut at = 0;
+        for field in fields {
+            head[at..at + field.len()].copy_from_slice(field);
+            at += field.len();
+        }
+        head
+    }
+
+    fn decode(head: &[u8; HEAD]) -> Option<Head> {
+        let mut rest = head.strip_prefix(&MAGIC)?;
+        let mut take = |len: usize| {
+            let mut number = [0; 8];
+            number[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            u64::from_le_bytes(number)
+        };
+        let (seq, value, attempt) = (take(8), take(4) as u32, take(4) as u32);
+        let (lens, is_kept) = ([take(8), take(8)], take(1));
+        (is_kept <= 1).then_some(Head {
+            writer: Writer { seq, value, attempt },
+            lens,
+            is_kept: is_kept == 1,
+        })
+    }
+
+    /// Bytes after the head and before the checksum; `None` where no file can have so many.
+    fn payload(&self) -> Option<u64> {
+        let sum = self.lens[0].checked_add(self.lens[1])?;
+        Some(if self.is_kept { sum } else { 0 })
+    }
+}
+
+/// Appends frames.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    file: File,
+    path: PathBuf,
+    /// The run's id, with which each checksum begins: a frame of another run counts for nothing.
+    run: String,
+    at_most: u64,
+    pending: Vec<u8>,
+}
+
+impl Keeper {
+    /// For the file of this run, which is open for appending; `all`: outputs of any size are kept.
+    pub(crate) fn new(file: File, path: PathBuf, run: &str, all: bool) -> Keeper {
+        let at_most = if all { u64::MAX } else { KEPT_AT_MOST };
+        Keeper { file, path, run: run.to_owned(), at_most, pending: Vec::new() }
+    }
+
+    /// Keeps an output of so many bytes on either stream, which are read from `streams`, or notes that it was too large.
+    /// One that cannot be read is lost, here as where it is shown.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn keep<'a>(
+        &mut self,
+        writer: Writer,
+        lens: [u64; 2],
+        streams: impl Iterator<Item = io::Result<Box<dyn Read + 'a>>>,
+    ) -> io::Result<()> {
+        let is_kept = lens[0].saturating_add(lens[1]) <= self.at_most;
+        let head = Head { writer, lens, is_kept }.encode();
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(self.run.as_bytes());
+        checksum.update(&head);
+        let mut begun = Some(self.pending.len());
+        self.pending.extend_from_slice(&head);
+        for (stream, len) in streams.zip(lens).filter(|_| is_kept) {
+            let Ok(mut stream) = stream else { return self.forget(begun) };
+            let mut left = len;
+            while left > 0 {
+                let before = self.pending.len();
+                let part =
+                    (&mut stream).take(left.min(KEPT_AT_MOST)).read_to_end(&mut self.pending);
+                let Ok(len @ 1..) = part else { return self.forget(begun) };
+                left -= len as u64;
+                checksum.update(&self.pending[before..]);
+                if self.flush_if(GATHERED)? {
+                    begun = None;
+                }
+            }
+        }
+        self.pending.extend_from_slice(&checksum.finalize().to_le_bytes());
+        self.flush_if(GATHERED).map(drop)
+    }
+
+    /// Takes back the frame that begins there. One of which a part is written stays as a damaged one.
+    fn forget(&mut self, begun: Option<usize>) -> io::Result<()> {
+        self.pending.truncate(begun.unwrap_or(0));
+        Ok(())
+    }
+
+    /// Writes what was gathered.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.flush_if(1).map(drop)
+    }
+
+    /// Whether something was written.
+    fn flush_if(&mut self, gathered: usize) -> io::Result<bool> {
+        if self.pending.len() < gathered {
+            return Ok(false);
+        }
+        self.file.write_all(&self.pending)?;
+        self.pending.clear();
+        Ok(true)
+    }
+
+    /// Nothing more is kept, and what was is of no use without that: it goes, so that no later generation takes it for all.
+    pub(crate) fn give_up(self) {
+        let _ = self.file.set_len(0);
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Where an output stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// From here on, so many bytes of standard output and then of standard error.
+    Kept { at: u64, lens: [u64; 2] },
+    /// It was too large.
+    TooLarge,
+}
+
+/// All that was kept.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) places: HashMap<Writer, Place>,
+    /// Where the last whole frame ends.
+    pub(crate) whole: u64,
+}
+
+impl Kept {
+    /// Reads the file of this run.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn read(file: &File, run: &str) -> io::Result<Kept> {
+        let size = file.metadata()?.len();
+        let mut input = BufReader::with_capacity(1 << 20, file);
+        let mut kept = Kept::default();
+        let mut at = 0;
+        while at + (HEAD + CHECKSUM) as u64 <= size {
+            let here = input.stream_position()?;
+            input.seek_relative(at.cast_signed() - here.cast_signed())?;
+            match frame(&mut input, run, size - at)? {
+                Some((head, len)) => {
+                    let place = match head.is_kept {
+                        true => Place::Kept { at: at + HEAD as u64, lens: head.lens },
+                        false => Place::TooLarge,
+                    };
+                    kept.places.insert(head.writer, place);
+                    at += len;
+                    kept.whole = at;
+                }
+                // The next one may be whole.
+                None => at = next_magic(&mut input, at + 1)?.unwrap_or(size),
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// The frame that begins here, in a file of which so much is left, and its length; `None` if none does.
+fn frame(input: &mut BufReader<&File>, run: &str, left: u64) -> io::Result<Option<(Head, u64)>> {
+    let mut bytes = [0; HEAD];
+    input.read_exact(&mut bytes)?;
+    let Some(head) = Head::decode(&bytes) else { return Ok(None) };
+    let fixed = (HEAD + CHECKSUM) as u64;
+    let Some(payload) = head.payload().filter(|payload| *payload <= left - fixed) else {
+        return Ok(None);
+    };
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(run.as_bytes());
+    checksum.update(&bytes);
+    let mut buffer = vec![0; KEPT_AT_MOST.min(payload) as usize];
+    let mut rest = payload;
+    while rest > 0 {
+        let part = buffer.len().min(rest as usize);
+        input.read_exact(&mut buffer[..part])?;
+        checksum.update(&buffer[..part]);
+        rest -= part as u64;
+    }
+    let mut expected = [0; CHECKSUM];
+    input.read_exact(&mut expected)?;
+    let is_whole = checksum.finalize() == u32::from_le_bytes(expected);
+    Ok(is_whole.then_some((head, payload + fixed)))
+}
+
+/// Where something that looks like a frame begins, from here on.
+fn next_magic(input: &mut BufReader<&File>, from: u64) -> io::Result<Option<u64>> {
+    input.seek(SeekFrom::Start(from))?;
+    let (mut at, mut seen) = (from, 0);
+    for byte in input.by_ref().bytes() {
+        let byte = byte?;
+        at += 1;
+        seen = if byte == MAGIC[seen] { seen + 1 } else { usize::from(byte == MAGIC[0]) };
+        if seen == MAGIC.len() {
+            return Ok(Some(at - seen as u64));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    fn keep(file: &File, seq: u64, output: [&[u8]; 2]) {
+        let mut keeper =
+            Keeper::new(file.try_clone().expect("a descriptor"), PathBuf::new(), "run", false);
+        let streams = output.map(|bytes| {
+            let bytes: Box<dyn Read> = Box::new(io::Cursor::new(bytes.to_vec()));
+            Ok(bytes)
+        });
+        let lens = output.map(|bytes| bytes.len() as u64);
+        keeper.keep(Writer::new(seq, b"v", 1), lens, streams.into_iter()).expect("memory");
+        keeper.flush().expect("writable");
+    }
+
+    fn numbers(kept: &Kept) -> Vec<u64> {
+        let mut numbers: Vec<u64> = kept.places.keys().map(|writer| writer.seq).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    #[test]
+    fn what_was_kept_is_found() {
+        let file = tempfile::tempfile().expect("a file");
+        keep(&file, 1, [b"out", b"err"]);
+        keep(&file, 2, [b"", b"x"]);
+        keep(&file, 3, [&vec![b'y'; 65_537], b""]);
+        let kept = Kept::read(&file, "run").expect("readable");
+        let place = |seq| kept.places[&Writer::new(seq, b"v", 1)];
+        assert_eq!(place(1), Place::Kept { at: HEAD as u64, lens: [3, 3] });
+        assert_eq!(place(3), Place::TooLarge);
+        let Place::Kept { at, lens } = place(2) else { panic!("it was kept") };
+        let mut bytes = [0; 1];
+        file.read_exact_at(&mut bytes, at + lens[0]).expect("there");
+        assert_eq!((&bytes, lens), (b"x", [0, 1]));
+        assert_eq!(kept.whole, file.metadata().expect("there").len());
+        assert!(Kept::read(&file, "another run").expect("readable").places.is_empty());
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_read_costs_itself_alone() {
+        let file = tempfile::tempfile().expect("a file");
+        for (size, seq) in [(3, 1), (1 << 20, 2)] {
+            let clone = file.try_clone().expect("a descriptor");
+            let mut keeper = Keeper::new(clone, PathBuf::new(), "run", true);
+            // There is less than was said.
+            let short: Box<dyn Read> = Box::new(io::repeat(b'x').take(size));
+            let nothing: Box<dyn Read> = Box::new(io::empty());
+            let streams = [Ok(short), Ok(nothing)].into_iter();
+            keeper.keep(Writer::new(9, b"v", 1), [size + 1, 0], streams).expect("passed over");
+            keeper.flush().expect("writable");
+            keep(&file, seq, [b"whole", b""]);
+            let kept = Kept::read(&file, "run").expect("readable");
+            assert_eq!(numbers(&kept).last(), Some(&seq));
+        }
+        assert_eq!(numbers(&Kept::read(&file, "run").expect("readable")), [1, 2]);
+    }
+
+    #[test]
+    fn a_torn_frame_ends_before_it_wherever_it_is_torn() {
+        let file = tempfile::tempfile().expect("a file");
+        keep(&file, 1, [b"msO1 out", b"err"]);
+        let whole = file.metadata().expect("there").len();
+        keep(&file, 2, [b"msO1", b"msO"]);
+        let size = file.metadata().expect("there").len();
+        for len in (whole..size).rev() {
+            file.set_len(len).expect("writable");
+            let kept = Kept::read(&file, "run").expect("readable");
+            assert_eq!((numbers(&kept), kept.whole), (vec![1], whole), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_frame_costs_itself_alone() {
+        let file = tempfile::tempfile().expect("a file");
+        keep(&file, 1, [b"one", b""]);
+        let first = file.metadata().expect("there").len();
+        keep(&file, 2, [b"two", b""]);
+        for at in 0..first {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).expect("there");
+            file.write_all_at(&[byte[0] ^ 0x40], at).expect("writable");
+            let kept = Kept::read(&file, "run").expect("readable");
+            assert_eq!(numbers(&kept), [2], "{at}");
+            file.write_all_at(&byte, at).expect("writable");
+        }
+        assert_eq!(numbers(&Kept::read(&file, "run").expect("readable")), [1, 2]);
+    }
+}
