@@ -163,8 +163,9 @@ struct Run {
     timeout: Option<Duration>,
     /// A third signal has asked to kill whatever is left.
     hurries: bool,
-    /// When the loop last began a turn.
+    /// When the loop last began a turn, and for how long the run has stood still in all.
     last_turn: Instant,
+    stood_still: Duration,
     leave: Leave,
     schedtrace: Option<(Duration, Duration)>,
     summary_file: Option<PathBuf>,
@@ -310,6 +311,7 @@ impl Run {
             timeout: None,
             hurries: false,
             last_turn: began,
+            stood_still: Duration::ZERO,
             leave: plan.leave,
             schedtrace: plan.schedtrace.map(|every| (every, every)),
             summary_file: plan.summary,

@@ -1,7 +1,10 @@
 //! Nothing of a run survives it: a worker kills what it started when its supervisor is gone.
 //!
-//! The worker asks the kernel for SIGTERM when its parent dies. Its handler kills the running
-//! command's process group at once. A worker that runs commands is a subreaper: whatever loses its
+//! The worker asks the kernel for SIGCONT when its parent dies: it comes through to a worker that is stopped (Ctrl-Z), and
+//! nobody takes it for a request. Its handler kills the running command's process group at once. As long as the supervisor
+//! lives, no signal that asks to stop does anything here: stopping is the supervisor's part, and whoever signals all
+//! processes of a run (a service manager, a batch scheduler, an outer msup) must not make workers kill commands that are
+//! just writing their checkpoints. A worker that runs commands is a subreaper: whatever loses its
 //! parent below it becomes its child, and so it finds what left that group. In a task loop the
 //! supervisor is that subreaper, because a task function waits for children of its own: the loop
 //! cannot tell which exited child it may reap.
@@ -20,8 +23,9 @@ use nix::unistd::{Pid, getpid, getppid};
 
 /// The process group of the running command; 0 when there is none.
 static COMMAND_GROUP: AtomicI32 = AtomicI32::new(0);
-/// This process, as long as it is not forked.
+/// This process, as long as it is not forked, and its supervisor.
 static WORKER: AtomicI32 = AtomicI32::new(0);
+static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
 static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
 static DIES_AT_ONCE: AtomicBool = AtomicBool::new(false);
 /// The futex this worker parks on; null until it has a seat.
@@ -39,23 +43,28 @@ pub(crate) enum Manner {
 /// Makes this process a guardian. Ends it when the supervisor died before the kernel could be asked.
 pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
     WORKER.store(getpid().as_raw(), Ordering::Relaxed);
+    SUPERVISOR.store(supervisor, Ordering::Relaxed);
     DIES_AT_ONCE.store(manner == Manner::AtOnce, Ordering::Relaxed);
     // No SA_RESTART: a futex wait or a poll must come back to look at `told_to_end()`.
-    let action = SigAction::new(SigHandler::Handler(on_term), SaFlags::empty(), SigSet::empty());
-    // SAFETY: `on_term` calls only what a signal handler may, and touches only atomics.
-    unsafe { sigaction(Signal::SIGTERM, &action) }?;
-    // What stands still (Ctrl-Z) when its supervisor is killed gets this from the kernel, and goes on.
-    // SAFETY: as above.
-    unsafe { sigaction(Signal::SIGHUP, &action) }?;
+    let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGCONT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        // SAFETY: `on_signal` calls only what a signal handler may, and touches only atomics.
+        let before = unsafe { sigaction(signal, &action) }?;
+        if matches!(before.handler(), SigHandler::SigIgn) {
+            // As `nohup` wants it for commands, too.
+            // SAFETY: what was there before.
+            unsafe { sigaction(signal, &before) }?;
+        }
+    }
     prctl::set_child_subreaper(manner == Manner::Sweeping)?;
-    prctl::set_pdeathsig(Signal::SIGTERM)?;
+    prctl::set_pdeathsig(Signal::SIGCONT)?;
     if getppid().as_raw() != supervisor {
         process::exit(i32::from(exit::WORKER_TOLD_TO_END));
     }
     Ok(())
 }
 
-extern "C" fn on_term(signal: nix::libc::c_int) {
+extern "C" fn on_signal(signal: nix::libc::c_int) {
     if getpid().as_raw() != WORKER.load(Ordering::Relaxed) {
         // A child that a task function forked has inherited this handler, not the duty.
         // SAFETY: back to the default, and once more: what would have happened without the handler.
@@ -63,6 +72,9 @@ extern "C" fn on_term(signal: nix::libc::c_int) {
             nix::libc::signal(signal, nix::libc::SIG_DFL);
             nix::libc::raise(signal);
         }
+        return;
+    }
+    if getppid().as_raw() == SUPERVISOR.load(Ordering::Relaxed) {
         return;
     }
     TOLD_TO_END.store(true, Ordering::SeqCst);

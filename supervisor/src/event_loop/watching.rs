@@ -13,8 +13,7 @@ use crate::engine::{Killed, Leave};
 impl Run {
     /// Time since the run began, that in which everything stood still left out.
     pub(super) fn active(&self) -> Duration {
-        let paused = self.segment.shared().header.paused();
-        self.began.elapsed().saturating_sub(paused)
+        self.began.elapsed().saturating_sub(self.stood_still)
     }
 
     /// Leaves out time in which this process could do nothing, although it had asked to be woken: it was stopped, or frozen
@@ -29,6 +28,7 @@ impl Run {
 
     /// The run stood still for so long: no clock of a task counts that.
     pub(super) fn leave_out(&mut self, pause: Duration) {
+        self.stood_still += pause;
         self.segment.shared().header.add_pause(pause);
         if let Some(meter) = &mut self.meter {
             meter.paused(pause);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use msup_protocol::kin;
 use msup_tests::{Sandbox, kill, spawn_piped, summary, wait_until};
 use nix::sys::signal::Signal;
 
@@ -48,4 +49,22 @@ fn a_frozen_run_times_nothing_out_when_the_supervisor_goes_on_first() {
 #[test]
 fn a_frozen_run_times_nothing_out_when_the_supervisor_goes_on_last() {
     stop_all_for_longer_than_the_timeout(true);
+}
+
+/// A worker that stands still hears of its supervisor's death, goes on and kills its command.
+#[test]
+fn a_run_that_is_killed_while_it_stands_still_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let script = "sleep 1000 | cat; echo";
+    let mut command = sandbox.msup(["--no-journal", "-j2", "--", "sh", "-c", script, "sh"]);
+    let msup = spawn_piped(command.args([":::", "a", "b"]));
+    // Itself, two workers, and three below each shell.
+    wait_until(|| sandbox.processes().len() >= 9);
+    kill(msup.id() as i32, Signal::SIGTSTP);
+    let is_stopped = |pid| kin::look_up(pid).is_none_or(|kin| matches!(kin.state, 'T' | 'Z'));
+    wait_until(|| sandbox.processes().into_iter().all(is_stopped));
+    kill(msup.id() as i32, Signal::SIGKILL);
+    msup.wait_with_output().expect("started");
+    wait_until(|| sandbox.processes().is_empty());
+    sandbox.start_once_more();
 }

@@ -159,7 +159,7 @@ fn a_command_that_exits_with_0_because_it_was_stopped_has_not_succeeded() {
     msup.wait().expect("started");
     assert!(!exists(&sandbox, "a.out"), "half of a file was put in its place");
     let said = said.lock().expect("no panic");
-    assert!(said.contains("1 cancelled"), "{said}");
+    assert!(said.contains("0 of 1 tasks succeeded, 1 left"), "{said}");
 }
 
 /// The worker stops, with its command or before it: it cannot see to the timeout.
@@ -207,4 +207,30 @@ fn a_preempted_run_writes_its_checkpoints_and_resumes_from_them() {
         assert_eq!(result.expect("written"), "400\n", "{value}");
         assert_eq!(exists(&sandbox, format!("resumed.{value}")), value != "c", "{value}");
     }
+}
+
+/// Service managers and batch schedulers send SIGTERM to every process. Workers must not kill commands for that.
+#[test]
+fn sigterm_to_all_processes_lets_commands_put_their_things_in_order() {
+    let sandbox = Sandbox::new();
+    let mut msup = start(&sandbox, &["-j2"], &["a", "b"]);
+    all_up(&sandbox, &["a", "b"]);
+    sandbox.processes().into_iter().for_each(|pid| kill(pid, Signal::SIGTERM));
+    let status = msup.wait().expect("started");
+    assert_ne!(status.code(), Some(0));
+    assert_tidy(&sandbox, &["a", "b"], "all got SIGTERM");
+}
+
+#[test]
+fn a_run_inside_a_task_is_stopped_with_the_grace_of_the_outer_one() {
+    let sandbox = Sandbox::new();
+    let script = "trap 'sleep 0.5; touch tidy; exit' TERM; touch up; while :; do sleep 0.01; done";
+    sandbox.file("task.sh", script.as_bytes());
+    let inner =
+        format!("exec {} --no-journal -j1 -- bash task.sh ::: x", program("msup").display());
+    sandbox.file("inner.sh", inner.as_bytes());
+    let mut outer = sandbox.msup(["-j1", "--timeout", "3s", "--", "sh", "inner.sh", ":::", "y"]);
+    let output = run(&mut outer);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(exists(&sandbox, "tidy"), "{}", text(&output.stderr));
 }
