@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use msup_protocol::kin::Identity;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::{crash, env as names};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, FlockOperation, access, flock};
 
 /// The groups of runs are called this, then their process.
 const PREFIX: &str = "msup-";
@@ -35,6 +35,8 @@ pub(crate) struct Groups {
     is_partial: Cell<bool>,
     /// Groups that were killed. What is started in one is killed, too, at least by Linux 6.18: it must be made anew.
     killed: RefCell<HashSet<WorkerId>>,
+    /// Says to other containers that this run lives.
+    _lock: File,
 }
 
 impl Groups {
@@ -54,12 +56,12 @@ impl Groups {
         fs::create_dir(&folder)?;
         // CRASH: group_made. It is named after its process: swept by the next start.
         crash::point("group_made");
-        let opened = open(&folder);
+        let opened = lock(&folder).and_then(|lock| Ok((open(&folder)?, lock)));
         if opened.is_err() {
             let _ = fs::remove_dir(&folder);
         }
         let (is_partial, killed) = Default::default();
-        opened.map(|account| Groups { folder, account, is_partial, killed })
+        opened.map(|(account, _lock)| Groups { folder, account, is_partial, killed, _lock })
     }
 
     /// Starts a worker in a group of its own, by `start`.
@@ -156,11 +158,28 @@ fn sweep(own: &Path) {
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-        // Those of other containers cannot be told from the living.
-        if name.and_then(Identity::of_name).and_then(Identity::is_gone) == Some(true) {
-            remove(&entry.path());
+        match name.and_then(Identity::of_name).map(Identity::is_gone) {
+            Some(Some(true)) => remove(&entry.path()),
+            // Of another container: its lock, and that nothing is in it, tell that it is gone. Nothing is killed.
+            Some(None) if is_empty(&entry.path()) && lock(&entry.path()).is_ok() => {
+                is_removed(&entry.path());
+            }
+            _ => {}
         }
     }
+}
+
+/// Whether no process is in a group, nor below it.
+fn is_empty(folder: &Path) -> bool {
+    let events = fs::read_to_string(folder.join("cgroup.events")).unwrap_or_default();
+    events.lines().any(|line| line == "populated 0")
+}
+
+/// Takes the lock of a run's group, which falls with its supervisor.
+fn lock(folder: &Path) -> io::Result<File> {
+    let folder = File::open(folder)?;
+    flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(folder)
 }
 
 /// Removes a run's group and those below it, after killing what is there.

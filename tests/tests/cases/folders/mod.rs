@@ -9,7 +9,9 @@ use msup_tests::{Sandbox, kill, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
 mod choosing;
+mod groups;
 mod journals;
+mod named;
 mod starting;
 mod survivors;
 mod targets;

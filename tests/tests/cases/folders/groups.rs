@@ -1,0 +1,58 @@
+//! Control groups of runs that are gone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use msup_tests::{Sandbox, groups, run, spawn_piped, wait_until};
+
+/// A run in a container, so to say: with a process id namespace of its own, where it is the first process.
+fn contained(sandbox: &Sandbox, script: &str) -> Option<std::process::Command> {
+    let flags = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let mut probe = sandbox.command("unshare");
+    if !probe.args(flags).arg("true").status().is_ok_and(|end| end.success()) {
+        eprintln!("not tested: no process id namespaces here");
+        return None;
+    }
+    let mut command = sandbox.command("unshare");
+    command.args(flags).arg(msup_tests::program("msup"));
+    command.args(["-q", "-j1", "--no-journal", "--", "sh", "-c", script, ":::", "x"]);
+    Some(command)
+}
+
+/// The groups that a first process has made.
+fn left() -> Vec<PathBuf> {
+    groups::of_process(1)
+}
+
+#[test]
+fn what_a_dead_container_leaves_is_swept_when_it_is_empty() {
+    let sandbox = Sandbox::new();
+    if !groups::are_made_here(&sandbox) {
+        return;
+    }
+    let script = "touch started; exec sleep 1000";
+    let Some(mut command) = contained(&sandbox, script) else { return };
+    let before = left();
+    let mut child = spawn_piped(&mut command);
+    let is_new = |path: &PathBuf| !before.contains(path);
+    wait_until(|| sandbox.path().join("started").exists());
+    let made: Vec<PathBuf> = left().into_iter().filter(is_new).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    // It goes on: nobody touches it.
+    sandbox.start_once_more();
+    assert!(made[0].exists());
+    assert!(sandbox.processes().len() > 1, "nobody was killed");
+    // The whole container is gone at one stroke.
+    child.kill().expect("ours");
+    child.wait().expect("ours");
+    wait_until(|| sandbox.processes().is_empty());
+    assert!(made[0].exists(), "nobody was left to remove it");
+    wait_until(|| is_empty(&made[0]));
+    assert!(run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
+    assert!(!made[0].exists());
+}
+
+fn is_empty(group: &Path) -> bool {
+    let events = fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+    events.contains("populated 0")
+}
