@@ -32,13 +32,13 @@ impl Run {
             let command = shared.line.slot(worker).map_or(0, |slot| slot.command().cast_signed());
             let command = kin::look_up(command).filter(|kin| Some(kin.parent) == own);
             let Some(kin) = command.or_else(|| own.and_then(kin::look_up)) else { continue };
-            let what = escape::value(&self.queue.describe(&task.value, task.seq));
+            let what = escape::value(&task.value);
             running.push((clock::since_start(&kin), task.seq, kin, what));
         }
         running.sort_by_key(|one| std::cmp::Reverse(one.0));
         let tally = self.engine.tally();
         let mut text = format!(
-            "msup: {} tasks under way, {} have ended ({} succeeded)\n",
+            "msup: {} tasks are running, {} have finished ({} succeeded)\n",
             running.len(),
             tally.ended(),
             tally.succeeded
@@ -76,7 +76,7 @@ fn does(kin: &Kin) -> String {
         'R' => "computes".into(),
         'D' => format!("waits for a disk or the like{place}"),
         'T' | 't' => "is stopped".into(),
-        'Z' | 'X' => "has ended".into(),
+        'Z' | 'X' => "has exited".into(),
         _ => format!("waits{place}"),
     }
 }

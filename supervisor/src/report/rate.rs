@@ -54,6 +54,9 @@ impl fmt::Display for Rate {
 impl Pace {
     /// At this time so many had ended in this generation. The rate.
     pub(crate) fn note(&mut self, now: Duration, ended: u64) -> Option<Rate> {
+        if self.samples.is_empty() {
+            self.samples.push_back((Duration::ZERO, 0));
+        }
         let (since, before) = self.samples.front().copied().unwrap_or_default();
         let rate = if now < NOT_BEFORE {
             None
@@ -90,6 +93,14 @@ mod tests {
         assert_eq!(text(1, 7200), "0.5/h");
         assert_eq!(Rate::of(0, seconds(1)), None);
         assert_eq!(Rate::of(1, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn what_came_at_the_very_beginning_counts() {
+        let mut pace = Pace::default();
+        pace.note(seconds(1), 8);
+        pace.note(seconds(2), 8);
+        assert_eq!(pace.note(seconds(5), 10).expect("some").to_string(), "2.0/s");
     }
 
     #[test]
