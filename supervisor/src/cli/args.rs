@@ -25,6 +25,8 @@ use super::{Refusal, elsewhere};
                   {//} folder, {/.} base name without extension, {#} number of the task, {%} slot \
                   of the worker, {threads} threads it \
                   may use, {out} the file to write (--out). Without any, the value is appended.\n\n\
+                  Accepted and without effect, for command lines of other tools: -r, --will-cite, \
+                  --no-notice, --group, --silent, --plain.\n\n\
                   Exit status: 0 all succeeded, 1-100 that many did not, 101 more, 255 usage or \
                   internal error, 102 the journal was lost, 128+N ended by signal N."
 )]
