@@ -27,3 +27,10 @@ fn fields(line: &str) -> Line {
     };
     fields.chain([("at_ms", at)]).map(number).collect()
 }
+
+/// CPU seconds that commands have used, as the lines tell.
+#[must_use]
+pub fn seconds_used(lines: &[Line]) -> f64 {
+    let spans = lines.windows(2).map(|two| (two[1]["at_ms"] - two[0]["at_ms"], two[1]["used"]));
+    spans.map(|(ms, used)| ms as f64 * used as f64 / 1e6).sum()
+}

@@ -295,6 +295,8 @@ fn killed_again_and_again_every_file_is_made_once() {
         if kills == kills_wanted {
             break msup.wait_with_output().expect("it was started");
         }
+        // Before it there is no run to resume.
+        wait_until(|| sandbox.path().join("kept/journal.jsonl").exists());
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         std::thread::sleep(Duration::from_millis(10 + (random >> 33) % longest));
         kill(msup.id() as i32, Signal::SIGKILL);

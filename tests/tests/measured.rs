@@ -116,8 +116,7 @@ fn what_a_command_left_running_computes(by: By) {
     assert!(output.status.success(), "{said}");
     let ticks = said.lines().find_map(|line| line.parse::<f64>().ok()).expect("it tells its ticks");
     let lines = trace::lines(&said);
-    let spans = lines.windows(2).map(|two| (two[1]["at_ms"] - two[0]["at_ms"], two[1]["used"]));
-    let seen: f64 = spans.map(|(ms, used)| ms as f64 * used as f64 / 1e6).sum();
+    let seen = trace::seconds_used(&lines);
     assert!(seen > 0.7 * ticks / 100.0, "{seen} s of {} s: {lines:?}", ticks / 100.0);
 }
 
