@@ -30,7 +30,7 @@ const BACKLOG: u64 = 32 << 20;
 const HELD: u64 = 1 << 18;
 
 /// So long the bar may take to go away.
-const HIDE_WITHIN: Duration = Duration::from_millis(200);
+const HIDE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether anybody reads standard output.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

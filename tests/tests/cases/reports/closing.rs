@@ -208,7 +208,7 @@ fn a_hint_names_the_run_where_a_bare_command_finds_another_one() {
 fn quiet_keeps_a_line_for_failures_in_which_the_command_could_not_speak() {
     let sandbox = Sandbox::new();
     let script = "case {} in a) kill -HUP $$;; b) sleep 100;; c) exit 3;; d) kill -SEGV $$;; esac";
-    let flags = ["-q", "-k", "-j1", "--timeout", "0.3s", "--grace", "100ms", "--crash-limit", "1"];
+    let flags = ["-q", "-k", "-j1", "--timeout", "2s", "--grace", "100ms", "--crash-limit", "1"];
     let text = said(sandbox.msup(flags).args([script, ":::", "a", "b", "c", "d"]));
     let expected = "msup: task 1 failed: signal 1: a\n\
                     msup: task 2 failed: timeout: b\n\
