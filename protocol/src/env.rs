@@ -11,9 +11,12 @@ pub const SUPERVISOR_PID: &str = "MSUP_SUPERVISOR_PID";
 /// For workers: the run's folder, where payloads too large for a task slot go.
 pub const RUN_FOLDER: &str = "MSUP_RUN_FOLDER";
 
+/// For workers, if a journal is kept: the file where they note what they take up.
+pub const IN_FLIGHT: &str = "MSUP_IN_FLIGHT";
+
 /// The variables that are for workers alone and that commands must not inherit.
-pub const FOR_WORKERS: [&str; 5] =
-    [SEGMENT_FD, DOORBELL_FD, WORKER_SLOT, SUPERVISOR_PID, RUN_FOLDER];
+pub const FOR_WORKERS: [&str; 6] =
+    [SEGMENT_FD, DOORBELL_FD, WORKER_SLOT, SUPERVISOR_PID, RUN_FOLDER, IN_FLIGHT];
 
 /// For workers and commands: the run's id.
 pub const RUN: &str = "MSUP_RUN";

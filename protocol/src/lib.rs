@@ -51,6 +51,8 @@ pub mod codec;
 
 pub mod env;
 
+pub mod in_flight;
+
 pub mod exit;
 
 pub mod kin;

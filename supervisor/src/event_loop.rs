@@ -10,6 +10,7 @@ mod epoch;
 mod figures;
 mod finish;
 mod gather;
+mod joblog;
 mod leftovers;
 mod lender;
 mod meter;
@@ -57,7 +58,7 @@ use crate::report::{escape, trace};
 use crate::sysmon;
 
 use attempts::Attempts;
-use books::{Books, Opened};
+use books::{Books, OfRun, Opened};
 use commits::{Commits, Places};
 use crew::Crew;
 use epoch::Epochs;
@@ -86,6 +87,9 @@ const BATCH_WITHIN: Duration = Duration::from_millis(1);
 /// supervisor sleeps, within 8 MiB unless more workers are asked for.
 const CELL_BYTES: u32 = 4096;
 const TASK_SLOTS: std::ops::RangeInclusive<u32> = 256..=2000;
+
+/// So many commands may lie ready beyond those that run. Each is journaled before, and again after a death.
+const COMMANDS_AHEAD: u32 = 64;
 
 /// Token words beyond `--procs`: a few to lend.
 const LENDABLE: u32 = 4;
@@ -138,6 +142,8 @@ struct Run {
     delivered: (bool, u64),
     /// Tasks that are known before any input is read.
     first: Vec<Input>,
+    /// How many values are missing before the next one that is read.
+    missing: u64,
     crew: Crew,
     figures: Figures,
     lender: Lender,
@@ -215,13 +221,14 @@ impl Run {
             poller.watch(pipe, KEY_SIGNAL).map_err(line("epoll"))?;
         }
         let worker_program = plan.worker_program.display().to_string();
-        let recipe = Recipe {
+        let mut recipe = Recipe {
             program: plan.worker_program,
             arguments: plan.worker_arguments,
             segment: epoch.fd,
             doorbell: doorbell.try_clone().map_err(line("eventfd"))?,
             folder: epoch.folder.clone(),
             run_id: run_id.clone(),
+            in_flight: None,
         };
         // For workers to inherit, as the segment is.
         rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
@@ -242,9 +249,11 @@ impl Run {
         // Before anything is started: what it inherits tells that something of this run is alive.
         let describe = |value: &[u8], seq| queue.describe(value, seq);
         let continues = matches!(plan.keeping, Keeping::Continued { .. });
-        let (joblog, all) = (plan.joblog.as_deref(), plan.keeps_all_output);
-        let Opened { mut books, words, inputs } =
-            Books::open(plan.keeping, &run_id, joblog, describe, all, private()?)?;
+        let (joblog, keeps_all) = (plan.joblog.as_deref(), plan.keeps_all_output);
+        let run = OfRun { id: &run_id, slots: sizes.tasks, keeps_all };
+        let Opened { mut books, words, inputs, in_flight } =
+            Books::open(plan.keeping, &run, joblog, describe, private()?)?;
+        recipe.in_flight = in_flight;
         let journal = books.journal_file().map_err(line("the journal"))?;
         let committer = |out| -> Result<Commits, String> {
             let committer = Committer::start(plan.durable, journal, private()?)?;
@@ -262,7 +271,11 @@ impl Run {
             worker_program,
             procs: plan.procs,
             max_workers: plan.max_workers,
-            task_slots: sizes.tasks as usize,
+            task_slots: if is_task_loop {
+                sizes.tasks as usize
+            } else {
+                sizes.tasks.min(max_workers + COMMANDS_AHEAD) as usize
+            },
             idle_timeout: plan.idle_timeout,
             at_cap: plan.at_cap,
             admits: plan.admits,
@@ -278,6 +291,7 @@ impl Run {
             commits,
             delivered: (false, 0),
             first: inputs,
+            missing: 0,
             meter: plan.admits.then(|| {
                 let watches_memory = plan.memory.is_some();
                 Meter::new(plan.procs, plan.max_workers, watches_memory, groups.clone())
@@ -360,6 +374,7 @@ impl Run {
             self.perform(&mut effects, &mut events);
             self.tell();
             self.books.flush();
+            self.books.words().iter().for_each(|text| self.say(text));
             if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
                 commits.carry_out();
             }

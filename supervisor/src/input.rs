@@ -1,12 +1,14 @@
 //! Reading input values in a thread of their own: a stuck pipe stops nothing else.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::os::threads;
+
+use crate::journal::Part;
 
 /// Values are handed over in groups of about this many, or this many bytes.
 const GROUP: usize = 256;
@@ -27,13 +29,15 @@ pub(crate) enum Source {
     Stdin,
     /// From a file that was already opened.
     File(File, PathBuf),
+    /// From a file in which an earlier generation has kept them, in these parts.
+    Kept(File, PathBuf, Vec<Part>),
 }
 
 impl Source {
     /// Whether nobody can read these values a second time.
     pub(crate) fn is_read_once(&self) -> bool {
         match self {
-            Source::Arguments(_) => false,
+            Source::Arguments(_) | Source::Kept(..) => false,
             Source::Stdin => true,
             Source::File(file, _) => !file.metadata().is_ok_and(|meta| meta.is_file()),
         }
@@ -64,6 +68,8 @@ pub(crate) enum Group {
     Values(Vec<Vec<u8>>),
     /// Something about the list that is probably not meant: one line.
     Hint(String),
+    /// So many values were kept and are damaged.
+    Missing(u64),
     /// There are no more.
     End,
     /// It cannot go on: one line that says why and where.
@@ -90,8 +96,22 @@ pub(crate) fn start(
             }
             out.send(Group::End);
         }
-        Source::Stdin => read(io::stdin().lock(), "standard input", format, &out),
-        Source::File(file, path) => read(file, &path.display().to_string(), format, &out),
+        Source::Stdin => {
+            if read(io::stdin().lock(), "standard input", format, &out) {
+                out.send(Group::End);
+            }
+        }
+        Source::File(file, path) => {
+            if read(file, &path.display().to_string(), format, &out) {
+                out.send(Group::End);
+            }
+        }
+        Source::Kept(file, path, parts) => {
+            let name = path.display().to_string();
+            if parts.into_iter().all(|part| read_part(&file, &name, part, format, &out)) {
+                out.send(Group::End);
+            }
+        }
     })?;
     Ok(receiver)
 }
@@ -110,7 +130,26 @@ impl Out {
     }
 }
 
-fn read(input: impl Read, name: &str, format: Format, out: &Out) {
+/// Whether to go on.
+fn read_part(mut file: &File, name: &str, part: Part, format: Format, out: &Out) -> bool {
+    match part {
+        Part::Missing(values) => out.send(Group::Missing(values)),
+        Part::Values { at, bytes } => match file.seek(SeekFrom::Start(at)) {
+            // What was removed from them when they were read first is removed.
+            Ok(_) => {
+                let format = Format { crlf: false, hints: false, ..format };
+                read(file.take(bytes), name, format, out)
+            }
+            Err(why) => {
+                out.send(Group::Failed(format!("{name}: {why}")));
+                false
+            }
+        },
+    }
+}
+
+/// Hands over all values. Whether that went well, and they are wanted.
+fn read(input: impl Read, name: &str, format: Format, out: &Out) -> bool {
     let mut input = BufReader::with_capacity(64 << 10, input);
     let mut values = Vec::new();
     let mut bytes = 0;
@@ -122,7 +161,7 @@ fn read(input: impl Read, name: &str, format: Format, out: &Out) {
             Err(why) => {
                 out.send(Group::Values(values));
                 out.send(Group::Failed(format!("{name}: {why}")));
-                return;
+                return false;
             }
         };
         if format.crlf {
@@ -130,13 +169,13 @@ fn read(input: impl Read, name: &str, format: Format, out: &Out) {
         } else if hints && let Some(hint) = hint(&value, number) {
             hints = false;
             if !out.send(Group::Hint(format!("{name}: {hint}"))) {
-                return;
+                return false;
             }
         }
         if let Some(why) = refuse(&value, number, format) {
             out.send(Group::Values(values));
             out.send(Group::Failed(format!("{name}, value {number}: {why}")));
-            return;
+            return false;
         }
         if format.commands && value.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -148,14 +187,11 @@ fn read(input: impl Read, name: &str, format: Format, out: &Out) {
         if values.len() >= GROUP || bytes >= GROUP_BYTES || !more_at_hand {
             bytes = 0;
             if !out.send(Group::Values(std::mem::take(&mut values))) {
-                return;
+                return false;
             }
         }
     }
-    if !values.is_empty() {
-        out.send(Group::Values(values));
-    }
-    out.send(Group::End);
+    values.is_empty() || out.send(Group::Values(values))
 }
 
 /// Removes what other systems add to a line.
@@ -222,7 +258,7 @@ mod tests {
                 Group::Values(more) => values.extend(more),
                 Group::Failed(why) => failed = Some(why),
                 Group::Hint(text) => failed = Some(text),
-                Group::End => {}
+                Group::End | Group::Missing(_) => {}
             }
         }
         (values, failed)

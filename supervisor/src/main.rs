@@ -45,6 +45,9 @@ use os::signals;
 fn main() -> ExitCode {
     last_resort::install();
     crash::arm(Role::Supervisor);
+    if let Err(why) = os::signals::outlive_file_limit() {
+        return complain(&format!("signals: {why}"));
+    }
     let plan = match cli::parse() {
         Ok(plan) => plan,
         Err(cli::Refusal::Doctor) => {

@@ -3,12 +3,14 @@
 use std::env;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use msup_protocol::bell::Bell;
 use msup_protocol::crash::{self, Role};
 use msup_protocol::env as names;
 use msup_protocol::exit;
+use msup_protocol::in_flight::InFlight;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::seat::Seat;
@@ -48,6 +50,8 @@ pub(crate) struct Post {
     pub(crate) seat: Seat<'static, Futex>,
     pub(crate) bell: Bell<'static>,
     pub(crate) folder: PathBuf,
+    /// Where to note what this worker takes up, if a journal is kept.
+    pub(crate) in_flight: Option<InFlight>,
 }
 
 /// Takes up the post this process was started for. `None` when there is no supervisor around.
@@ -62,6 +66,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let me = number(names::WORKER_SLOT)?;
     let folder = env::var_os(names::RUN_FOLDER)
         .ok_or(CannotAttach::Environment { name: names::RUN_FOLDER })?;
+    let in_flight = in_flight();
     crash::arm(Role::Worker);
     forget_environment()?;
     // A worker keeps its post until it exits: the segment and the bell live as long as the process.
@@ -75,7 +80,15 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     crash::point("mapped_before_attached");
     seat.attach();
     bell.ring();
-    Ok(Some(Post { seat, bell, folder: folder.into() }))
+    Ok(Some(Post { seat, bell, folder: folder.into(), in_flight }))
+}
+
+/// A file that cannot be opened is missed only after a crash, and there is nobody to tell.
+fn in_flight() -> Option<InFlight> {
+    let path = env::var_os(names::IN_FLIGHT)?;
+    let run = env::var_os(names::RUN)?;
+    let file = fs::File::options().write(true).open(path).ok()?;
+    Some(InFlight::new(file, run.as_bytes()))
 }
 
 /// What this process starts is no worker of this run.

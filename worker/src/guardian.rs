@@ -56,10 +56,26 @@ pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
             unsafe { sigaction(signal, &before) }?;
         }
     }
+    outlive_file_limit()?;
     prctl::set_child_subreaper(manner == Manner::Sweeping)?;
     prctl::set_pdeathsig(Signal::SIGCONT)?;
     if getppid().as_raw() != supervisor {
         process::exit(i32::from(exit::WORKER_TOLD_TO_END));
+    }
+    Ok(())
+}
+
+/// A file that would grow beyond the limit on file sizes is an error of the write, not the end of this worker, unless
+/// the program has said what it is. A handler, since what is ignored would stay ignored in what is executed.
+fn outlive_file_limit() -> nix::Result<()> {
+    extern "C" fn does_nothing(_: nix::libc::c_int) {}
+    let action =
+        SigAction::new(SigHandler::Handler(does_nothing), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing.
+    let before = unsafe { sigaction(Signal::SIGXFSZ, &action) }?;
+    if !matches!(before.handler(), SigHandler::SigDfl | SigHandler::SigIgn) {
+        // SAFETY: what was there before.
+        unsafe { sigaction(Signal::SIGXFSZ, &before) }?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use msup_protocol::codec::{self, OutcomeFrame, TaskFrame, Usage, Verdict, Work};
+use msup_protocol::in_flight::Entry;
 use msup_protocol::seat::Next;
 use msup_protocol::task::Claim;
 use msup_protocol::token::Held;
@@ -74,8 +75,14 @@ pub(crate) fn serve(
         let began = Instant::now();
         let output = codec::stream_files(claim.index(), claim.publication())
             .map(|name| Sink::new(post.folder.join(name)));
+        let mut entry = None;
         let ended = match read_task(post, &claim, &mut frame) {
-            Ok(task) => attempt(post, task, held, output),
+            Ok(task) => {
+                let TaskFrame { seq, attempt: nth, .. } = task;
+                entry = Some(Entry { seq, attempt: nth, finished: false });
+                note(post, &claim, entry);
+                attempt(post, task, held, output)
+            }
             Err(why) => {
                 let (token, verdict) = (held, Verdict::Lost(why));
                 Ended { token, verdict, usage: Usage::default(), output, leaked: false }
@@ -85,6 +92,7 @@ pub(crate) fn serve(
             // The command was killed by us: that is no outcome. The supervisor takes it from here.
             return;
         }
+        note(post, &claim, entry.map(|entry| Entry { finished: true, ..entry }));
         let panicked = matches!(ended.verdict, Verdict::Panicked(_));
         let wall_ns = began.elapsed().as_nanos() as u64;
         token = report(post, claim, ended, wall_ns, &mut frame);
@@ -93,6 +101,14 @@ pub(crate) fn serve(
             let _ = token.take().map(|held| post.seat.release(held));
             return;
         }
+    }
+}
+
+/// Before the attempt begins, and before anybody hears that it has finished: when everything dies at once, this
+/// tells what was in flight.
+fn note(post: &Post, claim: &Claim, entry: Option<Entry>) {
+    if let (Some(in_flight), Some(entry)) = (&post.in_flight, entry) {
+        in_flight.note(claim.index(), entry);
     }
 }
 

@@ -238,17 +238,27 @@ fn go_on(
     (args.bar, args.quiet) = (args.bar || anew.bar, args.quiet || anew.quiet);
     let run = past.run.run.clone();
     let (locks, ended) = take_over(&folder, &run).map_err(Refusal::Wrong)?;
-    // Only now: until then it may have been written to. This process is alone with it from here on.
-    let past = Past::read(&folder).map_err(Refusal::Wrong)?;
+    // Until now it may have been written to. This process is alone with it from here on.
+    let past = if past.is_as_read(&folder) { past } else { read(&folder)? };
     let place = OsString::from_vec(past.run.folder.0.clone());
     let here = std::env::current_dir().unwrap_or_default();
     std::env::set_current_dir(&place).map_err(|why| {
         let place = Path::new(&place).display();
         Refusal::Wrong(format!("{place}: the folder in which the run was begun: {why}"))
     })?;
-    let cut_off = false;
-    let continued =
-        Continued { folder, locks, past, retried, ended, replays, arg_file, cut_off, here };
+    let (cut_off, missing) = (false, 0);
+    let continued = Continued {
+        folder,
+        locks,
+        past,
+        retried,
+        ended,
+        replays,
+        arg_file,
+        cut_off,
+        missing,
+        here,
+    };
     plan::make(args, Some(continued)).map_err(Refusal::Wrong)
 }
 

@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 use super::Refusal;
 use super::args::refusal;
 use crate::journal::runs;
-use crate::journal::{End, Folder, Past, Record, State, read};
+use crate::journal::{End, Folder, Past, Record, Seed, State, read, seed};
 use crate::report::escape;
 
 /// How often a run that goes on is looked at.
@@ -160,15 +160,19 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     let path = folder.journal();
     let line = |why: io::Error| format!("{}: {why}", path.display());
     let mut file = folder.open_journal(OFlags::RDONLY)?;
+    let seed = seed(BufReader::new(&file)).map_err(line)?;
+    let no_journal = || format!("{}: it does not begin as a journal of msup does", path.display());
+    let seed = seed.ok_or_else(no_journal)?;
+    file.rewind().map_err(line)?;
     let mut out = BufWriter::new(stdout().lock());
     // Who follows is told of each end as it comes.
-    let last = if log.follow { None } else { Some(last_ends(&file).map_err(line)?) };
+    let last = if log.follow { None } else { Some(last_ends(&file, &seed).map_err(line)?) };
     let (mut at, mut slowest, mut broken, mut number) = (0, Vec::new(), false, 0);
     loop {
         // Whether it goes on is asked first: what is written until then is read below.
         let goes_on = log.follow && folder.is_running();
         file.seek(SeekFrom::Start(at)).map_err(line)?;
-        let condition = read(BufReader::new(&file), |_, record| {
+        let condition = read(BufReader::new(&file), &seed, |_, record| {
             let Record::End(end) = record else { return };
             number += 1;
             // What was run again has only ended as it did last.
@@ -201,9 +205,9 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
 }
 
 /// Which of all ends in a journal, from 1, is each task's last.
-fn last_ends(journal: &File) -> io::Result<HashMap<u64, u64>> {
+fn last_ends(journal: &File, seed: &Seed) -> io::Result<HashMap<u64, u64>> {
     let (mut last, mut number) = (HashMap::new(), 0);
-    read(BufReader::new(journal), |_, record| {
+    read(BufReader::new(journal), seed, |_, record| {
         if let Record::End(end) = record {
             number += 1;
             last.insert(end.seq, number);

@@ -16,7 +16,7 @@ mod stopping;
 mod template;
 
 pub(crate) use joblog::JobLog;
-pub(crate) use plan::{Job, Keeping, Plan, Retried};
+pub(crate) use plan::{Continued, Job, Keeping, Plan, Retried};
 pub(crate) use template::{Facts, OutFile, OutTemplate, Template, quoted_words, temporaries_of};
 
 /// Why there is no plan.

@@ -13,7 +13,7 @@ use super::template::{OutTemplate, Template, refuse_foreign, typed_words};
 use super::{command, elsewhere, policy, progress, stopping};
 use crate::engine::{AtCap, Leave, Policy, Step};
 use crate::input::{Format, Source};
-use crate::journal::{Durability, Folder, Locks, Past, mend_inputs, runs};
+use crate::journal::{Durability, Folder, KeptInput, Locks, Past, runs};
 use crate::os::cpu_quota;
 use crate::os::limits::{self, Most};
 use crate::report::bar::Manner;
@@ -115,8 +115,9 @@ pub(crate) struct Continued {
     pub(crate) ended: usize,
     /// Where to read all values again.
     pub(crate) arg_file: Option<PathBuf>,
-    /// Not all values are known.
+    /// Not all values are known; so many were, and are damaged.
     pub(crate) cut_off: bool,
+    pub(crate) missing: u64,
     /// The folder in which this was asked for.
     pub(crate) here: PathBuf,
 }
@@ -207,11 +208,18 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
             } else if let Some(spool) = continued.folder.open_inputs()? {
                 separator = 0;
                 let path = continued.folder.inputs();
-                let kept = mend_inputs(&spool);
+                let past = &continued.past;
+                let kept = KeptInput::check(&spool, &past.kept, past.inputs, &past.seed);
                 let kept = kept.map_err(|why| format!("{}: {why}", path.display()))?;
                 // A power cut may have left the record that all were read, and not all of them.
-                continued.cut_off = continued.past.inputs.is_none_or(|total| kept < total);
-                Source::File(spool, path)
+                continued.cut_off = past.inputs.is_none_or(|total| kept.values < total);
+                continued.missing = kept.missing;
+                Source::Kept(spool, path, kept.parts)
+            } else if !continued.past.kept.is_empty() {
+                let path = continued.folder.inputs();
+                let why =
+                    "the values of this run were kept here and are gone: give them with -a FILE";
+                return Err(format!("{}: {why}", path.display()));
             } else {
                 source(args.arg_file, values)?
             };

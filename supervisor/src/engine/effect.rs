@@ -50,10 +50,11 @@ pub(crate) enum Effect {
         /// The slot it was in.
         slot: u16,
     },
-    /// Nothing is to be shown of the task with this number: it has ended before this generation, or is none.
+    /// Nothing is to be shown of the tasks with these numbers: they have ended before this generation, or are none.
     Skip {
-        /// The task's number in the input.
+        /// The first one's number in the input, and the last one's.
         seq: u64,
+        last: u64,
     },
     /// From now on an attempt may take so long.
     SetTimeout(Duration),
@@ -65,10 +66,39 @@ pub(crate) enum Effect {
     Finish,
 }
 
+/// What an attempt counts as after which the task is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Failed,
+    /// It brought its process down.
+    Crashed,
+    /// It was killed from outside.
+    Lost,
+    /// There was no memory left for it.
+    Starved,
+}
+
 /// What is written down of a task.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    /// An attempt has ended, and another one follows.
+    /// An attempt is about to be published. Before it is.
+    Start {
+        /// The task's number in the input.
+        seq: u64,
+        value: Vec<u8>,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// The task slot.
+        slot: u16,
+    },
+    /// It was taken back before it had started.
+    Withdrawn {
+        /// The task's number in the input.
+        seq: u64,
+        value: Vec<u8>,
+        attempt: u32,
+    },
+    /// An attempt has ended, and another one follows, in a later generation if this one stops.
     Again {
         /// The task's number in the input.
         seq: u64,
@@ -76,6 +106,7 @@ pub(crate) enum Entry {
         /// Which attempt, from 1.
         attempt: u32,
         cause: Cause,
+        kind: Kind,
     },
     /// The task has reached its end: once what it wrote, which was delivered before, has been shown.
     End {

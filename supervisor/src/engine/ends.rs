@@ -9,12 +9,16 @@ use super::policy::{Standing, Timeout};
 use super::sabotage::{self, Bug};
 use super::tally::Failure;
 use super::verdict::{Cause, Ruling, judge};
-use super::{Effect, Engine, Entry, Killed, Now, Stop, TaskRecord};
+use super::{Effect, Engine, Entry, Killed, Kind, Now, Stop, TaskRecord, Tried};
 
 /// A task that is ended from outside this often has failed.
 const OUTSIDE_LIMIT: u32 = 10;
 /// A task that is ended so often because there is no memory left has failed.
 const STARVED_LIMIT: u32 = 4;
+
+/// A task that was alone in flight so often when msup was killed is not run any more, if that is more than the
+/// limit on crashes. It is higher than that: what kills msup is mostly none of its tasks.
+const ALONE_LIMIT: u32 = 5;
 
 /// A limit on time that nobody will see.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -70,7 +74,7 @@ impl Engine {
     ) {
         let mut delay = Duration::ZERO;
         let counted = self.tally.again.and(&ruling);
-        let (cause, again, quarantined) = match ruling {
+        let (cause, again, kind) = match ruling {
             Ruling::Succeeded => return,
             Ruling::Failed(cause) => {
                 record.failures += 1;
@@ -78,27 +82,32 @@ impl Engine {
                 if again {
                     delay = self.backoff.delay(record.failures);
                 }
-                (cause, again, false)
+                (cause, again, Kind::Failed)
             }
             Ruling::Crashed(cause) => {
                 record.crashes += 1;
-                (cause, record.crashes < self.policy.crash_limit, true)
+                (cause, record.crashes < self.policy.crash_limit, Kind::Crashed)
             }
             Ruling::Outside(cause) => {
                 record.outside += 1;
-                (cause, record.outside < OUTSIDE_LIMIT, false)
+                (cause, record.outside < OUTSIDE_LIMIT, Kind::Lost)
             }
             Ruling::Starved(cause) => {
                 record.starved += 1;
                 self.tally.starved += 1;
                 self.has_less_company(record.starved, now, effects);
-                (cause, record.starved < STARVED_LIMIT, false)
+                (cause, record.starved < STARVED_LIMIT, Kind::Starved)
             }
-            Ruling::Stopped(cause) => (cause, true, false),
+            Ruling::Stopped(cause) => (cause, true, Kind::Lost),
         };
-        if again && self.stop == Stop::No {
+        let quarantined = kind == Kind::Crashed;
+        if again {
             let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
-            effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
+            let cause = cause.clone();
+            effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause, kind }));
+        }
+        if again && self.stop == Stop::No {
+            let attempt = record.attempt;
             let next = if sabotage::has(Bug::RepeatsAttempts) { attempt } else { attempt + 1 };
             (record.attempt, record.again) = (next, true);
             self.tally.again = counted;
@@ -115,7 +124,7 @@ impl Engine {
         }
         let TaskRecord { seq, value, attempt, .. } = record;
         if again {
-            // It would have been tried again, had the run not been stopped.
+            // It will be tried again if the run is resumed.
             self.tally.cancelled += 1;
         } else {
             let attempts = attempt;
@@ -150,16 +159,46 @@ impl Engine {
         }
     }
 
+    /// Takes in a task that earlier generations have tried, unless it has brought too many of them down.
+    pub(super) fn accept(
+        &mut self,
+        value: Vec<u8>,
+        expected: Duration,
+        tried: Tried,
+        effects: &mut Vec<Effect>,
+    ) {
+        let limit = self.policy.crash_limit.max(ALONE_LIMIT);
+        if tried.alone < limit {
+            self.ledger.accept(value, expected, tried);
+            return;
+        }
+        let n = tried.alone;
+        let why = format!("msup was killed each of the {n} times it ran with nothing beside it");
+        self.give_up(value, why, tried.attempts, true, effects);
+    }
+
     /// A task that is not run at all has failed.
     pub(super) fn refuse(&mut self, value: Vec<u8>, why: String, effects: &mut Vec<Effect>) {
+        self.give_up(value, why, 0, false, effects);
+    }
+
+    fn give_up(
+        &mut self,
+        value: Vec<u8>,
+        why: String,
+        attempts: u32,
+        quarantined: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let (seq, cause) = (self.ledger.pass_over(), Cause::Trouble(why));
         let (status, _) = cause.status();
         let (kept, reason) = (value.clone(), cause.clone());
-        let failure = Failure { seq, value: kept, cause: reason, attempts: 0, quarantined: false };
+        let failure = Failure { seq, value: kept, cause: reason, attempts, quarantined };
         self.tally.note_failure(failure);
-        effects.push(Effect::Skip { seq });
-        let (failure, [wall, cpu]) = (Some((cause, false)), [Duration::ZERO; 2]);
-        effects.push(Effect::Record(Entry::End { seq, value, attempt: 0, failure, wall, cpu }));
+        effects.push(Effect::Skip { seq, last: seq });
+        let (failure, [wall, cpu]) = (Some((cause, quarantined)), [Duration::ZERO; 2]);
+        let attempt = attempts;
+        effects.push(Effect::Record(Entry::End { seq, value, attempt, failure, wall, cpu }));
         self.halt_if_due(status, effects);
     }
 

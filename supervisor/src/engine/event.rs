@@ -82,9 +82,11 @@ pub(crate) enum Event {
         why: String,
         /// Why there is no fresh one.
         failed: Option<String>,
+        /// The slots of tasks that no worker had taken up, as far as that is known.
+        unstarted: Vec<u16>,
     },
-    /// There is no space left for the journal, or again.
-    JournalFull(bool),
+    /// There is no space left for the journal, which is here, or again.
+    JournalFull(Option<String>),
     /// The journal cannot be relied on any more: why.
     JournalLost(String),
     /// A signal asks to stop: its number.
@@ -107,8 +109,8 @@ pub(crate) struct Input {
 pub(crate) enum Earlier {
     #[default]
     Nothing,
-    /// It was tried so often, or may have been.
-    Tried(u32),
+    /// It has not ended.
+    Tried(Tried),
     Succeeded,
     /// It is not run at all: why.
     Refused(String),
@@ -142,6 +144,19 @@ pub(crate) enum Leave {
     Alone,
     /// They are stopped at once.
     Kill,
+}
+
+/// What earlier generations know of a task that has not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tried {
+    /// How many attempts have started.
+    pub(crate) attempts: u32,
+    /// How many of them failed, and how many brought their process down.
+    pub(crate) failures: u32,
+    pub(crate) crashes: u32,
+    /// It was in flight when a generation died; and how often nothing else was.
+    pub(crate) is_suspect: bool,
+    pub(crate) alone: u32,
 }
 
 /// How a worker's process ended.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::Now;
+use super::sabotage::{self, Bug};
+use super::{Now, Tried};
 
 /// A task that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) struct TaskRecord {
     pub(crate) expected: Duration,
     /// How many threads the next or the running one is advised to use.
     pub(crate) threads: u32,
-    /// It was under way before, in this generation.
+    /// It was under way before.
     pub(crate) again: bool,
     /// How many epochs in a row ended while it may have been under way.
     pub(crate) epochs: u32,
@@ -42,10 +43,11 @@ pub(crate) struct Ledger {
     pending: VecDeque<TaskRecord>,
     /// Those that wait before they are tried again, by when that is over.
     waiting: BTreeMap<(Now, u64), TaskRecord>,
-    /// Those that run when all others have ended, one at a time.
-    suspects: VecDeque<TaskRecord>,
+    /// Those that run when all others have ended, one at a time, the least suspicious first.
+    suspects: BTreeMap<(u32, u64), TaskRecord>,
     slots: Vec<Option<TaskRecord>>,
     in_slots: usize,
+    suspects_in_slots: usize,
     cursor: usize,
     accepted: u64,
 }
@@ -56,32 +58,41 @@ impl Ledger {
         Ledger {
             pending: VecDeque::new(),
             waiting: BTreeMap::new(),
-            suspects: VecDeque::new(),
+            suspects: BTreeMap::new(),
             slots: (0..slots).map(|_| None).collect(),
             in_slots: 0,
+            suspects_in_slots: 0,
             cursor: 0,
             accepted: 0,
         }
     }
 
-    /// Takes one more value in, whose task was tried so often before this generation.
-    pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: u32) {
+    /// Takes one more value in, with what earlier generations know of its task.
+    pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: Tried) {
         self.accepted += 1;
-        self.pending.push_back(TaskRecord {
+        let Tried { attempts, failures, crashes, is_suspect, alone } = tried;
+        let suspect = is_suspect && !sabotage::has(Bug::ForgetsSuspects);
+        let crashes = if sabotage::has(Bug::ForgetsCrashes) { 0 } else { crashes };
+        let record = TaskRecord {
             seq: self.accepted,
             value,
-            attempt: tried + 1,
-            crashes: 0,
+            attempt: attempts + 1,
+            crashes,
             outside: 0,
             starved: 0,
-            failures: 0,
+            failures,
             expected,
             threads: 1,
-            again: false,
+            again: suspect,
             epochs: 0,
-            suspect: false,
-            strikes: 0,
-        });
+            suspect,
+            strikes: alone,
+        };
+        if suspect {
+            self.put_back(record);
+        } else {
+            self.pending.push_back(record);
+        }
     }
 
     /// Passes over a value. Returns its number.
@@ -90,12 +101,19 @@ impl Ledger {
         self.accepted
     }
 
+    /// Passes over all numbers below this one. The first and the last of them, if there are any.
+    pub(crate) fn pass_over_to(&mut self, seq: u64) -> Option<(u64, u64)> {
+        let (first, last) = (self.accepted + 1, seq.saturating_sub(1));
+        self.accepted = self.accepted.max(last);
+        (first <= last).then_some((first, last))
+    }
+
     /// Moves the next pending task into the next free slot, in order, to use so many threads; if
-    /// `only_again`, only one that was tried before. `None` when there is no task or no slot.
+    /// `only_again`, only one that was tried before. `None` when there is no task or no slot, or a suspect runs.
     pub(crate) fn place(&mut self, only_again: bool, threads: u32) -> Option<u16> {
         // What is tried again stands before what never ran.
         let next = self.pending.front().filter(|next| !only_again || next.again);
-        if next.is_none() || self.in_slots == self.slots.len() {
+        if next.is_none() || self.in_slots == self.slots.len() || self.suspects_in_slots > 0 {
             return None;
         }
         let record = self.pending.pop_front()?;
@@ -109,7 +127,7 @@ impl Ledger {
         if self.in_slots > 0 || !(is_last || others_wait) {
             return None;
         }
-        let record = self.suspects.pop_front()?;
+        let (_, record) = self.suspects.pop_first()?;
         Some(self.put(record, threads))
     }
 
@@ -120,6 +138,7 @@ impl Ledger {
         }
         let slot = self.cursor;
         self.cursor = (self.cursor + 1) % self.slots.len();
+        self.suspects_in_slots += usize::from(record.suspect);
         self.slots[slot] = Some(TaskRecord { threads, ..record });
         self.in_slots += 1;
         slot as u16
@@ -134,13 +153,14 @@ impl Ledger {
     pub(crate) fn remove(&mut self, slot: u16) -> Option<TaskRecord> {
         let record = self.slots.get_mut(usize::from(slot))?.take()?;
         self.in_slots -= 1;
+        self.suspects_in_slots -= usize::from(record.suspect);
         Some(record)
     }
 
     /// A task that must run again, before those that never ran; or after all others, if it is a suspect.
     pub(crate) fn put_back(&mut self, record: TaskRecord) {
         if record.suspect {
-            self.suspects.push_back(record);
+            self.suspects.insert((record.strikes, record.seq), record);
         } else {
             self.pending.push_front(record);
         }

@@ -8,7 +8,7 @@ use msup_protocol::packed::WorkerId;
 use super::pool::Gone;
 use super::stop::Stop;
 use super::verdict::{Cause, Ruling};
-use super::{Effect, Engine, Entry, Now, TaskRecord, WorkerEnd};
+use super::{Effect, Engine, Entry, Kind, Now, TaskRecord, WorkerEnd};
 
 /// So many workers in a row that end before they take up work end the run.
 const STARTUP_LIMIT: u32 = 3;
@@ -138,7 +138,7 @@ impl Engine {
     /// Nobody knows which of the tasks that were under way has written over the segment, if it was one of them. The first
     /// time counts against none. Those that are under way again when it happens again are suspects; one that was alone
     /// then has done it, unless somebody outside does it time and again. Whether a suspect was alone.
-    fn blame(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
+    fn blame(&mut self, unstarted: &[u16], now: Now, effects: &mut Vec<Effect>) -> bool {
         let slots: Vec<u16> = self.ledger.occupied().collect();
         let is_suspect = |slot: &u16| self.ledger.at(*slot).is_some_and(|record| record.suspect);
         let was_alone = slots.iter().any(is_suspect);
@@ -156,9 +156,16 @@ impl Engine {
                 continue;
             }
             let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
-            let cause = Cause::Trouble("the shared memory was replaced".into());
-            effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause }));
-            (record.attempt, record.again) = (record.attempt + 1, true);
+            let (cause, kind) =
+                (Cause::Trouble("the shared memory was replaced".into()), Kind::Lost);
+            // Only a worker that keeps to the rules says what it takes up: that decides the number, not the blame.
+            effects.push(Effect::Record(if unstarted.contains(&slot) {
+                Entry::Withdrawn { seq, value, attempt }
+            } else {
+                record.attempt += 1;
+                Entry::Again { seq, value, attempt, cause, kind }
+            }));
+            record.again = true;
             self.ledger.put_back(record);
         }
         was_alone
@@ -183,6 +190,7 @@ impl Engine {
         &mut self,
         why: &str,
         failed: Option<String>,
+        unstarted: &[u16],
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
@@ -192,7 +200,7 @@ impl Engine {
         }
         self.pool.lose_all();
         (self.startup_failures, self.killed_at_startup) = (0, None);
-        let was_alone = self.blame(now, effects);
+        let was_alone = self.blame(unstarted, now, effects);
         if self.stop != Stop::No {
             self.tally.cancelled += self.ledger.drop_pending();
         }

@@ -33,8 +33,8 @@ use std::time::Duration;
 use msup_protocol::exit;
 
 pub(crate) use admission::{Ended, Window};
-pub(crate) use effect::{Effect, Entry};
-pub(crate) use event::{Earlier, Event, Input, Killed, Leave, View, WorkerEnd};
+pub(crate) use effect::{Effect, Entry, Kind};
+pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View, WorkerEnd};
 pub(crate) use ladder::{Act, Ladder, Step};
 pub(crate) use ledger::TaskRecord;
 pub(crate) use policy::{Counted, Halt, Policy, Threshold, Timeout};
@@ -184,7 +184,7 @@ impl Engine {
             Event::Collected { slot, outcome, starved, killed } => {
                 self.on_collected(slot, outcome, (starved, killed), now, effects);
             }
-            Event::Withdrawn { slot } => self.on_withdrawn(slot),
+            Event::Withdrawn { slot } => self.on_withdrawn(slot, effects),
             Event::CannotPublish { slot, why } => self.on_cannot_publish(slot, why, now, effects),
             Event::WorkerSettled(worker) => {
                 (self.startup_failures, self.killed_at_startup) = (0, None);
@@ -215,9 +215,11 @@ impl Engine {
                 self.on_output_closed(in_vain, quiet, effects);
             }
             Event::OutputFailed(why) => self.on_output_failed(&why, effects),
-            Event::JournalFull(full) => self.on_journal_full(full, effects),
+            Event::JournalFull(full) => self.on_journal_full(full.as_deref(), effects),
             Event::JournalLost(why) => self.on_journal_lost(&why, effects),
-            Event::EpochEnded { why, failed } => self.on_epoch_ended(&why, failed, now, effects),
+            Event::EpochEnded { why, failed, unstarted } => {
+                self.on_epoch_ended(&why, failed, &unstarted, now, effects);
+            }
             Event::StopSignal(signal) => self.on_stop_signal(signal, effects),
         }
         self.limit_drain(now, effects);
@@ -358,21 +360,22 @@ impl Engine {
 
     fn on_inputs(&mut self, inputs: Vec<Input>, effects: &mut Vec<Effect>) {
         for Input { value, seq, expected, earlier } in inputs {
-            while seq.is_some_and(|seq| self.ledger.accepted() + 1 < seq) {
-                effects.push(Effect::Skip { seq: self.ledger.pass_over() });
+            if let Some((seq, last)) = seq.and_then(|seq| self.ledger.pass_over_to(seq)) {
+                effects.push(Effect::Skip { seq, last });
             }
             match earlier {
-                Earlier::Nothing => self.ledger.accept(value, expected, 0),
-                Earlier::Tried(often) => self.ledger.accept(value, expected, often),
+                Earlier::Nothing => self.ledger.accept(value, expected, Tried::default()),
+                Earlier::Tried(tried) => self.accept(value, expected, tried, effects),
                 Earlier::Succeeded => {
-                    effects.push(Effect::Skip { seq: self.ledger.pass_over() });
+                    let seq = self.ledger.pass_over();
+                    effects.push(Effect::Skip { seq, last: seq });
                     self.tally.succeeded += 1;
                     self.tally.succeeded_earlier += 1;
                 }
                 Earlier::Refused(why) => self.refuse(value, why, effects),
                 Earlier::Failed { cause, attempts, quarantined } => {
                     let (seq, cause) = (self.ledger.pass_over(), Cause::Earlier(cause));
-                    effects.push(Effect::Skip { seq });
+                    effects.push(Effect::Skip { seq, last: seq });
                     self.tally.failed_earlier += 1;
                     self.tally.note_failure(Failure { seq, value, cause, attempts, quarantined });
                 }
@@ -383,8 +386,10 @@ impl Engine {
         }
     }
 
-    fn on_withdrawn(&mut self, slot: u16) {
+    pub(super) fn on_withdrawn(&mut self, slot: u16, effects: &mut Vec<Effect>) {
         let Some(record) = self.ledger.remove(slot) else { return };
+        let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
+        effects.push(Effect::Record(Entry::Withdrawn { seq, value, attempt }));
         if self.stop == Stop::No {
             self.ledger.put_back(record);
         } else {
@@ -470,6 +475,7 @@ impl Engine {
         let limit = if self.policy.halt.is_some() { limit.min(none_ahead) } else { limit };
         let limit = limit.min(self.company.at_most() as usize);
         let under_way = self.under_way.max(self.procs) as usize;
+        let mut placed = Vec::new();
         loop {
             // Of those that may have brought an epoch to its end no more are put out than run at once: should it happen
             // again, it was one of these.
@@ -478,17 +484,23 @@ impl Engine {
                 false => limit,
             };
             if self.ledger.in_slots() >= limit {
-                return;
+                break;
             }
             let Some(slot) = self.ledger.place(self.output_pressure, threads) else { break };
-            effects.push(Effect::Publish { slot });
+            placed.push(slot);
         }
         // With `-k` outputs may wait for the one of a suspect, and everything else for these outputs.
         let others_wait = self.output_pressure;
-        if (self.inputs_ended || others_wait)
-            && let Some(slot) = self.ledger.place_suspect(others_wait, threads)
-        {
-            effects.push(Effect::Publish { slot });
+        if limit > 0 && (self.inputs_ended || others_wait) {
+            placed.extend(self.ledger.place_suspect(others_wait, threads));
         }
+        // All of them are written down at once, before the first one is published.
+        for slot in &placed {
+            if let Some(TaskRecord { seq, value, attempt, .. }) = self.ledger.at(*slot) {
+                let (seq, value, attempt, slot) = (*seq, value.clone(), *attempt, *slot);
+                effects.push(Effect::Record(Entry::Start { seq, value, attempt, slot }));
+            }
+        }
+        effects.extend(placed.into_iter().map(|slot| Effect::Publish { slot }));
     }
 }

@@ -12,6 +12,14 @@ pub(crate) enum Bug {
     RepeatsAttempts,
     /// An end is written down without waiting for its output.
     WritesTooEarly,
+    /// What was in flight when a supervisor died is run beside others.
+    ForgetsSuspects,
+    /// All that was in flight when a supervisor died is blamed as if it had been alone.
+    BlamesTheHealthy,
+    /// Crashes in earlier generations do not count.
+    ForgetsCrashes,
+    /// An attempt that was handed over counts, whether it has started or not.
+    CountsUnstarted,
 }
 
 #[cfg(test)]
@@ -49,6 +57,13 @@ impl Drop for Broken {
 
 #[cfg(test)]
 impl Bug {
-    pub(crate) const ALL: [Bug; 3] =
-        [Bug::ForgetsTheKilled, Bug::RepeatsAttempts, Bug::WritesTooEarly];
+    pub(crate) const ALL: [Bug; 7] = [
+        Bug::ForgetsTheKilled,
+        Bug::RepeatsAttempts,
+        Bug::WritesTooEarly,
+        Bug::ForgetsSuspects,
+        Bug::BlamesTheHealthy,
+        Bug::ForgetsCrashes,
+        Bug::CountsUnstarted,
+    ];
 }

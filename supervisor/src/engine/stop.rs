@@ -43,14 +43,16 @@ impl Engine {
         self.raise(Stop::Drain(exit::ERROR), effects);
     }
 
-    pub(super) fn on_journal_full(&mut self, full: bool, effects: &mut Vec<Effect>) {
-        self.journal_full = full;
+    pub(super) fn on_journal_full(&mut self, full: Option<&str>, effects: &mut Vec<Effect>) {
+        self.journal_full = full.is_some();
         let text = match full {
-            true => "no space left for the journal: nothing new is started until there is",
-            false => "there is space for the journal again: going on",
+            Some(place) => format!(
+                "no space left for the journal ({place}): nothing new is started until there is"
+            ),
+            None => "there is space for the journal again: going on".into(),
         };
-        effects.push(Effect::Say(text.into()));
-        if full {
+        effects.push(Effect::Say(text));
+        if self.journal_full {
             self.hold_back(effects);
         }
     }

@@ -1,5 +1,6 @@
 //! The engine driven by hand: no processes, no time but what the test says.
 
+mod blame;
 mod losing;
 
 use super::*;
@@ -49,7 +50,10 @@ impl Driver {
                     told.push(format!("Deliver {seq} from {slot}"))
                 }
                 Effect::Say(_) => told.push("Say".into()),
+                // One for each `Publish` and `Withdrawn`.
+                Effect::Record(Entry::Start { .. } | Entry::Withdrawn { .. }) => {}
                 Effect::Record(entry) => self.recorded.push(match entry {
+                    Entry::Start { .. } | Entry::Withdrawn { .. } => unreachable!("seen above"),
                     Entry::InputsEnd(total) => format!("{total} inputs"),
                     Entry::Again { seq, attempt, cause, .. } => {
                         format!("{seq} again after {attempt}: {cause}")
@@ -360,10 +364,13 @@ fn what_has_ended_before_is_not_run_again() {
     let mut driver = Driver::new();
     let input = |value: &str, earlier| Input { value: value.into(), earlier, ..Input::default() };
     let failed = Earlier::Failed { cause: "exit 3".into(), attempts: 2, quarantined: false };
-    let inputs =
-        vec![input("a", Earlier::Succeeded), input("b", Earlier::Tried(4)), input("c", failed)];
+    let tried = Earlier::Tried(Tried { attempts: 4, ..Tried::default() });
+    let inputs = vec![input("a", Earlier::Succeeded), input("b", tried), input("c", failed)];
     let effects = driver.step(Event::Inputs(inputs));
-    assert_eq!(effects, ["Skip { seq: 1 }", "Skip { seq: 3 }", "Publish { slot: 0 }"]);
+    assert_eq!(
+        effects,
+        ["Skip { seq: 1, last: 1 }", "Skip { seq: 3, last: 3 }", "Publish { slot: 0 }"]
+    );
     let task = driver.engine.task(0).expect("published");
     assert_eq!((task.seq, task.attempt), (2, 5));
     driver.step(Event::InputsEnded);
@@ -397,13 +404,13 @@ fn a_retry_waits_and_others_go_first() {
 fn without_space_for_the_journal_nothing_is_started() {
     let mut driver = Driver::with_inputs(4);
     assert_eq!(
-        driver.step(Event::JournalFull(true)),
+        driver.step(Event::JournalFull(Some("there".into()))),
         ["Say", "Withdraw { slot: 1 }", "Withdraw { slot: 0 }"]
     );
     driver.step(Event::Withdrawn { slot: 1 });
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"], "what runs may end");
     assert!(!driver.engine.wants_input());
-    let effects = driver.step(Event::JournalFull(false));
+    let effects = driver.step(Event::JournalFull(None));
     assert_eq!(effects, ["Say", "Publish { slot: 0 }", "Publish { slot: 1 }"]);
     driver.step(Event::JournalLost("EIO".into()));
     assert_eq!(driver.engine.exit_status(), 102);

@@ -46,6 +46,20 @@ impl Cause {
         matches!(self, Cause::Exit(_) | Cause::Earlier(_))
     }
 
+    /// The exit status and the signal with which its process ended, where there was one and that is known.
+    pub(crate) fn exit_and_signal(&self) -> (Option<u8>, Option<u8>) {
+        match self {
+            Cause::Exit(status) | Cause::LostWorker(WorkerEnd::Exited(status)) => {
+                (Some(*status), None)
+            }
+            Cause::Signal(signal) | Cause::LostWorker(WorkerEnd::Signaled(signal)) => {
+                (None, Some(*signal))
+            }
+            Cause::OutOfMemory => (None, Some(SIGKILL)),
+            _ => (None, None),
+        }
+    }
+
     /// The exit status and the signal that stand for it in a joblog.
     pub(crate) fn status(&self) -> (u8, u8) {
         const NOT_FOUND: u8 = 127;

@@ -3,24 +3,24 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::cli::{Keeping, Retried};
+use msup_protocol::in_flight::InFlight;
+use rustix::fs::OFlags;
+
+use super::joblog::Joblog;
+use crate::cli::{Continued, Keeping, Retried};
 use crate::engine::sabotage::{self, Bug};
-use crate::engine::{Earlier, Entry, Event, Input, TaskRecord};
+use crate::engine::{Earlier, Engine, Entry, Event, Input, Kind, TaskRecord, Tried};
 use crate::journal::{
-    Appender, Bytes, End, Flushed, Folder, Intent, Journal, Keeper, Kept, Known, Matches, Opening,
-    Past, Record, Run, SCHEMA, Settled, State, Trouble, runs,
+    self, Again, Bytes, Durability, End, Folder, Intent, Journal, Keeper, Kept, Known, Matches,
+    Opening, Past, Record, Run, SCHEMA, Settled, Start, State, Story, Trouble, runs,
 };
 use crate::os::files;
 use crate::output::Delivery;
 
 use super::replay::Replay;
-
-/// The columns of GNU parallel's joblog.
-const COLUMNS: &[u8] =
-    b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
 /// The books of a run; none of them need be kept.
 #[derive(Debug, Default)]
@@ -28,40 +28,55 @@ pub(super) struct Books {
     journal: Option<Journal>,
     /// Where the journal is.
     folder: Option<Folder>,
-    joblog: Option<Appender>,
     /// Keeps outputs, until the writer has it.
     keeper: Option<Keeper>,
     /// Outputs that are shown again.
     pub(super) replay: Option<Replay>,
+    joblog: Option<Joblog>,
+    /// Where workers note what they take up, and how many task slots there are.
+    in_flight: Option<InFlight>,
+    slots: u16,
+    /// What there is to say, once.
+    words: Vec<String>,
     trouble: Trouble,
     /// Something was noted that must be written before any task is published.
     is_urgent: bool,
     /// What was told of it last.
     told: Trouble,
     known: Option<KnownTasks>,
-    /// Values are missing that the run would have had.
+    /// Values are missing that the run would have had; so many were kept, and are damaged.
     pub(super) is_cut_off: bool,
+    pub(super) missing: u64,
+    /// Only tasks that have ended are run again: whether there were others.
+    retries: Option<bool>,
+}
+
+/// What books need to know of their run.
+#[derive(Clone, Copy)]
+pub(super) struct OfRun<'a> {
+    pub(super) id: &'a str,
+    /// How many task slots there are.
+    pub(super) slots: u32,
+    /// Outputs are kept however large they are.
+    pub(super) keeps_all: bool,
 }
 
 /// What earlier generations have told.
 #[derive(Debug)]
 pub(crate) struct KnownTasks {
     matches: Matches,
-    generations: u32,
 }
 
 impl KnownTasks {
     pub(crate) fn of(past: Past, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> KnownTasks {
-        let generations = past.generations;
-        KnownTasks { matches: past.by_content(describe), generations }
+        KnownTasks { matches: past.by_content(describe) }
     }
 
     /// What became of the next task with this content.
     pub(crate) fn earlier(&mut self, content: &[u8]) -> Earlier {
         match self.matches.end(content) {
             Some(end) => ended(end),
-            // In each generation it may have been under way without a word.
-            None => Earlier::Tried(self.matches.attempts(content) + self.generations),
+            None => tried(self.matches.story(content)),
         }
     }
 }
@@ -71,6 +86,8 @@ pub(super) struct Opened {
     pub(super) books: Books,
     pub(super) words: Vec<String>,
     pub(super) inputs: Vec<Input>,
+    /// The file where workers note what they take up.
+    pub(super) in_flight: Option<PathBuf>,
 }
 
 impl Books {
@@ -78,84 +95,61 @@ impl Books {
     /// One line that says what is in the way.
     pub(super) fn open(
         keeping: Keeping,
-        run: &str,
+        run: &OfRun<'_>,
         joblog: Option<&Path>,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
-        keeps_all: bool,
         doorbell: OwnedFd,
     ) -> Result<Opened, String> {
-        let (mut words, mut inputs, mut books) = (Vec::new(), Vec::new(), Books::default());
+        let books = Books::default();
+        let mut opened = Opened { books, words: Vec::new(), inputs: Vec::new(), in_flight: None };
         let continues = matches!(keeping, Keeping::Continued { .. });
         if let Some(path) = joblog {
             // Before anything is made; it is emptied last: a failed start changes nothing.
-            let (path, _) = joblog_file(path, continues);
-            files::check_writable(path).map_err(|why| joblog_line(path, &why))?;
+            Joblog::check(path, continues)?;
         }
         match keeping {
             Keeping::Nowhere => {}
             Keeping::New { place, order, arguments, spools, durability } => {
                 let named = place.is_some();
                 let folder =
-                    place.map_or_else(|| runs::new_folder(run), |place| Ok(Folder::at(place)));
-                let opened = folder.and_then(|folder| {
+                    place.map_or_else(|| runs::new_folder(run.id), |place| Ok(Folder::at(place)));
+                let begun = folder.and_then(|folder| {
                     let (folder, locks) = folder.begin(order)?;
                     let kept = folder.clone();
                     let file = folder.create_outputs()?;
                     let line = |why: io::Error| format!("{}: {why}", kept.outputs().display());
                     let outputs = Some(file.try_clone().map_err(line)?);
-                    let keeper = Keeper::new(file, kept.outputs(), run, keeps_all);
+                    let keeper = Keeper::new(file, kept.outputs(), run.id, run.keeps_all);
                     let (next, whole) = (1, 0);
                     let opening =
                         Opening { folder, locks, next, whole, outputs, spools, durability };
                     let arguments = arguments.into_iter().map(Bytes).collect();
-                    let this = this_generation(run, 1, arguments)?;
-                    Journal::open(opening, this, doorbell).map(|journal| (journal, kept, keeper))
+                    let this = this_generation(run.id, 1, arguments)?;
+                    let journal = Journal::open(opening, Vec::new(), this, doorbell)?;
+                    Ok((journal, kept, keeper))
                 });
-                match opened {
+                match begun {
                     Ok((journal, folder, keeper)) => {
+                        opened.make_room(&folder, run);
+                        let books = &mut opened.books;
                         (books.journal, books.folder) = (Some(journal), Some(folder));
                         books.keeper = Some(keeper);
                     }
                     Err(why) if named => return Err(format!("--journal {why}")),
-                    Err(why) => words.push(format!(
+                    Err(why) => opened.words.push(format!(
                         "no journal is kept, the run cannot be resumed: {}; --no-journal says so, too",
                         runs::explain(&why)
                     )),
                 }
             }
             Keeping::Continued { continued, durability } => {
-                let continued = *continued;
-                let mut past = continued.past;
-                let settled = past.settle()?;
-                words.extend(remarks(&past, continued.ended, &settled));
-                let generation = past.generations + 1;
-                let (next, whole) = (past.condition.next, past.condition.whole);
-                let (folder, locks) = (continued.folder, continued.locks);
-                books.folder = Some(folder.clone());
-                let (keeper, outputs) = keep_on(&folder, run, keeps_all)?.unzip();
-                let spools = false;
-                let replays = continued.replays.then(|| folder.clone());
-                let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
-                let this = this_generation(run, generation, past.run.arguments.clone())?;
-                let mut journal = Journal::open(opening, this, doorbell)?;
-                journal.settle(settled)?;
-                books.journal = Some(journal);
-                books.keeper = keeper;
-                books.is_cut_off = continued.cut_off;
-                if let Some(folder) = replays {
-                    books.replay = Some(Replay::open(&folder, run, &describe)?);
-                }
-                if let Some(retried) = continued.retried {
-                    inputs = again(past, retried);
-                } else {
-                    books.known = Some(KnownTasks::of(past, describe));
-                }
+                opened.go_on(*continued, durability, run, describe, doorbell)?;
             }
         }
         if let Some(path) = joblog {
-            books.joblog = Some(open_joblog(path, continues)?);
+            opened.books.joblog = Some(Joblog::open(path, continues)?);
         }
-        Ok(Opened { books, words, inputs })
+        Ok(opened)
     }
 
     /// The run has started: what a failed start would take away stays.
@@ -211,13 +205,13 @@ impl Books {
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
     ) {
         if let Some(joblog) = &mut self.joblog {
-            add_to_joblog(joblog.buffer(), &entry, received, describe);
+            joblog.add(&entry, received, describe);
         }
         let Some(journal) = &mut self.journal else { return };
-        if matches!(entry, Entry::InputsEnd(_)) && self.is_cut_off {
+        if matches!(entry, Entry::InputsEnd(_)) && (self.is_cut_off || self.retries.is_some()) {
             return;
         }
-        self.is_urgent |= matches!(entry, Entry::Again { .. });
+        self.is_urgent |= matches!(entry, Entry::Again { .. } | Entry::Start { .. });
         write_down(journal, entry, will_be_shown);
     }
 
@@ -239,6 +233,19 @@ impl Books {
     /// The run's folder, if its journal is kept.
     pub(super) fn folder(&self) -> Option<&Folder> {
         self.folder.as_ref()
+    }
+
+    /// The slots of tasks that no worker has taken up, as far as that is known. All workers are gone.
+    pub(super) fn unstarted(&self, engine: &Engine) -> Vec<u16> {
+        let noted = self.in_flight.as_ref().and_then(|file| file.read().ok().flatten());
+        let Some(noted) = noted else { return Vec::new() };
+        let is_unstarted = |slot: &u16| {
+            let entry = noted.get(usize::from(*slot)).copied().flatten();
+            engine.task(*slot).is_some_and(|task| {
+                entry.is_none_or(|entry| (entry.seq, entry.attempt) != (task.seq, task.attempt))
+            })
+        };
+        (0..self.slots).filter(is_unstarted).collect()
     }
 
     /// The journal's file, to be synced by somebody else.
@@ -269,9 +276,13 @@ impl Books {
 
     pub(super) fn flush(&mut self) {
         self.is_urgent = false;
-        let journal = self.journal.as_mut().map_or(Trouble::None, Journal::flush);
-        let joblog = self.joblog.as_mut().map_or(Flushed::All, Appender::flush);
-        self.trouble = journal.or(joblog, "the joblog");
+        self.trouble = self.journal.as_mut().map_or(Trouble::None, Journal::flush);
+        self.words.extend(self.joblog.as_mut().and_then(Joblog::flush));
+    }
+
+    /// What there is to say about books that cannot be written.
+    pub(super) fn words(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.words)
     }
 
     /// What has changed about the disk.
@@ -280,10 +291,12 @@ impl Books {
             return None;
         }
         self.told = self.trouble.clone();
+        let place = self.journal.as_ref().map(|journal| journal.place().display().to_string());
+        let place = place.unwrap_or_default();
         Some(match &self.trouble {
-            Trouble::None => Event::JournalFull(false),
-            Trouble::Full => Event::JournalFull(true),
-            Trouble::Lost(why) => Event::JournalLost(why.clone()),
+            Trouble::None => Event::JournalFull(None),
+            Trouble::Full => Event::JournalFull(Some(place)),
+            Trouble::Lost(why) => Event::JournalLost(format!("{place}: {why}")),
         })
     }
 
@@ -300,24 +313,110 @@ impl Books {
         matches!(self.trouble, Trouble::Lost(_))
     }
 
-    /// Closes the books. Whether all that was told is written down.
-    pub(super) fn finish(&mut self, status: u8, complete: bool) -> bool {
+    /// Closes the books. What is not written down, if anything.
+    pub(super) fn finish(&mut self, status: u8, complete: bool) -> Vec<String> {
+        let mut missing = Vec::new();
         if let Some(journal) = &mut self.journal {
-            let complete = complete && journal.is_whole() && !self.is_cut_off;
-            journal.finish(status, complete);
+            let is_all = self.retries.unwrap_or(true);
+            let complete = complete && journal.is_whole() && !self.is_cut_off && is_all;
+            self.trouble = journal.finish(status, complete);
+            let place = journal.place().display();
+            if self.trouble != Trouble::None {
+                missing.push(format!("{place}: the journal is not complete"));
+            } else if !journal.is_in_place() {
+                missing.push(format!(
+                    "{place}: the journal was removed while the run went on: it cannot be resumed or retried"
+                ));
+            }
         }
-        self.flush();
-        self.trouble == Trouble::None
+        missing.extend(self.joblog.as_mut().and_then(Joblog::finish));
+        missing
     }
+}
+
+impl Opened {
+    /// Takes up a run again.
+    fn go_on(
+        &mut self,
+        continued: Continued,
+        durability: Durability,
+        run: &OfRun<'_>,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+        doorbell: OwnedFd,
+    ) -> Result<(), String> {
+        let Continued { folder, locks, mut past, retried, ended, cut_off, missing, .. } = continued;
+        let (keeper, outputs) = keep_on(&folder, run)?.unzip();
+        let kept = folder.clone();
+        let noted = in_flight(&kept, run).and_then(|file| file.read().ok().flatten());
+        let of_before = past.cut_off(noted.as_deref());
+        let settled = past.settle()?;
+        self.words.extend(remarks(&past, ended, missing, &settled));
+        let generation = past.generations + 1;
+        let (next, whole) = (past.condition.next, past.condition.whole);
+        let spools = false;
+        let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
+        let this = this_generation(run.id, generation, past.run.arguments.clone())?;
+        let mut journal = Journal::open(opening, of_before, this, doorbell)?;
+        // The journal says what it said.
+        self.make_room(&kept, run);
+        journal.settle(settled)?;
+        let books = &mut self.books;
+        if continued.replays {
+            books.replay = Some(Replay::open(&kept, run.id, &describe)?);
+        }
+        (books.journal, books.folder, books.keeper) = (Some(journal), Some(kept), keeper);
+        (books.is_cut_off, books.missing) = (cut_off, missing);
+        if let Some(retried) = retried {
+            // Whatever has not ended is not run.
+            books.retries = Some(matches!(past.finished, Some((_, true))));
+            self.inputs = again(past, retried);
+        } else {
+            books.known = Some(KnownTasks::of(past, describe));
+        }
+        Ok(())
+    }
+
+    /// Makes room for every task slot in the file where workers note what they take up. Where that cannot be made, a
+    /// later generation takes all attempts that were handed to workers for such as have started.
+    fn make_room(&mut self, folder: &Folder, run: &OfRun<'_>) {
+        let file = in_flight(folder, run).filter(|file| file.clear(run.slots).is_ok());
+        self.books.slots = u16::try_from(run.slots).unwrap_or(u16::MAX);
+        self.in_flight = file.is_some().then(|| folder.in_flight());
+        if file.is_none() {
+            let _ = std::fs::remove_file(folder.in_flight());
+        }
+        self.books.in_flight = file;
+    }
+}
+
+fn in_flight(folder: &Folder, run: &OfRun<'_>) -> Option<InFlight> {
+    let file = files::open_own(&folder.in_flight(), OFlags::RDWR | OFlags::CREATE);
+    Some(InFlight::new(file.ok()?, run.id.as_bytes()))
 }
 
 /// Writes an entry into the journal; an end only when its output has been shown, if it `will_be_shown`.
 pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_be_shown: bool) {
     match entry {
         Entry::InputsEnd(total) => journal.note(&Record::InputsEnd { total }),
-        Entry::Again { seq, value, attempt, cause } => {
+        Entry::Start { seq, value, attempt, slot } => {
+            let value = Bytes(value);
+            journal.note(&Record::Start(Start { seq, value, attempt, cell: slot }));
+        }
+        Entry::Withdrawn { seq, value, attempt } => {
+            let value = Bytes(value);
+            journal.note(&Record::Withdrawn { seq, value, attempt });
+        }
+        Entry::Again { seq, value, attempt, cause, kind } => {
+            let (exit, signal) = cause.exit_and_signal();
             let (value, cause) = (Bytes(value), cause.to_string());
-            journal.note(&Record::Again { seq, value, attempt, cause });
+            let kind = Some(match kind {
+                Kind::Failed => journal::Kind::Failed,
+                Kind::Crashed => journal::Kind::Crashed,
+                Kind::Lost => journal::Kind::Lost,
+                Kind::Starved => journal::Kind::Starved,
+            });
+            let again = Again { seq, value, attempt, kind, cause, exit, signal };
+            journal.note(&Record::Again(again));
         }
         Entry::End { seq, value, attempt, failure, wall, cpu } => {
             let state = match failure {
@@ -325,9 +424,12 @@ pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_
                 Some((_, false)) => State::Failed,
                 Some((_, true)) => State::Quarantined,
             };
+            let (exit, signal) =
+                failure.as_ref().map_or((Some(0), None), |(cause, _)| cause.exit_and_signal());
             let cause = failure.map(|(cause, _)| cause.to_string());
             let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
-            let end = End { seq, value: Bytes(value), attempt, state, cause, seconds, cpu };
+            let value = Bytes(value);
+            let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
             if will_be_shown && !sabotage::has(Bug::WritesTooEarly) {
                 journal.note_when_shown(seq, Record::End(end));
             } else {
@@ -338,14 +440,14 @@ pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_
 }
 
 /// Goes on keeping outputs where that was done from the beginning on.
-fn keep_on(folder: &Folder, run: &str, all: bool) -> Result<Option<(Keeper, File)>, String> {
+fn keep_on(folder: &Folder, run: &OfRun<'_>) -> Result<Option<(Keeper, File)>, String> {
     let Some(file) = folder.open_outputs()? else { return Ok(None) };
     let line = |why: io::Error| format!("{}: {why}", folder.outputs().display());
     // The torn end of the last write goes before anything is added to it.
-    let whole = Kept::read(&file, run).map_err(line)?.whole;
+    let whole = Kept::read(&file, run.id).map_err(line)?.whole;
     file.set_len(whole).map_err(line)?;
     let synced = file.try_clone().map_err(line)?;
-    Ok(Some((Keeper::new(file, folder.outputs(), run, all), synced)))
+    Ok(Some((Keeper::new(file, folder.outputs(), run.id, run.keeps_all), synced)))
 }
 
 fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<Run, String> {
@@ -363,12 +465,17 @@ fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<
     })
 }
 
-fn remarks(past: &Past, ended: usize, settled: &Settled) -> Vec<String> {
+fn remarks(past: &Past, ended: usize, missing: u64, settled: &Settled) -> Vec<String> {
     let mut words = Vec::new();
     let damaged = past.condition.damaged;
     if damaged > 0 {
         words
             .push(format!("{damaged} lines of the journal are damaged: their tasks are run again"));
+    }
+    if missing > 0 {
+        words.push(format!(
+            "{missing} values of the kept input are damaged: their tasks are not run (resume with all values: -a FILE)"
+        ));
     }
     if ended > 0 {
         words.push(format!("{ended} processes of the run were still alive: ended"));
@@ -383,7 +490,7 @@ fn remarks(past: &Past, ended: usize, settled: &Settled) -> Vec<String> {
 }
 
 fn ended(known: Known) -> Earlier {
-    let Known { state, cause, attempt } = known;
+    let Known { state, cause, attempt, .. } = known;
     let cause = cause.unwrap_or_default();
     match state {
         State::Succeeded => Earlier::Succeeded,
@@ -392,65 +499,21 @@ fn ended(known: Known) -> Earlier {
     }
 }
 
+fn tried(story: Story) -> Earlier {
+    let Story { attempts, failures, crashes, is_suspect, alone, .. } = story;
+    Earlier::Tried(Tried { attempts, failures, crashes, is_suspect, alone })
+}
+
 /// All tasks that have ended, those that are to be run again among them.
 fn again(past: Past, retried: Retried) -> Vec<Input> {
-    let generations = past.generations;
-    let inputs = past.ended().into_iter().map(|(seq, value, known)| {
+    let inputs = past.ended().into_iter().map(|(seq, value, known, story)| {
         let is_run = match known.state {
             State::Succeeded => false,
             State::Failed => retried.failed,
             State::Quarantined => retried.quarantined,
         };
-        let earlier =
-            if is_run { Earlier::Tried(known.attempt + generations) } else { ended(known) };
+        let earlier = if is_run { tried(story) } else { ended(known) };
         Input { value, seq: Some(seq), expected: Duration::ZERO, earlier }
     });
     inputs.collect()
-}
-
-/// The joblog's file, and whether it is added to.
-fn joblog_file(typed: &Path, continues: bool) -> (&Path, bool) {
-    use std::os::unix::ffi::OsStrExt;
-    match typed.as_os_str().as_bytes().strip_prefix(b"+") {
-        Some(path) => (Path::new(std::ffi::OsStr::from_bytes(path)), true),
-        None => (typed, continues),
-    }
-}
-
-fn joblog_line(path: &Path, why: &io::Error) -> String {
-    format!("--joblog {}: {why}", path.display())
-}
-
-fn open_joblog(typed: &Path, continues: bool) -> Result<Appender, String> {
-    let (path, adds) = joblog_file(typed, continues);
-    let opened = files::open_named(path).and_then(|file| {
-        if !adds {
-            files::empty(&file)?;
-        }
-        let is_empty = file.metadata()?.len() == 0;
-        Ok((file, is_empty))
-    });
-    let (file, is_empty) = opened.map_err(|why| joblog_line(path, &why))?;
-    let mut joblog = Appender::new(file);
-    if is_empty {
-        joblog.buffer().extend_from_slice(COLUMNS);
-    }
-    Ok(joblog)
-}
-
-fn add_to_joblog(
-    out: &mut Vec<u8>,
-    entry: &Entry,
-    received: u64,
-    describe: impl Fn(&[u8], u64) -> Vec<u8>,
-) {
-    let Entry::End { seq, value, failure, wall, .. } = entry else { return };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (start, wall) = (now.saturating_sub(*wall).as_secs_f64(), wall.as_secs_f64());
-    let (exit, signal) = failure.as_ref().map_or((0, 0), |(cause, _)| cause.status());
-    // Writing into memory cannot fail.
-    let _ = write!(out, "{seq}\t:\t{start:.3}\t{wall:10.3}\t0\t{received}\t{exit}\t{signal}\t");
-    // As parallel does it: a line is a line.
-    out.extend(describe(value, *seq).into_iter().map(|byte| if byte == b'\n' { 0 } else { byte }));
-    out.push(b'\n');
 }

@@ -112,6 +112,7 @@ impl Run {
         // Who has finished needs no other segment.
         let failed = begun.err().filter(|_| !self.finished);
         let why = violation.to_string();
-        self.engine.step(Event::EpochEnded { why, failed }, now, effects);
+        let unstarted = self.books.unstarted(&self.engine);
+        self.engine.step(Event::EpochEnded { why, failed, unstarted }, now, effects);
     }
 }

@@ -110,7 +110,11 @@ impl Run {
         }
         let mut status = status;
         if self.books.is_cut_off && status == 0 {
-            self.say("the run was cut off before all its input was read: what was not is missing");
+            if self.books.missing == 0 {
+                self.say(
+                    "the run was cut off before all its input was read: what was not is missing",
+                );
+            }
             status = exit::ERROR;
         }
         if let Some(replay) = self.books.replay.as_ref().filter(|replay| replay.missing > 0) {
@@ -120,9 +124,10 @@ impl Run {
             ));
             status = if status == 0 { exit::ERROR } else { status };
         }
-        let is_written = self.books.finish(status, self.engine.is_complete());
+        let missing = self.books.finish(status, self.engine.is_complete());
+        missing.iter().for_each(|text| self.say(text));
         runs::prune();
-        if is_written { status } else { exit::JOURNAL_LOST }
+        if missing.is_empty() { status } else { exit::JOURNAL_LOST }
     }
 
     /// The closing report.

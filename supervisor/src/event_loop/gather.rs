@@ -73,6 +73,10 @@ impl Run {
         while self.engine.wants_input() {
             let event = match self.input.try_recv() {
                 Ok(Group::Values(values)) => self.inputs(values),
+                Ok(Group::Missing(values)) => {
+                    self.missing += values;
+                    continue;
+                }
                 Ok(Group::End) => {
                     if let Some(text) = self.books.all_read() {
                         self.say(&text);
@@ -96,7 +100,10 @@ impl Run {
     /// Values, each with what is known of it.
     fn inputs(&mut self, values: Vec<Vec<u8>>) -> Event {
         self.books.spool(&values);
-        let numbers = self.engine.accepted() + 1..;
+        // Numbers of values that are missing stay theirs.
+        let missing = std::mem::take(&mut self.missing);
+        let first = self.engine.accepted() + 1 + missing;
+        let numbers = first..;
         let inputs = numbers.zip(values).map(|(number, value)| {
             let content = || self.queue.describe(&value, number);
             let key = || self.queue.outline_key(&value, number);
@@ -104,7 +111,8 @@ impl Run {
             let expected = log.map(|log| log.expected(&key(), &content()));
             let (expected, earlier) =
                 (expected.unwrap_or_default(), self.books.earlier(number, content));
-            let mut input = Input { value, seq: None, expected, earlier };
+            let seq = (number == first && missing > 0).then_some(number);
+            let mut input = Input { value, seq, expected, earlier };
             if let Some(commits) = &mut self.commits {
                 commits.claim(&mut input, number);
             }

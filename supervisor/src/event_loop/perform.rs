@@ -14,8 +14,12 @@ impl Run {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Publish { slot } => {
-                    // No attempt begins before the end of the one before is written down.
+                    // No attempt begins before it is written down, and the end of the one before.
                     self.books.flush_if_urgent();
+                    if self.books.is_full() {
+                        events.push(Event::Withdrawn { slot });
+                        continue;
+                    }
                     match self.publish(slot) {
                         Ok(()) => published = true,
                         Err(why) => events.push(Event::CannotPublish { slot, why }),
@@ -73,10 +77,10 @@ impl Run {
                     let received = delivery.received();
                     self.delivered = (self.output.deliver(delivery), received);
                 }
-                Effect::Skip { seq } => {
+                Effect::Skip { seq, last } => {
                     self.closing.last_line = None;
-                    let again = self.books.replayed(seq);
-                    self.output.deliver(again.unwrap_or_else(|| Delivery::nothing(seq)));
+                    let again = self.books.replayed(seq).filter(|_| seq == last);
+                    self.output.deliver(again.unwrap_or_else(|| Delivery::nothing(seq, last)));
                     self.delivered = (false, 0);
                 }
                 Effect::Record(entry) => {

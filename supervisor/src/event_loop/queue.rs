@@ -236,7 +236,7 @@ impl Queue {
     ) -> Delivery {
         let Some(outcome) = outcome else {
             self.discard(slot);
-            return Delivery::nothing(seq);
+            return Delivery::nothing(seq, seq);
         };
         let [out, err] = self.spilled.remove(&slot).unwrap_or_default();
         let piece = |stream, spilled: Option<Spilled>| match (stream, spilled) {
@@ -246,7 +246,7 @@ impl Queue {
             (Stream::File(_), None) => Piece::Bytes(Vec::new()),
         };
         let (stdout, stderr) = (piece(outcome.stdout, out), piece(outcome.stderr, err));
-        Delivery { seq, stdout, stderr, writer: Some(self.writers[usize::from(slot)]) }
+        Delivery { seq, last: seq, stdout, stderr, writer: Some(self.writers[usize::from(slot)]) }
     }
 
     /// Bytes of memory that each command may have, if that is limited.

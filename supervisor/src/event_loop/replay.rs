@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::journal::{Folder, Kept, KeptFor, Place, Record, read};
+use crate::journal::{Folder, Kept, KeptFor, Place, Record, Seed, read, seed};
 use crate::output::{Delivery, Piece};
 
 /// What is shown again.
@@ -39,8 +39,10 @@ impl Replay {
         let kept = Kept::read(&file, run).map_err(line)?;
         let mut journal = BufReader::new(folder.open_journal(OFlags::RDONLY)?);
         journal.rewind().map_err(line)?;
+        let of_run = seed(&mut journal).map_err(line)?.unwrap_or_else(|| Seed::new(run));
+        journal.rewind().map_err(line)?;
         let mut ends = HashMap::new();
-        read(journal, |_, record| {
+        read(journal, &of_run, |_, record| {
             if let Record::End(end) = record {
                 ends.insert((end.seq, end.value.0), end.attempt);
             }
@@ -74,6 +76,6 @@ impl Replay {
             len => Piece::Spooled(Arc::clone(&self.file), at, len),
         };
         let (stdout, stderr) = (piece(at, lens[0]), piece(at + lens[0], lens[1]));
-        Some(Delivery { stdout, stderr, ..Delivery::nothing(seq) })
+        Some(Delivery { stdout, stderr, ..Delivery::nothing(seq, seq) })
     }
 }

@@ -27,9 +27,10 @@ const INPUTS: &str = "inputs";
 const OUTPUTS: &str = "outputs";
 const LOCK: &str = "lock";
 const GENERATION: &str = "generation";
+const IN_FLIGHT: &str = "in-flight";
 
 /// All of them, in the order in which they are removed: as long as there is a journal the others are found.
-const FILES: [&str; 5] = [INPUTS, OUTPUTS, GENERATION, LOCK, JOURNAL];
+const FILES: [&str; 6] = [INPUTS, OUTPUTS, IN_FLIGHT, GENERATION, LOCK, JOURNAL];
 
 /// How long a lock may be held by somebody who only looks whether it is.
 const PASSES_WITHIN: Duration = Duration::from_millis(500);
@@ -131,6 +132,11 @@ impl Folder {
         self.0.join(OUTPUTS)
     }
 
+    /// Where workers note what they take up.
+    pub(crate) fn in_flight(&self) -> PathBuf {
+        self.0.join(IN_FLIGHT)
+    }
+
     pub(super) fn has_journal(&self) -> bool {
         self.journal().symlink_metadata().is_ok()
     }
@@ -174,7 +180,8 @@ impl Folder {
         files::check_folder(&self.0).map_err(Busy::Error)?;
         let is_new = !self.has_journal();
         if is_new {
-            let others = [INPUTS, OUTPUTS, LOCK, GENERATION].map(|name| self.0.join(name));
+            let others = [INPUTS, OUTPUTS, IN_FLIGHT, LOCK, GENERATION];
+            let others = others.map(|name| self.0.join(name));
             if let Some(other) = others.iter().find(|path| path.symlink_metadata().is_ok()) {
                 let name = other.display();
                 let why = format!("{name} is not of a run (choose another folder)");
@@ -287,13 +294,15 @@ impl Folder {
             return Ok(None);
         }
         let mut glance = None;
-        let read = reader::read(&first[..], |began, record| {
+        let no_journal = || line(&"it does not begin as a journal of msup does");
+        let seed = reader::seed(&first[..]).map_err(|why| line(&why))?.ok_or_else(no_journal)?;
+        let read = reader::read(&first[..], &seed, |began, record| {
             if let Record::Run(run) = record {
                 glance = Some(Glance { run, began });
             }
         });
         read.map_err(|why| line(&why))?;
-        glance.map(Some).ok_or_else(|| line(&"it does not begin as a journal of msup does"))
+        glance.map(Some).ok_or_else(no_journal)
     }
 
     /// Whether there is a journal with nothing in it.
@@ -310,6 +319,7 @@ impl Folder {
     /// Whether nothing of the run is left to do.
     pub(crate) fn is_finished(&self) -> bool {
         let Ok(file) = self.open_journal(OFlags::RDONLY) else { return false };
+        let Ok(Some(seed)) = reader::seed(BufReader::new(&file)) else { return false };
         let len = file.metadata().map_or(0, |meta| meta.len());
         let start = len.saturating_sub(LAST_RECORD);
         let mut end = vec![0; (len - start) as usize];
@@ -317,7 +327,7 @@ impl Folder {
             return false;
         }
         let mut complete = false;
-        let read = reader::read(&end[..], |_, record| {
+        let read = reader::read(&end[..], &seed, |_, record| {
             complete = matches!(record, Record::Finish { complete: true, .. });
         });
         complete && read.is_ok()
@@ -390,31 +400,6 @@ fn is_torn_beginning(content: &[u8]) -> bool {
     !is_line && (begins || content.iter().all(|byte| *byte == 0))
 }
 
-/// Takes off the torn end of a spool: a value without its NUL byte was never run. How many values are left.
-///
-/// # Errors
-/// It cannot be read or changed.
-pub(crate) fn mend_inputs(file: &File) -> io::Result<u64> {
-    let (mut values, mut whole, mut at) = (0, 0, 0);
-    let mut block = vec![0; 1 << 20];
-    loop {
-        let len = file.read_at(&mut block, at)?;
-        if len == 0 {
-            break;
-        }
-        let block = &block[..len];
-        values += block.iter().filter(|byte| **byte == 0).count() as u64;
-        if let Some(last) = block.iter().rposition(|byte| *byte == 0) {
-            whole = at + last as u64 + 1;
-        }
-        at += len as u64;
-    }
-    if whole < at {
-        file.set_len(whole)?;
-    }
-    Ok(values)
-}
-
 fn take(file: &File, taken: Busy) -> Result<(), Busy> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
@@ -465,25 +450,6 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         panic!("it did not come to that");
-    }
-
-    #[test]
-    fn a_torn_value_is_taken_off_the_spool() {
-        let place = tempfile::tempdir().expect("a folder");
-        let path = place.path().join("inputs");
-        let long = [vec![b'x'; 2_000_000], vec![0], vec![b'y'; 1_100_000]].concat();
-        for (content, whole, values) in [
-            (&b""[..], 0, 0),
-            (b"a", 0, 0),
-            (b"a\0", 2, 1),
-            (b"a\0\0bc", 3, 2),
-            (&long, 2_000_001, 1),
-        ] {
-            fs::write(&path, content).expect("writable");
-            let file = File::options().read(true).write(true).open(&path).expect("ours");
-            assert_eq!(mend_inputs(&file).expect("a file"), values);
-            assert_eq!(fs::read(&path).expect("readable"), &content[..whole]);
-        }
     }
 
     #[test]

@@ -5,12 +5,14 @@
 
 mod appender;
 mod folder;
+mod kept;
 mod line;
 mod outputs;
 mod past;
 mod reader;
 mod record;
 pub(crate) mod runs;
+mod story;
 mod survivors;
 mod sync;
 
@@ -18,6 +20,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use msup_protocol::crash;
@@ -26,12 +30,16 @@ use rustix::fs::OFlags;
 use crate::os::files;
 
 pub(crate) use appender::{Appender, Flushed};
-pub(crate) use folder::{Folder, Locks, mend_inputs};
+pub(crate) use folder::{Folder, Locks};
+pub(crate) use kept::{Input as KeptInput, Part};
 use line::Head;
+pub(crate) use line::Seed;
 pub(crate) use outputs::{Keeper, Kept, Place, Writer as KeptFor};
-pub(crate) use past::{Known, Matches, Past, Settled};
-pub(crate) use reader::read;
-pub(crate) use record::{Bytes, End, Intent, Record, Run, SCHEMA, State};
+pub(crate) use past::{Matches, Past, Settled};
+pub(crate) use reader::{read, seed};
+use record::Batch;
+pub(crate) use record::{Again, Bytes, End, Intent, Kind, Record, Run, SCHEMA, Start, State};
+pub(crate) use story::{Known, Story};
 pub(crate) use survivors::take_over;
 pub(crate) use sync::{Durability, Sync};
 
@@ -39,14 +47,18 @@ pub(crate) use sync::{Durability, Sync};
 #[derive(Debug)]
 pub(crate) struct Journal<F = File> {
     records: Appender<F>,
-    /// Where values go that cannot be read again.
+    seed: Seed,
+    /// Where values go that cannot be read again; what was kept last.
     inputs: Option<Appender<F>>,
+    kept: Batch,
     /// The next record's number.
     next: u64,
     /// Ends of tasks whose output is on its way.
     held: HashMap<u64, Record>,
     sync: Sync,
     trouble: Trouble,
+    /// Where it is.
+    place: PathBuf,
     locks: Option<Locks>,
 }
 
@@ -76,30 +88,25 @@ pub(crate) struct Opening {
     pub(crate) durability: Durability,
 }
 
-impl Trouble {
-    /// This, or what is wrong with another file.
-    pub(crate) fn or(self, flushed: Flushed, name: &str) -> Trouble {
-        match (self, flushed) {
-            (Trouble::None, Flushed::Broken(why)) => Trouble::Lost(format!("{name}: {why}")),
-            (Trouble::None, Flushed::Full) => Trouble::Full,
-            (trouble, _) => trouble,
-        }
-    }
-}
-
 impl Journal {
-    /// Begins a generation.
+    /// Begins a generation, after saying what the one before has left behind.
     ///
     /// # Errors
     /// One line that says what is in the way.
-    pub(crate) fn open(opening: Opening, run: Run, doorbell: OwnedFd) -> Result<Journal, String> {
+    pub(crate) fn open(
+        opening: Opening,
+        cut_off: Vec<Record>,
+        run: Run,
+        doorbell: OwnedFd,
+    ) -> Result<Journal, String> {
         let Opening { folder, locks, next, whole, outputs, spools, durability } = opening;
         let appended = |path: std::path::PathBuf| {
             let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
             let file = files::open_own(&path, how);
             file.map_err(|why| format!("{}: {why}", path.display()))
         };
-        let records = appended(folder.journal())?;
+        let path = folder.journal();
+        let records = appended(path.clone())?;
         let inputs = if spools { Some(appended(folder.inputs())?) } else { None };
         let place = folder.path().display().to_string();
         let line = |why: std::io::Error| format!("{place}: {why}");
@@ -110,10 +117,11 @@ impl Journal {
         let synced = outputs.iter().chain(&inputs).chain([&records]).map(File::try_clone);
         let synced = synced.collect::<Result<Vec<File>, _>>().map_err(line)?;
         let sync = Sync::start(synced, durability, doorbell)?;
-        let mut journal =
-            Journal { locks: Some(locks), ..Journal::over(records, inputs, next, sync) };
+        let over = Journal::over(records, inputs, next, &run.run, sync);
+        let mut journal = Journal { place: path, locks: Some(locks), ..over };
         // CRASH: journal_before_run. An empty run: nobody takes it up, and the next clean removes it.
         crash::point("journal_before_run");
+        cut_off.iter().for_each(|record| journal.note(record));
         journal.note(&Record::Run(run));
         match journal.flush() {
             Trouble::None => Ok(journal),
@@ -154,6 +162,15 @@ impl Journal {
         self.locks.as_mut().map(Locks::keep);
     }
 
+    /// Whether those that look for it find this journal.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let (open, there) = (self.records.file().metadata(), std::fs::metadata(&self.place));
+        let id = |meta: std::io::Result<std::fs::Metadata>| {
+            meta.map(|meta| (meta.dev(), meta.ino())).ok()
+        };
+        id(open).is_some_and(|open| id(there) == Some(open))
+    }
+
     /// Its file, to be synced by somebody else.
     pub(crate) fn file(&self) -> std::io::Result<File> {
         self.records.file().try_clone()
@@ -162,31 +179,51 @@ impl Journal {
 
 impl<F: Write> Journal<F> {
     /// Goes on with these files, at this number.
-    pub(crate) fn over(records: F, inputs: Option<F>, next: u64, sync: Sync) -> Journal<F> {
+    pub(crate) fn over(
+        records: F,
+        inputs: Option<F>,
+        next: u64,
+        run: &str,
+        sync: Sync,
+    ) -> Journal<F> {
         Journal {
             records: Appender::new(records),
+            seed: Seed::new(run),
             inputs: inputs.map(Appender::new),
+            kept: Batch { first: 1, values: 0, at: 0, bytes: 0, sum: 0 },
             next,
             held: HashMap::new(),
             sync,
             trouble: Trouble::None,
+            place: PathBuf::new(),
             locks: None,
         }
     }
 
+    /// Its path.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
     /// Keeps values that cannot be read again. Before anything else is done with them.
     pub(crate) fn spool(&mut self, values: &[Vec<u8>]) {
-        let Some(inputs) = &mut self.inputs else { return };
+        let Some(inputs) = self.inputs.as_mut().filter(|_| !values.is_empty()) else { return };
+        let buffer = inputs.buffer();
+        let start = buffer.len();
         for value in values {
-            inputs.buffer().extend_from_slice(value);
-            inputs.buffer().push(0);
+            buffer.extend_from_slice(value);
+            buffer.push(0);
         }
+        let (first, at) = (self.kept.first + self.kept.values, self.kept.at + self.kept.bytes);
+        let (bytes, sum) = ((buffer.len() - start) as u64, self.seed.checksum(&buffer[start..]));
+        self.kept = Batch { first, values: values.len() as u64, at, bytes, sum };
+        self.note(&Record::Kept(self.kept.clone()));
     }
 
     /// Adds a record; it is written with the next flush.
     pub(crate) fn note(&mut self, record: &Record) {
         let t = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        line::write(Head { n: self.next, t }, record, self.records.buffer());
+        line::write(Head { n: self.next, t }, record, &self.seed, self.records.buffer());
         self.next += 1;
     }
 

@@ -1,30 +1,24 @@
-//! What earlier generations of a run have told: who has reached an end, and how often the others were tried.
+//! What earlier generations of a run have told: which tasks have reached an end, and how often the others were tried.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use msup_protocol::in_flight;
 use rustix::fs::OFlags;
 
 use crate::committer::folder_of;
 
 use super::folder::Folder;
+use super::line::Seed;
 use super::reader::{self, Condition};
-use super::record::{End, Intent, Record, Run, SCHEMA, State};
+use super::record::{Batch, End, Intent, Record, Run, SCHEMA, State};
+use super::story::{Known, Name, Stories, Story};
 
-/// What is known of a task that has reached its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) state: State,
-    pub(crate) cause: Option<String>,
-    pub(crate) attempt: u32,
-}
-
-/// A task, as the journal names it: by its number and its value. The same number may stand for another value
-/// after the input was changed.
-type Name = (u64, Vec<u8>);
+/// Since this schema attempts are journaled before they start.
+const STARTS_SINCE: u32 = 2;
 
 /// A journal's contents.
 #[derive(Debug)]
@@ -34,21 +28,23 @@ pub(crate) struct Past {
     /// When it began, in seconds since 1970.
     pub(crate) began: f64,
     pub(crate) generations: u32,
+    /// Generations whose attempts were not journaled before they started (schema 1).
+    unrecorded: u32,
     /// How many values were read, if all were.
     pub(crate) inputs: Option<u64>,
+    /// What is in the file of values that cannot be read again, in order.
+    pub(crate) kept: Vec<Batch>,
     /// How the last generation ended: its exit status, and whether nothing was left to do.
     pub(crate) finished: Option<(u8, bool)>,
     pub(crate) condition: Condition,
-    ends: HashMap<Name, Known>,
-    attempts: HashMap<Name, u32>,
-    /// Of tasks that have not reached their end.
-    intents: HashMap<Name, Intent>,
+    pub(crate) seed: Seed,
+    stories: Stories,
 }
 
 /// What has become of files that were about to be put in their places.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The ends of their tasks, which nobody has written down.
+    /// The ends of their tasks, which were not written down.
     pub(crate) ends: Vec<End>,
     /// How many of those had printed something that may not have been shown.
     pub(crate) unseen: usize,
@@ -64,25 +60,53 @@ impl Past {
         Past::of(BufReader::with_capacity(1 << 20, file), &path.display().to_string())
     }
 
+    /// Whether nothing was written since: a journal only grows.
+    pub(crate) fn is_as_read(&self, folder: &Folder) -> bool {
+        let len = folder.journal().metadata().map(|meta| meta.len());
+        len.is_ok_and(|len| len == self.condition.whole + self.condition.torn)
+    }
+
     /// The same of a journal that is called so.
     ///
     /// # Errors
     /// As above.
-    pub(crate) fn of(journal: impl BufRead, name: &str) -> Result<Past, String> {
+    pub(crate) fn of(mut journal: impl BufRead + Seek, name: &str) -> Result<Past, String> {
+        let line = |why: std::io::Error| format!("{name}: {why}");
+        let no_journal = || format!("{name}: it does not begin as a journal of msup does");
+        let seed = reader::seed(&mut journal).map_err(line)?.ok_or_else(no_journal)?;
+        journal.rewind().map_err(line)?;
         let mut reading = Reading::default();
-        let condition = reader::read(journal, |at, record| reading.take(at, record));
-        let condition = condition.map_err(|why| format!("{name}: {why}"))?;
-        let Some((run, began)) = reading.run else {
-            return Err(format!("{name}: it does not begin as a journal of msup does"));
-        };
+        let condition = reader::read(journal, &seed, |at, record| reading.take(at, record));
+        let mut condition = condition.map_err(line)?;
+        let (run, began) = reading.run.ok_or_else(no_journal)?;
         if reading.newest > SCHEMA {
             let newest = reading.newest;
             return Err(format!(
                 "{name}: written by a later release (schema {newest}, this one knows {SCHEMA}): use that"
             ));
         }
-        let Reading { generations, inputs, finished, ends, attempts, intents, .. } = reading;
-        Ok(Past { run, began, generations, inputs, finished, condition, ends, attempts, intents })
+        let Reading { generations, unrecorded, inputs, kept, finished, mut stories, .. } = reading;
+        // There is no task beyond the input, whatever a line says.
+        condition.damaged += inputs.map_or(0, |total| stories.keep_up_to(total));
+        Ok(Past {
+            run,
+            began,
+            generations,
+            unrecorded,
+            inputs,
+            kept,
+            finished,
+            condition,
+            seed,
+            stories,
+        })
+    }
+
+    /// Finds out what was in flight when the last generation died, from what its workers have noted. These records
+    /// belong before the next generation.
+    pub(crate) fn cut_off(&mut self, noted: Option<&[Option<in_flight::Entry>]>) -> Vec<Record> {
+        let has_died = self.finished.is_none();
+        self.stories.cut_off(noted, has_died)
     }
 
     /// Finds out which files were put in their places without a word: their tasks have ended. It must be done
@@ -92,19 +116,17 @@ impl Past {
     /// One line that says of which file that cannot be told.
     pub(crate) fn settle(&mut self) -> Result<Settled, String> {
         let mut settled = Settled::default();
-        let mut intents: Vec<(Name, Intent)> =
-            std::mem::take(&mut self.intents).into_iter().collect();
-        intents.sort_by_key(|intent| intent.0.0);
-        for (name, intent) in intents {
+        for (_, intent) in self.stories.take_intents() {
             let temporary = Path::new(OsStr::from_bytes(&intent.temporary.0));
             if !is_placed(temporary)? {
                 settled.void.push(intent);
                 continue;
             }
             let Intent { seq, value, attempt, printed, seconds, cpu, .. } = intent;
-            let (state, cause) = (State::Succeeded, None);
-            self.ends.insert(name, Known { state, cause: None, attempt });
-            settled.ends.push(End { seq, value, attempt, state, cause, seconds, cpu });
+            let (state, cause, exit, signal) = (State::Succeeded, None, Some(0), None);
+            let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
+            self.stories.end(end.clone());
+            settled.ends.push(end);
             settled.unseen += usize::from(printed > 0);
         }
         Ok(settled)
@@ -112,29 +134,47 @@ impl Past {
 
     /// How many tasks have ended in this state.
     pub(crate) fn count(&self, state: State) -> u64 {
-        self.ends.values().filter(|known| known.state == state).count() as u64
+        self.stories.ends.values().filter(|known| known.state == state).count() as u64
     }
 
-    /// What is known of everyone that has ended, in the order of the numbers.
-    pub(crate) fn ended(self) -> Vec<(u64, Vec<u8>, Known)> {
-        let ends = self.ends.into_iter().map(|((seq, value), known)| (seq, value, known));
-        let mut ends: Vec<_> = ends.collect();
-        ends.sort_by_key(|end| end.0);
-        ends
+    /// What is known of every task that has ended, in the order of the numbers; and of its attempts since, if it was
+    /// run again.
+    pub(crate) fn ended(mut self) -> Vec<(u64, Vec<u8>, Known, Story)> {
+        let mut ends: Vec<_> = std::mem::take(&mut self.stories.ends).into_iter().collect();
+        ends.sort_by_key(|end| end.0.0);
+        let with_story = ends.into_iter().map(|(name, known)| {
+            let mut story = self.stories.open.remove(&name).unwrap_or_default();
+            story.attempts = story.attempts.max(known.attempt);
+            story.is_exact |= known.is_exact;
+            story.is_suspect |= known.is_suspect;
+            let story = self.with_unrecorded(story);
+            (name.0, name.1, known, story)
+        });
+        with_story.collect()
+    }
+
+    /// In each generation of schema 1 there may have been an attempt without a word.
+    fn with_unrecorded(&self, mut story: Story) -> Story {
+        story.attempts += if story.is_exact { 0 } else { self.unrecorded };
+        story
     }
 
     /// To be asked by what is run: `describe` tells that of a value and its number.
-    pub(crate) fn by_content(self, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> Matches {
-        let mut matches = Matches::default();
-        let mut attempts: Vec<(Name, u32)> = self.attempts.into_iter().collect();
-        attempts.sort();
-        for ((seq, value), attempt) in attempts {
-            let known = matches.attempts.entry(describe(&value, seq)).or_default();
-            *known = (*known).max(attempt);
-        }
-        let mut ends: Vec<(Name, Known)> = self.ends.into_iter().collect();
+    pub(crate) fn by_content(mut self, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> Matches {
+        let unheard = self.with_unrecorded(Story::default());
+        let mut matches = Matches { unheard, ..Matches::default() };
         // The last first: they are taken from the end.
+        let mut ends: Vec<(Name, Known)> = self.stories.ends.drain().collect();
         ends.sort_by(|one, other| other.0.cmp(&one.0));
+        let mut open: Vec<(Name, Story)> = self.stories.open.drain().collect();
+        open.sort_by(|one, other| other.0.cmp(&one.0));
+        let ended: std::collections::HashSet<&Name> = ends.iter().map(|(name, _)| name).collect();
+        // What was run again after its end has that end until there is another one.
+        open.retain(|(name, _)| !ended.contains(name));
+        for ((seq, value), story) in open {
+            let story = self.with_unrecorded(story);
+            matches.open.entry(describe(&value, seq)).or_default().push(story);
+        }
         for ((seq, value), known) in ends {
             matches.ends.entry(describe(&value, seq)).or_default().push(known);
         }
@@ -158,29 +198,35 @@ fn is_placed(temporary: &Path) -> Result<bool, String> {
 #[derive(Debug, Default)]
 pub(crate) struct Matches {
     ends: HashMap<Vec<u8>, Vec<Known>>,
-    attempts: HashMap<Vec<u8>, u32>,
+    open: HashMap<Vec<u8>, Vec<Story>>,
+    /// Of tasks of which the journal says nothing.
+    unheard: Story,
 }
 
 impl Matches {
     /// The end of the next task with this content, if it has one.
     pub(crate) fn end(&mut self, content: &[u8]) -> Option<Known> {
-        let ends = self.ends.get_mut(content)?;
-        let known = ends.pop();
-        if ends.is_empty() {
-            self.ends.remove(content);
-        }
-        known
+        take_last(&mut self.ends, content)
     }
 
-    /// How often one of these was tried, as far as was told.
-    pub(crate) fn attempts(&self, content: &[u8]) -> u32 {
-        self.attempts.get(content).copied().unwrap_or(0)
+    /// What is known of the next task with this content that has no end.
+    pub(crate) fn story(&mut self, content: &[u8]) -> Story {
+        take_last(&mut self.open, content).unwrap_or_else(|| self.unheard.clone())
     }
 
-    /// How many have ended that nobody has asked for.
+    /// How many have ended that were not asked for.
     pub(crate) fn left(&self) -> usize {
         self.ends.values().map(Vec::len).sum()
     }
+}
+
+fn take_last<T>(of: &mut HashMap<Vec<u8>, Vec<T>>, content: &[u8]) -> Option<T> {
+    let all = of.get_mut(content)?;
+    let last = all.pop();
+    if all.is_empty() {
+        of.remove(content);
+    }
+    last
 }
 
 #[derive(Default)]
@@ -188,11 +234,11 @@ struct Reading {
     run: Option<(Run, f64)>,
     newest: u32,
     generations: u32,
+    unrecorded: u32,
     inputs: Option<u64>,
+    kept: Vec<Batch>,
     finished: Option<(u8, bool)>,
-    ends: HashMap<Name, Known>,
-    attempts: HashMap<Name, u32>,
-    intents: HashMap<Name, Intent>,
+    stories: Stories,
 }
 
 impl Reading {
@@ -201,32 +247,18 @@ impl Reading {
             Record::Run(run) => {
                 self.newest = self.newest.max(run.schema);
                 self.generations = self.generations.max(run.generation);
+                self.unrecorded += u32::from(run.schema < STARTS_SINCE);
+                let is_exact = run.schema >= STARTS_SINCE;
+                let has_died = is_exact && self.run.is_some() && self.finished.is_none();
                 self.finished = None;
+                self.stories.begin(is_exact, has_died);
                 self.run.get_or_insert((run, at));
             }
-            Record::Again { seq, value, attempt, .. } => {
-                let name = (seq, value.0);
-                self.intents.remove(&name);
-                let known = self.attempts.entry(name).or_default();
-                *known = (*known).max(attempt);
-            }
-            Record::Void { seq, value, .. } => drop(self.intents.remove(&(seq, value.0))),
-            Record::Intent(intent) => {
-                // Should it have to be run again: never as the same attempt.
-                let name = (intent.seq, intent.value.0.clone());
-                let known = self.attempts.entry(name.clone()).or_default();
-                *known = (*known).max(intent.attempt);
-                self.intents.insert(name, intent);
-            }
-            Record::End(End { seq, value, attempt, state, cause, .. }) => {
-                // Who is run again after its end ends again: the last time counts.
-                let name = (seq, value.0);
-                self.intents.remove(&name);
-                self.ends.insert(name, Known { state, cause, attempt });
-            }
-            Record::InputsEnd { total } => self.inputs = Some(total),
+            // A generation that runs some tasks again has read fewer.
+            Record::InputsEnd { total } => self.inputs = self.inputs.max(Some(total)),
+            Record::Kept(kept) => self.kept.push(kept),
             Record::Finish { status, complete } => self.finished = Some((status, complete)),
-            Record::Unknown => {}
+            of_task => self.stories.take(of_task),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 
 use super::Record;
-use super::line;
+use super::line::{self, Line, Seed};
 
 /// What a journal says, apart from its records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,18 +18,39 @@ pub(crate) struct Condition {
     pub(crate) damaged: u64,
 }
 
-/// Goes through all records in order, each with the time it was written, in seconds since 1970.
+/// The run that a journal belongs to: the first `run` record says so. `None` if there is none.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn seed(mut input: impl BufRead) -> io::Result<Option<Seed>> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            return Ok(None);
+        }
+        let found = line.strip_suffix(b"\n").and_then(Seed::of);
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+}
+
+/// Goes through all records of this run in order, each with the time it was written, in seconds since 1970.
 ///
 /// # Errors
 /// It cannot be read.
 pub(crate) fn read(
     mut input: impl BufRead,
+    seed: &Seed,
     mut each: impl FnMut(f64, Record),
 ) -> io::Result<Condition> {
     let mut condition = Condition { next: 1, ..Condition::default() };
     let mut line = Vec::new();
     // Lines that cannot be read since the last one that could.
     let mut unread = 0;
+    // Whether all lines since the last `run` record may be without a run.
+    let mut is_old = seed.is_old();
     loop {
         line.clear();
         let len = input.read_until(b'\n', &mut line)? as u64;
@@ -40,17 +61,23 @@ pub(crate) fn read(
             return Ok(condition);
         };
         condition.whole += len;
-        match line::read(content) {
-            Some((head, record)) if head.n >= condition.next => {
+        let is_believed = |line: &Line| {
+            let is_run = matches!(line.record, Record::Run(_));
+            (line.is_bound || is_run || is_old) && line.head.n >= condition.next
+        };
+        match line::read(content, seed) {
+            Some(line) if is_believed(&line) => {
+                let Line { head, record, is_bound } = line;
                 // A missing one and one that cannot be read are mostly the same.
                 condition.damaged += unread.max(head.n - condition.next);
                 unread = 0;
                 condition.next = head.n + 1;
+                is_old &= !is_bound;
                 each(head.t, record);
             }
             // Somebody has copied it: what it says has been heard.
-            Some(_) => condition.damaged += 1,
-            None => unread += 1,
+            Some(line) if line.head.n < condition.next => condition.damaged += 1,
+            _ => unread += 1,
         }
     }
 }
@@ -60,17 +87,21 @@ mod tests {
     use super::super::line::Head;
     use super::*;
 
+    fn seed() -> Seed {
+        Seed::new("1-2")
+    }
+
     fn journal(lines: u64) -> Vec<u8> {
         let mut out = Vec::new();
         for n in 1..=lines {
-            line::write(Head { n, t: 0.0 }, &Record::InputsEnd { total: n }, &mut out);
+            line::write(Head { n, t: 0.0 }, &Record::InputsEnd { total: n }, &seed(), &mut out);
         }
         out
     }
 
     fn totals(bytes: &[u8]) -> (Vec<u64>, Condition) {
         let mut totals = Vec::new();
-        let condition = read(bytes, |_, record| {
+        let condition = read(bytes, &seed(), |_, record| {
             let Record::InputsEnd { total } = record else { panic!("not written") };
             totals.push(total);
         });

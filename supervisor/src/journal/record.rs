@@ -6,8 +6,12 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Goes up whenever a record changes its meaning or goes away.
-pub(crate) const SCHEMA: u32 = 1;
+/// Goes up whenever a record changes its meaning or goes away. Since 2 attempts are journaled before they start,
+/// kept input has checksums, and the run's id is part of each line's checksum.
+pub(crate) const SCHEMA: u32 = 2;
+
+/// No number in a journal is larger: those that read it as JSON may keep numbers as floating point.
+pub(crate) const LARGEST: u64 = 1 << 53;
 
 /// One event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,21 +19,30 @@ pub(crate) const SCHEMA: u32 = 1;
 pub(crate) enum Record {
     /// A supervisor takes up the run: the first one, or a later generation.
     Run(Run),
-    /// An attempt ended, and the task is tried again.
-    Again {
-        /// The task's number in the input, from 1.
+    /// An attempt is handed to the workers. It is written before; [`InFlight`] says whether it has started.
+    ///
+    /// [`InFlight`]: msup_protocol::in_flight::InFlight
+    Start(Start),
+    /// It was taken back from them: it has not started.
+    Withdrawn { seq: u64, value: Bytes, attempt: u32 },
+    /// It was in flight when a generation died.
+    CutOff {
         seq: u64,
         value: Bytes,
-        /// From 1.
         attempt: u32,
-        cause: String,
+        /// How many others were.
+        beside: u64,
     },
+    /// An attempt did not succeed, and the task is tried again, in a later generation if this one stops.
+    Again(Again),
     /// An attempt has succeeded, and the file it wrote is about to be put in its place.
     Intent(Intent),
     /// It has not been, and will not be: the attempt counts for nothing.
     Void { seq: u64, value: Bytes, attempt: u32 },
     /// A task has reached its end.
     End(End),
+    /// These values are in the file for values that cannot be read again.
+    Kept(Batch),
     /// All input was read: so many values.
     InputsEnd { total: u64 },
     /// A generation is over: its exit status, and whether every task has reached its end.
@@ -37,6 +50,38 @@ pub(crate) enum Record {
     /// Of a later release.
     #[serde(other)]
     Unknown,
+}
+
+impl Record {
+    /// Whether its numbers can be right: whatever wrote it, nothing is to be made of numbers without bounds.
+    pub(super) fn is_sane(&self) -> bool {
+        let is_task = |seq: u64, attempt: u32| {
+            (1..=LARGEST).contains(&seq) && u64::from(attempt) < u64::from(u32::MAX) / 2
+        };
+        let is_time = |seconds: f64| (0.0..LARGEST as f64).contains(&seconds);
+        match self {
+            Record::Run(run) => run.generation > 0 && run.generation < u32::MAX / 2,
+            Record::Start(Start { seq, attempt, .. })
+            | Record::Again(Again { seq, attempt, .. })
+            | Record::Withdrawn { seq, attempt, .. }
+            | Record::CutOff { seq, attempt, .. }
+            | Record::Void { seq, attempt, .. } => is_task(*seq, *attempt),
+            Record::Intent(intent) => {
+                is_task(intent.seq, intent.attempt)
+                    && intent.printed <= LARGEST
+                    && is_time(intent.seconds)
+                    && is_time(intent.cpu)
+            }
+            Record::End(end) => {
+                is_task(end.seq, end.attempt) && is_time(end.seconds) && is_time(end.cpu)
+            }
+            Record::Kept(Batch { first, values, at, bytes, .. }) => {
+                (1..=LARGEST).contains(first) && [values, at, bytes].iter().all(|n| **n <= LARGEST)
+            }
+            Record::InputsEnd { total } => *total <= LARGEST,
+            Record::Finish { .. } | Record::Unknown => true,
+        }
+    }
 }
 
 /// A generation of a run.
@@ -55,6 +100,61 @@ pub(crate) struct Run {
     /// The run whose task has started this one, if one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) within: Option<String>,
+}
+
+/// An attempt that may start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// The task's number in the input, from 1.
+    pub(crate) seq: u64,
+    pub(crate) value: Bytes,
+    /// From 1.
+    pub(crate) attempt: u32,
+    /// Its task slot. When another one is handed over in the same slot, this one has finished.
+    pub(crate) cell: u16,
+}
+
+/// An attempt that did not succeed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Again {
+    pub(crate) seq: u64,
+    pub(crate) value: Bytes,
+    pub(crate) attempt: u32,
+    /// Not known before schema 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<Kind>,
+    pub(crate) cause: String,
+    /// As for [`End`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exit: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<u8>,
+}
+
+/// What an attempt that did not succeed counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    Failed,
+    /// It brought its process down.
+    Crashed,
+    /// It was killed from outside.
+    Lost,
+    /// There was no memory left for it.
+    Starved,
+}
+
+/// Values in the file of those that cannot be read again, each with a NUL byte after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Batch {
+    /// The number of the first one, from 1, and how many there are.
+    pub(crate) first: u64,
+    pub(crate) values: u64,
+    /// Where they are in the file.
+    pub(crate) at: u64,
+    pub(crate) bytes: u64,
+    /// Their checksum, with the run's id before them.
+    pub(crate) sum: u32,
 }
 
 /// A file that is complete. Where it is not any more, without an end, it has been put in its place.
@@ -82,6 +182,11 @@ pub(crate) struct End {
     pub(crate) state: State,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cause: Option<String>,
+    /// The exit status or the signal of the last attempt, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exit: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<u8>,
     /// Of the last attempt: seconds from start to end, and of CPU time.
     pub(crate) seconds: f64,
     pub(crate) cpu: f64,
@@ -173,6 +278,8 @@ mod tests {
             attempt: 2,
             state: State::Quarantined,
             cause: Some("signal 11".into()),
+            exit: None,
+            signal: Some(11),
             seconds: 0.25,
             cpu: 0.125,
         };
@@ -180,5 +287,29 @@ mod tests {
         let Ok(Record::End(back)) = serde_json::from_str(&json) else { panic!("{json}") };
         assert_eq!((back.seq, back.value.0.as_slice()), (3, &b"\xff.png"[..]));
         assert_eq!((back.state, back.cause.as_deref()), (State::Quarantined, Some("signal 11")));
+        assert_eq!((back.exit, back.signal), (None, Some(11)));
+    }
+
+    #[test]
+    fn a_record_of_schema_1_can_be_read() {
+        let end = r#"{"event":"end","seq":1,"value":"a","attempt":1,"state":"succeeded","seconds":0.1,"cpu":0}"#;
+        assert!(matches!(serde_json::from_str(end), Ok(Record::End(End { exit: None, .. }))));
+        let again = r#"{"event":"again","seq":1,"value":"a","attempt":1,"cause":"exit 3"}"#;
+        assert!(matches!(serde_json::from_str(again), Ok(Record::Again(Again { kind: None, .. }))));
+    }
+
+    #[test]
+    fn numbers_without_bounds_are_not_sane() {
+        let read = |text: &str| serde_json::from_str::<Record>(text).expect("a record").is_sane();
+        assert!(read(r#"{"event":"void","seq":1,"value":"a","attempt":1}"#));
+        for insane in [
+            r#"{"event":"void","seq":18446744073709551615,"value":"a","attempt":1}"#,
+            r#"{"event":"void","seq":0,"value":"a","attempt":1}"#,
+            r#"{"event":"void","seq":1,"value":"a","attempt":4294967295}"#,
+            r#"{"event":"inputs-end","total":18446744073709551615}"#,
+            r#"{"event":"end","seq":1,"value":"a","attempt":1,"state":"failed","seconds":-1,"cpu":0}"#,
+        ] {
+            assert!(!read(insane), "{insane}");
+        }
     }
 }

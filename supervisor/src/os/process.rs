@@ -30,6 +30,8 @@ pub(crate) struct Recipe {
     pub(crate) folder: PathBuf,
     /// The run's id.
     pub(crate) run_id: String,
+    /// Where workers note what they take up, if a journal is kept.
+    pub(crate) in_flight: Option<PathBuf>,
 }
 
 /// A worker's process, until it is reaped. One that is dropped before is ended.
@@ -92,15 +94,18 @@ impl Recipe {
     }
 
     /// What a worker is told in its environment.
-    fn variables(&self, worker: WorkerId) -> [(&'static str, OsString); 6] {
-        [
+    fn variables(&self, worker: WorkerId) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![
             (names::SEGMENT_FD, self.segment.as_raw_fd().to_string().into()),
             (names::DOORBELL_FD, self.doorbell.as_raw_fd().to_string().into()),
             (names::WORKER_SLOT, worker.to_string().into()),
             (names::SUPERVISOR_PID, std::process::id().to_string().into()),
             (names::RUN_FOLDER, self.folder.clone().into()),
             (names::RUN, self.run_id.clone().into()),
-        ]
+        ];
+        let in_flight = self.in_flight.as_ref();
+        variables.extend(in_flight.map(|path| (names::IN_FLIGHT, path.clone().into())));
+        variables
     }
 }
 

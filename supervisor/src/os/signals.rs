@@ -6,8 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::SigSet;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1, SIGXCPU, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe};
+
+/// A file that would grow beyond the limit on file sizes (`ulimit -f`) is an error of the write, not the end of this
+/// process. A handler, since what is ignored would stay ignored in what is executed.
+///
+/// # Errors
+/// The system refused.
+pub(crate) fn outlive_file_limit() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    Ok(())
+}
 
 /// One pipe per signal, readable when it has arrived.
 #[derive(Debug)]
@@ -23,7 +33,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Handlers for SIGINT, SIGTERM, SIGHUP, SIGTSTP and SIGUSR1; one that was ignored when msup started (`nohup`, a
+    /// Handlers for SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGTSTP and SIGUSR1; one that was ignored when msup started (`nohup`, a
     /// background job of a script) stays ignored.
     ///
     /// # Errors
@@ -36,7 +46,7 @@ impl Signals {
         let child_exited = Arc::default();
         signal_hook::flag::register(SIGCHLD, Arc::clone(&child_exited))?;
         let mut pipes = Vec::new();
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGTSTP, SIGUSR1] {
             if is_ignored(signal) {
                 continue;
             }

@@ -36,6 +36,8 @@ pub(crate) enum Piece {
 pub(crate) struct Delivery {
     /// The task's number in the input.
     pub(crate) seq: u64,
+    /// The last one's number, where there is nothing to show of several in a row.
+    pub(crate) last: u64,
     pub(crate) stdout: Piece,
     pub(crate) stderr: Piece,
     /// For whom it is kept, if it may be.
@@ -136,9 +138,9 @@ impl Piece {
 
 impl Delivery {
     /// Of a task that wrote nothing.
-    pub(crate) fn nothing(seq: u64) -> Delivery {
+    pub(crate) fn nothing(seq: u64, last: u64) -> Delivery {
         let nothing = || Piece::Bytes(Vec::new());
-        Delivery { seq, stdout: nothing(), stderr: nothing(), writer: None }
+        Delivery { seq, last, stdout: nothing(), stderr: nothing(), writer: None }
     }
 
     /// Bytes on standard output.

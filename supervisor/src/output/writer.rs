@@ -144,7 +144,7 @@ impl Writer {
         self.held_in_memory += delivery.in_memory();
         self.held.insert(delivery.seq, delivery);
         while let Some(delivery) = self.held.remove(&self.next) {
-            self.next += 1;
+            self.next = delivery.last.saturating_add(1);
             self.held_in_memory -= delivery.in_memory();
             self.write(delivery);
         }

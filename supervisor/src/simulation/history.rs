@@ -8,6 +8,14 @@ pub(super) struct History {
     running: BTreeMap<String, (u32, u32)>,
     /// The last attempt that was begun: generation and number.
     last: BTreeMap<String, (u32, u32)>,
+    /// A power cut may have taken what was known of attempts: their numbers are not followed up.
+    has_forgotten: bool,
+    /// What was in flight when a supervisor died.
+    suspects: BTreeSet<String>,
+    /// How often nothing else was, as far as could be known from what was written.
+    alone: BTreeMap<String, u32>,
+    /// What was killed, without a word about it yet.
+    killed: BTreeSet<String>,
     /// Outputs that were shown, of attempts that succeeded or not.
     shown: BTreeMap<String, u32>,
     /// Ends that are in the journal for good, as far as a process' death goes.
@@ -16,6 +24,11 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Of a run whose workers can note what they take up, or cannot: then attempt numbers are not followed up.
+    pub(super) fn new(notes: bool) -> History {
+        History { has_forgotten: !notes, ..History::default() }
+    }
+
     fn wrong(&mut self, what: String) {
         self.wrongs.push(what);
     }
@@ -28,8 +41,15 @@ impl History {
             self.wrong(format!("{value} has ended, and runs again"));
         }
         let before = self.last.insert(value.to_owned(), (generation, attempt));
-        if before.is_some_and(|(_, before)| before >= attempt) {
+        let expected = before.map_or(1, |(_, before)| before + 1);
+        if before.is_some_and(|(_, before)| before >= attempt)
+            || (!self.has_forgotten && attempt != expected)
+        {
             self.wrong(format!("{value}: attempt {attempt} after {before:?}"));
+        }
+        let is_suspect = |value: &String| self.suspects.contains(value);
+        if self.running.len() > 1 && self.running.keys().any(is_suspect) {
+            self.wrong(format!("beside a suspect: {:?}", self.running.keys()));
         }
     }
 
@@ -40,9 +60,41 @@ impl History {
         }
     }
 
-    /// Every process is gone.
-    pub(super) fn all_stop(&mut self) {
-        self.running.clear();
+    /// Every process is gone; what is known of attempts may be as well.
+    pub(super) fn all_die(&mut self, forgets: bool) {
+        self.has_forgotten |= forgets;
+        if forgets {
+            self.suspects.clear();
+        }
+        let running = std::mem::take(&mut self.running);
+        let killed = std::mem::take(&mut self.killed);
+        if forgets {
+            return;
+        }
+        for value in running.keys().chain(&killed) {
+            if running.keys().all(|other| other == value) {
+                *self.alone.entry(value.clone()).or_default() += 1;
+            }
+        }
+        self.suspects.extend(running.into_keys());
+    }
+
+    /// It was killed, and nothing has been written about that.
+    pub(super) fn is_killed(&mut self, value: &str) {
+        self.killed.insert(value.to_owned());
+    }
+
+    /// That is written now.
+    pub(super) fn is_told(&mut self, value: &str) {
+        self.killed.remove(value);
+    }
+
+    /// It is given up because supervisors died while it was alone in flight.
+    pub(super) fn condemns(&mut self, value: &str, limit: u32) {
+        let alone = self.alone.get(value).copied().unwrap_or(0);
+        if alone < limit && !self.has_forgotten {
+            self.wrong(format!("{value} is given up after {alone} deaths beside it alone"));
+        }
     }
 
     pub(super) fn shows(&mut self, value: &str) {
@@ -57,6 +109,8 @@ impl History {
         if has_output && !self.shown.contains_key(value) {
             self.wrong(format!("the end of {value} is written before it is shown"));
         }
+        self.suspects.remove(value);
+        self.killed.remove(value);
         if self.written.insert(value.to_owned(), succeeded).is_some() {
             self.wrong(format!("{value} ends twice"));
         }

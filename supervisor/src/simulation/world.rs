@@ -1,6 +1,7 @@
 //! A run in virtual time: workers, slots, a disk, and what happens to them.
 
 mod faults;
+mod perform;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -8,22 +9,26 @@ use std::time::Duration;
 
 use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
 use msup_protocol::exit;
+use msup_protocol::in_flight::Entry;
 use msup_protocol::packed::WorkerId;
 
 use super::disk::FakeFile;
 use super::history::History;
 use super::random::Random;
-use crate::engine::{
-    AtCap, Effect, Engine, Entry, Event, Input, Killed, Limits, Policy, View, WorkerEnd,
+use crate::engine::{AtCap, Engine, Event, Input, Killed, Limits, Policy, View, WorkerEnd};
+use crate::event_loop::books::KnownTasks;
+use crate::journal::{
+    Again, Bytes, Journal, Kind, Past, Record, Run, SCHEMA, Seed, Sync, Trouble, read,
 };
-use crate::event_loop::books::{KnownTasks, write_down};
-use crate::journal::{Bytes, Journal, Past, Record, Run, SCHEMA, State, Sync, Trouble, read};
 
 /// A run that has not come to its end after so many steps never will.
 const STEPS_AT_MOST: u32 = 30_000;
 
 /// A supervisor looks around at least this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The run's id.
+const RUN: &str = "simulated";
 
 const SIGKILL: u8 = 9;
 const SIGSEGV: u8 = 11;
@@ -41,6 +46,8 @@ enum Nature {
     Poison,
     /// Never ends: the supervisor ends its worker.
     Hangs,
+    /// Takes the supervisor down with it.
+    Killer,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +97,14 @@ pub(super) struct World {
     spool: Option<FakeFile>,
     /// So much of the journal was looked at.
     read: usize,
+    /// What workers have noted of what they take up, by task slot; and whether they could.
+    noted: Vec<Option<Entry>>,
+    notes: bool,
     trouble: Trouble,
+    /// Something was noted that must be written before anything is published.
+    is_urgent: bool,
+    /// How many supervisors have begun.
+    begun: u64,
     /// The supervisor is killed in the middle of its next write.
     dies_writing: bool,
     cut_off: bool,
@@ -138,16 +152,18 @@ impl World {
         };
         let natures: BTreeMap<String, Nature> = (0..random.below(20))
             .map(|n| {
-                let nature = match random.below(11) {
+                let nature = match random.below(12) {
                     0..6 => Nature::Good,
                     6 | 7 => Nature::Flaky,
                     8 => Nature::Bad,
                     9 => Nature::Poison,
-                    _ => Nature::Hangs,
+                    10 => Nature::Hangs,
+                    _ => Nature::Killer,
                 };
                 (format!("v{n:02}"), nature)
             })
             .collect();
+        let notes = !random.once_in(10);
         let (records, spool) = (FakeFile::default(), random.once_in(2).then(FakeFile::default));
         let mut world = World {
             aloud,
@@ -157,12 +173,16 @@ impl World {
             happened: 0,
             generation: 0,
             engine: Engine::new(limits.clone()),
-            journal: Journal::over(records.clone(), spool.clone(), 1, Sync::none()),
+            journal: Journal::over(records.clone(), spool.clone(), 1, RUN, Sync::none()),
             known: None,
             records,
             spool,
             read: 0,
+            noted: vec![None; task_slots],
+            notes,
             trouble: Trouble::None,
+            is_urgent: false,
+            begun: 0,
             dies_writing: false,
             cut_off: false,
             workers: vec![(Worker::Vacant, 0, false); usize::from(max_workers)],
@@ -176,12 +196,12 @@ impl World {
             delivered: false,
             faults: random.below(12),
             is_calm: false,
-            history: History::default(),
+            history: History::new(notes),
             finished: None,
             story: Vec::new(),
             random,
         };
-        world.begin(1);
+        world.begin(1, Vec::new());
         world
     }
 
@@ -204,8 +224,9 @@ impl World {
             {
                 return judged;
             }
-            if let Some(wrong) = self.history.wrongs.first() {
-                return Err(wrong.clone());
+            if let Some(wrong) = self.history.wrongs.first().cloned() {
+                self.tell_journal();
+                return Err(wrong);
             }
         }
         Err("it does not come to its end".into())
@@ -222,22 +243,29 @@ impl World {
         self.story.push(line);
     }
 
+    fn tell_journal(&mut self) {
+        let journal = text(&self.records.bytes());
+        self.tell(|| format!("the journal:\n{journal}"));
+    }
+
     fn later(&mut self, within_ms: u64, happening: Happening) {
         let wait = Duration::from_micros(1 + self.random.below(within_ms * 1000));
         self.happened += 1;
         self.happenings.push(Reverse((self.now + wait, self.happened, happening)));
     }
 
-    /// A supervisor takes up the run.
-    fn begin(&mut self, generation: u32) {
+    /// A supervisor takes up the run, after saying what the one before has left behind.
+    fn begin(&mut self, generation: u32, cut_off: Vec<Record>) {
         self.generation = generation;
+        self.begun += 1;
+        let begun = self.begun;
         self.is_calm = self.faults == 0;
         self.limits.policy.halt = self.halt();
         self.engine = Engine::new(self.limits.clone());
         self.now += Duration::from_secs(100);
         let run = Run {
             schema: SCHEMA,
-            run: "simulated".into(),
+            run: RUN.into(),
             version: "0".into(),
             generation,
             arguments: Vec::new(),
@@ -245,8 +273,14 @@ impl World {
             pid: 1,
             within: None,
         };
+        cut_off.iter().for_each(|record| self.journal.note(record));
         self.journal.note(&Record::Run(run));
         self.flush();
+        if self.begun != begun {
+            // It was killed while it wrote that.
+            return;
+        }
+        self.noted.fill(None);
         self.next_value = 0;
         self.later(1, Happening::Reads);
         self.later(1, Happening::Look);
@@ -302,87 +336,22 @@ impl World {
     }
 
     fn step(&mut self, event: Event) {
+        let begun = self.begun;
         let mut effects = Vec::new();
         self.engine.step(event, self.now, &mut effects);
         let mut events = Vec::new();
         for effect in effects {
             self.perform(effect, &mut events);
+            if self.begun != begun {
+                // What the one that was killed wanted is of no interest any more.
+                return;
+            }
         }
         for event in events {
             self.step(event);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect, events: &mut Vec<Event>) {
-        match effect {
-            Effect::Publish { slot } => {
-                assert_eq!(self.slots[usize::from(slot)], Slot::Free, "slot {slot} is in use");
-                self.slots[usize::from(slot)] = Slot::Ready;
+            if self.begun != begun {
+                return;
             }
-            Effect::Withdraw { slot } => {
-                if self.slots[usize::from(slot)] == Slot::Ready {
-                    self.slots[usize::from(slot)] = Slot::Free;
-                    events.push(Event::Withdrawn { slot });
-                }
-            }
-            Effect::Spawn(worker) => {
-                let at = &mut self.workers[usize::from(worker)];
-                assert_eq!(at.0, Worker::Vacant, "worker {worker} is there already");
-                if self.faults > 0 && self.random.once_in(20) {
-                    events.push(Event::SpawnFailed { worker, why: "EAGAIN".into() });
-                    return;
-                }
-                *at = (Worker::Starting, at.1 + 1, false);
-                let life = at.1;
-                self.later(5, Happening::Up(worker, life));
-                if self.faults > 0 && self.random.once_in(30) {
-                    self.later(5, Happening::Dies(worker, life, SIGKILL));
-                }
-            }
-            Effect::Dismiss(worker) => {
-                let (state, life, leaves) = &mut self.workers[usize::from(worker)];
-                *leaves = true;
-                let life = *life;
-                if matches!(state, Worker::Idle | Worker::Starting) {
-                    self.later(3, Happening::Dies(worker, life, 0));
-                }
-            }
-            Effect::End(worker) | Effect::Kill(worker) => {
-                let (state, life, _) = self.workers[usize::from(worker)].clone();
-                if state != Worker::Vacant {
-                    self.later(3, Happening::Dies(worker, life, SIGTERM));
-                }
-            }
-            Effect::KillNow => {}
-            Effect::Deliver { seq, slot: _, outcome } => {
-                let has_output = outcome.is_some_and(|outcome| outcome.stdout != Stream::nothing());
-                self.delivered = has_output;
-                if has_output {
-                    let value = self.value_of(seq);
-                    self.later(20, Happening::Shown(seq, value));
-                }
-            }
-            Effect::Record(entry) => {
-                if let Entry::End { value, .. } = &entry {
-                    let value = text(value);
-                    if self.delivered {
-                        self.outputs.insert(value);
-                    } else {
-                        self.outputs.remove(&value);
-                    }
-                }
-                if !(self.cut_off && matches!(entry, Entry::InputsEnd(_))) {
-                    write_down(&mut self.journal, entry, self.delivered);
-                }
-            }
-            Effect::Finish => self.finished = Some(self.engine.exit_status()),
-            Effect::Say(text) => self.tell(|| text),
-            Effect::AllowStarts(_)
-            | Effect::AllowOneForOne(_)
-            | Effect::LimitInFlight(_)
-            | Effect::Discard { .. }
-            | Effect::Skip { .. }
-            | Effect::SetTimeout(_) => {}
         }
     }
 
@@ -418,6 +387,8 @@ impl World {
             let task = self.engine.task(slot as u16).expect("it was published").clone();
             let value = text(&task.value);
             self.slots[slot] = Slot::Claimed;
+            let entry = Entry { seq: task.seq, attempt: task.attempt, finished: false };
+            self.noted[slot] = Some(entry);
             self.history.begins(&value, self.generation, task.attempt);
             self.workers[worker].0 = Worker::Busy(slot as u16, value);
             let life = self.workers[worker].1;
@@ -436,6 +407,10 @@ impl World {
                 self.dies(worker, life, WorkerEnd::Signaled(SIGKILL), true);
                 return;
             }
+            Nature::Killer => {
+                self.crash(false);
+                return;
+            }
             Nature::Bad => Verdict::Exited(3),
             Nature::Poison => Verdict::Signaled(SIGSEGV),
             Nature::Flaky if self.random.once_in(4) => Verdict::Exited(1),
@@ -448,6 +423,9 @@ impl World {
         };
         self.history.stops(&value);
         self.slots[usize::from(slot)] = Slot::Free;
+        if let Some(entry) = &mut self.noted[usize::from(slot)] {
+            entry.finished = true;
+        }
         self.workers[usize::from(worker)].0 = Worker::Idle;
         if leaves {
             self.later(3, Happening::Dies(worker, life, 0));
@@ -474,6 +452,7 @@ impl World {
         let mut claimed = Vec::new();
         if let Worker::Busy(slot, value) = state {
             self.history.stops(&value);
+            self.history.is_killed(&value);
             self.slots[usize::from(slot)] = Slot::Free;
             claimed.push(slot);
         }
@@ -498,7 +477,11 @@ impl World {
         self.next_value += many;
         let values: Vec<Vec<u8>> = group.into_iter().map(String::into_bytes).collect();
         self.journal.spool(&values);
+        let begun = self.begun;
         self.flush();
+        if self.begun != begun {
+            return;
+        }
         let inputs = values.into_iter().map(|value| {
             let earlier = self.known.as_mut().map(|known| known.earlier(&value));
             Input { value, earlier: earlier.unwrap_or_default(), ..Input::default() }
@@ -506,50 +489,6 @@ impl World {
         let inputs = inputs.collect();
         self.step(Event::Inputs(inputs));
         self.later(20, Happening::Reads);
-    }
-
-    fn set_full(&mut self, is_full: bool) {
-        self.records.set_full(is_full);
-        self.spool.iter().for_each(|spool| spool.set_full(is_full));
-    }
-
-    /// Writes what was added to the journal, and looks at what stands there now.
-    fn flush(&mut self) {
-        let before = self.records.len();
-        let trouble = self.journal.flush();
-        let written = self.records.len() - before;
-        if self.dies_writing && written > 0 {
-            self.dies_writing = false;
-            self.records.truncate(before + self.random.below(written as u64 + 1) as usize);
-            self.tell(|| "dies writing".into());
-            self.read_news();
-            self.crash(false);
-            return;
-        }
-        if trouble != self.trouble {
-            self.trouble = trouble.clone();
-            self.step(match trouble {
-                Trouble::None => Event::JournalFull(false),
-                Trouble::Full => Event::JournalFull(true),
-                Trouble::Lost(why) => Event::JournalLost(why),
-            });
-        }
-        self.read_news();
-    }
-
-    /// What has been written to the journal.
-    fn read_news(&mut self) {
-        let (mut ends, read_to) = (Vec::new(), self.read);
-        let news = read(&self.records.bytes()[read_to..], |_, record| {
-            if let Record::End(end) = record {
-                ends.push((text(&end.value.0), end.state == State::Succeeded));
-            }
-        });
-        self.read += news.expect("memory can be read").whole as usize;
-        for (value, succeeded) in ends {
-            let has_output = self.outputs.contains(&value);
-            self.history.writes(&value, succeeded, has_output);
-        }
     }
 
     /// A supervisor has come to its end. The judgement, unless the run goes on.
@@ -587,11 +526,35 @@ impl World {
             let told: Vec<String> = told.iter().map(|one| text(&one.value)).collect();
             return Some(Err(format!("status {status}, and {failures} did not succeed: {told:?}")));
         }
-        let past = Past::of(&*self.records.bytes(), "simulated").expect("it was just written");
+        let past = self.past().expect("it was just written");
         if past.finished != Some((status, complete)) {
             return Some(Err(format!("the journal says {:?}", past.finished)));
         }
+        self.judge_crashes();
         Some(self.history.wrongs.first().map_or(Ok(()), |wrong| Err(wrong.clone())))
+    }
+}
+
+/// What the journal says.
+impl World {
+    fn past(&self) -> Result<Past, String> {
+        Past::of(std::io::Cursor::new(&*self.records.bytes()), RUN)
+    }
+
+    /// No task brings its process down more often than it may, whatever generations there were.
+    fn judge_crashes(&mut self) {
+        let mut crashes: BTreeMap<String, u32> = BTreeMap::new();
+        let all = read(&*self.records.bytes(), &Seed::new(RUN), |_, record| {
+            if let Record::Again(Again { value, kind: Some(Kind::Crashed), .. }) = record {
+                *crashes.entry(text(&value.0)).or_default() += 1;
+            }
+        });
+        assert!(all.is_ok(), "memory can be read");
+        for (value, crashes) in crashes {
+            if crashes >= self.limits.policy.crash_limit {
+                self.history.wrongs.push(format!("{value} is run again after {crashes} crashes"));
+            }
+        }
     }
 }
 

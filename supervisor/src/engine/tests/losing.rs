@@ -67,7 +67,7 @@ fn another_version_is_believed_at_once_only_before_any_worker_has_attached() {
 }
 
 fn written_over() -> Event {
-    Event::EpochEnded { why: "noise".into(), failed: None }
+    Event::EpochEnded { why: "noise".into(), failed: None, unstarted: Vec::new() }
 }
 
 /// The tasks in slots, by their numbers.

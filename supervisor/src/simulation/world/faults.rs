@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Happening, SIGKILL, SIGSEGV, SIGTERM, Slot, Worker, World, text};
+use super::{Happening, RUN, SIGKILL, SIGSEGV, SIGTERM, Slot, Worker, World, text};
 use crate::engine::{Counted, Event, Halt, Threshold, WorkerEnd};
 use crate::event_loop::books::KnownTasks;
-use crate::journal::{Journal, Past, Record, Sync, Trouble, read};
+use crate::journal::{Journal, Record, Seed, Sync, Trouble, read};
 use crate::simulation::disk::FakeFile;
 use crate::simulation::history::History;
 use msup_protocol::packed::WorkerId;
@@ -13,7 +13,12 @@ use msup_protocol::packed::WorkerId;
 impl World {
     /// The supervisor is gone, and everything with it.
     pub(super) fn crash(&mut self, power_cut: bool) {
-        self.history.all_stop();
+        self.history.all_die(power_cut || !self.notes);
+        if power_cut {
+            // What was not made safe of this is lost as well.
+            self.noted.fill(None);
+        }
+        self.dies_writing &= !power_cut;
         self.happenings.clear();
         self.workers.fill((Worker::Vacant, 0, false));
         self.slots.fill(Slot::Free);
@@ -25,7 +30,7 @@ impl World {
             }
         }
         let mut left = BTreeSet::new();
-        let kept = read(&*self.records.bytes(), |_, record| {
+        let kept = read(&*self.records.bytes(), &Seed::new(RUN), |_, record| {
             if let Record::End(end) = record {
                 left.insert(text(&end.value.0));
             }
@@ -40,18 +45,19 @@ impl World {
         self.workers.fill((Worker::Vacant, 0, false));
         self.slots.fill(Slot::Free);
         self.happenings.clear();
-        let past = Past::of(&*self.records.bytes(), "simulated");
-        let Ok(past) = past else {
+        self.is_urgent = false;
+        let Ok(mut past) = self.past() else {
             // Not even its beginning has survived: somebody starts it again.
             self.records.truncate(0);
             if let Some(spool) = &self.spool {
                 spool.truncate(0);
             }
-            self.history = History::default();
+            self.history = History::new(self.notes);
             (self.known, self.cut_off, self.read) = (None, false, 0);
             self.values = self.natures.keys().cloned().collect();
-            self.journal = Journal::over(self.records.clone(), self.spool.clone(), 1, Sync::none());
-            self.begin(1);
+            let (records, spool) = (self.records.clone(), self.spool.clone());
+            self.journal = Journal::over(records, spool, 1, RUN, Sync::none());
+            self.begin(1, Vec::new());
             return;
         };
         let generation = past.generations + 1;
@@ -67,9 +73,10 @@ impl World {
             self.cut_off = past.inputs.is_none_or(|total| kept < total);
         }
         let next = past.condition.next;
-        self.journal = Journal::over(self.records.clone(), None, next, Sync::none());
+        let cut_off = past.cut_off(self.notes.then_some(self.noted.as_slice()));
+        self.journal = Journal::over(self.records.clone(), None, next, RUN, Sync::none());
         self.known = Some(KnownTasks::of(past, |value, _| value.to_vec()));
-        self.begin(generation);
+        self.begin(generation, cut_off);
     }
 
     /// Now and then a generation is given up after some tasks.
@@ -127,11 +134,20 @@ impl World {
                 _ => None,
             })
             .collect();
-        busy.iter().for_each(|value| self.history.stops(value));
+        for value in &busy {
+            self.history.stops(value);
+            self.history.is_killed(value);
+        }
         for (state, life, leaves) in &mut self.workers {
             (*state, *life, *leaves) = (Worker::Vacant, *life + 1, false);
         }
+        let is_unstarted = |slot: &u16| {
+            let task = self.engine.task(*slot);
+            let noted = self.noted[usize::from(*slot)].map(|entry| (entry.seq, entry.attempt));
+            task.is_some_and(|task| self.notes && noted != Some((task.seq, task.attempt)))
+        };
+        let unstarted = (0..self.slots.len() as u16).filter(is_unstarted).collect();
         self.slots.fill(Slot::Free);
-        self.step(Event::EpochEnded { why: "noise".into(), failed: None });
+        self.step(Event::EpochEnded { why: "noise".into(), failed: None, unstarted });
     }
 }

@@ -1,0 +1,167 @@
+//! GNU parallel's joblog: a line per task that has ended. It is for people's scripts; the run needs none of it and
+//! does not stop when it cannot be written.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::engine::Entry;
+use crate::journal::{Appender, Flushed};
+use crate::os::files;
+
+/// The columns of GNU parallel's joblog.
+const COLUMNS: &[u8] =
+    b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+/// So many bytes are kept for a disk that is full; what comes then is not written at all.
+const KEPT_AT_MOST: usize = 16 << 20;
+
+/// The file, and how writing it goes.
+#[derive(Debug)]
+pub(super) struct Joblog {
+    path: PathBuf,
+    file: Appender,
+    /// What was said of it last.
+    said: Flushed,
+    /// Lines that were not even kept.
+    dropped: u64,
+}
+
+impl Joblog {
+    /// Makes sure that it can be opened, without touching it.
+    ///
+    /// # Errors
+    /// One line that says what is in the way.
+    pub(super) fn check(typed: &Path, continues: bool) -> Result<(), String> {
+        let (path, _) = file(typed, continues);
+        files::check_writable(path).map_err(|why| line(path, &why))
+    }
+
+    /// Opens it; a path that begins with `+` is added to, as in GNU parallel, and that of a run that is taken up again.
+    ///
+    /// # Errors
+    /// One line that says what is in the way.
+    pub(super) fn open(typed: &Path, continues: bool) -> Result<Joblog, String> {
+        let (path, adds) = file(typed, continues);
+        let opened = files::open_named(path).and_then(|file| {
+            if !adds {
+                files::empty(&file)?;
+            }
+            let is_empty = file.metadata()?.len() == 0;
+            Ok((file, is_empty))
+        });
+        let (file, is_empty) = opened.map_err(|why| line(path, &why))?;
+        let (path, file) = (path.to_owned(), Appender::new(file));
+        let mut joblog = Joblog { path, file, said: Flushed::All, dropped: 0 };
+        if is_empty {
+            joblog.file.buffer().extend_from_slice(COLUMNS);
+        }
+        Ok(joblog)
+    }
+
+    /// Adds a line if this is the end of a task, which has shown so many bytes.
+    pub(super) fn add(
+        &mut self,
+        entry: &Entry,
+        received: u64,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+    ) {
+        let Entry::End { seq, value, failure, wall, .. } = entry else { return };
+        let is_broken = matches!(self.said, Flushed::Broken(_));
+        if is_broken || self.file.buffer().len() > KEPT_AT_MOST {
+            self.dropped += 1;
+            return;
+        }
+        let out = self.file.buffer();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (start, wall) = (now.saturating_sub(*wall).as_secs_f64(), wall.as_secs_f64());
+        let (exit, signal) = failure.as_ref().map_or((0, 0), |(cause, _)| cause.status());
+        // Writing into memory cannot fail.
+        let _ = write!(out, "{seq}\t:\t{start:.3}\t{wall:10.3}\t0\t{received}\t{exit}\t{signal}\t");
+        // As parallel does it: a line is a line.
+        let command = describe(value, *seq);
+        out.extend(command.into_iter().map(|byte| if byte == b'\n' { 0 } else { byte }));
+        out.push(b'\n');
+    }
+
+    /// Writes what was added. What there is to say about that, if it is new.
+    pub(super) fn flush(&mut self) -> Option<String> {
+        if matches!(self.said, Flushed::Broken(_)) {
+            return None;
+        }
+        let flushed = self.file.flush();
+        if flushed == self.said {
+            return None;
+        }
+        let path = self.path.display();
+        let text = match &flushed {
+            Flushed::All => format!("--joblog {path}: there is space again: all lines are written"),
+            Flushed::Full => format!(
+                "--joblog {path}: no space left: the run goes on, and its lines are written when there is space"
+            ),
+            Flushed::Broken(why) => {
+                format!("--joblog {path}: {why}: the run goes on, and no more lines are written")
+            }
+        };
+        self.said = flushed;
+        Some(text)
+    }
+
+    /// Writes what is left. What is missing in it, if anything is.
+    pub(super) fn finish(&mut self) -> Option<String> {
+        let _ = self.flush();
+        let path = self.path.display();
+        let why = match &self.said {
+            Flushed::All if self.dropped == 0 => return None,
+            Flushed::All | Flushed::Full => "there was no space for all lines",
+            Flushed::Broken(why) => why,
+        };
+        Some(format!("--joblog {path}: it is not complete: {why}"))
+    }
+}
+
+/// The file, and whether it is added to.
+fn file(typed: &Path, continues: bool) -> (&Path, bool) {
+    use std::os::unix::ffi::OsStrExt;
+    match typed.as_os_str().as_bytes().strip_prefix(b"+") {
+        Some(path) => (Path::new(std::ffi::OsStr::from_bytes(path)), true),
+        None => (typed, continues),
+    }
+}
+
+fn line(path: &Path, why: &io::Error) -> String {
+    format!("--joblog {}: {why}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn end() -> Entry {
+        let (wall, cpu) = (Duration::from_millis(1500), Duration::ZERO);
+        Entry::End { seq: 3, value: b"v".to_vec(), attempt: 1, failure: None, wall, cpu }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_at_the_end() {
+        let mut joblog = Joblog::open(Path::new("/dev/full"), false).expect("it is there");
+        joblog.add(&end(), 0, |value, _| value.to_vec());
+        let said = joblog.flush().expect("it is full");
+        assert!(said.starts_with("--joblog /dev/full: no space left: the run goes on"), "{said}");
+        assert_eq!(joblog.flush(), None);
+        let missing = joblog.finish().expect("nothing was written");
+        assert!(missing.starts_with("--joblog /dev/full: it is not complete"), "{missing}");
+    }
+
+    #[test]
+    fn what_is_kept_for_a_full_disk_is_bounded() {
+        let mut joblog = Joblog::open(Path::new("/dev/full"), false).expect("it is there");
+        for _ in 0..5 {
+            joblog.add(&end(), 0, |_, _| vec![b'x'; KEPT_AT_MOST / 2 - 1000]);
+        }
+        assert!(joblog.file.buffer().len() < 2 * KEPT_AT_MOST);
+        assert_eq!(joblog.dropped, 2);
+    }
+}

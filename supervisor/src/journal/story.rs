@@ -1,0 +1,221 @@
+//! What a journal says of each task: its end, or how its attempts went.
+
+use std::collections::HashMap;
+
+use msup_protocol::in_flight::Entry;
+
+use crate::engine::sabotage::{self, Bug};
+
+use super::record::{Again, Bytes, End, Intent, Kind, Record, Start, State};
+
+/// The cause of an attempt that had finished when everything died, before that could be written down.
+const UNHEARD: &str = "msup was gone before it was written down";
+
+/// A task, as the journal names it: by its number and its value. The same number may stand for another value
+/// after the input was changed.
+pub(super) type Name = (u64, Vec<u8>);
+
+/// What is known of a task that has reached its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) state: State,
+    pub(crate) cause: Option<String>,
+    pub(crate) attempt: u32,
+    /// It was given up after it had been in flight when a generation died.
+    pub(super) is_suspect: bool,
+    /// No attempt before it was without a word.
+    pub(super) is_exact: bool,
+}
+
+/// What is known of a task that has not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Story {
+    /// The last attempt that has started.
+    pub(crate) attempts: u32,
+    /// No attempt was without a word.
+    pub(super) is_exact: bool,
+    /// How many of them failed, and how many brought their process down.
+    pub(crate) failures: u32,
+    pub(crate) crashes: u32,
+    /// It was in flight when a generation died; and how often it was alone then.
+    pub(crate) is_suspect: bool,
+    pub(crate) alone: u32,
+    /// An attempt that was handed over, in which task slot, of which nothing else is known.
+    open: Option<(u32, u16)>,
+}
+
+/// Of all tasks.
+#[derive(Debug, Default)]
+pub(super) struct Stories {
+    pub(super) ends: HashMap<Name, Known>,
+    pub(super) open: HashMap<Name, Story>,
+    /// Files that were about to be put in their places, of tasks that have not reached their end.
+    intents: HashMap<Name, Intent>,
+    /// What was handed over last in each task slot, in this generation.
+    cells: HashMap<u16, Name>,
+    /// Something was handed over in this generation.
+    has_started: bool,
+    /// How many attempts were cut off in it, as far as was written down: that may have been cut off itself.
+    cut_off: u64,
+    /// Attempts are journaled before they start.
+    is_exact: bool,
+}
+
+impl Story {
+    fn has_started(&mut self, attempt: u32) {
+        self.attempts = self.attempts.max(attempt);
+        self.open = None;
+    }
+}
+
+impl Stories {
+    /// A generation begins. What was handed over in the one before, and is still open, never started. If that one
+    /// `has_died` before it had handed over anything, something outside kills msup, and no task is blamed for that.
+    pub(super) fn begin(&mut self, is_exact: bool, has_died: bool) {
+        if has_died && !self.has_started {
+            self.open.values_mut().for_each(|story| story.alone = 0);
+        }
+        self.has_started = false;
+        (self.is_exact, self.cut_off) = (is_exact, 0);
+        for name in std::mem::take(&mut self.cells).into_values() {
+            self.open.entry(name).and_modify(|story| story.open = None);
+        }
+    }
+
+    /// Takes in what is said of a task.
+    pub(super) fn take(&mut self, record: Record) {
+        match record {
+            Record::Start(start) => self.start(start),
+            Record::Withdrawn { seq, value, attempt } => {
+                let story = self.open.get_mut(&(seq, value.0));
+                if let Some(story) =
+                    story.filter(|story| story.open.is_some_and(|open| open.0 == attempt))
+                {
+                    story.open = None;
+                }
+            }
+            Record::CutOff { seq, value, attempt, beside } => {
+                self.cut_off += 1;
+                let story = self.story((seq, value.0));
+                story.has_started(attempt);
+                story.is_suspect = true;
+                let is_blamed = beside == 0 || sabotage::has(Bug::BlamesTheHealthy);
+                story.alone += u32::from(is_blamed);
+            }
+            Record::Again(Again { seq, value, attempt, kind, .. }) => {
+                let name = (seq, value.0);
+                self.intents.remove(&name);
+                let story = self.story(name);
+                story.has_started(attempt);
+                story.failures += u32::from(kind == Some(Kind::Failed));
+                story.crashes += u32::from(kind == Some(Kind::Crashed));
+            }
+            Record::Intent(intent) => {
+                // Should it have to be run again: never as the same attempt.
+                let name = (intent.seq, intent.value.0.clone());
+                let story = self.story(name.clone());
+                story.attempts = story.attempts.max(intent.attempt);
+                self.intents.insert(name, intent);
+            }
+            Record::Void { seq, value, .. } => drop(self.intents.remove(&(seq, value.0))),
+            Record::End(end) => self.end(end),
+            _ => {}
+        }
+    }
+
+    fn story(&mut self, name: Name) -> &mut Story {
+        let is_exact = self.is_exact;
+        let story = self.open.entry(name).or_default();
+        story.is_exact |= is_exact;
+        story
+    }
+
+    fn start(&mut self, start: Start) {
+        let Start { seq, value, attempt, cell } = start;
+        self.has_started = true;
+        let name = (seq, value.0);
+        let before = self.cells.insert(cell, name.clone());
+        // Its slot was free again: it has finished, and its end waited for its output to be shown.
+        if let Some(story) = before.and_then(|before| self.open.get_mut(&before))
+            && let Some((attempt, _)) = story.open.filter(|open| open.1 == cell)
+        {
+            story.has_started(attempt);
+        }
+        let story = self.story(name);
+        story.attempts = story.attempts.max(attempt.saturating_sub(1));
+        story.open = Some((attempt, cell));
+    }
+
+    /// A task has ended. One that is run again after its end ends again: the last time counts.
+    pub(super) fn end(&mut self, end: End) {
+        let End { seq, value, attempt, state, cause, .. } = end;
+        let name = (seq, value.0);
+        self.intents.remove(&name);
+        let story = self.open.remove(&name);
+        let is_suspect = state == State::Quarantined && story.is_some_and(|story| story.is_suspect);
+        let known = Known { state, cause, attempt, is_suspect, is_exact: self.is_exact };
+        self.ends.insert(name, known);
+    }
+
+    /// What has become of attempts of which nothing is known but that they were handed over; `noted` is what workers
+    /// have noted, by task slot, if they could. If the generation `has_died`, those in flight were cut off.
+    pub(super) fn cut_off(
+        &mut self,
+        noted: Option<&[Option<Entry>]>,
+        has_died: bool,
+    ) -> Vec<Record> {
+        let mut cells: Vec<(u16, Name)> = self.cells.drain().collect();
+        cells.sort_unstable();
+        let (mut in_flight, mut finished) = (Vec::new(), Vec::new());
+        for (cell, (seq, value)) in cells {
+            let name = (seq, value);
+            let Some(story) = self.open.get_mut(&name) else { continue };
+            if self.intents.contains_key(&name) {
+                // It has finished; whether it counts is for its file to say.
+                continue;
+            }
+            let Some((attempt, _)) = story.open.take_if(|open| open.1 == cell) else { continue };
+            let of_it = |entry: &&Entry| entry.seq == name.0 && entry.attempt == attempt;
+            let noted = noted.filter(|_| !sabotage::has(Bug::CountsUnstarted));
+            let entry = noted.map(|noted| noted.get(usize::from(cell)).copied().flatten());
+            // Where it is not known whether it has started: rather one too many than one too few.
+            let has_finished = entry.map_or(Some(false), |entry| {
+                entry.as_ref().filter(of_it).map(|entry| entry.finished)
+            });
+            match has_finished {
+                Some(false) if has_died => in_flight.push((name, attempt)),
+                Some(_) => finished.push((name, attempt)),
+                None => {}
+            }
+        }
+        let beside = (in_flight.len() as u64 + self.cut_off).saturating_sub(1);
+        let cut_off = in_flight.into_iter().map(|((seq, value), attempt)| {
+            let value = Bytes(value);
+            Record::CutOff { seq, value, attempt, beside }
+        });
+        let finished = finished.into_iter().map(|((seq, value), attempt)| {
+            let (value, cause) = (Bytes(value), UNHEARD.to_owned());
+            let (kind, exit, signal) = (None, None, None);
+            Record::Again(Again { seq, value, attempt, kind, cause, exit, signal })
+        });
+        let records: Vec<Record> = cut_off.chain(finished).collect();
+        records.iter().cloned().for_each(|record| self.take(record));
+        records
+    }
+
+    /// In the order of their numbers.
+    pub(super) fn take_intents(&mut self) -> Vec<(Name, Intent)> {
+        let mut intents: Vec<(Name, Intent)> = self.intents.drain().collect();
+        intents.sort_by_key(|intent| intent.0.0);
+        intents
+    }
+
+    /// Forgets what is said of tasks with higher numbers. How many there were.
+    pub(super) fn keep_up_to(&mut self, last: u64) -> u64 {
+        let before = self.ends.len() + self.open.len() + self.intents.len();
+        self.ends.retain(|name, _| name.0 <= last);
+        self.open.retain(|name, _| name.0 <= last);
+        self.intents.retain(|name, _| name.0 <= last);
+        (before - self.ends.len() - self.open.len() - self.intents.len()) as u64
+    }
+}
