@@ -18,7 +18,7 @@ use super::Poller;
 use crate::engine::{Event, WorkerEnd};
 use crate::os::cgroup::Groups;
 use crate::os::freeze::{Frozen, freeze};
-use crate::os::orphans::Orphanage;
+use crate::os::orphans::{Orphanage, Slot};
 use crate::os::process::{Process, Recipe};
 
 /// After this a worker that was let go at the end of the run is killed: it has no task.
@@ -98,7 +98,7 @@ impl Crew {
             }
             Err(why) => {
                 // It may have lived for an instant, and taken something up.
-                self.sweep_all_but_members(&[]);
+                self.sweep_after(worker, &[]);
                 self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
                 Err(format!("{}: {why}", self.recipe.program.display()))
             }
@@ -206,7 +206,7 @@ impl Crew {
             }
             _ if self.runs_commands => {
                 self.kill_group(worker);
-                self.sweep_all_but_members(&[member.process.pid()]);
+                self.sweep_after(worker, &[member.process.pid()]);
             }
             _ => {
                 let dead = member.process.pid();
@@ -283,11 +283,12 @@ impl Crew {
         }
     }
 
-    /// Ends every child that is no member nor one of `others`.
-    fn sweep_all_but_members(&self, others: &[i32]) {
+    /// Kills what a dead worker has left: children that are neither members nor one of `others`.
+    fn sweep_after(&self, worker: WorkerId, others: &[i32]) {
         let members = self.members.iter().flatten().map(|member| member.process.pid());
         let spared: Vec<i32> = members.chain(others.iter().copied()).collect();
-        self.orphanage.sweep(&spared, ORPHANS_DIE_WITHIN);
+        let slot = Slot { run: &self.recipe.run_id, number: u32::from(worker) + 1 };
+        self.orphanage.sweep_slot(&slot, &spared, ORPHANS_DIE_WITHIN);
     }
 
     fn set_deadline(&mut self, worker: WorkerId, within: Duration) {

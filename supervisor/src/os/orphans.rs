@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use msup_protocol::env as names;
 use msup_protocol::kin::{self, Kin};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
@@ -12,6 +13,27 @@ use nix::unistd::{Pid, getpid};
 /// Children this process had before it became msup: a shell that replaced itself by msup may have started what
 /// feeds us. They are none of ours.
 static INHERITED: OnceLock<Vec<Kin>> = OnceLock::new();
+
+/// A worker's slot, as the environment of its commands names it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot<'a> {
+    pub(crate) run: &'a str,
+    /// As users see it, from 1.
+    pub(crate) number: u32,
+}
+
+impl Slot<'_> {
+    /// Whether a process was started by a command in another slot of the same run.
+    fn is_of_another(&self, pid: i32) -> bool {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let value = |name: &str| {
+            let mut entries = environment.split(|byte| *byte == 0);
+            entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        };
+        let number = value(names::SLOT).filter(|_| value(names::RUN) == Some(self.run.as_bytes()));
+        number.is_some_and(|number| number != self.number.to_string().as_bytes())
+    }
+}
 
 /// The supervisor as the parent of last resort.
 #[derive(Debug)]
@@ -57,6 +79,12 @@ impl Orphanage {
         self.sweep_but(workers, &self.adopted, patience);
     }
 
+    /// As [`Orphanage::sweep`], after the death of a worker in this slot. A child whose environment names another slot of the
+    /// same run is left: its worker has left as it was told to, or is dead itself, and that was not seen yet.
+    pub(crate) fn sweep_slot(&self, slot: &Slot<'_>, workers: &[i32], patience: Duration) {
+        self.sweep_while(workers, &self.adopted, patience, |child| !slot.is_of_another(child.pid));
+    }
+
     /// Kills every child of this process that is in the session of a dead task loop. Others may belong to loops that
     /// are alive: what loses its parent below one becomes this process' child.
     pub(crate) fn sweep_loop(&self, dead: i32, workers: &[i32], patience: Duration) {
@@ -95,6 +123,16 @@ impl Orphanage {
     }
 
     fn sweep_but(&self, workers: &[i32], spared: &[Kin], patience: Duration) -> usize {
+        self.sweep_while(workers, spared, patience, |_| true)
+    }
+
+    fn sweep_while(
+        &self,
+        workers: &[i32],
+        spared: &[Kin],
+        patience: Duration,
+        is_meant: impl Fn(&Kin) -> bool,
+    ) -> usize {
         let own = nix::unistd::getsid(None).map_or(0, Pid::as_raw);
         let is_spared = |child: &Kin| {
             // What has lost its parent in the session of a spared one is spared, too.
@@ -102,7 +140,8 @@ impl Orphanage {
             spared.iter().any(|one| is_same(one, child) || in_session(one))
         };
         let orphans = || -> Vec<Kin> {
-            self.children_but(workers).into_iter().filter(|child| !is_spared(child)).collect()
+            let children = self.children_but(workers).into_iter();
+            children.filter(|child| !is_spared(child) && is_meant(child)).collect()
         };
         self.kill_all(orphans, patience)
     }
