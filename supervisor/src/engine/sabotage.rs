@@ -20,6 +20,10 @@ pub(crate) enum Bug {
     ForgetsCrashes,
     /// An attempt that was handed over counts, whether it has started or not.
     CountsUnstarted,
+    /// An attempt that was stopped and exits with 0 has succeeded.
+    BelievesTheStopped,
+    /// Processes left running are no failure.
+    ForgivesLeftovers,
 }
 
 #[cfg(test)]
@@ -57,7 +61,7 @@ impl Drop for Broken {
 
 #[cfg(test)]
 impl Bug {
-    pub(crate) const ALL: [Bug; 7] = [
+    pub(crate) const ALL: [Bug; 9] = [
         Bug::ForgetsTheKilled,
         Bug::RepeatsAttempts,
         Bug::WritesTooEarly,
@@ -65,5 +69,7 @@ impl Bug {
         Bug::BlamesTheHealthy,
         Bug::ForgetsCrashes,
         Bug::CountsUnstarted,
+        Bug::BelievesTheStopped,
+        Bug::ForgivesLeftovers,
     ];
 }

@@ -7,6 +7,7 @@ use msup_protocol::codec::Verdict;
 use msup_protocol::exit;
 
 use super::event::{Killed, WorkerEnd};
+use super::sabotage::{self, Bug};
 
 const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
@@ -133,11 +134,15 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
     match killed {
         // Whatever it made of the signal: it may have stopped half-way.
         Some(Killed::TimedOut) => return Ruling::Failed(Cause::TimedOut),
-        Some(Killed::Stopped) => return Ruling::Stopped(Cause::Stopped),
-        Some(Killed::LeftRunning(names)) if has_succeeded(&verdict) => {
+        Some(Killed::Stopped) if !sabotage::has(Bug::BelievesTheStopped) => {
+            return Ruling::Stopped(Cause::Stopped);
+        }
+        Some(Killed::LeftRunning(names))
+            if has_succeeded(&verdict) && !sabotage::has(Bug::ForgivesLeftovers) =>
+        {
             return Ruling::Failed(Cause::LeftRunning(names));
         }
-        Some(Killed::LeftRunning(_) | Killed::Leftovers) | None => {}
+        Some(Killed::Stopped | Killed::LeftRunning(_) | Killed::Leftovers) | None => {}
     }
     match verdict {
         ref end if starved && is_kill(end) => Ruling::Starved(Cause::OutOfMemory),

@@ -16,6 +16,8 @@ pub(super) struct History {
     alone: BTreeMap<String, u32>,
     /// What was killed, without a word about it yet.
     killed: BTreeSet<String>,
+    /// What got a signal in its last attempt: it may have stopped half-way, or have left something undone.
+    stopped: BTreeSet<String>,
     /// Outputs that were shown, of attempts that succeeded or not.
     shown: BTreeMap<String, u32>,
     /// Ends that are in the journal for good, as far as a process' death goes.
@@ -40,6 +42,7 @@ impl History {
         if self.written.contains_key(value) {
             self.wrong(format!("{value} has ended, and runs again"));
         }
+        self.stopped.remove(value);
         let before = self.last.insert(value.to_owned(), (generation, attempt));
         let expected = before.map_or(1, |(_, before)| before + 1);
         if before.is_some_and(|(_, before)| before >= attempt)
@@ -51,6 +54,11 @@ impl History {
         if self.running.len() > 1 && self.running.keys().any(is_suspect) {
             self.wrong(format!("beside a suspect: {:?}", self.running.keys()));
         }
+    }
+
+    /// Its last attempt was stopped, or what it had left running was.
+    pub(super) fn is_stopped(&mut self, value: &str) {
+        self.stopped.insert(value.to_owned());
     }
 
     /// It has ended, or its process has.
@@ -108,6 +116,9 @@ impl History {
     pub(super) fn writes(&mut self, value: &str, succeeded: bool, has_output: bool) {
         if has_output && !self.shown.contains_key(value) {
             self.wrong(format!("the end of {value} is written before it is shown"));
+        }
+        if succeeded && self.stopped.contains(value) {
+            self.wrong(format!("{value} was stopped, and has succeeded"));
         }
         self.suspects.remove(value);
         self.killed.remove(value);

@@ -2,6 +2,7 @@
 
 mod faults;
 mod perform;
+mod stopping;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -20,6 +21,8 @@ use crate::event_loop::books::KnownTasks;
 use crate::journal::{
     Again, Bytes, Journal, Kind, Past, Record, Run, SCHEMA, Seed, Sync, Trouble, read,
 };
+
+use stopping::Climb;
 
 /// A run that has not come to its end after so many steps never will.
 const STEPS_AT_MOST: u32 = 30_000;
@@ -44,8 +47,10 @@ enum Nature {
     Bad,
     /// Always brings its process down.
     Poison,
-    /// Never ends: the supervisor ends its worker.
+    /// Never exits: it is stopped.
     Hangs,
+    /// Leaves processes running that never exit.
+    Leaves,
     /// Takes the supervisor down with it.
     Killer,
 }
@@ -74,6 +79,9 @@ enum Happening {
     /// A process is up; these are about one life of a worker.
     Up(WorkerId, u32),
     Ends(WorkerId, u32),
+    /// These are about one attempt that is being stopped.
+    Climbs(WorkerId, u64),
+    Yields(WorkerId, u64),
     Dies(WorkerId, u32, u8),
     Shown(u64, String),
     Space,
@@ -110,6 +118,7 @@ pub(super) struct World {
     cut_off: bool,
     workers: Vec<(Worker, u32, bool)>,
     slots: Vec<Slot>,
+    climbs: BTreeMap<WorkerId, Climb>,
     procs: usize,
     limits: Limits,
     natures: BTreeMap<String, Nature>,
@@ -152,12 +161,13 @@ impl World {
         };
         let natures: BTreeMap<String, Nature> = (0..random.below(20))
             .map(|n| {
-                let nature = match random.below(12) {
+                let nature = match random.below(13) {
                     0..6 => Nature::Good,
                     6 | 7 => Nature::Flaky,
                     8 => Nature::Bad,
                     9 => Nature::Poison,
                     10 => Nature::Hangs,
+                    11 => Nature::Leaves,
                     _ => Nature::Killer,
                 };
                 (format!("v{n:02}"), nature)
@@ -187,6 +197,7 @@ impl World {
             cut_off: false,
             workers: vec![(Worker::Vacant, 0, false); usize::from(max_workers)],
             slots: vec![Slot::Free; task_slots],
+            climbs: BTreeMap::new(),
             procs,
             limits,
             values: natures.keys().cloned().collect(),
@@ -305,12 +316,14 @@ impl World {
                 }
             }
             Happening::Ends(worker, life) => self.ends(worker, life),
+            Happening::Climbs(worker, number) => self.climbs(worker, number),
+            Happening::Yields(worker, number) => self.yields(worker, number),
             Happening::Dies(worker, life, signal) => {
                 let end = match signal {
                     0 => WorkerEnd::Exited(0),
                     signal => WorkerEnd::Signaled(signal),
                 };
-                self.dies(worker, life, end, false);
+                self.dies(worker, life, end, None);
             }
             Happening::Shown(seq, value) => {
                 self.history.shows(&value);
@@ -397,14 +410,14 @@ impl World {
     }
 
     fn ends(&mut self, worker: WorkerId, life: u32) {
-        let (state, lives, leaves) = self.workers[usize::from(worker)].clone();
+        let (state, lives, _) = self.workers[usize::from(worker)].clone();
         let Worker::Busy(slot, value) = state else { return };
         if lives != life {
             return;
         }
         let verdict = match self.natures[&value] {
             Nature::Hangs => {
-                self.dies(worker, life, WorkerEnd::Signaled(SIGKILL), true);
+                self.stop(worker, Killed::TimedOut);
                 return;
             }
             Nature::Killer => {
@@ -419,8 +432,28 @@ impl World {
                 // Somebody has killed the command alone.
                 Verdict::Signaled(SIGKILL)
             }
-            Nature::Good | Nature::Flaky => Verdict::Exited(0),
+            Nature::Good | Nature::Flaky | Nature::Leaves => Verdict::Exited(0),
         };
+        let left = matches!(self.natures[&value], Nature::Leaves);
+        let killed = left.then(|| Killed::LeftRunning("sleep (1)".into()));
+        self.reports(worker, slot, value, verdict, killed);
+    }
+
+    /// A worker reports the end of its attempt.
+    fn reports(
+        &mut self,
+        worker: WorkerId,
+        slot: u16,
+        value: String,
+        verdict: Verdict,
+        killed: Option<Killed>,
+    ) {
+        let stopped = self.was_stopped(worker);
+        if stopped.is_some() || killed.is_some() {
+            self.history.is_stopped(&value);
+        }
+        let killed = stopped.or(killed);
+        let (_, life, leaves) = self.workers[usize::from(worker)].clone();
         self.history.stops(&value);
         self.slots[usize::from(slot)] = Slot::Free;
         if let Some(entry) = &mut self.noted[usize::from(slot)] {
@@ -441,10 +474,10 @@ impl World {
             stdout,
             stderr: Stream::nothing(),
         };
-        self.step(Event::Collected { slot, outcome, starved: false, killed: None });
+        self.step(Event::Collected { slot, outcome, starved: false, killed });
     }
 
-    fn dies(&mut self, worker: WorkerId, life: u32, end: WorkerEnd, overdue: bool) {
+    fn dies(&mut self, worker: WorkerId, life: u32, end: WorkerEnd, killed: Option<Killed>) {
         let (state, lives, _) = self.workers[usize::from(worker)].clone();
         if lives != life || state == Worker::Vacant {
             return;
@@ -457,8 +490,9 @@ impl World {
             claimed.push(slot);
         }
         self.workers[usize::from(worker)].0 = Worker::Vacant;
-        let killed = claimed.first().copied().filter(|_| overdue);
-        let killed = killed.map(|slot| (slot, Killed::TimedOut));
+        let killed = killed.or(self.was_stopped(worker));
+        self.climbs.remove(&worker);
+        let killed = claimed.first().copied().zip(killed);
         self.step(Event::WorkerEnded { worker, end, claimed, starved: false, killed });
     }
 

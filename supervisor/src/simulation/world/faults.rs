@@ -20,6 +20,7 @@ impl World {
         }
         self.dies_writing &= !power_cut;
         self.happenings.clear();
+        self.climbs.clear();
         self.workers.fill((Worker::Vacant, 0, false));
         self.slots.fill(Slot::Free);
         let files = [Some(self.records.clone()), self.spool.clone()];
@@ -45,6 +46,7 @@ impl World {
         self.workers.fill((Worker::Vacant, 0, false));
         self.slots.fill(Slot::Free);
         self.happenings.clear();
+        self.climbs.clear();
         self.is_urgent = false;
         let Ok(mut past) = self.past() else {
             // Not even its beginning has survived: somebody starts it again.
@@ -102,8 +104,8 @@ impl World {
         let worker = self.random.below(self.workers.len() as u64) as WorkerId;
         let life = self.workers[usize::from(worker)].1;
         match self.random.below(12) {
-            0..4 => self.dies(worker, life, WorkerEnd::Signaled(SIGKILL), false),
-            4 => self.dies(worker, life, WorkerEnd::Signaled(SIGSEGV), false),
+            0..4 => self.dies(worker, life, WorkerEnd::Signaled(SIGKILL), None),
+            4 => self.dies(worker, life, WorkerEnd::Signaled(SIGSEGV), None),
             5 => self.end_epoch(),
             6 => {
                 self.set_full(true);
@@ -138,6 +140,7 @@ impl World {
             self.history.stops(value);
             self.history.is_killed(value);
         }
+        self.climbs.clear();
         for (state, life, leaves) in &mut self.workers {
             (*state, *life, *leaves) = (Worker::Vacant, *life + 1, false);
         }

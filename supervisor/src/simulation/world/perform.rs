@@ -3,7 +3,7 @@
 use msup_protocol::codec::Stream;
 
 use super::{Happening, RUN, SIGKILL, SIGTERM, Slot, Worker, World, text};
-use crate::engine::{Effect, Entry, Event};
+use crate::engine::{Effect, Entry, Event, Killed};
 use crate::event_loop::books::write_down;
 use crate::journal::{Record, Seed, State, Trouble, read};
 
@@ -56,13 +56,18 @@ impl World {
                     self.later(3, Happening::Dies(worker, life, 0));
                 }
             }
+            Effect::End(worker)
+                if matches!(self.workers[usize::from(worker)].0, Worker::Busy(..)) =>
+            {
+                self.stop(worker, Killed::Stopped);
+            }
             Effect::End(worker) | Effect::Kill(worker) => {
                 let (state, life, _) = self.workers[usize::from(worker)].clone();
                 if state != Worker::Vacant {
                     self.later(3, Happening::Dies(worker, life, SIGTERM));
                 }
             }
-            Effect::KillNow => {}
+            Effect::KillNow => self.hurry(),
             Effect::Deliver { seq, slot: _, outcome } => {
                 let has_output = outcome.is_some_and(|outcome| outcome.stdout != Stream::nothing());
                 self.delivered = has_output;
