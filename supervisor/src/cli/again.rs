@@ -137,9 +137,19 @@ pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, R
     }
     let (folder, past) = find(&anew, Wanted::Any)?;
     let wanted = |count, state| if count { past.count(state) } else { 0 };
-    if wanted(failed, State::Failed) + wanted(quarantined, State::Quarantined) == 0 {
-        let done = describe(&folder, &past);
-        return Err(Refusal::Finished(format!("{done}: none of these to run again"), 0));
+    let is_finished = matches!(past.finished, Some((_, true)));
+    let none = wanted(failed, State::Failed) + wanted(quarantined, State::Quarantined) == 0;
+    let done = describe(&folder, &past);
+    match (none, is_finished) {
+        (true, true) => {
+            return Err(Refusal::Finished(format!("{done}: none of these to run again"), 0));
+        }
+        (true, false) => return Err(Refusal::Wrong(format!("nothing to retry: {done}"))),
+        (false, false) if !folder.is_running() => {
+            // When nobody hears it, it is done all the same.
+            let _ = writeln!(stderr(), "msup: {}", escape::message(&done));
+        }
+        (false, _) => {}
     }
     go_on(anew, folder, past, Some(Retried { failed, quarantined }), false)
 }
@@ -196,7 +206,12 @@ fn describe(folder: &Folder, past: &Past) -> String {
     let [succeeded, failed, quarantined] =
         [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state));
     let name = folder.path().display();
-    let mut text = format!("{name}: this run is finished: {succeeded} succeeded");
+    let state = match past.finished {
+        Some((_, true)) => "finished",
+        _ if folder.is_running() => "still going on",
+        _ => "not finished (msup resume runs what is left)",
+    };
+    let mut text = format!("{name}: this run is {state}: {succeeded} succeeded");
     for (count, what) in [(failed, "failed"), (quarantined, "quarantined")] {
         if count > 0 {
             text += &format!(", {count} {what} (msup retry --{what})");

@@ -12,6 +12,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::Run;
 use crate::engine::{Effect, Event};
+use crate::os::limits;
 use crate::os::run_folder;
 use crate::sysmon;
 
@@ -53,8 +54,9 @@ impl Epochs {
     /// One line that says why it cannot.
     pub(super) fn begin(&mut self) -> Result<Epoch, String> {
         let release = env!("CARGO_PKG_VERSION");
-        let (segment, fd) = segment::create(self.sizes, self.procs, release, self.nofile)
-            .map_err(|why| why.to_string())?;
+        let (segment, fd) = limits::without_file_limit(|| {
+            segment::create(self.sizes, self.procs, release, self.nofile)
+        })?;
         if self.leaves {
             segment.shared().header.leave_processes();
         }

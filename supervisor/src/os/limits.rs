@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 /// Descriptors kept free for everything but workers, each of which needs one.
 const FILES_ASIDE: u64 = 48;
@@ -43,6 +43,31 @@ pub(crate) fn raise_open_files() -> u64 {
     // A failure only means a lower cap on workers.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     soft
+}
+
+/// Makes shared memory, which the kernel counts as a file, under the limit on file sizes that is farthest off. What is
+/// wrong tells of the limit, if that may be why.
+///
+/// # Errors
+/// As it says.
+pub(crate) fn without_file_limit<T, E: fmt::Display>(
+    make: impl FnOnce() -> Result<T, E>,
+) -> Result<T, String> {
+    let kind = Resource::RLIMIT_FSIZE;
+    let Ok((soft, hard)) = getrlimit(kind) else { return make().map_err(|why| why.to_string()) };
+    if soft == RLIM_INFINITY {
+        return make().map_err(|why| why.to_string());
+    }
+    // The first only root may; what is left then may be enough.
+    let raised =
+        setrlimit(kind, RLIM_INFINITY, RLIM_INFINITY).or_else(|_| setrlimit(kind, hard, hard));
+    let made = make();
+    if raised.is_ok() {
+        let _ = setrlimit(kind, soft, hard);
+    }
+    made.map_err(|why| {
+        format!("{why} (the limit on file sizes, ulimit -f, is {hard} bytes: it may be too low for that)")
+    })
 }
 
 /// How many workers the limits on files and processes allow.
