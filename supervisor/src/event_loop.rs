@@ -208,6 +208,7 @@ impl Run {
         let own = folder.path().to_owned();
         let leaves = plan.leave == Leave::Alone;
         let mut epochs = Epochs::new(sizes, plan.procs, plan.nofile, own, leaves);
+        let sizes = epochs.sizes();
         let epoch = epochs.begin()?;
         let segment = epoch.segment;
         let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use msup_protocol::audit::{Audit, Violation};
-use msup_protocol::layout::Sizes;
+use msup_protocol::layout::{Layout, Sizes};
 use msup_protocol::segment::{self, Segment};
 use rustix::io::{FdFlags, fcntl_setfd};
 
@@ -19,6 +19,8 @@ use crate::sysmon;
 /// How every epoch of a run is set up.
 pub(super) struct Epochs {
     sizes: Sizes,
+    /// Bytes of the segment, were there no limit.
+    wanted: u64,
     procs: u32,
     nofile: u64,
     folder: PathBuf,
@@ -37,6 +39,27 @@ pub(super) struct Epoch {
     pub(super) folder: PathBuf,
 }
 
+/// Cells are made no smaller than this: a short command still fits.
+const LEAST_CELL: u32 = 512;
+
+/// These sizes, or smaller ones that fit so many bytes: fewer tasks lie ready, and larger ones go into files.
+fn fitting(mut sizes: Sizes, bytes: u64) -> Sizes {
+    while total(sizes) > bytes {
+        if sizes.cell_bytes > LEAST_CELL {
+            sizes.cell_bytes /= 2;
+        } else if sizes.tasks > sizes.workers {
+            sizes.tasks = (sizes.tasks / 2).max(sizes.workers);
+        } else {
+            break;
+        }
+    }
+    sizes
+}
+
+fn total(sizes: Sizes) -> u64 {
+    Layout::of(sizes).map_or(0, |layout| layout.total as u64)
+}
+
 impl Epochs {
     pub(super) fn new(
         sizes: Sizes,
@@ -45,7 +68,13 @@ impl Epochs {
         folder: PathBuf,
         leaves: bool,
     ) -> Epochs {
-        Epochs { sizes, procs, nofile, folder, leaves, begun: 0 }
+        let wanted = total(sizes);
+        let sizes = fitting(sizes, limits::file_size());
+        Epochs { sizes, wanted, procs, nofile, folder, leaves, begun: 0 }
+    }
+
+    pub(super) fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     /// Begins the next one: a fresh segment, and a fresh folder for its payloads.
@@ -54,8 +83,14 @@ impl Epochs {
     /// One line that says why it cannot.
     pub(super) fn begin(&mut self) -> Result<Epoch, String> {
         let release = env!("CARGO_PKG_VERSION");
-        let (segment, fd) = limits::without_file_limit(|| {
+        let made = limits::with_hard_file_limit(|| {
             segment::create(self.sizes, self.procs, release, self.nofile)
+        });
+        let (segment, fd) = made.map_err(|why| match limits::file_size() {
+            limit if limit < self.wanted => {
+                format!("{why}: the limit on file sizes is {limit} bytes (ulimit -f): ask for fewer workers (-j 1)")
+            }
+            _ => why.to_string(),
         })?;
         if self.leaves {
             segment.shared().header.leave_processes();
@@ -116,5 +151,21 @@ impl Run {
         let why = violation.to_string();
         let unstarted = self.books.unstarted(&self.engine);
         self.engine.step(Event::EpochEnded { why, failed, unstarted }, now, effects);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_fits_a_low_limit_on_file_sizes() {
+        let sizes = |workers| Sizes { tokens: 6, workers, tasks: 256, cell_bytes: 4096 };
+        assert_eq!(fitting(sizes(200), u64::MAX), sizes(200));
+        for (workers, bytes) in [(1, 4096), (2, 4096), (6, 8192), (200, 1 << 20)] {
+            let fitting = fitting(sizes(workers), bytes);
+            assert!(total(fitting) <= bytes, "{fitting:?}: {} bytes", total(fitting));
+            assert!(fitting.tasks >= workers);
+        }
     }
 }

@@ -154,4 +154,40 @@ mod tests {
         let (left, condition) = totals(&[&bytes[..ends[0]], &bytes[ends[2]..]].concat());
         assert_eq!((left, condition.damaged), (vec![1, 4], 2));
     }
+
+    #[test]
+    fn lines_of_another_run_are_passed_over() {
+        let mut bytes = journal(2);
+        let head = Head { n: 3, t: 0.0 };
+        line::write(head, &Record::InputsEnd { total: 9 }, &Seed::new("1-3"), &mut bytes);
+        let (left, condition) = totals(&bytes);
+        assert_eq!((left, condition.damaged, condition.next), (vec![1, 2], 1, 3));
+    }
+
+    #[test]
+    fn lines_without_a_run_are_believed_before_the_first_one_with_it() {
+        let run = |schema: u32, generation: u32| {
+            format!(
+                r#""event":"run","schema":{schema},"run":"1-2","version":"0","generation":{generation},"arguments":[],"folder":"","pid":1"#
+            )
+        };
+        let plain = |n: u64, record: &str| {
+            let body = format!("{{\"n\":{n},\"t\":0.000,{record}");
+            let crc = crc32fast::hash(body.as_bytes());
+            format!("{body},\"crc\":\"{crc:08x}\"}}\n").into_bytes()
+        };
+        let end = |total: u64| format!(r#""event":"inputs-end","total":{total}"#);
+        let mut bytes = [plain(1, &run(1, 1)), plain(2, &end(2)), plain(3, &run(2, 2))].concat();
+        let bound = Head { n: 4, t: 0.0 };
+        line::write(bound, &Record::InputsEnd { total: 4 }, &Seed::new("1-2"), &mut bytes);
+        bytes.extend(plain(5, &end(5)));
+        let seed = super::seed(&bytes[..]).expect("readable").expect("it names its run");
+        let mut left = Vec::new();
+        let condition = read(&bytes[..], &seed, |_, record| {
+            if let Record::InputsEnd { total } = record {
+                left.push(total);
+            }
+        });
+        assert_eq!((left, condition.expect("readable").damaged), (vec![2, 4], 1));
+    }
 }

@@ -12,6 +12,10 @@ const FILES_AT_LEAST: u64 = 40;
 /// A worker and its command are two processes; half is left to everything else.
 const PROCESSES_PER_WORKER: u64 = 4;
 
+/// Shared memory has so many bytes at least, and so many more for each worker and a task for it.
+const BYTES_ASIDE: u64 = 2048;
+const BYTES_PER_WORKER: u64 = 1024;
+
 /// How many workers there may be, and which limit says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Most {
@@ -23,6 +27,7 @@ pub(crate) struct Most {
 enum Limit {
     Files(u64),
     Processes(u64),
+    FileSize(u64),
     /// As many as slots can be numbered.
     Slots,
 }
@@ -32,6 +37,12 @@ impl fmt::Display for Most {
         match self.limit {
             Limit::Files(limit) => write!(f, "the limit on open files is {limit} (ulimit -n)"),
             Limit::Processes(limit) => write!(f, "the limit on processes is {limit} (ulimit -u)"),
+            Limit::FileSize(limit) => {
+                write!(
+                    f,
+                    "the limit on file sizes is {limit} bytes (ulimit -f), also for shared memory"
+                )
+            }
             Limit::Slots => write!(f, "there are no more slots than {}", u16::MAX),
         }
     }
@@ -45,29 +56,16 @@ pub(crate) fn raise_open_files() -> u64 {
     soft
 }
 
-/// Makes shared memory, which the kernel counts as a file, under the limit on file sizes that is farthest off. What is
-/// wrong tells of the limit, if that may be why.
-///
-/// # Errors
-/// As it says.
-pub(crate) fn without_file_limit<T, E: fmt::Display>(
-    make: impl FnOnce() -> Result<T, E>,
-) -> Result<T, String> {
+/// Makes shared memory under the hard limit on file sizes, which counts for it.
+pub(crate) fn with_hard_file_limit<T>(make: impl FnOnce() -> T) -> T {
     let kind = Resource::RLIMIT_FSIZE;
-    let Ok((soft, hard)) = getrlimit(kind) else { return make().map_err(|why| why.to_string()) };
-    if soft == RLIM_INFINITY {
-        return make().map_err(|why| why.to_string());
-    }
-    // The first only root may; what is left then may be enough.
-    let raised =
-        setrlimit(kind, RLIM_INFINITY, RLIM_INFINITY).or_else(|_| setrlimit(kind, hard, hard));
+    let limits = getrlimit(kind).ok().filter(|(soft, hard)| soft < hard);
+    let raised = limits.filter(|(_, hard)| setrlimit(kind, *hard, *hard).is_ok());
     let made = make();
-    if raised.is_ok() {
+    if let Some((soft, hard)) = raised {
         let _ = setrlimit(kind, soft, hard);
     }
-    made.map_err(|why| {
-        format!("{why} (the limit on file sizes, ulimit -f, is {hard} bytes: it may be too low for that)")
-    })
+    made
 }
 
 /// How many workers the limits on files and processes allow.
@@ -76,10 +74,15 @@ pub(crate) fn without_file_limit<T, E: fmt::Display>(
 /// Not even one: which limit it is, and what is needed.
 pub(crate) fn most_workers() -> Result<Most, String> {
     let soft = |resource| getrlimit(resource).map_or(1024, |(soft, _)| soft);
-    most(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_NPROC))
+    most(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_NPROC), file_size())
 }
 
-fn most(files: u64, processes: u64) -> Result<Most, String> {
+/// Bytes that shared memory may have, which the kernel counts as a file.
+pub(crate) fn file_size() -> u64 {
+    getrlimit(Resource::RLIMIT_FSIZE).map_or(RLIM_INFINITY, |(_, hard)| hard)
+}
+
+fn most(files: u64, processes: u64, file_size: u64) -> Result<Most, String> {
     if files < FILES_AT_LEAST {
         return Err(format!(
             "the limit on open files is {files} (ulimit -n): msup needs at least {FILES_AT_LEAST}"
@@ -93,7 +96,12 @@ fn most(files: u64, processes: u64) -> Result<Most, String> {
         workers: (processes / PROCESSES_PER_WORKER).max(1),
         limit: Limit::Processes(processes),
     };
-    let least = [by_files, by_processes].into_iter().min_by_key(|most| most.workers);
+    let by_file_size = Most {
+        // Where not even one fits, that is said when it is tried.
+        workers: (file_size.saturating_sub(BYTES_ASIDE) / BYTES_PER_WORKER).max(1),
+        limit: Limit::FileSize(file_size),
+    };
+    let least = [by_files, by_processes, by_file_size].into_iter().min_by_key(|most| most.workers);
     Ok(least.filter(|least| least.workers < slots.workers).unwrap_or(slots))
 }
 
@@ -103,8 +111,9 @@ mod tests {
 
     #[test]
     fn the_lowest_limit_is_named() {
-        let told =
-            |files, processes| most(files, processes).map(|most| (most.workers, most.to_string()));
+        let told = |files, processes| {
+            most(files, processes, RLIM_INFINITY).map(|most| (most.workers, most.to_string()))
+        };
         let words = "the limit on open files is 64 (ulimit -n)";
         assert_eq!(told(64, 1000), Ok((16, words.to_owned())));
         let words = "the limit on processes is 100 (ulimit -u)";
@@ -114,5 +123,8 @@ mod tests {
         let why = told(20, 1000).expect_err("too few");
         assert_eq!(why, "the limit on open files is 20 (ulimit -n): msup needs at least 40");
         assert_eq!(told(40, 1000).map(|(workers, _)| workers), Ok(1));
+        let by_file_size = |bytes| most(1024, 1000, bytes).map(|most| most.workers);
+        assert_eq!((by_file_size(4096), by_file_size(8192)), (Ok(2), Ok(6)));
+        assert_eq!(by_file_size(0), Ok(1));
     }
 }

@@ -138,7 +138,7 @@ fn a_line_with_the_largest_number_there_is_takes_no_memory() {
             // With -k numbers are waited for.
             for what in ["retry --failed", "resume"] {
                 let script = format!("ulimit -v 4000000; exec {msup} {what} ./j");
-                let output = run(&mut sandbox.command("sh").args(["-c", &script]));
+                let output = run(sandbox.command("sh").args(["-c", &script]));
                 let code = output.status.code();
                 assert!(code.is_some_and(|code| code != 101), "{number}: {}", text(&output.stderr));
             }

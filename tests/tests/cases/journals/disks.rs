@@ -62,7 +62,7 @@ fn a_run_does_not_stop_for_its_joblog() {
 fn limited(sandbox: &Sandbox, words: &str) -> std::process::Output {
     let msup = msup_tests::program("msup").display().to_string();
     let script = format!("ulimit -f 8; exec {msup} {words}");
-    run(&mut sandbox.command("sh").args(["-c", &script]))
+    run(sandbox.command("sh").args(["-c", &script]))
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn other_files_beyond_the_limit_on_file_sizes_are_errors_too() {
     let output = limited(&sandbox, "--no-journal -j1 -- head -c 1000000 ::: /dev/zero");
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     // Standard output.
-    let stdout = limited(&sandbox, "--no-journal -j1 -- head -c 20000 ::: /dev/zero >out");
+    let stdout = limited(&sandbox, "--no-journal -j1 -- printf %0300d ::: $(seq 100) >out");
     let said = text(&stdout.stderr);
     assert_eq!(stdout.status.code(), Some(255), "{said}");
     assert!(said.contains("File too large"), "{said}");
