@@ -5,7 +5,7 @@ use std::fs;
 use msup_tests::{Sandbox, kill, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
-use super::{lines, resume, text};
+use super::{lines, resume, text, told};
 
 #[test]
 fn a_journal_that_was_removed_during_the_run_is_missed_at_the_end() {
@@ -28,7 +28,7 @@ fn a_retry_of_an_unfinished_run_says_so_and_leaves_it_unfinished() {
     let task = ["--", "sh", "-c", script, "sh", ":::", "a", "b", "c"];
     let child = spawn_piped(sandbox.msup(["-j1", "--journal", "j"]).args(task));
     let log = sandbox.path().join("log");
-    wait_until(|| lines(&log) == ["a", "b"]);
+    wait_until(|| lines(&log) == ["a", "b"] && told(&sandbox, "end").len() == 1);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait_with_output().expect("it was started");
     let none = run(&mut sandbox.msup(["retry", "--quarantined", "./j"]));
