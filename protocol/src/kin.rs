@@ -16,7 +16,7 @@ pub struct Kin {
     pub group: i32,
     /// Its session, which is named after the process that made it.
     pub session: i32,
-    /// Whether it has ended and waits to be reaped.
+    /// Whether it has exited, all its threads included, and waits to be reaped.
     pub ended: bool,
     /// Whether it is stopped, or in a wait that nothing interrupts: it makes no progress by itself.
     pub stuck: bool,
@@ -171,7 +171,7 @@ pub fn everybody() -> impl Iterator<Item = Kin> {
     all_pids().filter_map(look_up)
 }
 
-/// `PID (COMM) STATE PPID PGRP SESSION ... CUTIME(16th) CSTIME ... STARTTIME(22nd) VSIZE RSS(24th)`; COMM may hold anything, `)` included.
+/// `PID (COMM) STATE PPID PGRP SESSION ... CUTIME(16th) CSTIME ... THREADS(20th) ... STARTTIME(22nd) VSIZE RSS(24th)`; COMM may hold anything, `)` included.
 fn parse(stat: &[u8]) -> Option<Kin> {
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let pid_end = stat.iter().position(|byte| *byte == b' ')?;
@@ -184,10 +184,13 @@ fn parse(stat: &[u8]) -> Option<Kin> {
     let session = fields.next()?.parse().ok()?;
     let reaped: u64 = fields.nth(9)?.parse().ok()?;
     let reaped_ticks = reaped + fields.next()?.parse::<u64>().ok()?;
-    let start = fields.nth(4)?.parse().ok()?;
+    let threads: u32 = fields.nth(2)?.parse().ok()?;
+    let start = fields.nth(1)?.parse().ok()?;
     let pages: u64 = fields.nth(1)?.parse().ok()?;
     let resident = pages * rustix::param::page_size() as u64;
-    let (ended, stuck) = (matches!(state, 'Z' | 'X'), matches!(state, 'T' | 't' | 'D'));
+    // A first thread that has exited is shown as a zombie, however many others live on.
+    let ended = matches!(state, 'Z' | 'X') && threads <= 1;
+    let stuck = matches!(state, 'T' | 't' | 'D');
     Some(Kin { pid, parent, group, session, ended, stuck, state, reaped_ticks, start, resident })
 }
 
@@ -211,6 +214,8 @@ mod tests {
             resident: 2 * rustix::param::page_size() as u64,
         };
         assert_eq!(parse(stat), Some(kin));
+        let threads = b"42 (a) Z 7 40 39 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 3 0 987654 1 2 3\n";
+        assert_eq!(parse(threads).map(|kin| kin.ended), Some(false), "two threads live");
         assert_eq!(parse(b"42 (torn"), None);
         assert_eq!(parse(b""), None);
     }

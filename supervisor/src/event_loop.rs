@@ -167,8 +167,6 @@ struct Run {
     longest_first: Option<JobLog>,
     /// How long tasks may take.
     timeout: Option<Duration>,
-    /// A third signal has asked to kill whatever is left.
-    hurries: bool,
     /// When the loop last began a turn, and for how long the run has stood still in all.
     last_turn: Instant,
     stood_still: Duration,
@@ -324,7 +322,6 @@ impl Run {
             progress: Telling::new(plan.progress),
             longest_first: plan.longest_first,
             timeout: None,
-            hurries: false,
             last_turn: began,
             stood_still: Duration::ZERO,
             leave: plan.leave,
@@ -416,6 +413,8 @@ impl Run {
     fn account(&mut self, events: &mut [Event]) {
         for event in events {
             let Event::Collected { outcome, starved, .. } = event else { continue };
+            // Those that are waited for are told of when the run is over.
+            outcome.leaked &= !matches!(self.leave, Leave::Wait(_));
             if let Some(meter) = &mut self.meter {
                 meter.ended(&outcome.usage);
             }

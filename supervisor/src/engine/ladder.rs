@@ -43,7 +43,7 @@ pub(crate) struct Ladder {
     steps: Vec<Step>,
     next: usize,
     due: Now,
-    /// When the processes first got a SIGKILL, or were first seen to be gone after a signal.
+    /// Since when nothing is left but the worker's report: the processes have got a SIGKILL, or there are none.
     over: Option<Now>,
 }
 
@@ -91,15 +91,15 @@ impl Ladder {
         }
         if !any_alive {
             self.due = now + LOOK_AGAIN_AFTER;
-            if self.has_begun() {
-                self.over.get_or_insert(now);
-            }
+            self.over.get_or_insert(now);
             return Act::Nothing;
         }
         let step = self.steps.get(self.next).copied();
         let step = step.unwrap_or(Step { signal: SIGKILL, wait: KILL_AGAIN_AFTER });
         if step.signal == SIGKILL {
             self.over.get_or_insert(now);
+        } else {
+            self.over = None;
         }
         self.next = (self.next + 1).min(self.steps.len() + 1);
         self.due = now + step.wait;
@@ -140,7 +140,9 @@ mod tests {
         let mut ladder = ladder();
         assert_eq!(ladder.decide(at(0), false, false), Act::Nothing);
         assert_eq!(ladder.due(), at(10));
-        assert_eq!(ladder.decide(at(5000), true, false), Act::Send(SIGTERM));
+        assert_eq!(ladder.decide(at(900), true, false), Act::Send(SIGTERM));
+        assert_eq!(ladder.decide(at(1800), true, false), Act::Nothing, "it has its whole grace");
+        assert_eq!(ladder.decide(at(1900), true, false), Act::Send(SIGKILL));
     }
 
     #[test]
@@ -150,6 +152,10 @@ mod tests {
         assert_eq!(ladder.decide(at(1000), false, false), Act::Nothing, "they are gone");
         assert_eq!(ladder.decide(at(1990), false, false), Act::Nothing);
         assert_eq!(ladder.decide(at(2000), false, false), Act::KillWorker);
+        // Its command had exited before the first signal, and it is stopped itself.
+        let mut ladder = super::tests::ladder();
+        assert_eq!(ladder.decide(at(0), false, false), Act::Nothing);
+        assert_eq!(ladder.decide(at(1000), false, false), Act::KillWorker);
         // A process in an uninterruptible wait does not go away.
         let mut ladder = super::tests::ladder();
         ladder.hurry(at(0));

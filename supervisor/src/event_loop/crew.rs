@@ -139,9 +139,14 @@ impl Crew {
 
     /// Reaps what was adopted and has exited. Whether nothing that has exited is left.
     pub(super) fn reap_adopted(&self) -> bool {
-        self.orphanage.reap_adopted(|pid| {
-            self.members.iter().flatten().any(|member| member.process.pid() == pid)
-        })
+        let is_worker =
+            |pid| self.members.iter().flatten().any(|member| member.process.pid() == pid);
+        self.orphanage.reap_adopted(is_worker).is_some()
+    }
+
+    /// Whether a process that a task has left running lives. For the time when no worker is left.
+    pub(super) fn any_left_running(&self) -> bool {
+        self.orphanage.any_left_running()
     }
 
     /// The living processes that dead workers' tasks have left running. For the time when no worker is left.

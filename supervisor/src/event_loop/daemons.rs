@@ -1,6 +1,6 @@
 //! Processes that tasks left running on purpose, when the last worker is gone: they may finish, for a while.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Run;
 use super::stopping::{named, send};
@@ -19,11 +19,10 @@ impl Run {
             Leave::Wait(patience) => patience,
         };
         self.finish_stopping();
-        let left = self.crew.left_running();
-        if left.is_empty() {
+        if !self.crew.any_left_running() {
             return;
         }
-        let names = named(&left);
+        let names = named(&self.crew.left_running());
         if !patience.is_zero() {
             let seconds = patience.as_secs_f64();
             self.say(&format!(
@@ -31,9 +30,9 @@ impl Run {
                  (--leave-timeout), a signal stops them now"
             ));
         }
-        let began = Instant::now();
-        while began.elapsed() < patience && self.signals.arrived().is_empty() {
-            if self.crew.left_running().is_empty() {
+        let began = self.active();
+        while self.active().saturating_sub(began) < patience && !self.tends() {
+            if !self.crew.any_left_running() {
                 return;
             }
             let _ = self.poller.wait(LOOK_AGAIN_AFTER);
@@ -41,11 +40,23 @@ impl Run {
         self.stop_daemons();
     }
 
+    /// What the event loop does about signals, while it does nothing else. Whether one has asked to stop.
+    fn tends(&mut self) -> bool {
+        self.note_standstill();
+        let is_told = !self.signals.arrived().is_empty();
+        if self.signals.asked() {
+            self.tell_running();
+        }
+        if self.signals.pauses() {
+            self.pause();
+        }
+        is_told
+    }
+
     /// Processes of attempts that were stopped and have reported have the rest of their grace.
     fn finish_stopping(&mut self) {
         while let Some(due) = self.stopping.due() {
-            if !self.signals.arrived().is_empty() {
-                self.hurries = true;
+            if self.tends() {
                 self.stopping.hurry(self.active());
             }
             self.stopping.go_on(self.active(), |_| None);
@@ -54,19 +65,15 @@ impl Run {
     }
 
     fn stop_daemons(&mut self) {
-        let began = Instant::now();
-        let mut ladder = self.stopping.ladder(Duration::ZERO);
-        if self.hurries {
-            ladder.hurry(Duration::ZERO);
-        }
+        let mut ladder = self.stopping.ladder(self.active());
         let mut stopped = String::new();
         loop {
-            let left = self.crew.left_running();
-            let now = began.elapsed();
-            if !self.signals.arrived().is_empty() {
+            let is_told = self.tends();
+            let (left, now) = (self.crew.left_running(), self.active());
+            if is_told {
                 ladder.hurry(now);
             }
-            match ladder.decide(now, !left.is_empty(), true) {
+            match ladder.decide(now, self.crew.any_left_running(), true) {
                 Act::Send(signal) => {
                     if stopped.is_empty() {
                         stopped = named(&left);

@@ -66,7 +66,6 @@ impl Run {
                 Effect::KillNow => {
                     let now = self.active();
                     self.stopping.hurry(now);
-                    self.hurries = true;
                 }
                 Effect::Deliver { seq, slot, outcome } => {
                     self.forget_file(slot);

@@ -19,6 +19,8 @@ pub(super) struct Stopping {
     /// Workers run commands: they are not part of the tree that is stopped, and report how it went.
     spares_workers: bool,
     climbs: Vec<Climb>,
+    /// Nothing gets time any more.
+    hurried: bool,
 }
 
 /// One attempt that is being stopped.
@@ -42,7 +44,7 @@ pub(super) struct Place {
 
 impl Stopping {
     pub(super) fn new(steps: Vec<Step>, spares_workers: bool) -> Stopping {
-        Stopping { steps, spares_workers, climbs: Vec::new() }
+        Stopping { steps, spares_workers, climbs: Vec::new(), hurried: false }
     }
 
     /// When to go on.
@@ -52,7 +54,11 @@ impl Stopping {
 
     /// How processes are stopped, for those that no attempt has.
     pub(super) fn ladder(&self, now: Duration) -> Ladder {
-        Ladder::new(&self.steps, now)
+        let mut ladder = Ladder::new(&self.steps, now);
+        if self.hurried {
+            ladder.hurry(now);
+        }
+        ladder
     }
 
     /// Stops an attempt, unless it is being stopped already.
@@ -65,8 +71,9 @@ impl Stopping {
         }
     }
 
-    /// Nothing that is being stopped gets more time.
+    /// From now on nothing that is being stopped gets more time.
     pub(super) fn hurry(&mut self, now: Duration) {
+        self.hurried = true;
         self.climbs.iter_mut().for_each(|climb| climb.ladder.hurry(now));
     }
 
@@ -181,19 +188,18 @@ fn of_command(below: Vec<Kin>, place: Place) -> Vec<Kin> {
     let Some(command) = below.iter().find(is_command).copied() else {
         return below.into_iter().filter(|kin| kin.session == place.command).collect();
     };
-    let mut older = Vec::new();
+    let is_older = |kin: &Kin| kin.start < command.start && kin.parent == place.worker;
+    // A daemon that was there before: what is below it, and what has lost its parent in one of its sessions.
+    let (mut pids, mut sessions) = (Vec::new(), Vec::new());
     // Parents come before their children.
-    below
-        .into_iter()
-        .filter(|kin| {
-            let is_older = kin.start < command.start && kin.parent == place.worker;
-            let is_spared = is_older || older.contains(&kin.parent);
-            if is_spared {
-                older.push(kin.pid);
-            }
-            !is_spared
-        })
-        .collect()
+    for kin in &below {
+        if is_older(kin) || pids.contains(&kin.parent) {
+            pids.push(kin.pid);
+            sessions.push(kin.session);
+        }
+    }
+    let is_spared = |kin: &Kin| pids.contains(&kin.pid) || sessions.contains(&kin.session);
+    below.into_iter().filter(|kin| !is_spared(kin)).collect()
 }
 
 /// The names and numbers of a few processes, and how many more there are.
@@ -213,10 +219,10 @@ mod tests {
     #[test]
     fn daemons_of_earlier_commands_are_spared() {
         let init = kin::look_up(1).expect("init");
-        let kin = |pid, parent, start| Kin { pid, parent, start, ..init };
-        let mut below =
-            vec![kin(5, 2, 10), kin(6, 2, 20), kin(7, 5, 30), kin(8, 6, 30), kin(9, 2, 40)];
-        below[4].session = 4;
+        let kin = |pid, parent, start, session| Kin { pid, parent, start, session, ..init };
+        let mut below = vec![kin(5, 2, 10, 5), kin(6, 2, 20, 6), kin(7, 5, 30, 5)];
+        // The last has lost its parent in the session of the daemon.
+        below.extend([kin(8, 6, 30, 6), kin(9, 2, 40, 4), kin(10, 2, 40, 5)]);
         let spared = |command| {
             let place = Place { worker: 2, command };
             of_command(below.clone(), place).iter().map(|kin| kin.pid).collect::<Vec<_>>()

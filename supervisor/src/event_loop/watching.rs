@@ -78,7 +78,10 @@ impl Run {
             };
             self.stopping.stop(worker, attempt, why, now);
         }
-        if let Some((slots, longest)) = self.leftovers.report(now) {
+        // When the run is stopped they have only the grace.
+        if !self.engine.is_stopped()
+            && let Some((slots, longest)) = self.leftovers.report(now)
+        {
             let first = slots.first().and_then(|slot| self.engine.task(*slot));
             let first = first.map_or(0, |task| task.seq);
             let others = match slots.len() - 1 {

@@ -35,6 +35,9 @@ impl Slot<'_> {
     }
 }
 
+/// How often it is looked before nothing is believed to be there.
+const LOOKS: u32 = 3;
+
 /// The supervisor as the parent of last resort.
 #[derive(Debug)]
 pub(crate) struct Orphanage {
@@ -98,6 +101,17 @@ impl Orphanage {
         self.sweep_but(&[], &[], patience)
     }
 
+    /// Whether a process below this one lives that is none of the inherited ones. No worker may be left.
+    pub(crate) fn any_left_running(&self) -> bool {
+        // A process whose parent exits at this moment is on no list, but the kernel knows of it.
+        if self.reap_adopted(|_| false) == Some(false) {
+            return false;
+        }
+        let is_inherited = |child: &Kin| !child.ended && self.is_inherited(child);
+        let is_alone = !kin::children_of(getpid().as_raw()).iter().any(is_inherited);
+        is_alone || (0..LOOKS).any(|_| !self.left_running().is_empty())
+    }
+
     /// Every living process below this one that none of its own workers is above of. No worker may be left.
     pub(crate) fn left_running(&self) -> Vec<Kin> {
         let mut found = self.children_but(&[]);
@@ -107,17 +121,19 @@ impl Orphanage {
         found
     }
 
-    /// Reaps children that have exited until one of them `is_worker`, which is left. Whether there was none.
-    pub(crate) fn reap_adopted(&self, is_worker: impl Fn(i32) -> bool) -> bool {
+    /// Reaps children that have exited until one of them `is_worker`, which is left: then `None`. Else whether any child is
+    /// left.
+    pub(crate) fn reap_adopted(&self, is_worker: impl Fn(i32) -> bool) -> Option<bool> {
         loop {
             let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
             match waitid(Id::All, options).map(|status| status.pid().map(Pid::as_raw)) {
-                Ok(Some(pid)) if is_worker(pid) => return false,
+                Ok(Some(pid)) if is_worker(pid) => return None,
                 Ok(Some(pid)) => {
                     reap(pid);
                 }
                 Err(nix::errno::Errno::EINTR) => {}
-                Ok(None) | Err(_) => return true,
+                Ok(None) => return Some(true),
+                Err(_) => return Some(false),
             }
         }
     }
@@ -133,11 +149,9 @@ impl Orphanage {
         patience: Duration,
         is_meant: impl Fn(&Kin) -> bool,
     ) -> usize {
-        let own = nix::unistd::getsid(None).map_or(0, Pid::as_raw);
+        // What has lost its parent in the session of a spared one is spared, too.
         let is_spared = |child: &Kin| {
-            // What has lost its parent in the session of a spared one is spared, too.
-            let in_session = |one: &Kin| one.session == child.session && one.session != own;
-            spared.iter().any(|one| is_same(one, child) || in_session(one))
+            spared.iter().any(|one| is_same(one, child) || one.session == child.session)
         };
         let orphans = || -> Vec<Kin> {
             let children = self.children_but(workers).into_iter();
@@ -165,12 +179,19 @@ impl Orphanage {
         }
     }
 
+    /// Whether a child is none of the run's: it was there before, or is in this process' own session. Workers and commands
+    /// make sessions of their own; what a shell has started that then replaced itself by msup has not, and its children
+    /// become ours when it exits.
+    fn is_inherited(&self, child: &Kin) -> bool {
+        let own = nix::unistd::getsid(None).map_or(0, Pid::as_raw);
+        child.session == own || self.inherited.iter().any(|old| is_same(old, child))
+    }
+
     /// The children that are neither workers nor inherited, those that could be reaped left out.
     fn children_but(&self, workers: &[i32]) -> Vec<Kin> {
-        let is_inherited = |child: &Kin| self.inherited.iter().any(|old| is_same(old, child));
         kin::children_of(getpid().as_raw())
             .into_iter()
-            .filter(|child| !workers.contains(&child.pid) && !is_inherited(child))
+            .filter(|child| !workers.contains(&child.pid) && !self.is_inherited(child))
             .filter(|child| !child.ended || !reap(child.pid))
             .collect()
     }

@@ -10,7 +10,7 @@ use msup_protocol::layout::Header;
 use msup_protocol::slot::WorkerSlot;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::children::Children;
+use super::children::{Children, Left};
 use super::spawn::Child;
 use crate::guardian;
 use crate::sink::Sink;
@@ -25,6 +25,10 @@ const LEAK_AFTER: Duration = Duration::from_millis(200);
 /// comes after this part of the time waited so far, so that waiting never costs more than a small share of a CPU.
 const LOOK_AFTER_PART: u32 = 8;
 const LOOK_AFTER: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
+
+/// A look may miss a process whose parent exits at that moment. Only after so many in a row that show nothing but daemons
+/// there is nothing else.
+const SEEN_ALONE: u32 = 3;
 
 /// What came of a command.
 pub(super) struct Finished {
@@ -85,13 +89,20 @@ impl<'a> Capture<'a> {
     /// something that was not waited for.
     fn see_session_off(&mut self, command: i32, alone: bool, slot: &WorkerSlot) -> bool {
         let began = Instant::now();
+        let mut only_daemons = 0;
         while !alone && !guardian::told_to_end() {
-            let left = self.children.in_session(command);
-            if left.is_empty() {
-                break;
+            let seen = self.children.in_session(command);
+            only_daemons = if seen == Left::OnlyDaemons { only_daemons + 1 } else { 0 };
+            match seen {
+                Left::Nothing => break,
+                Left::OnlyDaemons if only_daemons >= SEEN_ALONE => break,
+                Left::InSession(count) => slot.set_left(count),
+                Left::OnlyDaemons | Left::Unseen => {}
             }
-            slot.set_left(left.len() as u32);
-            let pause = began.elapsed() / LOOK_AFTER_PART;
+            let pause = match seen {
+                Left::InSession(_) => began.elapsed() / LOOK_AFTER_PART,
+                _ => LOOK_AFTER[0],
+            };
             self.turn(command, Some(pause.clamp(LOOK_AFTER[0], LOOK_AFTER[1])));
         }
         slot.set_left(0);

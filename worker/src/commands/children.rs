@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use msup_protocol::codec::Verdict;
-use msup_protocol::kin::{self, Kin};
+use msup_protocol::kin;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -18,6 +18,19 @@ pub(super) struct Children {
     adopted: Duration,
     /// Processes that earlier commands left running on purpose: each had made a session of its own.
     daemons: Vec<(i32, u64)>,
+}
+
+/// What one look shows of what a command left running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// This worker has no child any more.
+    Nothing,
+    /// So many processes in the session.
+    InSession(u32),
+    /// Only processes of other sessions were seen.
+    OnlyDaemons,
+    /// None was seen, though there is one.
+    Unseen,
 }
 
 /// How a command exited, and what it used.
@@ -87,11 +100,17 @@ impl Children {
         }
     }
 
-    /// The living processes below this worker in the session of `command`.
-    pub(super) fn in_session(&self, command: i32) -> Vec<Kin> {
+    /// What is left of `command` in its session.
+    pub(super) fn in_session(&mut self, command: i32) -> Left {
         let mut below = kin::descendants_of(std::process::id().cast_signed());
-        below.retain(|kin| kin.session == command && !kin.ended);
-        below
+        below.retain(|kin| !kin.ended);
+        let in_session = below.iter().filter(|kin| kin.session == command).count() as u32;
+        match (in_session, below.is_empty()) {
+            (count @ 1.., _) => Left::InSession(count),
+            (0, false) => Left::OnlyDaemons,
+            (0, true) if self.any_left() => Left::Unseen,
+            (0, true) => Left::Nothing,
+        }
     }
 
     /// From now on all processes below this worker are known as daemons. Whether any of them is new.

@@ -1,5 +1,6 @@
 //! What commands start, what they leave behind, and how they are stopped.
 
+mod hidden;
 mod kills;
 mod leftovers;
 mod reaping;
