@@ -19,6 +19,7 @@ mod pause;
 mod perform;
 mod progress;
 mod queue;
+mod reading_on;
 mod replay;
 mod running;
 mod stopped;
@@ -68,6 +69,7 @@ use lender::Lender;
 use meter::Meter;
 use progress::Telling;
 use queue::Queue;
+use reading_on::ReadingOn;
 use stopped::Stopped;
 use stopping::Stopping;
 
@@ -161,6 +163,7 @@ struct Run {
     poller: Poller,
     signals: Signals,
     input: Receiver<Group>,
+    reading_on: ReadingOn,
     output: Output,
     sysmon: sysmon::Handle,
     progress: Telling,
@@ -305,6 +308,7 @@ impl Run {
             ),
             lender: Lender::new(plan.procs, LENDABLE),
             figures: Figures::new(run_id, plan.procs, max_workers),
+            reading_on: ReadingOn::new(plan.source.is_all_there()),
             input: input::start(plan.source, plan.format, private()?)?,
             output: Output::start(style, private()?)?,
             sysmon: sysmon::start(&segment, private()?, Arc::default())?,
@@ -350,7 +354,7 @@ impl Run {
 
     fn turn_until_finished(&mut self) -> io::Result<()> {
         let (mut events, mut effects) = (Vec::new(), Vec::new());
-        while !self.finished {
+        while !self.finished || self.reads_on() {
             // Between two events the words and the engine's own ledger must agree.
             if events.is_empty()
                 && let Err(violation) = self.audit()
@@ -376,7 +380,8 @@ impl Run {
             if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
                 commits.carry_out();
             }
-            if events.is_empty() && !self.finished {
+            let is_idle = events.is_empty() && !self.reading_on.has_more;
+            if is_idle && (!self.finished || self.reads_on()) {
                 self.sleep()?;
             }
         }

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use crate::os::threads;
 
@@ -39,9 +40,24 @@ impl Source {
         match self {
             Source::Arguments(_) | Source::Kept(..) => false,
             Source::Stdin => true,
-            Source::File(file, _) => !file.metadata().is_ok_and(|meta| meta.is_file()),
+            Source::File(file, _) => !is_file(file),
         }
     }
+
+    /// Whether they can be read to their end without waiting for anybody.
+    pub(crate) fn is_all_there(&self) -> bool {
+        match self {
+            Source::Arguments(_) | Source::Kept(..) => true,
+            Source::Stdin => {
+                io::stdin().as_fd().try_clone_to_owned().is_ok_and(|fd| is_file(&File::from(fd)))
+            }
+            Source::File(file, _) => is_file(file),
+        }
+    }
+}
+
+fn is_file(file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.is_file())
 }
 
 /// How values are separated and which are passed over.
@@ -70,8 +86,8 @@ pub(crate) enum Group {
     Hint(String),
     /// So many values were kept and are damaged.
     Missing(u64),
-    /// There are no more.
-    End,
+    /// There are no more, as was found out at this time.
+    End(Instant),
     /// It cannot go on: one line that says why and where.
     Failed(String),
 }
@@ -94,22 +110,22 @@ pub(crate) fn start(
                     return;
                 }
             }
-            out.send(Group::End);
+            out.send(Group::End(Instant::now()));
         }
         Source::Stdin => {
             if read(io::stdin().lock(), "standard input", format, &out) {
-                out.send(Group::End);
+                out.send(Group::End(Instant::now()));
             }
         }
         Source::File(file, path) => {
             if read(file, &path.display().to_string(), format, &out) {
-                out.send(Group::End);
+                out.send(Group::End(Instant::now()));
             }
         }
         Source::Kept(file, path, parts) => {
             let name = path.display().to_string();
             if parts.into_iter().all(|part| read_part(&file, &name, part, format, &out)) {
-                out.send(Group::End);
+                out.send(Group::End(Instant::now()));
             }
         }
     })?;
@@ -258,7 +274,7 @@ mod tests {
                 Group::Values(more) => values.extend(more),
                 Group::Failed(why) => failed = Some(why),
                 Group::Hint(text) => failed = Some(text),
-                Group::End | Group::Missing(_) => {}
+                Group::End(_) | Group::Missing(_) => {}
             }
         }
         (values, failed)

@@ -171,7 +171,7 @@ impl Engine {
                 self.on_inputs(inputs, effects);
             }
             Event::InputsEnded => {
-                self.inputs_ended = true;
+                (self.inputs_ended, self.unread) = (true, false);
                 effects.push(Effect::Record(Entry::InputsEnd(self.ledger.accepted())));
                 if self.longest_first {
                     self.ledger.order_longest_first();

@@ -166,6 +166,11 @@ impl Books {
         }
     }
 
+    /// Whether values are kept because they cannot be read again.
+    pub(super) fn keeps_values(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::keeps_values)
+    }
+
     /// What became of a task with this content before.
     pub(super) fn earlier(&mut self, seq: u64, content: impl FnOnce() -> Vec<u8>) -> Earlier {
         let Some(known) = &mut self.known else { return Earlier::Nothing };

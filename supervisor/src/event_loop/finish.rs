@@ -109,13 +109,14 @@ impl Run {
             commits.finish();
         }
         let mut status = status;
-        if self.books.is_cut_off && status == 0 {
-            if self.books.missing == 0 {
-                self.say(
-                    "the run was cut off before all its input was read: what was not is missing",
-                );
+        if self.books.is_cut_off {
+            if self.books.missing == 0 && !self.engine.is_unread() {
+                let n = self.engine.accepted();
+                self.say(&format!(
+                    "only {n} values were read before the run was stopped; for the rest: msup resume -a FILE"
+                ));
             }
-            status = exit::ERROR;
+            status = if status == 0 { exit::ERROR } else { status };
         }
         if let Some(replay) = self.books.replay.as_ref().filter(|replay| replay.missing > 0) {
             let n = replay.missing;
@@ -139,6 +140,7 @@ impl Run {
         };
         let next = Next {
             unread: self.engine.is_unread(),
+            needs_list: self.books.keeps_values(),
             resume: name(Wanted::Unfinished),
             others: name(Wanted::Any),
         };

@@ -10,7 +10,9 @@ use crate::output::Failure;
 impl Run {
     /// Collects what has happened since the last time.
     pub(super) fn gather(&mut self, events: &mut Vec<Event>) {
-        events.extend(self.signals.arrived().into_iter().map(Event::StopSignal));
+        let arrived = self.signals.arrived();
+        self.reading_on.heard(arrived.len());
+        events.extend(arrived.into_iter().map(Event::StopSignal));
         if self.signals.asked() {
             self.tell_running();
         }
@@ -77,7 +79,7 @@ impl Run {
                     self.missing += values;
                     continue;
                 }
-                Ok(Group::End) => {
+                Ok(Group::End(_)) => {
                     if let Some(text) = self.books.all_read() {
                         self.say(&text);
                     }
@@ -95,10 +97,11 @@ impl Run {
             };
             self.engine.step(event, self.began.elapsed(), effects);
         }
+        self.read_on(effects);
     }
 
     /// Values, each with what is known of it.
-    fn inputs(&mut self, values: Vec<Vec<u8>>) -> Event {
+    pub(super) fn inputs(&mut self, values: Vec<Vec<u8>>) -> Event {
         self.books.spool(&values);
         // Numbers of values that are missing stay theirs.
         let missing = std::mem::take(&mut self.missing);

@@ -200,6 +200,11 @@ impl<F: Write> Journal<F> {
         }
     }
 
+    /// Whether values are kept because they cannot be read again.
+    pub(crate) fn keeps_values(&self) -> bool {
+        self.inputs.is_some()
+    }
+
     /// Its path.
     pub(crate) fn place(&self) -> &Path {
         &self.place

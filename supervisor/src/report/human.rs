@@ -31,6 +31,8 @@ pub(crate) struct Report<'a> {
 pub(crate) struct Next {
     /// The run was stopped before all its input was read.
     pub(crate) unread: bool,
+    /// What was not read then cannot be read by `msup resume`, either.
+    pub(crate) needs_list: bool,
     /// How `msup resume` must name the run, and how others: empty where they find it by themselves. `None` where there
     /// is no journal.
     pub(crate) resume: Option<Vec<u8>>,
@@ -47,7 +49,8 @@ impl Next {
             (0, _) => ("retry them", "retry --quarantined", &self.others),
             _ => ("retry them", "retry", &self.others),
         };
-        Some(format!("{text}: {}", command(&[verb, &escape::message(run.as_ref()?)])))
+        let list = if self.unread && self.needs_list { "-a FILE" } else { "" };
+        Some(format!("{text}: {}", command(&[verb, list, &escape::message(run.as_ref()?)])))
     }
 
     /// Lists all failures.
@@ -135,6 +138,13 @@ impl Report<'_> {
 
     fn remarks(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tally = self.tally;
+        if self.next.unread && self.next.needs_list {
+            let n = self.summary.tasks.total;
+            writeln!(
+                out,
+                "msup: not all input was read: msup resume -a FILE reads the list again; without it only the {n} values read so far run"
+            )?;
+        }
         if tally.slowest.first().is_some_and(|(wall, _)| *wall >= SLOW) {
             let slowest = tally.slowest.iter().map(|(wall, value)| {
                 format!("{} ({:.1} s)", escape::value(value), wall.as_secs_f64())
@@ -220,7 +230,7 @@ mod tests {
     #[test]
     fn the_next_step_is_one_command() {
         let [resume, others] = [(); 2].map(|()| Some(Vec::new()));
-        let bare = Next { unread: false, resume, others };
+        let bare = Next { resume, others, ..Next::default() };
         let step = |next: &Next, tally| next.step(&tally);
         assert_eq!(step(&bare, tally(0, 0, 0)), None);
         assert_eq!(step(&bare, tally(5, 1, 0)).as_deref(), Some("go on: msup resume"));
@@ -230,6 +240,9 @@ mod tests {
         assert_eq!(step(&bare, tally(0, 1, 2)).as_deref(), Some("retry them: msup retry"));
         let unread = Next { unread: true, ..bare };
         assert_eq!(step(&unread, tally(0, 0, 0)).as_deref(), Some("go on: msup resume"));
+        let cut = Next { needs_list: true, ..unread };
+        let again = Some("go on: msup resume -a FILE");
+        assert_eq!(step(&cut, tally(0, 0, 0)).as_deref(), again, "a list that nobody has kept");
         let named = Next { resume: Some(b"'/a b'".to_vec()), ..Next::default() };
         assert_eq!(step(&named, tally(1, 0, 0)).as_deref(), Some("go on: msup resume '/a b'"));
         assert_eq!(step(&Next::default(), tally(5, 1, 0)), None, "there is no journal");

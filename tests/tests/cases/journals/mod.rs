@@ -4,6 +4,7 @@ mod attempts;
 mod blame;
 mod damage;
 mod disks;
+mod interrupted;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,134 @@
+//! Values that a run has not read when it is stopped. Where nobody can read them a second time, they are kept with the
+//! run: a file is read to its end, a pipe for a moment.
+
+use std::sync::mpsc::TryRecvError;
+use std::time::{Duration, Instant};
+
+use super::Run;
+use crate::engine::{Effect, Event};
+use crate::input::Group;
+
+/// How long a pipe is read on, and holds up the end of the run. What it has delivered has arrived by then.
+const PIPE_WITHIN: Duration = Duration::from_millis(300);
+
+/// A pipe that ends later than so long before the stop may have lost its writer to the same signal: its list may be cut
+/// off.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// Groups of values that are taken in one turn of the loop: what is kept is written in between.
+const GROUPS_PER_TURN: usize = 64;
+
+/// How far that has come.
+#[derive(Debug)]
+pub(super) struct ReadingOn {
+    /// The values can be read to their end without waiting for anybody.
+    all_there: bool,
+    /// Since when the run has been stopped.
+    since: Option<Instant>,
+    over: bool,
+    /// More may lie ready: nobody rings for that.
+    pub(super) has_more: bool,
+}
+
+impl ReadingOn {
+    pub(super) fn new(all_there: bool) -> ReadingOn {
+        ReadingOn { all_there, since: None, over: false, has_more: false }
+    }
+
+    /// So many signals to stop have arrived. The first one after the stop gives the rest up.
+    pub(super) fn heard(&mut self, signals: usize) {
+        let at_most = if self.since.is_some() { 0 } else { 1 };
+        self.over |= signals > at_most;
+    }
+
+    fn goes_on(&self) -> bool {
+        let in_time = |since: Instant| self.all_there || since.elapsed() < PIPE_WITHIN;
+        !self.over && self.since.is_none_or(in_time)
+    }
+
+    /// Whether the list ended before it could have been cut off by what has stopped the run.
+    fn is_end(&self, found: Instant) -> bool {
+        self.all_there || self.since.is_some_and(|since| found + TOGETHER < since)
+    }
+}
+
+impl Run {
+    /// Whether the run is over but for values that are still to be kept.
+    pub(super) fn reads_on(&self) -> bool {
+        self.engine.is_unread()
+            && self.books.keeps_values()
+            && self.books.is_sound()
+            && self.reading_on.goes_on()
+    }
+
+    /// Keeps what was not read when the run was stopped. None of it is run.
+    pub(super) fn read_on(&mut self, effects: &mut Vec<Effect>) {
+        self.reading_on.has_more = false;
+        if !self.reads_on() {
+            return;
+        }
+        self.reading_on.since.get_or_insert_with(Instant::now);
+        for _ in 0..GROUPS_PER_TURN {
+            let event = match self.input.try_recv() {
+                Ok(Group::Values(values)) => self.inputs(values),
+                Ok(Group::End(found)) => {
+                    self.reading_on.over = true;
+                    if !self.reading_on.is_end(found) {
+                        return;
+                    }
+                    Event::InputsEnded
+                }
+                Ok(Group::Hint(text)) => {
+                    self.say(&text);
+                    continue;
+                }
+                Err(TryRecvError::Empty) => return,
+                // Damaged values are only among those that were kept before.
+                Ok(Group::Missing(_)) => continue,
+                Ok(Group::Failed(why)) => {
+                    self.reading_on.over = true;
+                    self.say(&why);
+                    return;
+                }
+                Err(TryRecvError::Disconnected) => {
+                    self.reading_on.over = true;
+                    return;
+                }
+            };
+            self.engine.step(event, self.began.elapsed(), effects);
+        }
+        self.reading_on.has_more = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_after_the_one_that_stopped_the_run_gives_up() {
+        let mut reading = ReadingOn::new(true);
+        reading.heard(1);
+        assert!(reading.goes_on());
+        reading.since = Some(Instant::now());
+        reading.heard(0);
+        assert!(reading.goes_on());
+        reading.heard(1);
+        assert!(!reading.goes_on());
+        let mut both_at_once = ReadingOn::new(true);
+        both_at_once.heard(2);
+        assert!(!both_at_once.goes_on());
+    }
+
+    #[test]
+    fn the_end_of_a_pipe_counts_only_long_before_the_stop() {
+        let now = Instant::now();
+        let mut pipe = ReadingOn::new(false);
+        pipe.since = Some(now + 2 * TOGETHER);
+        assert!(pipe.is_end(now));
+        assert!(!pipe.is_end(now + TOGETHER));
+        let mut file = ReadingOn::new(true);
+        file.since = Some(now);
+        assert!(file.is_end(now + TOGETHER));
+    }
+}
