@@ -88,8 +88,8 @@ pub enum Verdict {
     Exited(u8),
     /// The command was ended by this signal.
     Signaled(u8),
-    /// The command could not be started: the system's error number.
-    CannotStart(i32),
+    /// The command could not be started: the system's error number, and what that means where it is known.
+    CannotStart(i32, String),
     /// The worker could not do its own part (read the task, keep the output): why.
     Trouble(String),
     /// What the worker was to read or has written is gone, by no doing of this attempt alone: why. It is repeated.
@@ -164,7 +164,7 @@ impl OutcomeFrame {
             Verdict::Signaled(signal) => {
                 in_range("signal", (*signal).into(), 1..=SIGNAL_AT_MOST.into())
             }
-            Verdict::CannotStart(errno) => {
+            Verdict::CannotStart(errno, _) => {
                 // Zero: the worker could not even ask the kernel.
                 in_range("error number", (*errno).into(), 0..=ERRNO_AT_MOST.into())
             }

@@ -486,7 +486,7 @@ fn a_task_loop_that_has_started_threads_is_told_to_begin_earlier() {
     let (own, last) = said.trim_end().rsplit_once('\n').expect("the worker's words, then ours");
     let reason = "msup worker: it has started threads before msup_worker::run(): call that first";
     assert!(own.lines().all(|line| line == reason), "{said}");
-    assert_names(last, &["threads_first", "before it took up work"]);
+    assert_names(last, &["threads_first", "before it took a task"]);
 }
 
 /// Alone it is the subcommand; behind `--` or with values it is a program like any other.

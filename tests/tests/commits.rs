@@ -134,7 +134,7 @@ fn two_tasks_do_not_make_the_same_file() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert_eq!(read(&sandbox, "a.out"), "a.x\n");
     let told = text(&run(&mut sandbox.msup(["log", "last", "--state", "failed"])).stdout);
-    assert!(told.contains("a.out: task 1 makes the same file (--out)"), "{told}");
+    assert!(told.contains("a.out: not run: task 1 already makes this file (--out)"), "{told}");
     assert!(told.starts_with("2\t"), "{told}");
     // The same again: nothing is guessed differently the second time.
     let again = run(&mut sandbox.msup(["retry", "--failed"]));

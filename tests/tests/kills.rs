@@ -278,7 +278,7 @@ fn a_daemon_is_named_and_goes_with_the_run() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\nok\n"[..]));
     let report = String::from_utf8_lossy(&output.stderr);
     assert!(
-        report.contains("2 commands left processes running that were not waited for"),
+        report.contains("2 commands left processes running, which msup did not wait for"),
         "{report}"
     );
 }

@@ -138,7 +138,8 @@ impl Runner {
                 (verdict, leaked, Usage { wall_ns, ..usage })
             }
             Err(why) => {
-                let verdict = Verdict::CannotStart(why.raw_os_error().unwrap_or(0));
+                let errno = why.raw_os_error().unwrap_or(0);
+                let verdict = Verdict::CannotStart(errno, self.spawner.explain(&argv, errno));
                 (verdict, false, Usage::default())
             }
         }

@@ -115,7 +115,8 @@ struct Anew {
 /// `msup resume` with these words after it.
 pub(super) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
     let words = std::iter::once("msup resume".into()).chain(words);
-    let Resume { replay, anew } = Resume::try_parse_from(words).map_err(refusal)?;
+    let Resume { replay, anew } =
+        Resume::try_parse_from(words).map_err(|why| refusal::<Resume>(&why))?;
     let (folder, past) = find(&anew, Wanted::Unfinished)?;
     if let Some((status, true)) = past.finished
         && anew.arg_file.is_none()
@@ -129,7 +130,8 @@ pub(super) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, 
 /// `msup retry` with these words after it.
 pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
     let words = std::iter::once("msup retry".into()).chain(words);
-    let Retry { failed, quarantined, anew } = Retry::try_parse_from(words).map_err(refusal)?;
+    let Retry { failed, quarantined, anew } =
+        Retry::try_parse_from(words).map_err(|why| refusal::<Retry>(&why))?;
     let both = !failed && !quarantined;
     let (failed, quarantined) = (failed || both, quarantined || both);
     if anew.arg_file.is_some() {
@@ -142,7 +144,7 @@ pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, R
     let done = describe(&folder, &past);
     match (none, is_finished) {
         (true, true) => {
-            return Err(Refusal::Finished(format!("{done}: none of these to run again"), 0));
+            return Err(Refusal::Finished(format!("nothing to retry: {done}"), 0));
         }
         (true, false) => return Err(Refusal::Wrong(format!("nothing to retry: {done}"))),
         (false, false) if !folder.is_running() => {

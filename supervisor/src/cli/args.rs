@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
 
 use super::{Refusal, elsewhere};
 
@@ -216,6 +216,9 @@ pub(super) struct Args {
     )]
     pub(super) anyway: u8,
 
+    #[command(flatten)]
+    harmless: elsewhere::Harmless,
+
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) words: Vec<OsString>,
 }
@@ -223,22 +226,25 @@ pub(super) struct Args {
 impl Args {
     /// Reads a command line, without the program.
     pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Refusal> {
-        Args::try_parse_from(std::iter::once("msup".into()).chain(words)).map_err(|why| {
+        let words = std::iter::once("msup".into()).chain(words);
+        let args = Args::try_parse_from(words).map_err(|why| {
             let typed = unknown(&why);
             let known = typed.and_then(elsewhere::known);
             // What is nearly a flag of msup's is rather that than the beginning of one of theirs.
             let resembles = why.get(ContextKind::SuggestedArg).is_some();
             let begun = || typed.filter(|_| !resembles).and_then(elsewhere::begun);
-            known.or_else(begun).map_or_else(|| refusal(why), Refusal::Wrong)
-        })
+            known.or_else(begun).map_or_else(|| refusal::<Args>(&why), Refusal::Wrong)
+        })?;
+        args.harmless.check().map_err(Refusal::Wrong)?;
+        Ok(args)
     }
 }
 
 /// Help that was asked for, or what is wrong.
-pub(super) fn refusal(why: clap::Error) -> Refusal {
+pub(super) fn refusal<C: CommandFactory>(why: &clap::Error) -> Refusal {
     match why.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(why.to_string()),
-        _ => Refusal::Wrong(one_line(&why)),
+        _ => Refusal::Wrong(one_line(why, &C::command())),
     }
 }
 
@@ -254,7 +260,10 @@ fn unknown(why: &clap::Error) -> Option<&str> {
 }
 
 /// The first sentence of an error that would fill a screen, and what was probably meant.
-fn one_line(why: &clap::Error) -> String {
+fn one_line(why: &clap::Error, command: &clap::Command) -> String {
+    if let Some(line) = wrong_number(why) {
+        return line;
+    }
     let text = why.to_string();
     let sentence: Vec<&str> =
         text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
@@ -267,8 +276,36 @@ fn one_line(why: &clap::Error) -> String {
                 ContextValue::Strings(several) => several.first().cloned(),
                 _ => None,
             });
-    let meant = meant.map_or(String::new(), |meant| format!(": did you mean '{meant}'?"));
-    format!("{}{meant} (see msup --help)", sentence.trim_start_matches("error: "))
+    let meant = meant
+        .map_or(String::new(), |meant| format!(": did you mean '{}'?", documented(meant, command)));
+    let sentence = sentence.trim_start_matches("error: ");
+    format!("{sentence}{meant} (see {} --help)", command.get_name())
+}
+
+/// A flag as --help spells it, where this is another name of it.
+fn documented(typed: String, command: &clap::Command) -> String {
+    let Some(name) = typed.strip_prefix("--") else { return typed };
+    let is_it = |arg: &&clap::Arg| arg.get_all_aliases().is_some_and(|all| all.contains(&name));
+    let flag = command.get_arguments().filter(|arg| !arg.is_hide_set()).find(is_it);
+    flag.and_then(clap::Arg::get_long).map_or(typed.clone(), |long| format!("--{long}"))
+}
+
+/// A line about what is no number where one must be.
+fn wrong_number(why: &clap::Error) -> Option<String> {
+    if why.kind() != ErrorKind::ValueValidation {
+        return None;
+    }
+    let (ContextValue::String(flag), ContextValue::String(value)) =
+        (why.get(ContextKind::InvalidArg)?, why.get(ContextKind::InvalidValue)?)
+    else {
+        return None;
+    };
+    let flag = flag.split_whitespace().next()?;
+    let wanted = match flag {
+        "--idle-timeout" => "a number of seconds",
+        _ => "a whole number of at least 1",
+    };
+    Some(format!("{flag} {value}: must be {wanted}"))
 }
 
 #[cfg(test)]
@@ -288,7 +325,7 @@ mod tests {
     #[test]
     fn an_error_is_one_line() {
         let why = Args::try_parse_from(["msup", "--nonsense"]).expect_err("unknown");
-        let line = one_line(&why);
+        let line = one_line(&why, &Args::command());
         assert!(line.starts_with("unexpected argument '--nonsense' found"), "{line}");
         assert!(!line.contains('\n'));
     }

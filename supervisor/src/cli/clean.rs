@@ -33,7 +33,7 @@ pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
     let words = std::iter::once("msup clean".into()).chain(words);
     let clean = match Clean::try_parse_from(words) {
         Ok(clean) => clean,
-        Err(why) => return refusal(why),
+        Err(why) => return refusal::<Clean>(&why),
     };
     match clean.remove() {
         Ok(()) => Refusal::Done,

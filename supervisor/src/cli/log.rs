@@ -61,7 +61,7 @@ pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
     let words = std::iter::once("msup log".into()).chain(words);
     let log = match Log::try_parse_from(words) {
         Ok(log) => log,
-        Err(why) => return refusal(why),
+        Err(why) => return refusal::<Log>(&why),
     };
     let done = match &log.run {
         None => list(log.json),

@@ -109,7 +109,9 @@ impl Engine {
             self.fail(format!("{program} {why}"), effects);
         } else if self.startup_failures >= STARTUP_LIMIT {
             let n = self.startup_failures;
-            let why = format!("{program} ended {n} times before it took up work ({end})");
+            let is_own = program.ends_with("msup-worker");
+            let hint = if is_own { "" } else { ": is it built with msup-worker?" };
+            let why = format!("{program} exited {n} times before it took a task ({end}){hint}");
             self.fail(why, effects);
         }
     }

@@ -21,7 +21,8 @@ const PASSING: [i32; 4] = [11, 12, 23, 24];
 pub(crate) enum Cause {
     Exit(u8),
     Signal(u8),
-    CannotStart(i32),
+    /// The error number, and what it means where that is known.
+    CannotStart(i32, String),
     /// The task function's error.
     Error(String),
     Panic(String),
@@ -69,7 +70,7 @@ impl Cause {
             Cause::Signal(signal) | Cause::LostWorker(WorkerEnd::Signaled(signal)) => (0, *signal),
             Cause::OutOfMemory => (0, SIGKILL),
             Cause::TimedOut | Cause::LeftRunning(_) | Cause::Stopped => (0, SIGTERM),
-            Cause::CannotStart(_) => (NOT_FOUND, 0),
+            Cause::CannotStart(..) => (NOT_FOUND, 0),
             _ => (exit::ERROR, 0),
         }
     }
@@ -80,17 +81,17 @@ impl fmt::Display for Cause {
         match self {
             Cause::Exit(status) => write!(f, "exit {status}"),
             Cause::Signal(signal) => write!(f, "signal {signal}"),
-            Cause::CannotStart(errno) => {
+            Cause::CannotStart(errno, why) if why.is_empty() => {
                 write!(f, "cannot start: {}", io::Error::from_raw_os_error(*errno))
             }
-            Cause::Earlier(text) => f.write_str(text),
+            Cause::Earlier(text) | Cause::CannotStart(_, text) => f.write_str(text),
             Cause::Error(text) => write!(f, "error: {text}"),
             Cause::Panic(text) => write!(f, "panic: {text}"),
             Cause::Trouble(text) => f.write_str(text),
             Cause::TimedOut => f.write_str("timeout"),
             Cause::LeftRunning(names) => write!(f, "left processes running: {names}"),
             Cause::Stopped => f.write_str("stopped with the run"),
-            Cause::OutOfMemory => f.write_str("out of memory (the kernel ended it)"),
+            Cause::OutOfMemory => f.write_str("out of memory (killed by the kernel)"),
             Cause::LostWorker(WorkerEnd::Exited(status)) => {
                 write!(f, "lost worker (it exited with {status} in the middle of the task)")
             }
@@ -155,10 +156,10 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
         Verdict::Signaled(signal) => Ruling::Failed(Cause::Signal(signal)),
         Verdict::Failed(text) => Ruling::Failed(Cause::Error(text)),
         Verdict::Panicked(text) => Ruling::Crashed(Cause::Panic(text)),
-        Verdict::CannotStart(errno) if PASSING.contains(&errno) => {
-            Ruling::Outside(Cause::CannotStart(errno))
+        Verdict::CannotStart(errno, why) if PASSING.contains(&errno) => {
+            Ruling::Outside(Cause::CannotStart(errno, why))
         }
-        Verdict::CannotStart(errno) => Ruling::Failed(Cause::CannotStart(errno)),
+        Verdict::CannotStart(errno, why) => Ruling::Failed(Cause::CannotStart(errno, why)),
         Verdict::Trouble(text) => Ruling::Failed(Cause::Trouble(text)),
         Verdict::Lost(text) => Ruling::Outside(Cause::Trouble(text)),
     }

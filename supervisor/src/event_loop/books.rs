@@ -137,7 +137,7 @@ impl Books {
                     }
                     Err(why) if named => return Err(format!("--journal {why}")),
                     Err(why) => opened.words.push(format!(
-                        "no journal is kept, the run cannot be resumed: {}; --no-journal says so, too",
+                        "no journal is kept, so this run cannot be resumed: {}; --no-journal silences this",
                         runs::explain(&why)
                     )),
                 }
@@ -483,7 +483,8 @@ fn remarks(past: &Past, ended: usize, missing: u64, settled: &Settled) -> Vec<St
         ));
     }
     if ended > 0 {
-        words.push(format!("{ended} processes of the run were still alive: ended"));
+        let s = if ended == 1 { "" } else { "es" };
+        words.push(format!("killed {ended} process{s} that the interrupted run had left"));
     }
     if settled.unseen > 0 {
         words.push(format!(

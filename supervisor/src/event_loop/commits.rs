@@ -76,7 +76,8 @@ impl Commits {
     fn reserve(&mut self, file: &OutFile, seq: u64) -> Result<(), String> {
         let first = *self.makers.entry(self.places.key(file)).or_insert(seq);
         let path = file.path();
-        let same = || format!("{}: task {first} makes the same file (--out)", path.display());
+        let same =
+            || format!("{}: not run: task {first} already makes this file (--out)", path.display());
         if first == seq { Ok(()) } else { Err(same()) }
     }
 

@@ -370,7 +370,7 @@ mod tests {
             any::<String>().prop_map(Verdict::Trouble),
             any::<u8>().prop_map(Verdict::Exited),
             any::<u8>().prop_map(Verdict::Signaled),
-            any::<i32>().prop_map(Verdict::CannotStart),
+            any::<(i32, String)>().prop_map(|(errno, why)| Verdict::CannotStart(errno, why)),
         ]
     }
 

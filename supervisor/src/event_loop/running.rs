@@ -15,7 +15,7 @@ use crate::report::escape;
 const TOLD: usize = 50;
 
 impl Run {
-    /// A line for each task under way, the one that has run longest first.
+    /// A line for each running task, the one that has run longest first.
     pub(super) fn tell_running(&self) {
         let shared = self.segment.shared();
         let mut running = Vec::new();
@@ -38,8 +38,8 @@ impl Run {
         running.sort_by_key(|one| std::cmp::Reverse(one.0));
         let tally = self.engine.tally();
         let mut text = format!(
-            "msup: {} tasks are running, {} have finished ({} succeeded)\n",
-            running.len(),
+            "msup: {} running, {} finished ({} succeeded)\n",
+            plural(running.len()),
             tally.ended(),
             tally.succeeded
         );
@@ -59,6 +59,10 @@ impl Run {
         }
         self.output.say(text);
     }
+}
+
+fn plural(tasks: usize) -> String {
+    format!("{tasks} task{}", if tasks == 1 { "" } else { "s" })
 }
 
 fn seconds(time: Duration) -> String {

@@ -230,15 +230,17 @@ pub(crate) fn new_folder(id: &str) -> Result<Folder, String> {
         && place.path.starts_with(&home)
         && !home.is_dir()
     {
-        return Err(format!("{}: no such folder (HOME)", home.display()));
+        return Err(format!("{}: no such folder", home.display()));
     }
     Ok(Folder::at(place.path.join(id)))
 }
 
 /// Names the variable that has led to a folder of the usual place.
 pub(crate) fn explain(why: &str) -> String {
-    let variable = Place::usual().map_or(STATE_HOME, |place| place.variable);
-    format!("{why} ({variable})")
+    match Place::usual() {
+        Some(place) => format!("{why} ({})", place.variable),
+        None => why.to_owned(),
+    }
 }
 
 /// Removes the oldest of the runs that are finished, where there are very many, and what was killed before it was one.

@@ -179,9 +179,7 @@ fn check_program(path: &Path) -> Result<(), String> {
     use rustix::fs::{Access, access};
     let name = path.display();
     match std::fs::metadata(path) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            Err(format!("{name}: no such program"))
-        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Err(format!("{name}: no such file")),
         Err(why) => Err(format!("{name}: {why}")),
         Ok(meta) if meta.is_dir() => Err(format!("{name}: is a directory, not a program")),
         Ok(_) if access(path, Access::EXEC_OK).is_err() => {

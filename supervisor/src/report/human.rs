@@ -152,24 +152,21 @@ impl Report<'_> {
             writeln!(out, "msup: slowest: {}", slowest.collect::<Vec<_>>().join(", "))?;
         }
         let again = tally.again;
-        let kinds = [
-            (again.failed, "failed"),
-            (again.crashed, "crashed"),
-            (again.lost, "lost to kills from outside"),
-            (again.starved, "out of memory"),
-        ];
-        let kinds: Vec<String> = kinds
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        if !kinds.is_empty() {
-            writeln!(out, "msup: attempts whose tasks were tried again: {}", kinds.join(", "))?;
+        for (count, which, what) in [
+            (again.failed, "failed attempt", "retried"),
+            (again.crashed, "crashed attempt", "retried"),
+            (again.lost, "attempt", "killed from outside and retried"),
+            (again.starved, "attempt", "killed for lack of memory and retried"),
+        ] {
+            if count > 0 {
+                let were = if count == 1 { "was" } else { "were" };
+                writeln!(out, "msup: {} {were} {what}", counted(count, which))?;
+            }
         }
         if tally.starved > 0 {
-            let n = tally.starved;
-            let hint = "limit what they may have together with --memory";
-            writeln!(out, "msup: the kernel killed {n} attempts because memory ran out: {hint}")?;
+            let n = counted(tally.starved, "attempt");
+            let hint = "limit their total memory with --memory";
+            writeln!(out, "msup: the kernel killed {n} because memory ran out: {hint}")?;
         }
         if let Some(bytes) = self.summary.memory_per_task
             && tally.failed + tally.quarantined > 0
@@ -177,12 +174,12 @@ impl Report<'_> {
             let mib = bytes >> 20;
             writeln!(
                 out,
-                "msup: each could have {mib} MiB (--mem-per-task): perhaps one needed more"
+                "msup: each process could have {mib} MiB (--mem-per-task): perhaps one needed more"
             )?;
         }
         if tally.leaked > 0 {
-            let n = tally.leaked;
-            writeln!(out, "msup: {n} commands left processes running that were not waited for")?;
+            let n = counted(tally.leaked, "command");
+            writeln!(out, "msup: {n} left processes running, which msup did not wait for")?;
         }
         Ok(())
     }
@@ -201,6 +198,10 @@ impl Report<'_> {
             summary.in_flight.peak,
         )
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A time of a second or two to the hundredth, a long one to the second.

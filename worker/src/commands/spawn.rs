@@ -4,12 +4,13 @@
 //! The child borrows this process' memory until it has executed the command, and this thread sleeps
 //! until then. So it may read everything prepared here, but must only make system calls.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
@@ -108,6 +109,22 @@ impl Spawner {
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// What an error of [`Spawner::spawn`] means, where the error number alone does not say it; else empty.
+    pub(super) fn explain(&self, argv: &[CString], errno: i32) -> String {
+        let Some(program) = argv.first().filter(|_| errno == libc::ENOENT) else {
+            return String::new();
+        };
+        let name = String::from_utf8_lossy(program.to_bytes());
+        let is_there = |path: &CString| Path::new(OsStr::from_bytes(path.to_bytes())).exists();
+        if let Some(path) = self.candidates(program).iter().find(|path| is_there(path)) {
+            format!("{}: its interpreter does not exist", String::from_utf8_lossy(path.to_bytes()))
+        } else if name.contains('/') {
+            format!("{name}: no such file")
+        } else {
+            format!("{name}: command not found in PATH")
+        }
     }
 
     fn candidates(&self, program: &CStr) -> Vec<CString> {

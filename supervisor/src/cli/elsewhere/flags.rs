@@ -6,28 +6,27 @@ struct Foreign {
     instead: &'static str,
 }
 
-const ONE_VALUE: &str = "msup runs one command per value, so leave -n 1, -N 1 and -L 1 out; for several values in \
-                         a command use xargs -n";
+const ONE_VALUE: &str =
+    "msup runs one command per value; to give a command several values, use xargs -n";
 const NO_LIMIT: &str =
     "msup runs one command per value, so there is no length to limit: leave it out";
-const BRACES: &str = "the replacement string is {}: write {} in the command and leave it out";
+const BRACES: &str = "the replacement string is {}: write {} in the command";
 const COLUMNS: &str =
     "split the value in the command, such as 'echo {} | { IFS=, read -r a b; cp \"$a\" \"$b\"; }'";
 const WHOLE: &str = "outputs are shown whole when a task has finished; to watch one, write it to a file in the \
                      command, such as 'make {} > {}.log'";
 const FILES: &str = "write to files in the command, such as 'make {} > {/}.out 2> {/}.err'";
 const TAGS: &str = "print the value in the command, such as 'printf \"%s\\t\" {}; wc -c {}'";
-const HOSTS: &str = "msup runs on one machine: start it on each with ssh";
+const HOSTS: &str = "msup runs on one machine: start it on each one with ssh";
 const PIPES: &str = "a command gets a value, not a part of the input: split the input into files first (split) and \
                      give msup their names";
-const SHOWN: &str =
-    "--bar shows the progress, kill -USR1 what is under way, --joblog FILE what has finished";
+const SHOWN: &str = "--bar shows progress, --joblog FILE what has finished; kill -USR1 PID of msup lists the running tasks";
 const FITS: &str = "msup measures how busy the CPUs are and keeps as many commands in flight as they take; --procs \
                     bounds what they use";
 const MEMORY: &str =
     "--memory SIZE bounds what all commands have together, --mem-per-task SIZE what each has";
 const CPUS: &str = "say how many CPUs commands may use with --procs N or --procs N%";
-const ASKS: &str = "msup asks nothing: look at the commands first, with echo before the command";
+const ASKS: &str = "to see the commands first, put echo before the command";
 const RETIRED: &str = "GNU parallel has retired it, too: leave it out";
 const SEPARATOR: &str =
     "the separator is always ':::'; --literal takes what looks like one literally";
@@ -108,10 +107,7 @@ const FLAGS: &[Foreign] = &[
     },
     Foreign { names: "no-keep-order nokeeporder nok no-k", instead: "leave -k out" },
     Foreign { names: "v t verbose", instead: SHOWN },
-    Foreign {
-        names: "delay",
-        instead: "let the command wait before it does its work, such as 'sleep 1; curl {}'",
-    },
+    Foreign { names: "delay", instead: "msup -j1 'curl {}; sleep 1' pauses between commands" },
     Foreign { names: "load limit", instead: FITS },
     Foreign { names: "memfree memsuspend noswap", instead: MEMORY },
     Foreign {
@@ -135,11 +131,12 @@ const FLAGS: &[Foreign] = &[
         instead: "change the folder first, such as (cd FOLDER && msup ...), or in the command, such as \
                   'cd FOLDER && make {}'",
     },
+    Foreign { names: "tmpdir tempdir", instead: "set the variable TMPDIR" },
     Foreign {
-        names: "tmpdir tempdir compress compress-program compressprogram use-compress-program \
+        names: "compress compress-program compressprogram use-compress-program \
                 usecompressprogram decompress-program decompressprogram use-decompress-program \
                 usedecompressprogram",
-        instead: "large outputs are kept in TMPDIR as they are: set TMPDIR",
+        instead: "large outputs are kept in $TMPDIR as they are: leave it out",
     },
     Foreign {
         names: "S sshlogin sshloginfile slf ssh ssh-delay sshdelay controlmaster M onall \
@@ -190,6 +187,12 @@ pub(in crate::cli) fn known(typed: &str) -> Option<String> {
     find(|known| known == name).map(|(_, instead)| refusal(typed, instead))
 }
 
+/// The same for a flag that msup accepts with another value only.
+pub(super) fn refused_value(flag: &str, value: &str) -> String {
+    let instead = bare(flag).and_then(|name| find(|known| known == name));
+    refusal(&format!("{flag} {value}"), instead.map_or("leave it out", |(_, instead)| instead))
+}
+
 /// The same if a flag of theirs begins so: they take shortened names.
 pub(in crate::cli) fn begun(typed: &str) -> Option<String> {
     let name = bare(typed).filter(|name| name.len() >= LEAST_OF_A_NAME)?;
@@ -202,7 +205,7 @@ fn bare(typed: &str) -> Option<&str> {
 }
 
 fn refusal(typed: &str, instead: &str) -> String {
-    format!("{typed}: msup does not have this flag of GNU parallel and xargs: {instead}")
+    format!("{typed} is not supported: {instead}")
 }
 
 fn find(wanted: impl Fn(&str) -> bool) -> Option<(&'static str, &'static str)> {
@@ -229,10 +232,10 @@ mod tests {
     #[test]
     fn flags_are_found_whole_or_begun() {
         let long = known("--colsep").expect("a flag of GNU parallel");
-        assert!(long.starts_with("--colsep: "), "{long}");
+        assert!(long.starts_with("--colsep is not supported: "), "{long}");
         assert!(known("-n").is_some_and(|text| text.contains("xargs -n")));
         let begins = begun("--line-buf").expect("the beginning of one");
-        assert!(begins.starts_with("--line-buf (--line-buffer): "), "{begins}");
+        assert!(begins.starts_with("--line-buf (--line-buffer) is not supported: "), "{begins}");
         let none = ["--line-buf", "--nonsense", "word"].map(known);
         assert_eq!(none, [None, None, None]);
         assert_eq!(begun("--zz"), None);

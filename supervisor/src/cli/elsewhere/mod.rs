@@ -1,10 +1,12 @@
 //! What people know from GNU parallel, xargs and shells, and msup does not have: what to do instead.
 
 mod flags;
+mod harmless;
 
 use std::ffi::OsString;
 
 pub(super) use flags::{begun, known};
+pub(super) use harmless::Harmless;
 
 /// The separators of GNU parallel beside `:::`.
 const SEPARATORS: [&str; 3] = [":::+", "::::", "::::+"];
@@ -27,9 +29,7 @@ pub(super) fn refuse_separators(words: &[OsString]) -> Result<(), String> {
         word if word == "::::+" => "to link lists, put them side by side first (paste)".into(),
         _ => "write the combinations out, one a line, and read them with -a FILE".into(),
     };
-    Err(format!(
-        "'{word}': msup does not have this separator of GNU parallel: {instead} (--literal takes it literally)"
-    ))
+    Err(format!("'{word}' is not supported: {instead} (--literal takes it literally)"))
 }
 
 /// Operators of a shell that are an argument when they stand in a word of their own.

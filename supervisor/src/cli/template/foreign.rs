@@ -30,8 +30,7 @@ pub(in crate::cli) fn refuse_foreign(words: &[Vec<u8>]) -> Result<(), String> {
         let parameter = at > 0 && text[at - 1] == b'$';
         if let Some((shown, instead)) = foreign_at(rest, &text[..at]).filter(|_| !parameter) {
             return Err(format!(
-                "{shown}: msup does not have this replacement string of GNU parallel: {instead} (--literal takes \
-                 such braces literally)"
+                "{shown} is not supported: {instead} (--literal takes such braces literally)"
             ));
         }
         at += 1;

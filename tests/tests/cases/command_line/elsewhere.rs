@@ -112,14 +112,16 @@ fn replacement_strings_in_the_arguments_of_a_task_loop_are_refused() {
 
 #[test]
 fn flags_of_other_tools_are_refused_with_the_alternative() {
-    let cases: [(&[&str], &[&str]); 24] = [
-        (&["-n1"], &["-n", "one command per value"]),
+    let cases: [(&[&str], &[&str]); 26] = [
+        (&["-n3"], &["-n 3 is not supported", "one command per value"]),
         (&["-n", "2"], &["-n", "xargs"]),
         (&["-N2"], &["-N", "one command per value"]),
-        (&["-L", "1"], &["-L"]),
+        (&["-L", "2"], &["-L 2", "one command per value"]),
+        (&["--max-args=2"], &["-n 2"]),
+        (&["-I{}x"], &["-I {}x"]),
         (&["-I", "%"], &["-I", "{}"]),
-        (&["-I{}"], &["-I", "{}"]),
-        (&["-i"], &["-i", "{}"]),
+        (&["--delay", "1"], &["--delay", "sleep 1"]),
+        (&["--dry-run"], &["--dry-run", "echo before the command"]),
         (&["-d", ","], &["-d", "-0"]),
         (&["--delimiter=,"], &["--delimiter", "-0"]),
         (&["-X"], &["-X", "one command per value"]),
@@ -149,4 +151,22 @@ fn what_msup_does_anyway_may_be_asked_for() {
         assert_eq!(shown(&[flag, "echo", ":::", "a"]), "a\n", "{flag}");
     }
     assert_eq!(shown(&["-a", "-", "echo"]), "", "standard input");
+}
+
+#[test]
+fn values_that_ask_for_what_msup_does_are_accepted() {
+    for flags in [
+        &["-n", "1"][..],
+        &["-n1"],
+        &["-N1"],
+        &["--max-args", "1"],
+        &["-L", "1"],
+        &["-L1"],
+        &["-I", "{}"],
+        &["-I{}"],
+        &["-i"],
+        &["-n1", "-I{}", "-P2"],
+    ] {
+        assert_eq!(shown(&[flags, &["echo", "x{}", ":::", "a"]].concat()), "xa\n", "{flags:?}");
+    }
 }

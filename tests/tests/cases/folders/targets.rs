@@ -24,7 +24,7 @@ fn one_file(sandbox: &Sandbox, files: &[&str]) {
     let flags = ["-j1", "--out", "{}", "--", "sh", "-c", script, "sh", "{}", "{out}", ":::"];
     let (words, status) = said(&msup_in(sandbox, sandbox.path(), &[&flags, files].concat()));
     assert_eq!(status, Some(files.len() as i32 - 1), "{files:?}: {words}");
-    assert!(words.contains("task 1 makes the same file"), "{files:?}: {words}");
+    assert!(words.contains("task 1 already makes this file"), "{files:?}: {words}");
     let made = fs::read_to_string(sandbox.path().join(files[0])).expect("it was made");
     assert_eq!(made, format!("{}\n", files[0]), "{files:?}");
 }

@@ -119,13 +119,14 @@ impl std::fmt::Display for Refused {
                 let name = program.escape_ascii();
                 write!(f, " in what {name} runs: {}", safe_form(program))
             }
-            // A variable is evaluated once more in an expression.
+            // A variable is evaluated once more in an expression, and not at all in such a here-document.
             (
                 None,
                 Doubt::OpenEnd
                 | Doubt::Arithmetic
                 | Doubt::QuotedExpression
                 | Doubt::OldArithmetic
+                | Doubt::QuotedHere
                 | Doubt::HereDelimiter,
             ) => write!(f, ": {}", doubt.reason()),
             (None, _) => write!(f, ": {}{VARIABLE}", doubt.reason()),

@@ -1,0 +1,41 @@
+//! Flags of GNU parallel and xargs that, with one value, ask for what msup does anyway.
+
+use super::flags;
+
+/// They are accepted with that value and refused with any other.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Harmless {
+    #[arg(short = 'n', long, alias = "maxargs", hide = true)]
+    max_args: Option<String>,
+
+    #[arg(short = 'N', long, alias = "maxreplaceargs", hide = true)]
+    max_replace_args: Option<String>,
+
+    #[arg(short = 'L', hide = true)]
+    lines: Option<String>,
+
+    #[arg(short = 'I', hide = true)]
+    replacement: Option<String>,
+
+    #[arg(short = 'i', action = clap::ArgAction::Count, hide = true)]
+    braces: u8,
+}
+
+impl Harmless {
+    /// # Errors
+    /// One line that says what to do instead, where a value asks for something else.
+    pub(in crate::cli) fn check(&self) -> Result<(), String> {
+        let asked = [
+            ("-n", &self.max_args, "1"),
+            ("-N", &self.max_replace_args, "1"),
+            ("-L", &self.lines, "1"),
+            ("-I", &self.replacement, "{}"),
+        ];
+        for (flag, value, harmless) in asked {
+            if let Some(value) = value.as_ref().filter(|value| *value != harmless) {
+                return Err(flags::refused_value(flag, value));
+            }
+        }
+        Ok(())
+    }
+}
