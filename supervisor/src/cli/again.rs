@@ -174,7 +174,7 @@ fn find(anew: &Anew, wanted: Wanted) -> Result<(Folder, Past), Refusal> {
         let _ = writeln!(out, "msup: {}", escape::message(why));
     }
     if !anew.quiet {
-        let _ = writeln!(out, "msup: {}", escape::message(says(&past)));
+        let _ = writeln!(out, "msup: {}", escape::message(says(&past, wanted)));
     }
     Ok((choice.folder, past))
 }
@@ -189,16 +189,39 @@ fn read(folder: &Folder) -> Result<Past, Refusal> {
     Past::read(folder).map_err(Refusal::Wrong)
 }
 
-fn says(past: &Past) -> String {
+/// Which run is taken: its command without the values, and what is left of it.
+fn says(past: &Past, wanted: Wanted) -> String {
     let place = Path::new(OsStr::from_bytes(&past.run.folder.0)).display();
-    format!("taking run {}, begun in {place}", past.run.run)
+    let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
+    let args = Args::read(words).ok();
+    let command = args.and_then(|args| plan::typed_command(&args.words));
+    let command =
+        command.map_or(String::new(), |words| format!(": {}", String::from_utf8_lossy(&words)));
+    let (verb, left) = match wanted {
+        Wanted::Any => ("retrying", String::new()),
+        Wanted::Unfinished => ("resuming", left_of(past)),
+    };
+    format!("{verb} run {} of {place}{command}{left}", past.run.run)
+}
+
+/// How many tasks are left, where the journal says how many there are.
+fn left_of(past: &Past) -> String {
+    let counts =
+        [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state));
+    let finished: u64 = counts.into_iter().sum();
+    match past.inputs {
+        Some(total) => format!(" ({} of {total} tasks left)", total.saturating_sub(finished)),
+        None => format!(" ({finished} tasks had finished)"),
+    }
 }
 
 /// There is none that is unfinished; perhaps the newest one tells what was meant.
 fn nothing_to_resume(none: NoRun) -> String {
     let newest = runs::newest(Wanted::Any).ok().filter(|_| !none.goes_on);
     let past = newest.and_then(|choice| Some((Past::read(&choice.folder).ok()?, choice.folder)));
-    match past.filter(|(past, _)| past.finished.is_some_and(|(_, complete)| complete)) {
+    match past
+        .filter(|(past, _)| past.halted || past.finished.is_some_and(|(_, complete)| complete))
+    {
         Some((past, folder)) => format!("nothing to resume: {}", describe(&folder, &past)),
         None => format!("nothing to resume: {}", none.why),
     }
@@ -208,12 +231,17 @@ fn describe(folder: &Folder, past: &Past) -> String {
     let [succeeded, failed, quarantined] =
         [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state));
     let name = folder.path().display();
+    let here = std::env::current_dir().unwrap_or_default();
+    let others = runs::name_for_commands(folder, Wanted::Unfinished, &here);
+    let halted = format!("halted (the others: msup resume {})", others.display());
     let state = match past.finished {
         Some((_, true)) => "finished",
         _ if folder.is_running() => "still going on",
+        _ if past.halted => &halted,
         _ => "not finished (msup resume runs what is left)",
     };
-    let mut text = format!("{name}: this run is {state}: {succeeded} succeeded");
+    let is = if past.halted { "was" } else { "is" };
+    let mut text = format!("{name}: this run {is} {state}: {succeeded} succeeded");
     for (count, what) in [(failed, "failed"), (quarantined, "quarantined")] {
         if count > 0 {
             text += &format!(", {count} {what} (msup retry --{what})");

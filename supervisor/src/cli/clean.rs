@@ -44,6 +44,7 @@ pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
 impl Clean {
     fn remove(&self) -> Result<(), String> {
         let folders: Vec<Folder> = if self.runs.is_empty() {
+            runs::check_place()?;
             let all = runs::list().into_iter();
             let is_over = |folder: &Folder| folder.is_finished() || folder.is_empty_run();
             all.filter(|folder| self.all || is_over(folder)).collect()

@@ -82,6 +82,7 @@ pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
 
 /// All runs, the oldest first.
 fn list(json: bool) -> Result<(), String> {
+    runs::check_place()?;
     let mut out = BufWriter::new(stdout().lock());
     for folder in runs::list() {
         let line = match Past::read(&folder) {
@@ -152,6 +153,7 @@ fn state_of(past: &Past, folder: &Folder) -> &'static str {
     match past.finished {
         Some((_, true)) => "finished",
         _ if folder.is_running() => "running",
+        _ if past.halted => "halted",
         _ => "cut-off",
     }
 }

@@ -424,6 +424,12 @@ fn split(
     Ok((command, Some(values)))
 }
 
+/// COMMAND as a person could type it, without the values.
+pub(super) fn typed_command(words: &[OsString]) -> Option<Vec<u8>> {
+    let at = words.iter().position(|word| word == ":::").unwrap_or(words.len());
+    typed(&words[..at])
+}
+
 /// COMMAND as a person could type it: a single word is a command line as it is.
 fn typed(words: &[OsString]) -> Option<Vec<u8>> {
     match words {

@@ -231,6 +231,7 @@ impl Engine {
         effects
             .push(Effect::Say(format!("halting: {succeeded} succeeded, {failed} failed (--halt)")));
         let status = halt.exit_status(standing, status);
+        self.halted = true;
         self.raise(if halt.now { Stop::Kill(status) } else { Stop::Drain(status) }, effects);
     }
 

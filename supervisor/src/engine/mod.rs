@@ -105,6 +105,8 @@ pub(crate) struct Engine {
     /// How long an attempt may take, as was last said.
     limit: Option<Duration>,
     stop: Stop,
+    /// It stops because --halt asked for that.
+    halted: bool,
     /// The signal that it stops for.
     stopped_by: Option<u8>,
     /// When what runs is not waited for any longer.
@@ -148,6 +150,7 @@ impl Engine {
             median: Median::default(),
             limit: None,
             stop: Stop::No,
+            halted: false,
             stopped_by: None,
             drains_until: None,
             inputs_ended: false,
@@ -303,7 +306,13 @@ impl Engine {
 
     /// Whether every task there is has reached its end.
     pub(crate) fn is_complete(&self) -> bool {
-        self.finished && self.stop == Stop::No && self.tally.cancelled == 0
+        let is_all = self.tally.cancelled == 0 && !self.unread;
+        self.finished && is_all && (self.halted || self.stop == Stop::No)
+    }
+
+    /// Whether it stops because --halt asked for that.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halted
     }
 
     /// All tasks' number, once it is known.

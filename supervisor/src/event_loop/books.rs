@@ -47,8 +47,17 @@ pub(super) struct Books {
     /// Values are missing that the run would have had; so many were kept, and are damaged.
     pub(super) is_cut_off: bool,
     pub(super) missing: u64,
-    /// Only tasks that have ended are run again: whether there were others.
-    retries: Option<bool>,
+    /// Only tasks that have finished are run again: how the run stood before.
+    retries: Option<Stood>,
+}
+
+/// How a run stood before some of its tasks were run again.
+#[derive(Clone, Copy, Debug)]
+struct Stood {
+    /// No others were left.
+    complete: bool,
+    /// They were left because of --halt.
+    halted: bool,
 }
 
 /// What books need to know of their run.
@@ -319,12 +328,13 @@ impl Books {
     }
 
     /// Closes the books. What is not written down, if anything.
-    pub(super) fn finish(&mut self, status: u8, complete: bool) -> Vec<String> {
+    pub(super) fn finish(&mut self, status: u8, complete: bool, halted: bool) -> Vec<String> {
         let mut missing = Vec::new();
         if let Some(journal) = &mut self.journal {
-            let is_all = self.retries.unwrap_or(true);
+            let is_all = self.retries.is_none_or(|stood| stood.complete);
+            let halted = halted || self.retries.is_some_and(|stood| stood.halted);
             let complete = complete && journal.is_whole() && !self.is_cut_off && is_all;
-            self.trouble = journal.finish(status, complete);
+            self.trouble = journal.finish(status, complete, halted);
             let place = journal.place().display();
             if self.trouble != Trouble::None {
                 missing.push(format!("{place}: the journal is not complete"));
@@ -373,7 +383,8 @@ impl Opened {
         (books.is_cut_off, books.missing) = (cut_off, missing);
         if let Some(retried) = retried {
             // Whatever has not ended is not run.
-            books.retries = Some(matches!(past.finished, Some((_, true))));
+            let complete = matches!(past.finished, Some((_, true)));
+            books.retries = Some(Stood { complete, halted: past.halted });
             self.inputs = again(past, retried);
         } else {
             books.known = Some(KnownTasks::of(past, describe));

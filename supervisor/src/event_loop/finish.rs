@@ -125,7 +125,7 @@ impl Run {
             ));
             status = if status == 0 { exit::ERROR } else { status };
         }
-        let missing = self.books.finish(status, self.engine.is_complete());
+        let missing = self.books.finish(status, self.engine.is_complete(), self.engine.is_halted());
         missing.iter().for_each(|text| self.say(text));
         runs::prune();
         if missing.is_empty() { status } else { exit::JOURNAL_LOST }
@@ -140,6 +140,7 @@ impl Run {
         };
         let next = Next {
             unread: self.engine.is_unread(),
+            halted: self.engine.is_halted(),
             needs_list: self.books.keeps_values(),
             resume: name(Wanted::Unfinished),
             others: name(Wanted::Any),

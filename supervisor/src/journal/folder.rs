@@ -318,19 +318,30 @@ impl Folder {
 
     /// Whether nothing of the run is left to do.
     pub(crate) fn is_finished(&self) -> bool {
-        let Ok(file) = self.open_journal(OFlags::RDONLY) else { return false };
-        let Ok(Some(seed)) = reader::seed(BufReader::new(&file)) else { return false };
+        self.last_generation().is_some_and(|(complete, _)| complete)
+    }
+
+    /// Whether nothing is left to do, or --halt has left it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.last_generation().is_some_and(|(complete, halted)| complete || halted)
+    }
+
+    /// Whether the last generation has left nothing to do, and whether it was halted; `None` if it was cut off.
+    fn last_generation(&self) -> Option<(bool, bool)> {
+        let file = self.open_journal(OFlags::RDONLY).ok()?;
+        let seed = reader::seed(BufReader::new(&file)).ok()??;
         let len = file.metadata().map_or(0, |meta| meta.len());
         let start = len.saturating_sub(LAST_RECORD);
         let mut end = vec![0; (len - start) as usize];
-        if file.read_exact_at(&mut end, start).is_err() {
-            return false;
-        }
-        let mut complete = false;
+        file.read_exact_at(&mut end, start).ok()?;
+        let mut last = None;
         let read = reader::read(&end[..], &seed, |_, record| {
-            complete = matches!(record, Record::Finish { complete: true, .. });
+            last = match record {
+                Record::Finish { complete, halted, .. } => Some((complete, halted)),
+                _ => None,
+            };
         });
-        complete && read.is_ok()
+        last.filter(|_| read.is_ok())
     }
 
     /// Removes it, and what is in it that is ours.

@@ -275,8 +275,8 @@ impl<F: Write> Journal<F> {
     }
 
     /// The last record; waits for the disk.
-    pub(crate) fn finish(&mut self, status: u8, complete: bool) -> Trouble {
-        self.note(&Record::Finish { status, complete });
+    pub(crate) fn finish(&mut self, status: u8, complete: bool, halted: bool) -> Trouble {
+        self.note(&Record::Finish { status, complete, halted });
         self.flush();
         self.sync.finish();
         self.flush()

@@ -36,6 +36,8 @@ pub(crate) struct Past {
     pub(crate) kept: Vec<Batch>,
     /// How the last generation ended: its exit status, and whether nothing was left to do.
     pub(crate) finished: Option<(u8, bool)>,
+    /// Tasks were left because of --halt.
+    pub(crate) halted: bool,
     pub(crate) condition: Condition,
     pub(crate) seed: Seed,
     stories: Stories,
@@ -85,7 +87,8 @@ impl Past {
                 "{name}: written by a later release (schema {newest}, this one knows {SCHEMA}): use that"
             ));
         }
-        let Reading { generations, unrecorded, inputs, kept, finished, mut stories, .. } = reading;
+        let Reading { generations, unrecorded, inputs, kept, finished, halted, .. } = reading;
+        let mut stories = reading.stories;
         // There is no task beyond the input, whatever a line says.
         condition.damaged += inputs.map_or(0, |total| stories.keep_up_to(total));
         Ok(Past {
@@ -96,6 +99,7 @@ impl Past {
             inputs,
             kept,
             finished,
+            halted,
             condition,
             seed,
             stories,
@@ -238,6 +242,7 @@ struct Reading {
     inputs: Option<u64>,
     kept: Vec<Batch>,
     finished: Option<(u8, bool)>,
+    halted: bool,
     stories: Stories,
 }
 
@@ -250,14 +255,16 @@ impl Reading {
                 self.unrecorded += u32::from(run.schema < STARTS_SINCE);
                 let is_exact = run.schema >= STARTS_SINCE;
                 let has_died = is_exact && self.run.is_some() && self.finished.is_none();
-                self.finished = None;
+                (self.finished, self.halted) = (None, false);
                 self.stories.begin(is_exact, has_died);
                 self.run.get_or_insert((run, at));
             }
             // A generation that runs some tasks again has read fewer.
             Record::InputsEnd { total } => self.inputs = self.inputs.max(Some(total)),
             Record::Kept(kept) => self.kept.push(kept),
-            Record::Finish { status, complete } => self.finished = Some((status, complete)),
+            Record::Finish { status, complete, halted } => {
+                (self.finished, self.halted) = (Some((status, complete)), halted && !complete);
+            }
             of_task => self.stories.take(of_task),
         }
     }

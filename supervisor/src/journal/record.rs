@@ -45,8 +45,14 @@ pub(crate) enum Record {
     Kept(Batch),
     /// All input was read: so many values.
     InputsEnd { total: u64 },
-    /// A generation is over: its exit status, and whether every task has reached its end.
-    Finish { status: u8, complete: bool },
+    /// A generation is over: its exit status, whether every task has reached its end, and if not, whether that is
+    /// what --halt asked for.
+    Finish {
+        status: u8,
+        complete: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        halted: bool,
+    },
     /// Of a later release.
     #[serde(other)]
     Unknown,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,7 +26,7 @@ const HOME: &str = "HOME";
 /// Which run is wanted when none is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// One that is neither finished nor going on.
+    /// One that is neither over nor going on.
     Unfinished,
     Any,
 }
@@ -103,6 +104,7 @@ pub(crate) fn named(run: &Path) -> Result<Folder, String> {
 /// # Errors
 /// [`NoRun`].
 pub(crate) fn newest(wanted: Wanted) -> Result<Choice, NoRun> {
+    check_place().map_err(|why| NoRun { why, goes_on: false })?;
     choose(wanted, &std::env::current_dir().unwrap_or_default(), None)
 }
 
@@ -132,7 +134,7 @@ fn choose(wanted: Wanted, here: &Path, left: Option<&Folder>) -> Result<Choice, 
                 continue;
             }
         };
-        if glance.run.within != within || wanted == Wanted::Unfinished && folder.is_finished() {
+        if glance.run.within != within || wanted == Wanted::Unfinished && folder.is_over() {
             continue;
         }
         if wanted == Wanted::Unfinished && left != Some(&folder) && folder.is_running() {
@@ -152,6 +154,20 @@ fn choose(wanted: Wanted, here: &Path, left: Option<&Folder>) -> Result<Choice, 
         (None, None) => format!("no run in {}", usual_path().display()),
     };
     Err(NoRun { why, goes_on: going_on.is_some() })
+}
+
+/// The folder where all runs are can be read, or there is none yet.
+///
+/// # Errors
+/// One line that says why it cannot.
+pub(crate) fn check_place() -> Result<(), String> {
+    let Some(Place { path, .. }) = Place::usual() else { return Ok(()) };
+    match fs::read_dir(&path) {
+        Err(why) if why.kind() != ErrorKind::NotFound => {
+            Err(explain(&format!("{}: {why}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The run that has started this process, if one has.

@@ -31,6 +31,8 @@ pub(crate) struct Report<'a> {
 pub(crate) struct Next {
     /// The run was stopped before all its input was read.
     pub(crate) unread: bool,
+    /// It was halted: what is left is not meant to run.
+    pub(crate) halted: bool,
     /// What was not read then cannot be read by `msup resume`, either.
     pub(crate) needs_list: bool,
     /// How `msup resume` must name the run, and how others: empty where they find it by themselves. `None` where there
@@ -43,6 +45,7 @@ impl Next {
     fn step(&self, tally: &Tally) -> Option<String> {
         let is_left = tally.cancelled > 0 || self.unread;
         let (text, verb, run) = match (tally.failed, tally.quarantined) {
+            _ if is_left && self.halted => ("the others", "resume", &self.resume),
             _ if is_left => ("go on", "resume", &self.resume),
             (0, 0) => return None,
             (_, 0) => ("retry them", "retry --failed", &self.others),
@@ -239,8 +242,12 @@ mod tests {
         let step_of = step(&bare, tally(0, 0, 2));
         assert_eq!(step_of.as_deref(), Some("retry them: msup retry --quarantined"));
         assert_eq!(step(&bare, tally(0, 1, 2)).as_deref(), Some("retry them: msup retry"));
-        let unread = Next { unread: true, ..bare };
+        let unread = Next { unread: true, ..bare.clone() };
         assert_eq!(step(&unread, tally(0, 0, 0)).as_deref(), Some("go on: msup resume"));
+        let halted = Next { halted: true, ..bare.clone() };
+        assert_eq!(step(&halted, tally(2, 1, 0)).as_deref(), Some("the others: msup resume"));
+        let step_of = step(&halted, tally(0, 1, 0));
+        assert_eq!(step_of.as_deref(), Some("retry them: msup retry --failed"), "none is left");
         let cut = Next { needs_list: true, ..unread };
         let again = Some("go on: msup resume -a FILE");
         assert_eq!(step(&cut, tally(0, 0, 0)).as_deref(), again, "a list that nobody has kept");

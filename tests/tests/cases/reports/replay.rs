@@ -110,9 +110,9 @@ fn nothing_is_said_where_nothing_is_lost() {
     assert_eq!(content(&sandbox, "res.out"), ALL);
     // Tasks that show nothing have lost nothing.
     let sandbox = Sandbox::new();
-    let mut msup = sandbox.msup(["-j1", "--halt", "now,done=2", "true", ":::", "1", "2", "3", "4"]);
-    run(&mut msup);
-    let mut msup = sandbox.msup(["resume"]);
+    let halting = ["--journal", "j", "-j1", "--halt", "now,done=2", "true", ":::", "1", "2", "3"];
+    run(&mut sandbox.msup(halting));
+    let mut msup = sandbox.msup(["resume", "./j"]);
     into_files(&mut msup, &sandbox, "res").status().expect("built");
     assert!(!content(&sandbox, "res.err").contains("empty file"));
 }
@@ -123,9 +123,9 @@ fn large_outputs_are_kept_only_on_request() {
         let sandbox = Sandbox::new();
         let script = "head -c {} /dev/zero";
         let mut msup = sandbox.msup(flags);
-        msup.args(["-k", "-j1", "--halt", "now,done=2", script, ":::", "3", "300000", "1"]);
-        run(&mut msup);
-        let output = run(&mut sandbox.msup(["resume", "--replay"]));
+        msup.args(["--journal", "j", "-k", "-j1", "--halt", "now,done=2", script]);
+        run(msup.args([":::", "3", "300000", "1"]));
+        let output = run(&mut sandbox.msup(["resume", "--replay", "./j"]));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.stdout.len(), expected + 1, "{said}");
         let is_whole = expected > 3;
@@ -139,10 +139,11 @@ fn a_list_in_another_order_is_replayed_in_that_order() {
     let sandbox = Sandbox::new();
     sandbox.file("list", b"a\nb\nc\n");
     let script = "echo {}; [ {} != c ] || [ -e well ]";
-    run(&mut sandbox.msup(["-k", "-j1", "--halt", "now,done=2", "-a", "list", script]));
+    let halting = ["--journal", "j", "-k", "-j1", "--halt", "now,done=2", "-a", "list", script];
+    run(&mut sandbox.msup(halting));
     sandbox.file("list", b"c\nb\na\nd\n");
     sandbox.file("well", b"");
-    let output = run(&mut sandbox.msup(["resume", "--replay", "-a", "list"]));
+    let output = run(&mut sandbox.msup(["resume", "--replay", "-a", "list", "./j"]));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "c\nb\na\nd\n");
 }
 
