@@ -46,8 +46,8 @@ fn what_a_dead_container_leaves_is_swept_when_it_is_empty() {
     child.kill().expect("ours");
     child.wait().expect("ours");
     wait_until(|| sandbox.processes().is_empty());
-    assert!(made[0].exists(), "nobody was left to remove it");
-    wait_until(|| is_empty(&made[0]));
+    // Nobody is left to remove it, but any other start may.
+    wait_until(|| is_empty(&made[0]) || !made[0].exists());
     assert!(run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
     assert!(!made[0].exists());
 }

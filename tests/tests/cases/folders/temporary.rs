@@ -20,7 +20,11 @@ fn printed(sandbox: &Sandbox, flags: &[&str], script: &str, values: &[&str]) -> 
     let output = run(&mut msup);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let all: String = values.iter().map(|value| value.repeat(MANY)).collect();
-    assert!(text(&output.stdout) == all, "{} of {}", output.stdout.len(), all.len());
+    let shown = text(&output.stdout);
+    // An attempt that is repeated may be shown after later tasks.
+    let is_whole = values.iter().all(|value| shown.contains(&value.repeat(MANY)));
+    let is_right = if flags.contains(&"-k") { shown == all } else { is_whole };
+    assert!(shown.len() == all.len() && is_right, "{} of {}", shown.len(), all.len());
     text(&output.stderr)
 }
 
