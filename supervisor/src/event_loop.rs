@@ -26,7 +26,7 @@ mod stopped;
 mod stopping;
 mod watching;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -46,6 +46,7 @@ use crate::cli::{Job, JobLog, Keeping, Plan};
 use crate::committer::Committer;
 use crate::engine::{Effect, Engine, Event, Input, Leave, Limits, View, is_kill};
 use crate::input::{self, Group};
+use crate::journal::State;
 use crate::os::cgroup::Groups;
 use crate::os::files;
 use crate::os::orphans::Orphanage;
@@ -132,6 +133,8 @@ struct Closing {
     /// What the tasks that are named said last on standard error, and the one whose output was handed over last.
     last_lines: BTreeMap<u64, Vec<u8>>,
     last_line: Option<Vec<u8>>,
+    /// Tasks that have finished, and whose output has not been shown yet.
+    unshown: HashMap<u64, State>,
 }
 
 struct Run {
@@ -267,7 +270,6 @@ impl Run {
             folder: folder.path().to_owned(),
             bar: plan.progress == Manner::Bar,
             keeper: books.take_keeper(),
-            tells: books.wants_to_know(),
         };
         let limits = Limits {
             worker_program,
@@ -339,6 +341,7 @@ impl Run {
                 command: plan.command,
                 last_lines: BTreeMap::new(),
                 last_line: None,
+                unshown: HashMap::new(),
             },
             began,
             under_pressure: false,

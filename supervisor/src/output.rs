@@ -46,8 +46,6 @@ pub(crate) struct Style {
     pub(crate) bar: bool,
     /// Keeps outputs with the run.
     pub(crate) keeper: Option<Keeper>,
-    /// Whether somebody asks which outputs have been shown.
-    pub(crate) tells: bool,
 }
 
 /// Why standard output takes no more.
@@ -124,7 +122,7 @@ impl Output {
         !is_empty
     }
 
-    /// The tasks whose outputs have been shown since the last time, if [`Style::tells`].
+    /// The tasks whose outputs have been shown since the last time.
     pub(crate) fn shown(&self) -> Vec<u64> {
         std::mem::take(&mut *self.state.shown.lock().unwrap_or_else(PoisonError::into_inner))
     }

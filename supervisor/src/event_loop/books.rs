@@ -277,11 +277,6 @@ impl Books {
         }
     }
 
-    /// Whether it matters what was shown.
-    pub(super) fn wants_to_know(&self) -> bool {
-        self.journal.is_some()
-    }
-
     pub(super) fn flush_if_urgent(&mut self) {
         if self.is_urgent {
             self.flush();

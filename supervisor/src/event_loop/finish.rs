@@ -94,7 +94,7 @@ impl Run {
 
     /// The exit status, now that the books are closed.
     fn close_books(&mut self, status: u8) -> u8 {
-        self.books.shown(self.output.shown());
+        self.note_shown();
         self.books.flush();
         // Who has told the run to stop does not wait for that.
         let waits = !self.engine.is_stopped();
@@ -131,6 +131,17 @@ impl Run {
         if missing.is_empty() { status } else { exit::JOURNAL_LOST }
     }
 
+    /// Outputs have been shown: their tasks have finished.
+    pub(super) fn note_shown(&mut self) {
+        let shown = self.output.shown();
+        if !self.closing.unshown.is_empty() {
+            for seq in &shown {
+                self.closing.unshown.remove(seq);
+            }
+        }
+        self.books.shown(shown);
+    }
+
     /// The closing report.
     fn report(&self, summary: &Summary) -> String {
         let name = |wanted| {
@@ -140,6 +151,7 @@ impl Run {
         };
         let next = Next {
             unread: self.engine.is_unread(),
+            unshown: self.closing.unshown.len() as u64,
             halted: self.engine.is_halted(),
             needs_list: self.books.keeps_values(),
             resume: name(Wanted::Unfinished),
@@ -168,6 +180,10 @@ impl Run {
         }
         summary.memory_per_task = self.queue.memory_per_task();
         summary.exit_status = status;
+        // As in the journal: they run again.
+        for state in self.closing.unshown.values() {
+            summary.tasks.leave(*state);
+        }
         summary
     }
 

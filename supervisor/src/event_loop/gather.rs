@@ -19,7 +19,7 @@ impl Run {
         if self.signals.pauses() {
             self.pause();
         }
-        self.books.shown(self.output.shown());
+        self.note_shown();
         events.extend(self.books.news());
         self.queue.collect(events);
         self.outcomes += events.len();

@@ -4,6 +4,7 @@ use msup_protocol::park::Futex;
 
 use super::{Closing, Run, SIGKILL};
 use crate::engine::{Effect, Entry, Event, FAILURES_NAMED, Failure, WorkerEnd, has_succeeded};
+use crate::journal::State;
 use crate::output::Delivery;
 use crate::report::human;
 
@@ -86,6 +87,9 @@ impl Run {
                     // Its output has just been handed over, if there is any.
                     let (is_shown, received) = self.delivered;
                     self.tell_failure(&entry);
+                    if is_shown {
+                        self.closing.awaits_output_of(&entry);
+                    }
                     let queue = &self.queue;
                     let describe = |value: &[u8], seq| queue.describe(value, seq);
                     self.books.note(entry, is_shown, received, describe);
@@ -138,6 +142,17 @@ impl Run {
 }
 
 impl Closing {
+    /// A task has finished once its output has been shown.
+    fn awaits_output_of(&mut self, entry: &Entry) {
+        let Entry::End { seq, failure, .. } = entry else { return };
+        let state = match failure {
+            None => State::Succeeded,
+            Some((_, false)) => State::Failed,
+            Some((_, true)) => State::Quarantined,
+        };
+        self.unshown.insert(*seq, state);
+    }
+
     /// Keeps the last line of what a task wrote to standard error, if it has failed and will be named.
     fn keep_line_of(&mut self, delivery: &Delivery, has_failed: bool) {
         let is_named = has_failed && !self.quiet && self.last_lines.len() < FAILURES_NAMED;

@@ -184,7 +184,7 @@ impl Writer {
                 is_whole = false;
             }
         }
-        if is_whole && self.style.tells {
+        if is_whole {
             self.unflushed.push(seq);
         }
     }

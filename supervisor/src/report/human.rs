@@ -31,6 +31,8 @@ pub(crate) struct Report<'a> {
 pub(crate) struct Next {
     /// The run was stopped before all its input was read.
     pub(crate) unread: bool,
+    /// The output of so many tasks could not be shown.
+    pub(crate) unshown: u64,
     /// It was halted: what is left is not meant to run.
     pub(crate) halted: bool,
     /// What was not read then cannot be read by `msup resume`, either.
@@ -43,7 +45,7 @@ pub(crate) struct Next {
 
 impl Next {
     fn step(&self, tally: &Tally) -> Option<String> {
-        let is_left = tally.cancelled > 0 || self.unread;
+        let is_left = tally.cancelled + self.unshown > 0 || self.unread;
         let (text, verb, run) = match (tally.failed, tally.quarantined) {
             _ if is_left && self.halted => ("the others", "resume", &self.resume),
             _ if is_left => ("go on", "resume", &self.resume),
@@ -148,6 +150,15 @@ impl Report<'_> {
                 "msup: not all input was read: msup resume -a FILE reads the list again; without it only the {n} values read so far run"
             )?;
         }
+        if self.next.unshown > 0 {
+            let n = self.next.unshown;
+            let (tasks, again) = if n == 1 { ("task", "it runs") } else { ("tasks", "they run") };
+            write!(out, "msup: the output of {n} {tasks} could not be shown")?;
+            match self.next.resume {
+                Some(_) => writeln!(out, ": {again} again")?,
+                None => writeln!(out)?,
+            }
+        }
         if tally.slowest.first().is_some_and(|(wall, _)| *wall >= SLOW) {
             let slowest = tally.slowest.iter().map(|(wall, value)| {
                 format!("{} ({:.1} s)", escape::value(value), wall.as_secs_f64())
@@ -248,6 +259,8 @@ mod tests {
         assert_eq!(step(&halted, tally(2, 1, 0)).as_deref(), Some("the others: msup resume"));
         let step_of = step(&halted, tally(0, 1, 0));
         assert_eq!(step_of.as_deref(), Some("retry them: msup retry --failed"), "none is left");
+        let lost = Next { unshown: 1, ..bare.clone() };
+        assert_eq!(step(&lost, tally(0, 1, 0)).as_deref(), Some("go on: msup resume"));
         let cut = Next { needs_list: true, ..unread };
         let again = Some("go on: msup resume -a FILE");
         assert_eq!(step(&cut, tally(0, 0, 0)).as_deref(), again, "a list that nobody has kept");

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::journal::State;
 use crate::os::files;
 
 /// Goes up whenever a field changes its meaning or goes away.
@@ -44,6 +45,19 @@ pub(crate) struct Tasks {
     pub(crate) cancelled: u64,
     pub(crate) skipped: u64,
     pub(crate) attempts: u64,
+}
+
+impl Tasks {
+    /// One that had reached this state is left after all.
+    pub(crate) fn leave(&mut self, state: State) {
+        let count = match state {
+            State::Succeeded => &mut self.succeeded,
+            State::Failed => &mut self.failed,
+            State::Quarantined => &mut self.quarantined,
+        };
+        *count = count.saturating_sub(1);
+        self.cancelled += 1;
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

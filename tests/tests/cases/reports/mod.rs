@@ -4,4 +4,5 @@ mod bar;
 mod closed;
 mod closing;
 mod escapes;
+mod lost;
 mod replay;
