@@ -1,4 +1,4 @@
-//! `msup doctor`: what this machine offers for measuring and for ending processes, and what is used of it.
+//! `msup doctor`: what this machine offers for measuring and killing processes, and what msup uses.
 
 use std::fmt::Write;
 use std::fs;
@@ -24,7 +24,7 @@ pub(crate) fn report() -> String {
     }
     let quota = cpu_quota::quota().map(|quota| format!(" (a control group's quota is {quota:.2})"));
     let quota = quota.unwrap_or_default();
-    let _ = writeln!(text, "    CPUs this process may use: {}{quota}", cpu_quota::cpus());
+    let _ = writeln!(text, "    CPUs that msup may use: {}{quota}", cpu_quota::cpus());
     let _ = match limits::most_workers() {
         Ok(most) => writeln!(text, "    workers that the limits allow: {}: {most}", most.workers),
         Err(why) => writeln!(text, "    workers that the limits allow: none: {why}"),
@@ -43,44 +43,44 @@ fn findings() -> Vec<Finding> {
         finding(
             "/proc/PID/task/TID/children",
             kin::lists_children(),
-            "in use: the processes below a command are looked up",
-            "all processes of the machine are looked through instead, less often",
+            "in use: finds the processes that a command has started",
+            "all processes of the machine are scanned instead, less often",
         ),
         finding(
             "/proc/PID/wchan",
             readable("/proc/self/wchan"),
-            "in use: who waits for a file lock is told from who waits for himself",
-            "waiting for a file lock looks like any waiting",
+            "in use: tells waiting for a file lock from other waiting",
+            "waiting for a file lock looks like any other waiting",
         ),
         finding(
             "/proc/pressure/memory",
             memory::stalled().is_some(),
-            "in use: nothing more is started while all wait for memory",
-            "only what is left of memory is looked at",
+            "in use: nothing new starts while every process waits for memory",
+            "msup looks at the free memory only",
         ),
         finding(
             "oom_kill in /proc/vmstat",
             memory::kills().is_some(),
-            "in use: who was ended for want of memory is tried again with less company",
-            "who was ended for want of memory looks like any kill",
+            "in use: commands killed for lack of memory are retried, fewer at once",
+            "a kill for lack of memory looks like any other kill",
         ),
         finding(
             "a control group limits memory",
             memory.is_limited(),
-            "in use: it counts as the memory of the machine",
+            "in use: that limit counts as the memory of the machine",
             "the machine's memory is the limit",
         ),
         finding(
             "RLIMIT_DATA",
             nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_DATA).is_ok(),
-            "in use by --mem-per-task: a limit on each process of a command",
+            "used by --mem-per-task: limits each process of a command",
             "--mem-per-task has no effect",
         ),
         finding(
             "membarrier(2), GLOBAL_EXPEDITED",
             barrier::is_supported(),
-            "in use: task loops need no barrier of their own",
-            "a barrier in each blocking call of task loops",
+            "in use: makes blocking calls of task loops cheaper",
+            "each blocking call of a task loop costs a memory barrier",
         ),
         finding(
             "pidfd_open(2)",
@@ -89,21 +89,23 @@ fn findings() -> Vec<Finding> {
                 rustix::process::PidfdFlags::empty(),
             )
             .is_ok(),
-            "in use: the end of a worker is an event",
-            "needed: msup cannot run without",
+            "in use: msup notices at once when a worker exits",
+            "msup cannot run without it",
         ),
         finding(
             "time slices by process",
             timeslice::is_supported(),
-            "in use: commands compute in long turns, so that they do not all wait at once",
-            "commands compute in the kernel's turns, and more are needed in flight",
+            "in use: CPU-bound commands get 30 ms time slices, so that they do not stall in step",
+            "commands get the kernel's time slices; keeping the CPUs busy takes more commands",
         ),
         Finding {
-            what: "control groups of our own (v2)",
+            what: "control groups of its own (v2)",
             there: groups.is_ok(),
             so: match &groups {
-                Ok(_) => "in use: all that a command starts is measured and ended together".into(),
-                Err(why) => format!("commands are measured and ended process by process: {why}"),
+                Ok(_) => {
+                    "in use: all processes of a command are measured and killed together".into()
+                }
+                Err(why) => format!("commands are measured and killed process by process: {why}"),
             },
         },
     ]

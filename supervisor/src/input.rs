@@ -222,7 +222,7 @@ fn strip(value: &mut Vec<u8>, number: u64) {
 
 /// What other systems have added to this line.
 fn hint(value: &[u8], number: u64) -> Option<String> {
-    let crlf = value.ends_with(b"\r").then_some("the list has CRLF line ends: values end in \\r");
+    let crlf = value.ends_with(b"\r").then_some("the list has CRLF line ends: values end with \\r");
     let mark = number == 1 && value.starts_with(BYTE_ORDER_MARK);
     let mark =
         mark.then_some("the list begins with a byte order mark, which is part of the first value");

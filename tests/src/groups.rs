@@ -13,7 +13,7 @@ use crate::{Sandbox, run};
 pub fn are_made_here(sandbox: &Sandbox) -> bool {
     let report = run(&mut sandbox.msup(["doctor"]));
     let report = String::from_utf8_lossy(&report.stdout).into_owned();
-    let line = report.lines().find(|line| line.contains("control groups of our own"));
+    let line = report.lines().find(|line| line.contains("control groups of its own"));
     let are_made = line.expect("the doctor tells").starts_with("yes ");
     if !are_made {
         eprintln!("not tested: no control groups here");

@@ -65,7 +65,7 @@ fn overwritten_three_times(offset: u64, len: usize, worker: Option<&str>) {
     assert_eq!(summary["tasks"]["succeeded"], 600);
     assert_eq!(summary["tokens"]["idle_at_end"], 2);
     let epochs = summary["tokens"]["epochs"].as_u64().expect("a number");
-    let told = said.matches("somebody has written over the shared memory").count() as u64;
+    let told = said.matches("the shared memory was overwritten").count() as u64;
     assert_eq!(epochs, told, "{said}");
     if worker.is_none() {
         assert!(epochs >= 1, "nobody noticed: {said}");
@@ -125,7 +125,7 @@ fn noise_while_the_journal_is_full() {
     let segment = segment_of(&child).expect("it lives");
     let segment = fs::File::options().write(true).open(segment).expect("ours");
     segment.write_all_at(&noise(1, 384), first_token()).expect("ours");
-    wait_until(|| has_said("somebody has written over the shared memory"));
+    wait_until(|| has_said("the shared memory was overwritten"));
     fs::remove_file(&filler).expect("it is there");
     let output = child.wait_with_output().expect("ours");
     let said = said.lock().expect("no panic").clone();
@@ -167,6 +167,6 @@ fn noise_after_the_last_worker_has_gone() {
     assert_eq!(summary["tasks"]["succeeded"], 2);
     assert_eq!(summary["tokens"]["idle_at_end"], 2);
     // The supervisor may have looked once more between the two.
-    let told = said.matches("somebody has written over the shared memory").count();
+    let told = said.matches("the shared memory was overwritten").count();
     assert_eq!(summary["tokens"]["epochs"], told, "{said}");
 }

@@ -220,7 +220,7 @@ fn two_supervisors_do_not_work_in_one_folder() {
     wait_until(|| lines(&sandbox.path().join("log")).len() >= 2);
     let second = resume(&sandbox, &["./here"]);
     assert_eq!(second.status.code(), Some(255));
-    assert!(text(&second.stderr).contains("still going on"), "{}", text(&second.stderr));
+    assert!(text(&second.stderr).contains("still running"), "{}", text(&second.stderr));
     let third = run(&mut sandbox.msup(["--journal", "here", "--", "true", ":::", "x"]));
     assert_eq!(third.status.code(), Some(255));
     assert!(
@@ -334,7 +334,7 @@ fn foreign_and_newer_journals_are_refused() {
         assert_eq!(fs::read(folder.join("journal.jsonl")).expect("readable"), content, "untouched");
     };
     refused(b"", "this run is empty");
-    refused(b"hello\nworld\n", "does not begin as a journal of msup does");
+    refused(b"hello\nworld\n", "not an msup journal");
     refused(&newer(), "written by a later release (schema 99");
     let nowhere = resume(&sandbox, &["nowhere"]);
     assert_eq!(nowhere.status.code(), Some(255));

@@ -62,10 +62,7 @@ impl Sink {
         let Some((file, len)) = &mut self.file else { return Ok(()) };
         let meta = file.metadata()?;
         if meta.len() != *len {
-            return Err(describe(
-                &self.path,
-                &io::Error::other("somebody has changed what was in it"),
-            ));
+            return Err(describe(&self.path, &io::Error::other("its content was changed")));
         }
         let is_there = fs::symlink_metadata(&self.path)
             .is_ok_and(|there| (there.dev(), there.ino()) == (meta.dev(), meta.ino()));

@@ -15,12 +15,12 @@ use crate::journal::{Folder, Past, State, take_over};
 use crate::os::terminal;
 use crate::report::escape;
 
-/// Take up a run that was cut off: what has ended is not run again. Its command line applies; what is given here
-/// takes the place of what was given then.
+/// Continue an interrupted run. Finished tasks do not run again. The command line, folder and shell are those of the
+/// first start, the environment is today's; options given here replace those of the first start.
 #[derive(Debug, Parser)]
 #[command(name = "msup resume", override_usage = "msup resume [OPTIONS] [RUN]")]
 struct Resume {
-    /// Show the kept outputs of finished tasks again, so that all outputs are shown
+    /// Also print the kept outputs of the tasks that finished before
     #[arg(long)]
     replay: bool,
 
@@ -28,18 +28,18 @@ struct Resume {
     anew: Anew,
 }
 
-/// Run tasks again that have ended without success.
+/// Run failed and quarantined tasks again.
 #[derive(Debug, Parser)]
 #[command(
     name = "msup retry",
     override_usage = "msup retry [--failed|--quarantined] [OPTIONS] [RUN]"
 )]
 struct Retry {
-    /// Those that failed [default: these and those that were quarantined]
+    /// Only failed tasks
     #[arg(long)]
     failed: bool,
 
-    /// Those that were given up because they crash
+    /// Only quarantined tasks: those that crashed too often
     #[arg(long)]
     quarantined: bool,
 
@@ -50,19 +50,19 @@ struct Retry {
 /// What may be given anew.
 #[derive(Debug, clap::Args)]
 struct Anew {
-    /// The run: its id (see msup log), or its folder, with a '/' in it (./FOLDER) [default: the newest one that
-    /// was begun in this folder, or else in another]
+    /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest one started in this
+    /// folder, else the newest one; resume takes unfinished ones only]
     run: Option<PathBuf>,
 
-    /// Tokens: how many tasks may use a CPU at once
+    /// Number of tokens, that is, CPUs that tasks may use at once
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     procs: Option<String>,
 
-    /// Cap on worker processes
+    /// Largest number of worker processes
     #[arg(long, value_name = "N")]
     max_workers: Option<u32>,
 
-    /// At most N tasks at once, whatever they use: N, N% of the CPUs, +N or -N more or fewer, 0 for as many as possible
+    /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer, 0 for as many as possible
     #[arg(
         short = 'j',
         visible_short_alias = 'P',
@@ -75,19 +75,19 @@ struct Anew {
     )]
     jobs: Option<String>,
 
-    /// Memory that all commands may have together
+    /// Limit the total memory of all commands
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
 
-    /// Memory that each process of a command may have as its own data
+    /// Hard limit on the data memory of each process of a command
     #[arg(long, value_name = "SIZE")]
     mem_per_task: Option<String>,
 
-    /// Read all values again, from FILE
+    /// With resume: read all values again from FILE; finished tasks are skipped
     #[arg(short = 'a', long, value_name = "FILE")]
     arg_file: Option<PathBuf>,
 
-    /// Write the run's figures to FILE as JSON
+    /// Write a summary of the run to FILE as JSON
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
 
@@ -99,15 +99,15 @@ struct Anew {
     #[arg(long, alias = "eta")]
     bar: bool,
 
-    /// Print a line about progress now and then instead [default: every 30s]
+    /// Instead of a bar, print a progress line at this interval [default: 30s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
     progress: Option<String>,
 
-    /// Tell of tokens, CPU time and workers in the closing report
+    /// Add CPU time, tokens and workers to the closing report
     #[arg(long)]
     stats: bool,
 
-    /// No bar and no closing report: only failures in which a command could not speak for itself
+    /// Print no bar and no closing report, only failures that the command cannot have reported itself
     #[arg(short, long)]
     quiet: bool,
 }
@@ -236,7 +236,7 @@ fn describe(folder: &Folder, past: &Past) -> String {
     let halted = format!("halted (the others: msup resume {})", others.display());
     let state = match past.finished {
         Some((_, true)) => "finished",
-        _ if folder.is_running() => "still going on",
+        _ if folder.is_running() => "still running",
         _ if past.halted => &halted,
         _ => "not finished (msup resume runs what is left)",
     };

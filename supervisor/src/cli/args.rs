@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 
 use super::{Refusal, elsewhere};
 
-/// Run COMMAND once per input value, with as many processes as the CPUs can really use.
+/// Run COMMAND once per input value, with as many processes at once as keep the CPUs busy.
 #[derive(Debug, Parser)]
 #[command(
     name = "msup",
@@ -23,24 +23,26 @@ use super::{Refusal, elsewhere};
                       msup doctor",
     after_help = "Replacement strings in COMMAND: {} value, {.} without extension, {/} base name, \
                   {//} folder, {/.} base name without extension, {#} number of the task, {%} slot \
-                  of the worker, {threads} threads it \
-                  may use, {out} the file to write (--out). Without any, the value is appended.\n\n\
-                  Accepted and without effect, for command lines of other tools: -r, --will-cite, \
-                  --no-notice, --group, --silent, --plain.\n\n\
-                  Exit status: 0 all succeeded, 1-100 that many did not, 101 more, 255 usage or \
-                  internal error, 102 the journal was lost, 128+N ended by signal N."
+                  of the worker, {threads} number of \
+                  threads it may use, {out} the file to write (--out). If COMMAND has none, the value is \
+                  appended.\n\n\
+                  Accepted without effect, for command lines of other tools: -n 1, -L 1, -I {}, -i, -r, \
+                  --will-cite, --no-notice, --group, --silent, --plain.\n\n\
+                  Exit status: 0 all tasks succeeded, 1-100 that many did not, 101 more did not, 102 the \
+                  journal or the joblog could not be written, 255 wrong usage or an internal error, 128+N \
+                  stopped by signal N."
 )]
 pub(super) struct Args {
-    /// Tokens: how many tasks may use a CPU at once (N, N%, +N or -N of the CPUs) [default: CPUs]
+    /// Number of tokens, that is, CPUs that tasks may use at once (N, N%, +N or -N of the CPUs) [default: all CPUs]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(super) procs: Option<String>,
 
-    /// Cap on worker processes [default: 25 per token, at least 200]
+    /// Largest number of worker processes [default: 25 per token, at least 200]
     #[arg(long, value_name = "N")]
     pub(super) max_workers: Option<u32>,
 
-    /// At most N tasks at once, as in GNU parallel and xargs, whatever they use: N, N% of the CPUs, +N or -N more or
-    /// fewer than these, 0 for as many as possible
+    /// Run at most N tasks at once, as GNU parallel and xargs do: N, N% of the CPUs, +N or -N for N more or fewer than
+    /// there are CPUs, 0 for as many as possible
     #[arg(
         short = 'j',
         visible_short_alias = 'P',
@@ -53,23 +55,23 @@ pub(super) struct Args {
     )]
     pub(super) jobs: Option<String>,
 
-    /// Memory that all commands may have together, by what earlier ones had (512M, 16G)
+    /// Limit the total memory of all commands, estimated from finished ones (512M, 16G)
     #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
     pub(super) memory: Option<String>,
 
-    /// Memory that each process of a command may have as its own data, a hard limit
+    /// Hard limit on the data memory of each process of a command (512M, 2G)
     #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
     pub(super) mem_per_task: Option<String>,
 
-    /// Workers with nothing to do leave after this many seconds, or at once when the last tasks run
+    /// Idle workers exit after this many seconds, or at once when no task is waiting for a worker
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(super) idle_timeout: f64,
 
-    /// When all workers there may be are in blocking calls while a CPU is free: wait, or fail
-    #[arg(long, value_name = "wait|fail", default_value = "wait", hide_default_value = true)]
+    /// When every worker is blocked while a CPU is free and no more workers are allowed: wait, or abort the run (fail)
+    #[arg(long, value_name = "wait|fail", default_value = "wait")]
     pub(super) at_cap: String,
 
-    /// Values end with a NUL byte, not a newline
+    /// Values are separated by NUL bytes, not newlines
     #[arg(short = '0', long)]
     pub(super) null: bool,
 
@@ -77,11 +79,11 @@ pub(super) struct Args {
     #[arg(short = 'a', long, alias = "argfile", value_name = "FILE")]
     pub(super) arg_file: Option<PathBuf>,
 
-    /// Lines end with CR LF, as on Windows: the CR is no part of the value, nor a byte order mark at the beginning
+    /// Lines end with CR LF, as on Windows: remove the CR from each value, and a byte order mark from the first
     #[arg(long, conflicts_with = "null")]
     pub(super) crlf: bool,
 
-    /// Take literally what looks like a replacement string or a separator of GNU parallel ({1}, ::::)
+    /// Take replacement strings and separators that only GNU parallel has ({1}, ::::) literally
     #[arg(long)]
     pub(super) literal: bool,
 
@@ -93,11 +95,12 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) unsafe_replace: bool,
 
-    /// Start what took longest in an earlier run first; unknown ones before all. Reads all input first
+    /// Start the tasks that took longest in an earlier run first; tasks missing from JOBLOG come before them. Reads all
+    /// input first
     #[arg(long, value_name = "longest", requires = "from", conflicts_with = "worker")]
     pub(super) order: Option<String>,
 
-    /// The joblog of that earlier run, as GNU parallel writes it
+    /// The joblog of that earlier run, written by msup or GNU parallel
     #[arg(long, value_name = "JOBLOG", requires = "order")]
     pub(super) from: Option<PathBuf>,
 
@@ -105,55 +108,56 @@ pub(super) struct Args {
     #[arg(short = 'k', long, alias = "keeporder")]
     pub(super) keep_order: bool,
 
-    /// The file that each task makes ('{.}.png'): the command writes {out}, or $MSUP_OUT, which is put in its
-    /// place when the command has succeeded
+    /// The output file of each task ('{.}.png'). The command writes to {out} or $MSUP_OUT, a temporary file, which is
+    /// renamed when the command has succeeded
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "worker")]
     pub(super) out: Option<OsString>,
 
-    /// Give the values to task loops of this program instead of running a command per value
+    /// Pass the values to workers that run PROGRAM, built with msup-worker, instead of running a command per value
     #[arg(long, value_name = "PROGRAM")]
     pub(super) worker: Option<PathBuf>,
 
-    /// Kill a worker that has not attached after this long (30s, 5m), and fail after three in a row [default: none]
+    /// Kill a worker that takes longer than this to start (30s, 5m); after three in a row the run fails [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub(super) start_timeout: Option<String>,
 
-    /// Try a task that fails N times in all
+    /// Run a failing task up to N times in all [default: 1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     pub(super) retries: u32,
 
-    /// How long it waits before that: about the first time, and at most [default: 200ms..30s]
+    /// Delay before a retry, growing from the first to the second value [default: 200ms..30s]
     #[arg(long, value_name = "TIME..TIME")]
     pub(super) backoff: Option<String>,
 
-    /// Give a task up that has brought its process down N times [default: 3]
+    /// Quarantine a task, that is, do not run it again, after it has crashed N times [default: 3]
     #[arg(long, value_name = "N")]
     pub(super) crash_limit: Option<u32>,
 
-    /// End tasks that take longer than this (30s, 5m), or than so much of the median (200%)
+    /// Stop tasks that take longer than this (30s, 5m), or than N% of the median (200%)
     #[arg(long, value_name = "TIME|N%")]
     pub(super) timeout: Option<String>,
 
-    /// Time between SIGTERM and SIGKILL for tasks that are stopped [default: 10s]. If given, running tasks also have this
+    /// Time between SIGTERM and SIGKILL when a task is stopped [default: 10s]. If given, running tasks also have this
     /// long to finish when the run is stopped
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
 
-    /// Signals for tasks that are stopped, each with the milliseconds until the next, as in GNU parallel
+    /// Signals that stop a task, each with the milliseconds until the next one, as in GNU parallel
     /// (INT,500,TERM,2000); SIGKILL comes last [default: TERM,GRACE]
     #[arg(long, value_name = "SIGNAL,MS,...")]
     pub(super) termseq: Option<String>,
 
-    /// Processes that a command leaves running in the background: wait for them, leave them alone (ok), or kill them
-    #[arg(long, value_name = "wait|ok|kill", default_value = "wait", hide_default_value = true)]
+    /// What to do with processes that a command leaves running in the background: wait for them, leave them alone (ok),
+    /// or kill them
+    #[arg(long, value_name = "wait|ok|kill", default_value = "wait")]
     pub(super) leave: String,
 
-    /// How long such processes may run on before they are stopped and their task fails [default: 10s]
+    /// How long to wait for such processes before they are stopped and their task fails [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub(super) leave_timeout: Option<String>,
 
-    /// Give the run up: never, or now|soon,fail|success|done=N|N%; a percentage is one of all tasks (all input is
-    /// read first)
+    /// When to abort the run: never, or now|soon,fail|success|done=N|N%. now stops running tasks, soon lets them finish.
+    /// N% is a percentage of all tasks, so all input is read first
     #[arg(
         long,
         aliases = ["halt-on-error", "haltonerror"],
@@ -166,7 +170,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FOLDER", conflicts_with = "no_journal")]
     pub(super) journal: Option<PathBuf>,
 
-    /// Keep no journal: a run that is cut off cannot be resumed
+    /// Keep no journal: an interrupted run cannot be resumed
     #[arg(long)]
     pub(super) no_journal: bool,
 
@@ -174,15 +178,15 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "no_journal")]
     pub(super) keep_output: bool,
 
-    /// What a power cut may undo: process (anything), batch (the last second), task (what is being written)
-    #[arg(long, value_name = "LEVEL", default_value = "batch", hide_default_value = true)]
+    /// What a power cut may undo: everything (process), the last second (batch), or only the line being written (task)
+    #[arg(long, value_name = "LEVEL", default_value = "batch")]
     pub(super) durability: String,
 
-    /// Write a line for each task that has ended to FILE, as GNU parallel does (+FILE: add to it)
+    /// Write a line for each finished task to FILE, as GNU parallel does (+FILE: append)
     #[arg(long, alias = "jl", value_name = "FILE")]
     pub(super) joblog: Option<PathBuf>,
 
-    /// Write the run's figures to FILE as JSON
+    /// Write a summary of the run to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) summary: Option<PathBuf>,
 
@@ -194,15 +198,16 @@ pub(super) struct Args {
     #[arg(long, alias = "eta")]
     pub(super) bar: bool,
 
-    /// Print a line about progress now and then instead [default: every 30s]
+    /// Instead of a bar, print a progress line at this interval [default: 30s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
     pub(super) progress: Option<String>,
 
-    /// Tell of tokens, CPU time and workers in the closing report
+    /// Add CPU time, tokens and workers to the closing report
     #[arg(long)]
     pub(super) stats: bool,
 
-    /// No bar and no closing report: only failures in which a command could not speak for itself
+    /// Print no bar and no closing report, only failures that the command cannot have reported itself: not found, killed,
+    /// timed out
     #[arg(short, long)]
     pub(super) quiet: bool,
 

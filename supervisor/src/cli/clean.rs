@@ -12,18 +12,18 @@ use super::args::refusal;
 use crate::journal::{Folder, runs};
 use crate::report::escape;
 
-/// Remove the journals of finished runs; or of these, finished or not. No run that goes on is touched.
+/// Remove the journals of finished runs, or those of the RUNs given. Running runs are never removed.
 #[derive(Debug, Parser)]
 #[command(name = "msup clean", override_usage = "msup clean [OPTIONS] [RUN]...")]
 struct Clean {
-    /// Runs: their ids, or their folders, with a '/' in them [default: all that are finished, or were never begun]
+    /// The runs: their ids, or their folders with a '/' [default: all that are finished or empty]
     runs: Vec<PathBuf>,
 
-    /// Those that were cut off as well
+    /// Also remove interrupted runs
     #[arg(long, conflicts_with = "runs")]
     all: bool,
 
-    /// Only say what would be removed
+    /// Only print what would be removed
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
@@ -56,7 +56,7 @@ impl Clean {
             let name = folder.path().display();
             if folder.is_running() {
                 if !self.runs.is_empty() {
-                    return Err(format!("{name}: this run is still going on"));
+                    return Err(format!("{name}: this run is still running"));
                 }
                 continue;
             }

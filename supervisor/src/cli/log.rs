@@ -21,30 +21,30 @@ use crate::report::escape;
 /// How often a run that goes on is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// List runs; or the tasks of one that have ended.
+/// List all runs, or the finished tasks of one run.
 #[derive(Debug, Parser)]
 #[command(name = "msup log", override_usage = "msup log [OPTIONS] [RUN]")]
 struct Log {
-    /// The run: its id, or its folder, with a '/' in it; `last` for the newest one that was begun in this folder
+    /// The run: its id, its folder with a '/', or last for the newest one started in this folder, else the newest one
     run: Option<PathBuf>,
 
-    /// Only tasks that ended like this
+    /// Only tasks in this state
     #[arg(long, value_name = "STATE")]
     state: Option<Wanted>,
 
-    /// Only tasks whose cause contains this (exit 3, signal 11)
+    /// Only tasks whose cause of failure contains TEXT (exit 3, signal 11)
     #[arg(long, value_name = "TEXT")]
     cause: Option<String>,
 
-    /// Only the N that took longest, longest first
+    /// Only the N tasks that took longest, longest first
     #[arg(long, value_name = "N", conflicts_with = "follow")]
     slowest: Option<usize>,
 
-    /// A line of JSON each
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 
-    /// Go on until the run is over
+    /// Keep printing tasks as they finish, until the run is over
     #[arg(short, long)]
     follow: bool,
 }
@@ -163,7 +163,7 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     let line = |why: io::Error| format!("{}: {why}", path.display());
     let mut file = folder.open_journal(OFlags::RDONLY)?;
     let seed = seed(BufReader::new(&file)).map_err(line)?;
-    let no_journal = || format!("{}: it does not begin as a journal of msup does", path.display());
+    let no_journal = || format!("{}: not an msup journal", path.display());
     let seed = seed.ok_or_else(no_journal)?;
     file.rewind().map_err(line)?;
     let mut out = BufWriter::new(stdout().lock());

@@ -69,7 +69,7 @@ impl Engine {
         self.killed_at_startup = Some((n, first));
         if n >= KILLED_AT_STARTUP_LIMIT && now.saturating_sub(first) >= KILLED_AT_STARTUP_FOR {
             let program = &self.worker_program;
-            let why = "something on this machine ends it before it takes up work";
+            let why = "something on this machine kills it before it takes a task";
             self.fail(format!("{program}: {why} ({n} times, last by {end})"), effects);
         }
     }
@@ -210,7 +210,7 @@ impl Engine {
         if !was_alone {
             self.epochs.push(now);
         }
-        let what = format!("somebody has written over the shared memory ({why})");
+        let what = format!("the shared memory was overwritten ({why})");
         match failed {
             Some(failed) => self.fail(format!("{what}, and there is no other: {failed}"), effects),
             None if self.epochs.len() > EPOCHS_AT_MOST => {

@@ -99,7 +99,7 @@ impl Run {
         // Who has told the run to stop does not wait for that.
         let waits = !self.engine.is_stopped();
         if waits && self.books.is_full() {
-            self.say("waiting for space for the journal; a signal gives it up");
+            self.say("waiting for disk space for the journal; a signal (Ctrl-C) ends the wait");
         }
         while waits && self.books.is_full() && self.signals.arrived().is_empty() {
             let _ = self.poller.wait(LOOK_AT_LEAST);

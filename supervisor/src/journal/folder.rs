@@ -294,7 +294,7 @@ impl Folder {
             return Ok(None);
         }
         let mut glance = None;
-        let no_journal = || line(&"it does not begin as a journal of msup does");
+        let no_journal = || line(&"not an msup journal");
         let seed = reader::seed(&first[..]).map_err(|why| line(&why))?.ok_or_else(no_journal)?;
         let read = reader::read(&first[..], &seed, |began, record| {
             if let Record::Run(run) = record {

@@ -74,7 +74,7 @@ impl Past {
     /// As above.
     pub(crate) fn of(mut journal: impl BufRead + Seek, name: &str) -> Result<Past, String> {
         let line = |why: std::io::Error| format!("{name}: {why}");
-        let no_journal = || format!("{name}: it does not begin as a journal of msup does");
+        let no_journal = || format!("{name}: not an msup journal");
         let seed = reader::seed(&mut journal).map_err(line)?.ok_or_else(no_journal)?;
         journal.rewind().map_err(line)?;
         let mut reading = Reading::default();

@@ -149,7 +149,7 @@ fn choose(wanted: Wanted, here: &Path, left: Option<&Folder>) -> Result<Choice, 
         return Ok(Choice { folder, passed_over });
     }
     let why = match (&going_on, passed_over.into_iter().next()) {
-        (Some(folder), _) => format!("{}: this run is still going on", folder.path().display()),
+        (Some(folder), _) => format!("{}: this run is still running", folder.path().display()),
         (None, Some(why)) => why,
         (None, None) => format!("no run in {}", usual_path().display()),
     };

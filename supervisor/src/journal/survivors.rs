@@ -36,9 +36,7 @@ pub(crate) fn take_over(folder: &Folder, run: &str) -> Result<(Locks, usize), St
                 continue;
             }
             Err(Busy::Running) => {
-                return Err(format!(
-                    "{name}: this run is still going on (its supervisor is alive)"
-                ));
+                return Err(format!("{name}: this run is still running (its supervisor is alive)"));
             }
             Err(Busy::Error(why)) => return Err(format!("{name}: {why}")),
             Err(Busy::Survivors) => {}

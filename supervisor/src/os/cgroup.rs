@@ -139,7 +139,7 @@ impl Drop for Groups {
 /// The account of a run's group, where it can be used as one.
 fn open(folder: &Path) -> io::Result<File> {
     if !folder.join("cgroup.kill").exists() {
-        return Err(io::Error::other("this kernel cannot end them"));
+        return Err(io::Error::other("this kernel cannot kill a whole group"));
     }
     File::open(folder.join("cpu.stat"))
 }

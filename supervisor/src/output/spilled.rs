@@ -59,7 +59,7 @@ fn open(path: &std::path::Path, len: u64) -> io::Result<File> {
     if file.metadata()?.len() == len {
         return Ok(file);
     }
-    Err(io::Error::other("somebody has changed what was in it"))
+    Err(io::Error::other("its content was changed"))
 }
 
 #[cfg(test)]

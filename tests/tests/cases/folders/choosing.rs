@@ -95,7 +95,7 @@ fn a_run_that_goes_on_is_not_taken() {
     let (words, status) = said(&msup_in(&sandbox, here, &["resume"]));
     assert!(status == Some(0) && was_resumed(here, "a"), "{words}");
     let (words, status) = said(&msup_in(&sandbox, here, &["resume"]));
-    assert!(status == Some(255) && words.contains("still going on"), "{words}");
+    assert!(status == Some(255) && words.contains("still running"), "{words}");
     sandbox.file("go", b"");
     assert!(running.wait_with_output().expect("it was started").status.success());
 }
