@@ -85,7 +85,7 @@ fn retry_says_that_a_run_is_still_running() {
     wait_until(|| sandbox.path().join("began").exists());
     for flags in [&["retry"][..], &["retry", "--failed"], &["retry", "--quarantined"]] {
         let (words, status) = said(&sandbox, flags);
-        assert!(status == Some(255) && words.contains("still going on"), "{flags:?}: {words}");
+        assert!(status == Some(255) && words.contains("still running"), "{flags:?}: {words}");
         assert!(!words.contains("finished"), "{flags:?}: {words}");
     }
     sandbox.file("go", b"");
@@ -103,7 +103,7 @@ fn a_run_that_is_retried_is_still_running_for_a_second_retry() {
     wait_until(|| sandbox.path().join("began").exists());
     for flags in [&["retry"][..], &["retry", "--quarantined"]] {
         let (words, status) = said(&sandbox, flags);
-        assert!(status == Some(255) && words.contains("still going on"), "{flags:?}: {words}");
+        assert!(status == Some(255) && words.contains("still running"), "{flags:?}: {words}");
     }
     sandbox.file("go", b"");
     assert!(running.wait_with_output().expect("it was started").status.success());
