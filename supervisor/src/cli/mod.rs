@@ -1,7 +1,5 @@
 //! The command line: what was typed, and the validated plan that the rest of msup works with.
 
-use std::ffi::OsString;
-
 mod again;
 mod args;
 mod clean;
@@ -13,6 +11,7 @@ mod plan;
 mod policy;
 mod progress;
 mod stopping;
+mod subcommands;
 mod template;
 
 pub(crate) use joblog::JobLog;
@@ -39,16 +38,20 @@ pub(crate) enum Refusal {
 /// # Errors
 /// [`Refusal`].
 pub(crate) fn parse() -> Result<Plan, Refusal> {
-    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words = subcommands::spelled_out(std::env::args_os().skip(1).collect());
     // Programs of these names can still be run: `msup -- doctor`.
     match words.first().and_then(|word| word.to_str()) {
         Some("doctor") if words.len() == 1 => return Err(Refusal::Doctor),
+        Some("doctor") if words.len() == 2 && (words[1] == "--help" || words[1] == "-h") => {
+            return Err(Refusal::Shown(subcommands::DOCTOR.into()));
+        }
         Some("resume") => return again::resume(words.into_iter().skip(1)),
         Some("log") => return Err(log::run(words.into_iter().skip(1))),
         Some("clean") => return Err(clean::run(words.into_iter().skip(1))),
         Some("retry") => return again::retry(words.into_iter().skip(1)),
         _ => {}
     }
+    subcommands::refuse_misspelled(&words)?;
     let args = args::Args::read(words)?;
     plan::make(args, None).map_err(Refusal::Wrong)
 }

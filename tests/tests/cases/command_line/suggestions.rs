@@ -1,6 +1,8 @@
 //! A flag that is nearly one of msup's is answered with the one that was probably meant.
 
-use super::assert_refused;
+use msup_tests::{Sandbox, run};
+
+use super::{assert_refused, stdout_of};
 
 #[test]
 fn a_misspelled_flag_is_answered_with_the_nearest_one() {
@@ -35,4 +37,46 @@ fn what_is_no_number_is_answered_in_one_form() {
 #[test]
 fn an_unknown_flag_that_resembles_nothing_is_named_alone() {
     assert_refused(&["--zzzzzz", "true", ":::", "a"], &["'--zzzzzz'", "msup --help"]);
+}
+
+#[test]
+fn a_misspelled_subcommand_is_answered_with_the_nearest_one() {
+    assert_refused(&["resum"], &["resum: no such program", "did you mean 'msup resume'?"]);
+    assert_refused(&["claen"], &["did you mean 'msup clean'?"]);
+}
+
+#[test]
+fn a_program_that_is_called_nearly_like_a_subcommand_is_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    let program = sandbox.file("logs", b"#!/bin/sh\necho \"it is run: $1\"\n");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("ours");
+    let path = std::env::var("PATH").expect("text");
+    let path = format!("{}:{path}", sandbox.path().display());
+    let list = sandbox.file("list", b"a\n");
+    let mut msup = sandbox.msup(["-q", "logs"]);
+    let stdin = std::fs::File::open(&list).expect("just written");
+    let output = msup.env("PATH", &path).stdin(stdin).output().expect("it is built");
+    assert_eq!(stdout_of(&output), "it is run: a\n");
+    let mut msup = sandbox.msup(["logs"]);
+    let stdin = std::fs::File::open(&list).expect("just written");
+    let output = msup.env("PATH", &path).stdin(stdin).output().expect("it is built");
+    assert_eq!(stdout_of(&output), "it is run: a\n", "the only word");
+}
+
+#[test]
+fn help_is_shown_for_the_word_as_for_the_flag() {
+    let sandbox = Sandbox::new();
+    let shown = |words: &[&str]| {
+        let output = run(&mut sandbox.msup(words));
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        stdout_of(&output)
+    };
+    assert!(shown(&["help"]).contains("Usage: msup [OPTIONS]"));
+    assert_eq!(shown(&["help"]), shown(&["--help"]));
+    assert_eq!(shown(&["help", "retry"]), shown(&["retry", "--help"]));
+    for words in [["doctor", "--help"], ["doctor", "-h"], ["help", "doctor"]] {
+        assert!(shown(&words).contains("Usage: msup doctor"), "{words:?}");
+    }
 }

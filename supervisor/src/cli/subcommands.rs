@@ -1,0 +1,114 @@
+//! The words that are no commands to run: what `msup help` shows, and what a misspelled one was meant to be.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::Refusal;
+
+/// All of them. Programs of these names can still be run: `msup -- doctor`.
+const SUBCOMMANDS: [&str; 6] = ["resume", "retry", "log", "clean", "doctor", "help"];
+
+/// Words of at least this length may have two mistakes, shorter ones have one.
+const LONG: usize = 5;
+
+/// What `msup doctor --help` shows.
+pub(super) const DOCTOR: &str = "Say what this machine offers: CPUs, memory, control groups, limits\n\n\
+                                 Usage: msup doctor\n";
+
+/// `msup help` and `msup help SUBCOMMAND` are the same as `--help`.
+pub(super) fn spelled_out(words: Vec<OsString>) -> Vec<OsString> {
+    let is_known = |word: &OsString| SUBCOMMANDS.iter().any(|known| word == known);
+    match &words[..] {
+        [help] if help == "help" => vec!["--help".into()],
+        [help, known] if help == "help" && is_known(known) => vec![known.clone(), "--help".into()],
+        _ => words,
+    }
+}
+
+/// A single word that is no program, but nearly one of these.
+///
+/// # Errors
+/// One line that says which was probably meant.
+pub(super) fn refuse_misspelled(words: &[OsString]) -> Result<(), Refusal> {
+    let [word] = words else { return Ok(()) };
+    let Some(meant) = nearest(word) else { return Ok(()) };
+    if is_program(word) {
+        return Ok(());
+    }
+    let word = word.display();
+    Err(Refusal::Wrong(format!(
+        "{word}: no such program: did you mean 'msup {meant}'? (see msup --help)"
+    )))
+}
+
+fn nearest(word: &OsStr) -> Option<&'static str> {
+    let bytes = word.as_bytes();
+    if bytes.starts_with(b"-") {
+        return None;
+    }
+    let at_most = if bytes.len() >= LONG { 2 } else { 1 };
+    let near = SUBCOMMANDS.map(|known| (distance(bytes, known.as_bytes()), known));
+    let (mistakes, known) = near.into_iter().min()?;
+    (1..=at_most).contains(&mistakes).then_some(known)
+}
+
+/// Whether a program or a function of bash has this name.
+fn is_program(name: &OsStr) -> bool {
+    let function = [b"BASH_FUNC_", name.as_bytes(), b"%%"].concat();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::var_os(OsStr::from_bytes(&function)).is_some()
+        || std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+/// How many letters were left out, added, changed or swapped with the next one.
+fn distance(one: &[u8], other: &[u8]) -> usize {
+    match (one, other) {
+        ([], rest) | (rest, []) => rest.len(),
+        // Nothing that long is nearly one of these.
+        _ if one.len().abs_diff(other.len()) > 2 => usize::MAX / 2,
+        ([a, one_left @ ..], [b, other_left @ ..]) if a == b => distance(one_left, other_left),
+        ([a, one_left @ ..], [b, other_left @ ..]) => {
+            let swapped = match (one_left, other_left) {
+                ([c, one_left @ ..], [d, other_left @ ..]) if (a, c) == (d, b) => {
+                    distance(one_left, other_left)
+                }
+                _ => usize::MAX / 2,
+            };
+            let changed = distance(one_left, other_left);
+            let (added, left_out) = (distance(one_left, other), distance(one, other_left));
+            1 + swapped.min(changed).min(added).min(left_out)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nearly_a_subcommand_is_known() {
+        for (word, meant) in [
+            ("resum", "resume"),
+            ("reusme", "resume"),
+            ("retyr", "retry"),
+            ("lgo", "log"),
+            ("logs", "log"),
+            ("claen", "clean"),
+            ("docter", "doctor"),
+            ("hlep", "help"),
+        ] {
+            assert_eq!(nearest(OsStr::new(word)), Some(meant), "{word}");
+        }
+        for word in ["gzip", "ls", "l", "", "cat", "convert", "resume", "--help", "lxy"] {
+            assert_eq!(nearest(OsStr::new(word)), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn help_is_spelled_out() {
+        let of = |text: &str| spelled_out(text.split(' ').map(OsString::from).collect());
+        assert_eq!(of("help"), ["--help"]);
+        assert_eq!(of("help retry"), ["retry", "--help"]);
+        assert_eq!(of("help ::: a"), ["help", ":::", "a"], "a program of that name");
+    }
+}
