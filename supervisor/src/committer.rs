@@ -31,7 +31,7 @@ pub(crate) enum Report {
     Secured(u16, Result<(), String>),
     /// It stands in its place.
     Placed(u16, Result<(), String>),
-    /// What was journaled cannot be made safe.
+    /// What was journaled cannot be synced to disk.
     JournalLost(String),
 }
 
@@ -150,7 +150,7 @@ impl Hands {
     }
 
     fn lose(&self, pairs: &[Pair], why: &io::Error) {
-        self.report(Report::JournalLost(format!("cannot be made safe: {why}")));
+        self.report(Report::JournalLost(format!("cannot be synced to disk: {why}")));
         for pair in pairs {
             self.report(Report::Placed(pair.slot, Err("the journal was lost".into())));
         }
@@ -199,7 +199,7 @@ fn secure(temporary: &Path, durable: bool) -> Result<(), String> {
     }
     if durable {
         let synced = files::open_made(temporary).and_then(|file| file.sync_all());
-        synced.map_err(|why| format!("its output file cannot be made safe: {why}"))?;
+        synced.map_err(|why| format!("its output file cannot be synced to disk: {why}"))?;
     }
     Ok(())
 }
@@ -215,7 +215,7 @@ pub(crate) fn remove(temporary: &Path) {
 /// Makes what was renamed in it survive a power cut.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), String> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|why| format!("{}: cannot be made safe: {why}", folder.display()))
+    synced.map_err(|why| format!("{}: cannot be synced to disk: {why}", folder.display()))
 }
 
 /// The folder of a file, as a path that can be opened.

@@ -179,7 +179,7 @@ fn wrong_templates_are_refused() {
     for (flags, words) in [
         (vec!["--out", "fixed", "true"], "gives every task the same file"),
         (vec!["--out", "{%}/{}", "true"], "may differ from attempt to attempt"),
-        (vec!["--", "cp", "{}", "{out}"], "must be said with --out"),
+        (vec!["--", "cp", "{}", "{out}"], "give the name of the file with --out"),
         (vec!["--out", "{}", "--worker", "true"], "cannot be used with"),
     ] {
         let output = run(sandbox.msup(flags).args([":::", "a"]));

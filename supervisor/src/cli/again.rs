@@ -182,8 +182,7 @@ fn find(anew: &Anew, wanted: Wanted) -> Result<(Folder, Past), Refusal> {
 fn read(folder: &Folder) -> Result<Past, Refusal> {
     if folder.is_empty_run() {
         let name = folder.path().display();
-        let why =
-            "this run is empty: it was cut off before anything was written down (start it again)";
+        let why = "this run is empty: it was interrupted before any task started (start it again)";
         return Err(Refusal::Wrong(format!("{name}: {why}")));
     }
     Past::read(folder).map_err(Refusal::Wrong)
@@ -326,8 +325,8 @@ fn check_outputs(folder: &Folder, past: &Past, replays: bool) -> Result<(), Stri
     let has_shown = kept.is_none_or(|file| file.metadata().is_ok_and(|meta| meta.len() > 0));
     if finished > 0 && has_shown && terminal::output_is_empty_file() {
         let text = format!(
-            "standard output is an empty file, and {finished} tasks have shown their outputs before: it will lack these; \
-             msup resume --replay shows them, too"
+            "standard output is an empty file and will lack the outputs of {finished} finished tasks; msup resume --replay \
+             prints these again"
         );
         // When nobody hears it, it is done all the same.
         let _ = writeln!(stderr(), "msup: {}", escape::message(text));

@@ -292,7 +292,7 @@ fn out(
     }
     match job {
         Job::Commands(template) if template.names_out() => {
-            Err("{out} in the command: which file that is must be said with --out".into())
+            Err("{out} in the command: give the name of the file with --out".into())
         }
         _ => Ok(None),
     }

@@ -173,7 +173,7 @@ impl Engine {
             return;
         }
         let n = tried.alone;
-        let why = format!("msup was killed each of the {n} times it ran with nothing beside it");
+        let why = format!("msup was killed each of the {n} times it ran alone");
         self.give_up(value, why, tried.attempts, true, effects);
     }
 

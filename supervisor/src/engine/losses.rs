@@ -152,7 +152,7 @@ impl Engine {
             record.suspect |= record.epochs >= EPOCHS_OF_SUSPECTS;
             if record.strikes >= limit {
                 let why = format!(
-                    "the shared memory was written over whenever it ran ({limit} times alone)"
+                    "the shared memory was overwritten each of the {limit} times it ran alone"
                 );
                 self.quarantine(record, slot, Cause::Trouble(why), now, effects);
                 continue;

@@ -47,7 +47,7 @@ impl Engine {
         self.journal_full = full.is_some();
         let text = match full {
             Some(place) => format!(
-                "no space left for the journal ({place}): nothing new is started until there is"
+                "no space left for the journal ({place}): nothing new starts until there is space"
             ),
             None => "there is space for the journal again: going on".into(),
         };

@@ -267,7 +267,7 @@ impl<F: Write> Journal<F> {
         }
         self.trouble = match (flushed, self.sync.failed()) {
             (Flushed::Broken(why), _) => Trouble::Lost(why),
-            (_, Some(why)) => Trouble::Lost(format!("cannot be made safe: {why}")),
+            (_, Some(why)) => Trouble::Lost(format!("cannot be synced to disk: {why}")),
             (Flushed::Full, None) => Trouble::Full,
             (Flushed::All, None) => Trouble::None,
         };

@@ -188,7 +188,7 @@ fn push_reference(text: &mut Vec<u8>, form: Form, quoting: Quoting) {
         Quoting::Unquoted => ("\"${", "", "}\""),
         Quoting::Double | Quoting::Here => ("${", "", "}"),
         Quoting::Single => ("'\"${", "", "}\"'"),
-        Quoting::Number => ("${", NUMBER_SUFFIX, ":?not a number}"),
+        Quoting::Number => ("${", NUMBER_SUFFIX, ":?the value is not a number}"),
     };
     for part in [before, variable(form), suffix, after] {
         text.extend_from_slice(part.as_bytes());

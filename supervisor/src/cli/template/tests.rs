@@ -273,11 +273,11 @@ fn references_are_quoted_for_their_place() {
         ("p $x{}", r#"p $x"${MSUP_V}""#),
         ("p $x{#}", r#"p $x""7"#),
         ("p {#}>f", r#"p 7"">f"#),
-        ("p $(( {} + {#} ))", "p $(( ${MSUP_V_NUM:?not a number} + 7 ))"),
+        ("p $(( {} + {#} ))", "p $(( ${MSUP_V_NUM:?the value is not a number} + 7 ))"),
         ("p ${x:-{}}", r#"p ${x:-"${MSUP_V}"}"#),
         (r#"p "${x:-{}}""#, r#"p "${x:-${MSUP_V}}""#),
         (r#"p "${x%{}}""#, r#"p "${x%"${MSUP_V}"}""#),
-        ("p ${x:{}}", "p ${x:${MSUP_V_NUM:?not a number}}"),
+        ("p ${x:{}}", "p ${x:${MSUP_V_NUM:?the value is not a number}}"),
     ];
     for (line, script) in table {
         assert_eq!(show(&argv(&[line], b"v")[2]), show(script.as_bytes()), "{line}");

@@ -62,9 +62,7 @@ fn a_task_that_was_alone_at_too_many_deaths_is_quarantined() {
         let mut driver = Driver::with(Limits { policy, ..limits() });
         driver.step(Event::Inputs(vec![suspect("a", limit), suspect("b", limit - 1)]));
         driver.step(Event::InputsEnded);
-        let says = format!(
-            "1 msup was killed each of the {limit} times it ran with nothing beside it at 1"
-        );
+        let says = format!("1 msup was killed each of the {limit} times it ran alone at 1");
         assert_eq!(driver.recorded, [says, "2 inputs".into()]);
         assert_eq!(driver.engine.tally().quarantined, 1);
         assert_eq!(values(&driver, [0, 1]), [b"b"]);

@@ -95,7 +95,7 @@ fn a_resume_into_an_emptied_file_says_what_it_will_lack() {
     assert_eq!(content(&sandbox, "res.out"), "out 3\nout 4\nout 5\nout 6\n");
     let said = content(&sandbox, "res.err");
     let warning =
-        "msup: standard output is an empty file, and 2 tasks have shown their outputs before";
+        "msup: standard output is an empty file and will lack the outputs of 2 finished tasks";
     assert!(said.contains(warning) && said.contains("msup resume --replay"), "{said}");
 }
 

@@ -118,16 +118,24 @@ fn values_beside_scripts_and_numbers_within_are_accepted() {
 #[test]
 fn values_are_numbers_where_shells_evaluate_expressions() {
     for (shell, line, script) in [
-        ("bash", "(( {} > 1 ))", "(( ${MSUP_V_NUM:?not a number} > 1 ))"),
-        ("bash", "[[ {} -gt 1 ]]", "[[ ${MSUP_V_NUM:?not a number} -gt 1 ]]"),
-        ("bash", "[[ 1 -gt \"{}\" ]]", "[[ 1 -gt \"${MSUP_V_NUM:?not a number}\" ]]"),
+        ("bash", "(( {} > 1 ))", "(( ${MSUP_V_NUM:?the value is not a number} > 1 ))"),
+        ("bash", "[[ {} -gt 1 ]]", "[[ ${MSUP_V_NUM:?the value is not a number} -gt 1 ]]"),
+        ("bash", "[[ 1 -gt \"{}\" ]]", "[[ 1 -gt \"${MSUP_V_NUM:?the value is not a number}\" ]]"),
         ("bash", "[ {} -gt 1 ]", "[ \"${MSUP_V}\" -gt 1 ]"),
-        ("zsh", "[ {} -gt 1 ]", "[ ${MSUP_V_NUM:?not a number} -gt 1 ]"),
-        ("ksh", "test 1 -lt {}; p {}", "test 1 -lt ${MSUP_V_NUM:?not a number}; p \"${MSUP_V}\""),
-        ("bash", "let x={}; p {}", "let x=${MSUP_V_NUM:?not a number}; p \"${MSUP_V}\""),
-        ("bash", "declare -i x={}", "declare -i x=${MSUP_V_NUM:?not a number}"),
-        ("bash", "a[{}]={}", "a[${MSUP_V_NUM:?not a number}]=\"${MSUP_V}\""),
-        ("bash", "p ${a[{}]}", "p ${a[${MSUP_V_NUM:?not a number}]}"),
+        ("zsh", "[ {} -gt 1 ]", "[ ${MSUP_V_NUM:?the value is not a number} -gt 1 ]"),
+        (
+            "ksh",
+            "test 1 -lt {}; p {}",
+            "test 1 -lt ${MSUP_V_NUM:?the value is not a number}; p \"${MSUP_V}\"",
+        ),
+        (
+            "bash",
+            "let x={}; p {}",
+            "let x=${MSUP_V_NUM:?the value is not a number}; p \"${MSUP_V}\"",
+        ),
+        ("bash", "declare -i x={}", "declare -i x=${MSUP_V_NUM:?the value is not a number}"),
+        ("bash", "a[{}]={}", "a[${MSUP_V_NUM:?the value is not a number}]=\"${MSUP_V}\""),
+        ("bash", "p ${a[{}]}", "p ${a[${MSUP_V_NUM:?the value is not a number}]}"),
     ] {
         let template = parsed(&[line], &reading(shell)).expect("a template");
         let rendered = template.render(b"v", at(1));
