@@ -337,3 +337,10 @@ impl Watchdog {
         Watchdog { _alive: alive }
     }
 }
+
+/// Whether the journal in this folder of a sandbox has its first record: before that there is no run.
+#[must_use]
+pub fn has_begun(sandbox: &Sandbox, folder: &str) -> bool {
+    let journal = fs::read(sandbox.path().join(folder).join("journal.jsonl")).unwrap_or_default();
+    journal.contains(&b'\n')
+}

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use msup_tests::{Sandbox, kill, run, spawn_piped, summary, wait_until};
+use msup_tests::{Sandbox, has_begun, kill, run, spawn_piped, summary, wait_until};
 use nix::sys::signal::Signal;
 
 fn text(bytes: &[u8]) -> String {
@@ -295,8 +295,8 @@ fn killed_again_and_again_every_file_is_made_once() {
         if kills == kills_wanted {
             break msup.wait_with_output().expect("it was started");
         }
-        // Before it there is no run to resume.
-        wait_until(|| sandbox.path().join("kept/journal.jsonl").exists());
+        // Before that there is no run to resume.
+        wait_until(|| has_begun(&sandbox, "kept"));
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         std::thread::sleep(Duration::from_millis(10 + (random >> 33) % longest));
         kill(msup.id() as i32, Signal::SIGKILL);

@@ -93,7 +93,7 @@ fn who_dies_for_want_of_memory_is_tried_again_with_less_company() {
     let output = run(&mut group.holds(&msup));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("out of memory"), "{said}");
+    assert!(said.contains("killed for lack of memory"), "{said}");
     let summary = summary(&sandbox.path().join("s.json"));
     assert_eq!(summary["tasks"]["succeeded"], 4);
     assert!(summary["tasks"]["attempts"].as_u64() > Some(4));

@@ -8,7 +8,8 @@ use std::process::{Child, Output};
 use std::time::Duration;
 
 use msup_tests::{
-    Sandbox, inside, kill, overheard, run, run_with_input, spawn_piped, summary, wait_until,
+    Sandbox, has_begun, inside, kill, overheard, run, run_with_input, spawn_piped, summary,
+    wait_until,
 };
 use nix::sys::signal::Signal;
 
@@ -382,8 +383,8 @@ fn killed_at_any_moment_again_and_again_it_gets_there() {
     let mut random = 7_u64;
     let mut kills = 0;
     let status = loop {
-        // Before it there is no run to resume.
-        wait_until(|| sandbox.path().join("kept/journal.jsonl").exists());
+        // Before that there is no run to resume.
+        wait_until(|| has_begun(&sandbox, "kept"));
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         std::thread::sleep(Duration::from_millis(20 + (random >> 33) % 150));
         kill(msup.id() as i32, Signal::SIGKILL);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use msup_tests::{Sandbox, kill, run, spawn_piped, wait_until};
+use msup_tests::{Sandbox, has_begun, kill, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
 use super::text;
@@ -42,7 +42,7 @@ fn killed(kills_wanted: u32, tasks: u32, random: &mut u64) -> u32 {
         if kills == kills_wanted {
             break msup.wait_with_output().expect("started");
         }
-        wait_until(|| sandbox.path().join("killed.run/journal.jsonl").exists());
+        wait_until(|| has_begun(&sandbox, "killed.run"));
         *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         // The moment of the kill is what is random.
         std::thread::sleep(Duration::from_millis(20 + (*random >> 33) % 900));
