@@ -12,7 +12,7 @@ use crate::token::{TokenWord, Tokens};
 use crate::watch::Watch;
 
 /// Goes up whenever any offset, word or protocol step changes.
-pub const LAYOUT_VERSION: u32 = 7;
+pub const LAYOUT_VERSION: u32 = 8;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"msup-seg");
 const LINE: usize = 64;
@@ -92,6 +92,11 @@ impl Layout {
 #[derive(Debug, Default)]
 struct Lonely(AtomicU32);
 
+/// The same for one that counts on for ever.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+struct LonelyCount(AtomicU64);
+
 /// What commands may be started without a token.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
@@ -125,7 +130,7 @@ pub struct Header {
     heavy_side_asks: AtomicU32,
     watch: Lonely,
     armed: Lonely,
-    head: Lonely,
+    head: LonelyCount,
     starts: Starts,
     patience: Patience,
 }
@@ -412,8 +417,8 @@ mod tests {
     const SIZES: Sizes = Sizes { tokens: 6, workers: 200, tasks: 512, cell_bytes: 4096 };
 
     #[test]
-    fn offsets_of_version_7_are_frozen() {
-        assert_eq!(LAYOUT_VERSION, 7, "a new version gets its own golden numbers");
+    fn offsets_of_version_8_are_frozen() {
+        assert_eq!(LAYOUT_VERSION, 8, "a new version gets its own golden numbers");
         assert_eq!(
             Layout::of(SIZES),
             Ok(Layout {

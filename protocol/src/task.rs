@@ -7,7 +7,7 @@
 
 use crate::crash;
 use crate::packed::{Packed, WorkerId};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// What a task word can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,17 +94,18 @@ pub struct Tasks<'a> {
     words: &'a [AtomicU64],
     cells: &'a [AtomicU64],
     cell_words: usize,
-    head: &'a AtomicU32,
+    head: &'a AtomicU64,
 }
 
 impl<'a> Tasks<'a> {
-    /// The slots over these words and cells; `cells` holds `cell_words` for each word of `words`.
+    /// The slots over these words and cells; `cells` holds `cell_words` for each word of `words`. `head` counts on
+    /// from slot to slot, round and round: its remainder by the number of slots is where claims begin to look.
     #[must_use]
     pub fn new(
         words: &'a [AtomicU64],
         cells: &'a [AtomicU64],
         cell_words: usize,
-        head: &'a AtomicU32,
+        head: &'a AtomicU64,
     ) -> Tasks<'a> {
         debug_assert_eq!(cells.len(), words.len() * cell_words);
         Tasks { words, cells, cell_words, head }
@@ -140,7 +141,7 @@ impl<'a> Tasks<'a> {
     /// Whether any slot is ready, looking first where the last claim was.
     #[must_use]
     pub fn any_ready(self) -> bool {
-        self.starting_at_head().any(|index| self.is_in(index, State::Ready))
+        self.starting_at_head().any(|(_, index)| self.is_in(index, State::Ready))
     }
 
     /// How many slots are ready, and how many claimed.
@@ -154,12 +155,12 @@ impl<'a> Tasks<'a> {
     /// Ready → Claimed(me), on the first ready slot from the shared head on.
     #[must_use]
     pub fn claim(self, me: WorkerId) -> Option<Claim> {
-        self.starting_at_head().find_map(|index| {
+        self.starting_at_head().find_map(|(position, index)| {
             let seen = self.sighted(index).filter(|seen| seen.state() == Some(State::Ready))?;
             let claimed = self.change(index, seen, State::Claimed, me)?;
             // CRASH: claim_before_head. Claimed(dead): the task is run again. The head is but a hint.
             crash::point("claim_before_head");
-            self.head.store(u32::from(index) + 1, Ordering::Relaxed);
+            self.look_from(position.wrapping_add(1));
             Some(Claim { index, stamp: seen.0.stamp(), seen: claimed })
         })
     }
@@ -250,11 +251,18 @@ impl<'a> Tasks<'a> {
         self.cells.get(start..start + self.cell_words)?.split_first()
     }
 
-    fn starting_at_head(self) -> impl Iterator<Item = u16> + 'a {
-        let len = self.words.len();
-        let head = self.head.load(Ordering::Relaxed) as usize;
-        let start = if head < len { head } else { 0 };
-        (start..len).chain(0..start).map(|index| index as u16)
+    /// Positions from the head on, once round, and the slots that they are.
+    fn starting_at_head(self) -> impl Iterator<Item = (u64, u16)> + 'a {
+        let len = self.words.len() as u64;
+        let head = self.head.load(Ordering::Relaxed);
+        (0..len)
+            .map(move |offset| (head.wrapping_add(offset), ((head % len + offset) % len) as u16))
+    }
+
+    /// Claims begin to look here. A worker that is late to say so does not send the others back to slots that have
+    /// been filled again since: tasks start in the order of their publication.
+    fn look_from(self, position: u64) {
+        self.head.fetch_max(position, Ordering::Relaxed);
     }
 
     fn is_in(self, index: u16, state: State) -> bool {
@@ -287,7 +295,7 @@ mod tests {
     struct Slots {
         words: Vec<AtomicU64>,
         cells: Vec<AtomicU64>,
-        head: AtomicU32,
+        head: AtomicU64,
     }
 
     impl Slots {
@@ -296,7 +304,7 @@ mod tests {
             Slots {
                 words: (0..n).map(|_| free()).collect(),
                 cells: (0..n * 4).map(|_| AtomicU64::new(0)).collect(),
-                head: AtomicU32::new(0),
+                head: AtomicU64::new(0),
             }
         }
 
@@ -357,6 +365,40 @@ mod tests {
         let order: Vec<u16> =
             std::iter::from_fn(|| tasks.claim(1).map(|claim| claim.index())).collect();
         assert_eq!(order, [1, 2, 3, 0]);
+    }
+
+    #[test]
+    fn a_claim_that_is_late_to_move_the_head_does_not_set_it_back() {
+        let slots = Slots::new(4);
+        let tasks = slots.tasks();
+        for index in 0..4 {
+            let _ = tasks.publish(index).expect("free");
+        }
+        for index in 0..3 {
+            let claim = tasks.claim(1).expect("ready");
+            assert!(tasks.complete(1, claim));
+            assert!(tasks.vacate(index, tasks.sighted(index).expect("a slot")));
+        }
+        let _ = tasks.publish(0).expect("free");
+        let _ = tasks.publish(1).expect("free");
+        tasks.look_from(1);
+        let order: Vec<u16> =
+            std::iter::from_fn(|| tasks.claim(1).map(|claim| claim.index())).collect();
+        assert_eq!(order, [3, 0, 1]);
+    }
+
+    #[test]
+    fn a_head_that_is_garbage_hides_no_task() {
+        let slots = Slots::new(3);
+        let tasks = slots.tasks();
+        slots.head.store(u64::MAX, Ordering::Relaxed);
+        for index in 0..3 {
+            let _ = tasks.publish(index).expect("free");
+        }
+        let mut claimed: Vec<u16> =
+            std::iter::from_fn(|| tasks.claim(1).map(|claim| claim.index())).collect();
+        claimed.sort_unstable();
+        assert_eq!(claimed, [0, 1, 2]);
     }
 
     #[test]

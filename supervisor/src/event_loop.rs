@@ -275,11 +275,13 @@ impl Run {
             worker_program,
             procs: plan.procs,
             max_workers: plan.max_workers,
-            task_slots: if is_task_loop {
-                sizes.tasks as usize
-            } else {
-                sizes.tasks.min(max_workers + COMMANDS_AHEAD) as usize
-            },
+            // More slots than commands lie ready: a slot that a long task leaves is not the next one that is looked
+            // at, so commands start in the order of their input.
+            task_slots: sizes.tasks as usize,
+            most_published: match is_task_loop {
+                true => sizes.tasks,
+                false => max_workers + COMMANDS_AHEAD,
+            } as usize,
             idle_timeout: plan.idle_timeout,
             at_cap: plan.at_cap,
             admits: plan.admits,

@@ -91,6 +91,12 @@ macro_rules! atomic {
             }
 
             /// As std's.
+            pub fn fetch_max(&self, value: $value, ordering: Ordering) -> $value {
+                visible_step();
+                self.0.fetch_max(value, ordering)
+            }
+
+            /// As std's.
             pub fn fetch_or(&self, value: $value, ordering: Ordering) -> $value {
                 visible_step();
                 self.0.fetch_or(value, ordering)

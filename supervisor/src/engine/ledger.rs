@@ -235,3 +235,43 @@ impl Ledger {
         self.left() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of 100 tasks are claimed from a ring of this many slots, in this order, if at most `most` are in slots and
+    /// the first one takes as long as 26 of the others.
+    fn claimed(slots: usize, most: usize) -> Vec<u64> {
+        let mut ledger = Ledger::new(slots);
+        for _ in 0..100 {
+            ledger.accept(Vec::new(), Duration::ZERO, Tried::default());
+        }
+        // What workers do: from slot to slot, each as soon as it holds a task.
+        let (mut claims, mut head, mut long) = (Vec::new(), 0, None);
+        while !ledger.is_empty() {
+            while ledger.in_slots() < most && ledger.place(false, 1).is_some() {}
+            let ready = (0..slots).map(|offset| ((head + offset) % slots) as u16);
+            let Some(slot) =
+                ready.into_iter().find(|s| Some(*s) != long && ledger.at(*s).is_some())
+            else {
+                break;
+            };
+            head = usize::from(slot) + 1;
+            claims.push(ledger.at(slot).expect("just seen").seq);
+            match claims.len() {
+                1 => long = Some(slot),
+                27 => drop((ledger.remove(slot), ledger.remove(long.take().expect("runs")))),
+                _ => drop(ledger.remove(slot)),
+            }
+        }
+        claims
+    }
+
+    #[test]
+    fn tasks_start_in_order_though_one_takes_long() {
+        let expected: Vec<u64> = (1..=100).collect();
+        assert_eq!(claimed(16, 8), expected);
+        assert_ne!(claimed(8, 8), expected, "with no more slots than tasks in them");
+    }
+}

@@ -66,6 +66,8 @@ pub(crate) struct Limits {
     pub(crate) procs: u32,
     pub(crate) max_workers: u16,
     pub(crate) task_slots: usize,
+    /// How many tasks may be published and not have finished, where `admits` does not decide it.
+    pub(crate) most_published: usize,
     pub(crate) idle_timeout: Duration,
     pub(crate) at_cap: AtCap,
     /// The number of commands in flight follows what they use.
@@ -87,6 +89,7 @@ pub(crate) struct Engine {
     max_workers: u32,
     longest_first: bool,
     ledger: Ledger,
+    most_published: usize,
     pool: Pool,
     stall: Stall,
     at_cap: AtCap,
@@ -138,6 +141,7 @@ impl Engine {
             max_workers: cap,
             longest_first: limits.longest_first,
             ledger: Ledger::new(limits.task_slots),
+            most_published: limits.most_published,
             pool: Pool::new(limits.max_workers, limits.idle_timeout),
             stall: Stall::default(),
             at_cap: limits.at_cap,
@@ -478,7 +482,7 @@ impl Engine {
         let threads =
             if self.inputs_ended { (self.procs as usize / left).max(1) } else { 1 } as u32;
         // With `-k` what waits to be written may wait for a task that must run again.
-        let limit = self.starts.as_ref().map_or(usize::MAX, Starts::publishable);
+        let limit = self.starts.as_ref().map_or(self.most_published, Starts::publishable);
         // Where an end may be the last, none is started behind our back.
         let none_ahead = self.starts.as_ref().map_or(self.max_workers, Starts::target) as usize;
         let limit = if self.policy.halt.is_some() { limit.min(none_ahead) } else { limit };

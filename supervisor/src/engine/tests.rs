@@ -11,6 +11,7 @@ fn limits() -> Limits {
         worker_program: "worker".into(),
         max_workers: 4,
         task_slots: 2,
+        most_published: usize::MAX,
         idle_timeout: Duration::from_secs(10),
         at_cap: AtCap::Fail,
         procs: 1,

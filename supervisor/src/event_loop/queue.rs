@@ -403,6 +403,7 @@ mod tests {
             procs: 2,
             max_workers: 4,
             task_slots: tasks,
+            most_published: tasks,
             idle_timeout: Duration::from_secs(10),
             at_cap: AtCap::Wait,
             admits: true,

@@ -147,6 +147,7 @@ impl World {
             procs: procs as u32,
             max_workers,
             task_slots,
+            most_published: 1 + random.below(task_slots as u64) as usize,
             idle_timeout: ms(50 + random.below(1000)),
             at_cap: AtCap::Wait,
             admits: false,

@@ -104,3 +104,13 @@ fn a_worker_that_has_attached_kills_what_it_started_when_its_supervisor_dies() {
     wait_until(|| sandbox.processes().is_empty());
     sandbox.start_once_more();
 }
+
+#[test]
+fn with_one_in_flight_tasks_run_in_the_order_of_their_input() {
+    let sandbox = Sandbox::new();
+    let list = sandbox.file("list", &numbers(1000));
+    let mut msup = sandbox.msup(["-j1", "-a"]);
+    assert!(run(msup.arg(list).arg("echo {} >>order")).status.success());
+    let order = fs::read(sandbox.path().join("order")).expect("written");
+    assert!(order == numbers(1000), "{}", String::from_utf8_lossy(&order));
+}
