@@ -258,6 +258,16 @@ pub fn kill(pid: i32, signal: nix::sys::signal::Signal) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
 }
 
+/// How many whole records of this kind a journal has; none if there is no such file. A record that is being written
+/// does not count: a SIGKILL may cut it off.
+#[must_use]
+pub fn records(journal: &Path, event: &str) -> usize {
+    let text = fs::read(journal).unwrap_or_default();
+    let mark = format!("\"event\":\"{event}\"").into_bytes();
+    let whole = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    whole.filter(|line| line.windows(mark.len()).any(|bytes| bytes == mark)).count()
+}
+
 /// Looks again and again until `condition` holds; the watchdog ends a wait that never does.
 pub fn wait_until(mut condition: impl FnMut() -> bool) {
     while !condition() {

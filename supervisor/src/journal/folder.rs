@@ -35,6 +35,10 @@ const FILES: [&str; 6] = [INPUTS, OUTPUTS, IN_FLIGHT, GENERATION, LOCK, JOURNAL]
 /// How long a lock may be held by somebody who only looks whether it is.
 const PASSES_WITHIN: Duration = Duration::from_millis(500);
 
+/// How long a supervisor's lock may outlast it: a killed process keeps its files until its last thread is gone,
+/// and a child that it had just forked has them until its exec.
+pub(super) const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+
 /// What everything inherits has a number from here on, if it can: far from those that scripts pick for themselves
 /// (3 to 9, 99, 200) and shells (10, 63, 255), and no round one.
 const HIGH_FD: RawFd = 739;

@@ -5,12 +5,13 @@ use std::fs::{self, DirEntry};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use msup_protocol::env as names;
 use rustix::fs::OFlags;
 
-use super::folder::{Folder, Glance};
+use super::folder::{Folder, Glance, LET_GO_WITHIN};
 use crate::os::files;
 
 /// So many runs are kept, and all that are not finished.
@@ -105,13 +106,13 @@ pub(crate) fn named(run: &Path) -> Result<Folder, String> {
 /// [`NoRun`].
 pub(crate) fn newest(wanted: Wanted) -> Result<Choice, NoRun> {
     check_place().map_err(|why| NoRun { why, goes_on: false })?;
-    choose(wanted, &std::env::current_dir().unwrap_or_default(), None)
+    choose(wanted, &std::env::current_dir().unwrap_or_default(), None, LET_GO_WITHIN)
 }
 
 /// How a command typed in the folder `here` must name this run, which this process leaves: not at all, if it finds it by
 /// itself; else by its id, or its folder where it has one of its own.
 pub(crate) fn name_for_commands(run: &Folder, wanted: Wanted, here: &Path) -> PathBuf {
-    if choose(wanted, here, Some(run)).is_ok_and(|choice| choice.folder == *run) {
+    if choose(wanted, here, Some(run), Duration::ZERO).is_ok_and(|choice| choice.folder == *run) {
         return PathBuf::new();
     }
     let path = run.path();
@@ -121,9 +122,24 @@ pub(crate) fn name_for_commands(run: &Folder, wanted: Wanted, here: &Path) -> Pa
     }
 }
 
-/// The same, in the folder `here`, as if the run `left` did not go on.
-fn choose(wanted: Wanted, here: &Path, left: Option<&Folder>) -> Result<Choice, NoRun> {
-    let within = within();
+/// The same, in the folder `here`, as if the run `left` did not go on. A run goes on if its lock is still held after
+/// `patience`.
+fn choose(
+    wanted: Wanted,
+    here: &Path,
+    left: Option<&Folder>,
+    patience: Duration,
+) -> Result<Choice, NoRun> {
+    let (within, began) = (within(), Instant::now());
+    let goes_on = |folder: &Folder| {
+        while folder.is_running() {
+            if began.elapsed() >= patience {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    };
     let (mut elsewhere, mut going_on, mut passed_over) = (None, None, Vec::new());
     for folder in list().into_iter().rev() {
         let glance = match folder.glance() {
@@ -137,7 +153,7 @@ fn choose(wanted: Wanted, here: &Path, left: Option<&Folder>) -> Result<Choice, 
         if glance.run.within != within || wanted == Wanted::Unfinished && folder.is_over() {
             continue;
         }
-        if wanted == Wanted::Unfinished && left != Some(&folder) && folder.is_running() {
+        if wanted == Wanted::Unfinished && left != Some(&folder) && goes_on(&folder) {
             going_on.get_or_insert(folder);
         } else if Path::new(OsStr::from_bytes(&glance.run.folder.0)) == here {
             return Ok(Choice { folder, passed_over });

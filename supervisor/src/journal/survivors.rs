@@ -8,15 +8,11 @@ use msup_protocol::env as names;
 use msup_protocol::kin::{self, Kin};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::folder::{Busy, Folder, Locks};
+use super::folder::{Busy, Folder, LET_GO_WITHIN, Locks};
 use super::runs;
 
 /// How long they may take to die.
 const DIE_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long a supervisor's lock may outlast it: a killed process keeps its files until its last thread is gone,
-/// and a child that it had just forked has them until its exec.
-const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 
 /// Locks a run's folder, after killing what of the run is still alive. The lock that everything inherits tells of
 /// most; what has closed it is found by its environment alone, so that is always looked through.

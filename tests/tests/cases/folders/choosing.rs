@@ -1,6 +1,8 @@
 //! Which run is taken up again when nobody says which.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use msup_tests::{Sandbox, run, spawn_piped, wait_until};
 
@@ -98,6 +100,23 @@ fn a_run_that_goes_on_is_not_taken() {
     assert!(status == Some(255) && words.contains("still running"), "{words}");
     sandbox.file("go", b"");
     assert!(running.wait_with_output().expect("it was started").status.success());
+}
+
+#[test]
+fn a_lock_that_outlasts_its_supervisor_for_a_moment_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let here = sandbox.path();
+    cut_off(&sandbox, here, "a", &[]);
+    cut_off(&sandbox, here, "b", &[]);
+    // As a child has it that the supervisor had just forked.
+    let lock = fs::File::open(runs(&sandbox).remove(1).join("lock")).expect("a run has one");
+    lock.lock().expect("its supervisor was killed");
+    let mut resume = sandbox.msup(["resume"]);
+    let resumed = spawn_piped(resume.current_dir(here));
+    thread::sleep(Duration::from_millis(300));
+    drop(lock);
+    let (words, status) = said(&resumed.wait_with_output().expect("it was started"));
+    assert!(status == Some(0) && was_resumed(here, "b"), "{words}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use msup_tests::screen::Screen;
-use msup_tests::{Sandbox, kill, wait_until};
+use msup_tests::{Sandbox, kill, records, wait_until};
 use nix::sys::signal::Signal;
 
 /// Tasks wait for this file.
@@ -186,8 +186,7 @@ fn after_a_resume_the_rate_is_that_of_this_generation() {
     let mut child = msup.args(values).spawn().expect("built");
     let began = || [301, 302].iter().all(|n| sandbox.path().join(format!("began.{n}")).exists());
     wait_until(began);
-    let journal = || fs::read_to_string(sandbox.path().join("j/journal.jsonl")).unwrap_or_default();
-    wait_until(|| journal().matches(r#""event":"end""#).count() == 300);
+    wait_until(|| records(&sandbox.path().join("j/journal.jsonl"), "end") == 300);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait().expect("ours");
     let mut child = screen.shell(&sandbox, "$MSUP resume --bar ./j");

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::process::Command;
 
-use msup_tests::{Sandbox, kill, run, wait_until};
+use msup_tests::{Sandbox, kill, records, run, wait_until};
 use nix::sys::signal::Signal;
 
 /// Each task shows its value on both streams; from the third one on they wait for a file.
@@ -29,15 +29,11 @@ fn cut_off(sandbox: &Sandbox, flags: &[&str], signal: Signal) {
     let mut child = into_files(&mut msup, sandbox, "res").spawn().expect("built");
     wait_until(|| [3, 4].iter().all(|n| sandbox.path().join(format!("began.{n}")).exists()));
     wait_until(|| content(sandbox, "res.out") == "out 1\nout 2\n");
-    let journal = || {
+    let ends = || -> usize {
         let runs = fs::read_dir(sandbox.path().join("state/msup")).into_iter().flatten().flatten();
-        let text = runs
-            .map(|run| fs::read_to_string(run.path().join("journal.jsonl")).unwrap_or_default());
-        text.collect::<String>()
+        runs.map(|run| records(&run.path().join("journal.jsonl"), "end")).sum()
     };
-    wait_until(|| {
-        flags.contains(&"--no-journal") || journal().matches(r#""event":"end""#).count() == 2
-    });
+    wait_until(|| flags.contains(&"--no-journal") || ends() == 2);
     kill(child.id() as i32, signal);
     if signal == Signal::SIGINT {
         kill(child.id() as i32, Signal::SIGTERM);
