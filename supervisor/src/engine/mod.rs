@@ -483,6 +483,7 @@ impl Engine {
             if self.inputs_ended { (self.procs as usize / left).max(1) } else { 1 } as u32;
         // With `-k` what waits to be written may wait for a task that must run again.
         let limit = self.starts.as_ref().map_or(self.most_published, Starts::publishable);
+        let refilled_below = self.starts.as_ref().map_or(limit, Starts::refilled_below);
         // Where an end may be the last, none is started behind our back.
         let none_ahead = self.starts.as_ref().map_or(self.max_workers, Starts::target) as usize;
         let limit = if self.policy.halt.is_some() { limit.min(none_ahead) } else { limit };
@@ -496,7 +497,8 @@ impl Engine {
                 true => limit.min(under_way),
                 false => limit,
             };
-            if self.ledger.in_slots() >= limit {
+            let enough = if placed.is_empty() { limit.min(refilled_below) } else { limit };
+            if self.ledger.in_slots() >= enough {
                 break;
             }
             let Some(slot) = self.ledger.place(self.output_pressure, threads) else { break };

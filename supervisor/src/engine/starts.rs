@@ -92,6 +92,11 @@ impl Starts {
         starts
     }
 
+    /// With fewer than this more are published: many at once, since their starts are journaled with one write.
+    pub(super) fn refilled_below(&self) -> usize {
+        self.publishable().saturating_sub(self.prefetch / 2)
+    }
+
     /// How many commands may be in flight.
     pub(super) fn target(&self) -> u32 {
         self.target

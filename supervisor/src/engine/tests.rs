@@ -2,6 +2,7 @@
 
 mod blame;
 mod losing;
+mod publishing;
 
 use super::*;
 use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
