@@ -8,25 +8,36 @@ use crate::packed::WorkerId;
 use crate::task::{Snapshot as TaskSnapshot, State as TaskState};
 use crate::token::{Census, Sighting};
 
-/// A word that nobody who keeps to the protocol can have written.
+/// What nobody that keeps to the protocol can have done to the segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    what: &'static str,
-    index: u16,
-    seen: String,
+pub struct Violation(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Word { what: &'static str, index: u16, seen: String },
+    Cut { bytes: u64 },
 }
 
 impl Violation {
     /// A word of this kind and index, and what it says.
     #[must_use]
     pub fn new(what: &'static str, index: u16, seen: impl fmt::Debug) -> Violation {
-        Violation { what, index, seen: format!("{seen:?}") }
+        Violation(Kind::Word { what, index, seen: format!("{seen:?}") })
+    }
+
+    /// Its memory has been cut to this length, in bytes.
+    #[must_use]
+    pub fn cut(bytes: u64) -> Violation {
+        Violation(Kind::Cut { bytes })
     }
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} says {}", self.what, self.index, self.seen)
+        match &self.0 {
+            Kind::Word { what, index, seen } => write!(f, "{what} {index} says {seen}"),
+            Kind::Cut { bytes } => write!(f, "it was cut to {bytes} bytes"),
+        }
     }
 }
 

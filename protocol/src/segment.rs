@@ -69,6 +69,12 @@ impl Segment {
         })
     }
 
+    /// Its length in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.layout.total as u64
+    }
+
     /// The sizes it was created with.
     #[must_use]
     pub fn sizes(&self) -> Sizes {

@@ -385,7 +385,8 @@ impl Run {
             if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
                 commits.carry_out();
             }
-            let is_idle = events.is_empty() && !self.reading_on.has_more;
+            let is_idle =
+                events.is_empty() && !self.reading_on.has_more && self.queue.violation.is_none();
             if is_idle && (!self.finished || self.reads_on()) {
                 self.sleep()?;
             }

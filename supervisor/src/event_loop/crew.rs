@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use msup_protocol::audit::Violation;
 use msup_protocol::exit;
 use msup_protocol::kin::{self, Kin};
 use msup_protocol::packed::WorkerId;
@@ -260,6 +261,13 @@ impl Crew {
         }
         self.noted.clear();
         self.orphanage.sweep(&[], END_ALL_WITHIN);
+    }
+
+    /// Whether the segment is shorter than it was made: workers are killed by a SIGBUS where it ends, and new ones
+    /// cannot attach.
+    pub(super) fn lost_segment(&self) -> Option<Violation> {
+        let len = rustix::fs::fstat(&self.recipe.segment).ok()?.st_size.cast_unsigned();
+        (len < self.segment.bytes()).then(|| Violation::cut(len))
     }
 
     /// From now on workers get this segment.

@@ -26,7 +26,15 @@ impl Run {
         self.oom.look();
         self.account(events);
         self.crew.settle(events);
-        for ended in self.crew.ended() {
+        let ended = self.crew.ended();
+        if !ended.is_empty()
+            && let Some(violation) = self.crew.lost_segment()
+        {
+            // Neither the workers nor their tasks are to blame: the next look at the segment begins another epoch.
+            self.queue.violation.get_or_insert(violation);
+            return;
+        }
+        for ended in ended {
             let (worker, end) = self.crew.bury(ended);
             let claimed = self.queue.collect_from(worker, events);
             self.stopping.mark(events);

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use msup_protocol::audit::Violation;
 use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Verdict, Work};
@@ -21,6 +22,9 @@ use crate::engine::{Event, TaskRecord};
 use crate::journal::KeptFor;
 use crate::os::run_folder::create_file;
 use crate::output::{Delivery, OpenOnes, Piece, Spilled};
+
+/// Device, inode number, and when it was made, where the file system tells.
+type Identity = (u64, u64, Option<SystemTime>);
 
 /// The supervisor's side of the task slots.
 pub(super) struct Queue {
@@ -40,7 +44,7 @@ pub(super) struct Queue {
     spilled: HashMap<u16, [Option<Spilled>; 2]>,
     open_ones: OpenOnes,
     /// Which folder that is: tasks may remove it, and it is made again. Nothing if that has been told.
-    folder_was: Option<(u64, u64)>,
+    folder_was: Option<Identity>,
     /// What there is to say, if anything.
     pub(super) notice: Option<String>,
     /// What was found that nobody can have written who keeps to the protocol.
@@ -306,9 +310,9 @@ fn understand(frame: &[u8]) -> Result<OutcomeFrame, String> {
     Ok(outcome)
 }
 
-/// A folder as no other one is.
-fn identity(folder: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(folder).ok().map(|meta| (meta.dev(), meta.ino()))
+/// A folder as no other one is: its number may be that of a removed one, but it was made later.
+fn identity(folder: &Path) -> Option<Identity> {
+    std::fs::metadata(folder).ok().map(|meta| (meta.dev(), meta.ino(), meta.created().ok()))
 }
 
 fn work(job: &Job, task: &TaskRecord, out: Option<&Path>, memory: u64) -> Work {
@@ -350,6 +354,20 @@ mod tests {
     use super::*;
     use crate::engine::{AtCap, Engine, Input, Limits, Policy, View, Window};
     use crate::event_loop::meter::Meter;
+
+    #[test]
+    fn a_folder_that_was_made_again_is_another_one_though_it_has_the_same_number() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("1");
+        std::fs::create_dir(&folder).expect("new");
+        let (before, began) = (identity(&folder).expect("there"), SystemTime::now());
+        // The clock of the file system is coarser.
+        while began.elapsed().is_ok_and(|elapsed| elapsed < Duration::from_millis(50)) {
+            std::fs::remove_dir(&folder).expect("ours");
+            std::fs::create_dir(&folder).expect("gone");
+        }
+        assert_ne!(identity(&folder).expect("there"), before);
+    }
 
     /// Any number, small ones and the largest more often.
     fn number() -> impl Strategy<Value = u64> {

@@ -99,6 +99,7 @@ fn in_the_middle(harm: impl Fn(&File), worker: Option<&str>, then_kills_a_worker
     let output = child.wait_with_output().expect("ours");
     let said = said.lock().expect("no panic").clone();
     assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("crashed"), "no task is to blame: {said}");
     let expected: String = (1..=200).map(|n| format!("done {n}\n")).collect();
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{said}");
     assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["succeeded"], 200);
