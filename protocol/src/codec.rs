@@ -101,8 +101,32 @@ pub enum Verdict {
 pub enum Stream {
     /// All of it.
     Here(ByteBuf),
-    /// In a file of the run's folder, whose name both sides derive; how many bytes.
-    File(u64),
+    /// In a file of the run's folder, whose name both sides derive.
+    File(LeftFile),
+}
+
+/// A file as its worker left it: tasks can put another one in its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftFile {
+    /// How many bytes it has.
+    pub len: u64,
+    /// Its number in its file system.
+    pub inode: u64,
+    /// When it was written to last, in seconds and nanoseconds since 1970.
+    pub modified: (i64, i64),
+}
+
+impl LeftFile {
+    /// This file as it is now.
+    ///
+    /// # Errors
+    /// The system's words.
+    pub fn of(file: &std::fs::File) -> std::io::Result<LeftFile> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = file.metadata()?;
+        let modified = (meta.mtime(), meta.mtime_nsec());
+        Ok(LeftFile { len: meta.len(), inode: meta.ino(), modified })
+    }
 }
 
 impl Stream {
@@ -145,7 +169,7 @@ impl OutcomeFrame {
         let len = |stream: &Stream| match stream {
             // Within the frame, whose length was checked.
             Stream::Here(_) => 0,
-            Stream::File(len) => *len,
+            Stream::File(left) => left.len,
         };
         for (what, number, at_most) in [
             ("a duration of", *wall_ns, NS_AT_MOST),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use msup_protocol::codec::Stream;
+use msup_protocol::codec::{LeftFile, Stream};
 
 /// More than this is not kept in memory.
 const IN_MEMORY: usize = 64 << 10;
@@ -84,7 +84,10 @@ impl Sink {
     /// What the outcome says of this stream.
     pub(crate) fn stream(&self) -> Stream {
         match &self.file {
-            Some((_, len)) => Stream::File(*len),
+            // One that cannot be looked at is none that the supervisor will find.
+            Some((file, len)) => {
+                Stream::File(LeftFile { len: *len, ..LeftFile::of(file).unwrap_or_default() })
+            }
             None => Stream::Here(self.here.clone().into()),
         }
     }
@@ -159,7 +162,7 @@ mod tests {
         for _ in 0..20 {
             sink.write_all(&chunk).expect("writable");
         }
-        assert_eq!(sink.stream(), Stream::File(200_000));
+        assert!(matches!(sink.stream(), Stream::File(LeftFile { len: 200_000, .. })));
         assert!(sink.in_memory() <= IN_MEMORY);
         let file = std::fs::read(folder.path().join("out")).expect("there");
         assert_eq!(file, chunk.repeat(20));

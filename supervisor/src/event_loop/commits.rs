@@ -232,7 +232,7 @@ fn intent(pair: &Pair, task: &TaskRecord, outcome: &OutcomeFrame) -> Intent {
     let [seconds, cpu] = [outcome.wall_ns, outcome.usage.cpu_ns].map(|ns| ns as f64 / 1e9);
     let len = |stream: &Stream| match stream {
         Stream::Here(bytes) => bytes.len() as u64,
-        Stream::File(len) => *len,
+        Stream::File(left) => left.len,
     };
     Intent {
         seq: task.seq,

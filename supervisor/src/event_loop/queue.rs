@@ -192,11 +192,11 @@ impl Queue {
 
     /// Opens the files that an attempt wrote, before anybody else can. Where that cannot be, it is repeated.
     fn take_files(&mut self, slot: u16, outcome: &mut OutcomeFrame) {
-        let lens = [&outcome.stdout, &outcome.stderr].map(|stream| match stream {
+        let left = [&outcome.stdout, &outcome.stderr].map(|stream| match stream {
             Stream::Here(_) => None,
-            Stream::File(len) => Some(*len),
+            Stream::File(left) => Some(*left),
         });
-        if lens == [None, None] {
+        if left == [None, None] {
             if matches!(outcome.verdict, Verdict::Lost(_)) {
                 self.look_at_folder();
             }
@@ -205,7 +205,7 @@ impl Queue {
         let names = codec::stream_files(slot, self.publications[usize::from(slot)].0);
         let open = |at: usize| {
             let path = self.folder.join(&names[at]);
-            lens[at].map(|len| Spilled::open(path, len, &self.open_ones)).transpose()
+            left[at].map(|left| Spilled::open(path, left, &self.open_ones)).transpose()
         };
         match open(0).and_then(|stdout| Ok([stdout, open(1)?])) {
             Ok(spilled) => drop(self.spilled.insert(slot, spilled)),
@@ -348,7 +348,7 @@ fn command(
 mod tests {
     use std::time::Duration;
 
-    use msup_protocol::codec::{Usage, Verdict};
+    use msup_protocol::codec::{LeftFile, Usage, Verdict};
     use proptest::prelude::*;
 
     use super::*;
@@ -394,7 +394,8 @@ mod tests {
 
     fn stream() -> impl Strategy<Value = Stream> {
         let bytes = any::<Vec<u8>>().prop_map(|bytes| Stream::Here(bytes.into()));
-        prop_oneof![bytes, number().prop_map(Stream::File)]
+        let file = number().prop_map(|len| Stream::File(LeftFile { len, ..LeftFile::default() }));
+        prop_oneof![bytes, file]
     }
 
     prop_compose! {

@@ -68,7 +68,8 @@ impl Piece {
     fn len(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File(Spilled { len, .. }) | Piece::Spooled(_, _, len) => *len,
+            Piece::File(Spilled { left, .. }) => left.len,
+            Piece::Spooled(_, _, len) => *len,
         }
     }
 
@@ -78,7 +79,7 @@ impl Piece {
             Piece::Bytes(bytes) => Box::new(bytes.as_slice()),
             Piece::File(spilled) => {
                 let file = spilled.read(File::try_clone)?;
-                Box::new(Window { file, at: 0, end: spilled.len })
+                Box::new(Window { file, at: 0, end: spilled.left.len })
             }
             Piece::Spooled(file, at, len) => {
                 Box::new(Window { file: &**file, at: *at, end: at + len })
@@ -99,7 +100,8 @@ impl Piece {
     fn weight(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File(Spilled { len, .. }) | Piece::Spooled(_, _, len) => len / DISK_WEIGHS_LESS,
+            Piece::File(Spilled { left, .. }) => left.len / DISK_WEIGHS_LESS,
+            Piece::Spooled(_, _, len) => len / DISK_WEIGHS_LESS,
         }
     }
 
@@ -108,7 +110,7 @@ impl Piece {
         match self {
             Piece::Bytes(bytes) => to.write_all(&bytes).map_err(Broken::Target),
             Piece::File(spilled) => {
-                let (len, file) = (spilled.len, spilled.take());
+                let (len, file) = (spilled.left.len, spilled.take());
                 let file = file.map_err(Broken::Source)?;
                 copy(Window { file: &file, at: 0, end: len }, to)
             }
@@ -211,9 +213,10 @@ fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Broken> {
 
 /// The last bytes of a file.
 fn tail(spilled: &Spilled) -> io::Result<Vec<u8>> {
-    let start = spilled.len.saturating_sub(TAIL as u64);
+    let start = spilled.left.len.saturating_sub(TAIL as u64);
     let mut bytes = Vec::new();
-    spilled.read(|file| Window { file, at: start, end: spilled.len }.read_to_end(&mut bytes))?;
+    spilled
+        .read(|file| Window { file, at: start, end: spilled.left.len }.read_to_end(&mut bytes))?;
     Ok(bytes)
 }
 
@@ -233,6 +236,8 @@ pub(super) fn nameless_file(folder: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use msup_protocol::codec::LeftFile;
+
     use super::*;
 
     /// Takes so many bytes, then fails.
@@ -278,8 +283,8 @@ mod tests {
         let path = folder.path().join("err");
         std::fs::write(&path, "x\n".repeat(5000) + "last\n").expect("writable");
         let piece = |path: &Path| {
-            let len = std::fs::metadata(path).map_or(0, |meta| meta.len());
-            Piece::File(Spilled { path: path.to_owned(), len, file: None }).last_line()
+            let left = LeftFile::of(&File::open(path).expect("there")).expect("readable");
+            Piece::File(Spilled { path: path.to_owned(), left, file: None }).last_line()
         };
         assert_eq!(piece(&path).as_deref(), Some(&b"last"[..]));
         assert_eq!(piece(folder.path()), None);
@@ -289,14 +294,15 @@ mod tests {
     fn whose_error_it_was() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out");
-        let spilled = |len| Spilled { path: path.clone(), len, file: None };
-        let gone = Piece::File(spilled(5)).copy(&mut Vec::new());
+        let spilled = |left| Spilled { path: path.clone(), left, file: None };
+        let left = || LeftFile::of(&File::open(&path).expect("there")).expect("readable");
+        let gone = Piece::File(spilled(LeftFile::default())).copy(&mut Vec::new());
         assert!(matches!(gone, Err(Broken::Source(_))));
         std::fs::write(&path, "12345").expect("writable");
-        let other = Piece::File(spilled(4)).copy(&mut Vec::new());
+        let other = Piece::File(spilled(LeftFile { len: 4, ..left() })).copy(&mut Vec::new());
         assert!(matches!(other, Err(Broken::Source(_))), "it is not what was written");
         std::fs::write(&path, "12345").expect("writable");
-        let full = Piece::File(spilled(5)).copy(&mut Takes(3));
+        let full = Piece::File(spilled(left())).copy(&mut Takes(3));
         assert!(matches!(full, Err(Broken::Target(_))));
         assert!(!path.exists(), "it is removed either way");
         let file = Arc::new(nameless_file(folder.path()).expect("writable"));

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use msup_protocol::codec::LeftFile;
 use rustix::fs::OFlags;
 
 use crate::os::{files, run_folder};
@@ -17,7 +18,7 @@ const KEPT_OPEN: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Spilled {
     pub(super) path: PathBuf,
-    pub(super) len: u64,
+    pub(super) left: LeftFile,
     pub(super) file: Option<(File, Arc<()>)>,
 }
 
@@ -26,37 +27,37 @@ pub(crate) struct Spilled {
 pub(crate) struct OpenOnes(Arc<()>);
 
 impl Spilled {
-    /// What a worker has written to this file, `len` bytes.
+    /// What a worker has written to this file and left like this.
     ///
     /// # Errors
     /// It is not there, or not what was written.
-    pub(crate) fn open(path: PathBuf, len: u64, open_ones: &OpenOnes) -> io::Result<Spilled> {
-        let file = open(&path, len).map_err(|why| run_folder::describe(&path, &why))?;
+    pub(crate) fn open(path: PathBuf, left: LeftFile, open_ones: &OpenOnes) -> io::Result<Spilled> {
+        let file = open(&path, left).map_err(|why| run_folder::describe(&path, &why))?;
         let is_kept = Arc::strong_count(&open_ones.0) <= KEPT_OPEN;
         let file = is_kept.then(|| (file, Arc::clone(&open_ones.0)));
-        Ok(Spilled { path, len, file })
+        Ok(Spilled { path, left, file })
     }
 
     /// Looks into its file.
     pub(super) fn read<T>(&self, look: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         match &self.file {
             Some((file, _)) => look(file),
-            None => look(&open(&self.path, self.len)?),
+            None => look(&open(&self.path, self.left)?),
         }
     }
 
     /// Its file, which has no name any more.
     pub(super) fn take(self) -> io::Result<File> {
-        let Spilled { path, len, file } = self;
-        let file = file.map_or_else(|| open(&path, len), |(file, _)| Ok(file));
+        let Spilled { path, left, file } = self;
+        let file = file.map_or_else(|| open(&path, left), |(file, _)| Ok(file));
         let _ = fs::remove_file(&path);
         file
     }
 }
 
-fn open(path: &std::path::Path, len: u64) -> io::Result<File> {
+fn open(path: &std::path::Path, left: LeftFile) -> io::Result<File> {
     let file = files::open_own(path, OFlags::RDONLY)?;
-    if file.metadata()?.len() == len {
+    if LeftFile::of(&file)? == left {
         return Ok(file);
     }
     Err(io::Error::other("its content was changed"))
@@ -66,6 +67,10 @@ fn open(path: &std::path::Path, len: u64) -> io::Result<File> {
 mod tests {
     use super::*;
 
+    fn left(path: &std::path::Path) -> LeftFile {
+        LeftFile::of(&File::open(path).expect("there")).expect("readable")
+    }
+
     #[test]
     fn what_was_open_is_there_though_it_was_removed() {
         let place = tempfile::tempdir().expect("a folder");
@@ -73,7 +78,7 @@ mod tests {
         let open_ones = OpenOnes::default();
         let spill = |n| {
             fs::write(path(n), b"12345").expect("writable");
-            Spilled::open(path(n), 5, &open_ones)
+            Spilled::open(path(n), left(&path(n)), &open_ones)
         };
         let all: Vec<Spilled> = (0..KEPT_OPEN + 5).map(|n| spill(n).expect("as written")).collect();
         assert_eq!(all.iter().filter(|one| one.file.is_some()).count(), KEPT_OPEN);
@@ -87,10 +92,19 @@ mod tests {
     fn what_is_something_else_is_not_read() {
         let place = tempfile::tempdir().expect("a folder");
         let path = place.path().join("out");
-        let open = || Spilled::open(path.clone(), 5, &OpenOnes::default());
+        fs::write(&path, b"12345").expect("writable");
+        let was = left(&path);
+        let open = || Spilled::open(path.clone(), was, &OpenOnes::default());
+        assert!(open().is_ok());
+        fs::remove_file(&path).expect("there");
         assert!(open().is_err(), "nothing");
         std::os::unix::fs::symlink("/dev/zero", &path).expect("writable");
         assert!(open().is_err(), "a link");
+        fs::remove_file(&path).expect("there");
+        let other = place.path().join("other");
+        fs::write(&other, b"54321").expect("writable");
+        fs::hard_link(&other, &path).expect("writable");
+        assert!(open().is_err(), "another file of this length");
         fs::remove_file(&path).expect("there");
         fs::write(&path, b"123456").expect("writable");
         let why = open().expect_err("more").to_string();
