@@ -324,9 +324,10 @@ fn check_outputs(folder: &Folder, past: &Past, replays: bool) -> Result<(), Stri
     // Where nothing was kept nobody knows whether anything was shown.
     let has_shown = kept.is_none_or(|file| file.metadata().is_ok_and(|meta| meta.len() > 0));
     if finished > 0 && has_shown && terminal::output_is_empty_file() {
+        let tasks = if finished == 1 { "task" } else { "tasks" };
         let text = format!(
-            "standard output is an empty file and will lack the outputs of {finished} finished tasks; msup resume --replay \
-             prints these again"
+            "standard output is an empty file and will lack the outputs of {finished} finished {tasks}; \
+             msup resume --replay prints these again"
         );
         // When nobody hears it, it is done all the same.
         let _ = writeln!(stderr(), "msup: {}", escape::message(text));

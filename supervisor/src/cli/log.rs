@@ -178,7 +178,8 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
             let Record::End(end) = record else { return };
             number += 1;
             // What was run again has only ended as it did last.
-            let is_past = last.as_ref().is_some_and(|last| last.get(&end.seq) > Some(&number));
+            let is_past =
+                last.as_ref().is_some_and(|last| last.get(&task_of(&end)) > Some(&number));
             if is_past || !log.wants(&end) || broken {
                 return;
             }
@@ -206,13 +207,20 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     Ok(())
 }
 
+/// A task, in a list that may have been changed between two generations: another one may have its number since.
+type Task = (u64, Vec<u8>);
+
+fn task_of(end: &End) -> Task {
+    (end.seq, end.value.0.clone())
+}
+
 /// Which of all ends in a journal, from 1, is each task's last.
-fn last_ends(journal: &File, seed: &Seed) -> io::Result<HashMap<u64, u64>> {
+fn last_ends(journal: &File, seed: &Seed) -> io::Result<HashMap<Task, u64>> {
     let (mut last, mut number) = (HashMap::new(), 0);
     read(BufReader::new(journal), seed, |_, record| {
         if let Record::End(end) = record {
             number += 1;
-            last.insert(end.seq, number);
+            last.insert(task_of(&end), number);
         }
     })?;
     Ok(last)

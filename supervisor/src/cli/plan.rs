@@ -129,6 +129,17 @@ pub(crate) struct Retried {
     pub(crate) quarantined: bool,
 }
 
+impl Retried {
+    /// The subcommand that runs them again.
+    pub(crate) fn command(self) -> &'static str {
+        match (self.failed, self.quarantined) {
+            (true, false) => "retry --failed",
+            (false, true) => "retry --quarantined",
+            _ => "retry",
+        }
+    }
+}
+
 /// Less than this holds no program.
 const LEAST_MEMORY: u64 = 1 << 20;
 

@@ -58,6 +58,7 @@ struct Stood {
     complete: bool,
     /// They were left because of --halt.
     halted: bool,
+    retried: Retried,
 }
 
 /// What books need to know of their run.
@@ -152,11 +153,15 @@ impl Books {
                 }
             }
             Keeping::Continued { continued, durability } => {
-                opened.go_on(*continued, durability, run, describe, doorbell)?;
+                opened.go_on(*continued, durability, run, &describe, doorbell)?;
             }
         }
         if let Some(path) = joblog {
-            opened.books.joblog = Some(Joblog::open(path, continues)?);
+            let mut joblog = Joblog::open(path, continues)?;
+            if let Some(folder) = opened.books.folder.as_ref().filter(|_| continues) {
+                joblog.restore(folder, &describe)?;
+            }
+            opened.books.joblog = Some(joblog);
         }
         Ok(opened)
     }
@@ -219,7 +224,7 @@ impl Books {
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
     ) {
         if let Some(joblog) = &mut self.joblog {
-            joblog.add(&entry, received, describe);
+            joblog.add(&entry, (received, will_be_shown), describe);
         }
         let Some(journal) = &mut self.journal else { return };
         if matches!(entry, Entry::InputsEnd(_)) && (self.is_cut_off || self.retries.is_some()) {
@@ -262,6 +267,11 @@ impl Books {
         (0..self.slots).filter(is_unstarted).collect()
     }
 
+    /// How tasks that were to be run again, and have not been, can be: by `msup retry`, since they have ended before.
+    pub(super) fn retry(&self) -> Option<&'static str> {
+        self.retries.map(|stood| stood.retried.command())
+    }
+
     /// The journal's file, to be synced by somebody else.
     ///
     /// # Errors
@@ -272,6 +282,9 @@ impl Books {
 
     /// The outputs of these tasks were shown.
     pub(super) fn shown(&mut self, tasks: Vec<u64>) {
+        if let Some(joblog) = &mut self.joblog {
+            joblog.shown(&tasks);
+        }
         if let Some(journal) = &mut self.journal {
             journal.shown(tasks);
         }
@@ -379,7 +392,7 @@ impl Opened {
         if let Some(retried) = retried {
             // Whatever has not ended is not run.
             let complete = matches!(past.finished, Some((_, true)));
-            books.retries = Some(Stood { complete, halted: past.halted });
+            books.retries = Some(Stood { complete, halted: past.halted, retried });
             self.inputs = again(past, retried);
         } else {
             books.known = Some(KnownTasks::of(past, describe));
@@ -480,12 +493,19 @@ fn remarks(past: &Past, ended: usize, missing: u64, settled: &Settled) -> Vec<St
     let mut words = Vec::new();
     let damaged = past.condition.damaged;
     if damaged > 0 {
-        words
-            .push(format!("{damaged} lines of the journal are damaged: their tasks are run again"));
+        let (is, its) = match damaged {
+            1 => ("line of the journal is", "its task is"),
+            _ => ("lines of the journal are", "their tasks are"),
+        };
+        words.push(format!("{damaged} {is} damaged: {its} run again"));
     }
     if missing > 0 {
+        let (is, its) = match missing {
+            1 => ("value of the kept input is", "its task is"),
+            _ => ("values of the kept input are", "their tasks are"),
+        };
         words.push(format!(
-            "{missing} values of the kept input are damaged: their tasks are not run (resume with all values: -a FILE)"
+            "{missing} {is} damaged: {its} not run (resume with all values: -a FILE)"
         ));
     }
     if ended > 0 {
@@ -493,10 +513,11 @@ fn remarks(past: &Past, ended: usize, missing: u64, settled: &Settled) -> Vec<St
         words.push(format!("killed {ended} process{s} that the interrupted run had left"));
     }
     if settled.unseen > 0 {
-        words.push(format!(
-            "{} tasks had put their files in place when the run was cut off; what they printed may be missing",
-            settled.unseen
-        ));
+        let tasks = match settled.unseen {
+            1 => "1 task had put its file in place",
+            n => &format!("{n} tasks had put their files in place"),
+        };
+        words.push(format!("{tasks} when the run was cut off; what it printed may be missing"));
     }
     words
 }

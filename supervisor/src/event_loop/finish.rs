@@ -120,8 +120,9 @@ impl Run {
         }
         if let Some(replay) = self.books.replay.as_ref().filter(|replay| replay.missing > 0) {
             let n = replay.missing;
+            let outputs = if n == 1 { "1 output was" } else { &format!("{n} outputs were") };
             self.say(&format!(
-                "{n} outputs were too large to be kept and are missing (--keep-output keeps them)"
+                "{outputs} too large to be kept: missing here (--keep-output keeps all of them)"
             ));
             status = if status == 0 { exit::ERROR } else { status };
         }
@@ -153,6 +154,7 @@ impl Run {
             unread: self.engine.is_unread(),
             unshown: self.closing.unshown.len() as u64,
             halted: self.engine.is_halted(),
+            retry: self.books.retry(),
             needs_list: self.books.keeps_values(),
             resume: name(Wanted::Unfinished),
             others: name(Wanted::Any),

@@ -1,17 +1,24 @@
-//! GNU parallel's joblog: a line per task that has ended. It is for people's scripts; the run needs none of it and
+//! GNU parallel's joblog: a line per task that has finished. It is for people's scripts; the run needs none of it and
 //! does not stop when it cannot be written.
 
+use std::collections::HashMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use msup_protocol::exit;
+
 use crate::engine::Entry;
-use crate::journal::{Appender, Flushed};
+use crate::journal::{Appender, Flushed, Folder, State};
 use crate::os::files;
 
 /// The columns of GNU parallel's joblog.
 const COLUMNS: &[u8] =
     b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+const COLUMN_COUNT: usize = 9;
 
 /// So many bytes are kept for a disk that is full; what comes then is not written at all.
 const KEPT_AT_MOST: usize = 16 << 20;
@@ -25,6 +32,21 @@ pub(super) struct Joblog {
     said: Flushed,
     /// Lines that were not even kept.
     dropped: u64,
+    /// Lines of tasks whose outputs have not been shown yet: as in the journal, they have not finished.
+    held: HashMap<u64, Vec<u8>>,
+}
+
+/// One line: a task that has ended.
+struct Line<'a> {
+    seq: u64,
+    /// In seconds since 1970, and in seconds.
+    start: f64,
+    wall: f64,
+    /// How many bytes it has shown.
+    received: u64,
+    exit: u8,
+    signal: u8,
+    command: &'a [u8],
 }
 
 impl Joblog {
@@ -52,36 +74,92 @@ impl Joblog {
         });
         let (file, is_empty) = opened.map_err(|why| line(path, &why))?;
         let (path, file) = (path.to_owned(), Appender::new(file));
-        let mut joblog = Joblog { path, file, said: Flushed::All, dropped: 0 };
+        let held = HashMap::new();
+        let mut joblog = Joblog { path, file, said: Flushed::All, dropped: 0, held };
         if is_empty {
             joblog.file.buffer().extend_from_slice(COLUMNS);
         }
         Ok(joblog)
     }
 
-    /// Adds a line if this is the end of a task, which has shown so many bytes.
+    /// Adds a line if this is the end of a task, which shows so many bytes; when it has, if it `will_show` them.
     pub(super) fn add(
         &mut self,
         entry: &Entry,
-        received: u64,
+        (received, will_show): (u64, bool),
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
     ) {
         let Entry::End { seq, value, failure, wall, .. } = entry else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (start, wall) = (now.saturating_sub(*wall).as_secs_f64(), wall.as_secs_f64());
+        let (exit, signal) = failure.as_ref().map_or((0, 0), |(cause, _)| cause.status());
+        let command = &describe(value, *seq);
+        let line = Line { seq: *seq, start, wall, received, exit, signal, command }.bytes();
+        if will_show {
+            self.held.insert(*seq, line);
+        } else {
+            self.push(&line);
+        }
+    }
+
+    /// The outputs of these tasks were shown.
+    pub(super) fn shown(&mut self, tasks: &[u64]) {
+        for seq in tasks {
+            if let Some(line) = self.held.remove(seq) {
+                self.push(&line);
+            }
+        }
+    }
+
+    /// Adds the lines of tasks that have ended before: a kill may have come between the journal and this file. What
+    /// they have shown is not known any more.
+    ///
+    /// # Errors
+    /// One line that says why this file or the journal cannot be read.
+    pub(super) fn restore(
+        &mut self,
+        folder: &Folder,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+    ) -> Result<(), String> {
+        let line = |why| line(&self.path, &why);
+        let is_file = self.file.file().metadata().map_err(line)?.is_file();
+        if !is_file {
+            return Ok(());
+        }
+        let text = fs::read(&self.path).map_err(line)?;
+        if text.last().is_some_and(|byte| *byte != b'\n') {
+            self.file.buffer().push(b'\n');
+        }
+        let mut there: HashMap<u64, u32> = HashMap::new();
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            *there.entry(name_of(line)).or_default() += 1;
+        }
+        let mut missing = Vec::new();
+        folder.each_end(|at, end| {
+            let (exit, signal) = match end.state {
+                State::Succeeded => (0, 0),
+                _ if end.signal.is_some() => (0, end.signal.unwrap_or_default()),
+                _ => (end.exit.unwrap_or(exit::ERROR), 0),
+            };
+            let (seq, wall, start) = (end.seq, end.seconds, at - end.seconds);
+            let command = &describe(&end.value.0, seq);
+            let line = Line { seq, start, wall, received: 0, exit, signal, command }.bytes();
+            match there.get_mut(&name_of(&line)).filter(|count| **count > 0) {
+                Some(count) => *count -= 1,
+                None => missing.push(line),
+            }
+        })?;
+        missing.iter().for_each(|line| self.push(line));
+        Ok(())
+    }
+
+    fn push(&mut self, line: &[u8]) {
         let is_broken = matches!(self.said, Flushed::Broken(_));
         if is_broken || self.file.buffer().len() > KEPT_AT_MOST {
             self.dropped += 1;
             return;
         }
-        let out = self.file.buffer();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (start, wall) = (now.saturating_sub(*wall).as_secs_f64(), wall.as_secs_f64());
-        let (exit, signal) = failure.as_ref().map_or((0, 0), |(cause, _)| cause.status());
-        // Writing into memory cannot fail.
-        let _ = write!(out, "{seq}\t:\t{start:.3}\t{wall:10.3}\t0\t{received}\t{exit}\t{signal}\t");
-        // As parallel does it: a line is a line.
-        let command = describe(value, *seq);
-        out.extend(command.into_iter().map(|byte| if byte == b'\n' { 0 } else { byte }));
-        out.push(b'\n');
+        self.file.buffer().extend_from_slice(line);
     }
 
     /// Writes what was added. What there is to say about that, if it is new.
@@ -120,6 +198,27 @@ impl Joblog {
     }
 }
 
+impl Line<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        let Line { seq, start, wall, received, exit, signal, command } = self;
+        let mut out = Vec::with_capacity(command.len() + 64);
+        // Writing into memory cannot fail.
+        let _ = write!(out, "{seq}\t:\t{start:.3}\t{wall:10.3}\t0\t{received}\t{exit}\t{signal}\t");
+        // As parallel does it: a line is a line.
+        out.extend(command.iter().map(|byte| if *byte == b'\n' { 0 } else { *byte }));
+        out.push(b'\n');
+        out
+    }
+}
+
+/// A checksum of what names the task of a line: its number and its command.
+fn name_of(line: &[u8]) -> u64 {
+    let mut fields = line.splitn(COLUMN_COUNT, |byte| *byte == b'\t');
+    let mut hasher = DefaultHasher::new();
+    (fields.next(), fields.last()).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The file, and whether it is added to.
 fn file(typed: &Path, continues: bool) -> (&Path, bool) {
     use std::os::unix::ffi::OsStrExt;
@@ -147,7 +246,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_once_and_at_the_end() {
         let mut joblog = Joblog::open(Path::new("/dev/full"), false).expect("it is there");
-        joblog.add(&end(), 0, |value, _| value.to_vec());
+        joblog.add(&end(), (0, false), |value, _| value.to_vec());
         let said = joblog.flush().expect("it is full");
         assert!(said.starts_with("--joblog /dev/full: no space left: the run goes on"), "{said}");
         assert_eq!(joblog.flush(), None);
@@ -159,7 +258,7 @@ mod tests {
     fn what_is_kept_for_a_full_disk_is_bounded() {
         let mut joblog = Joblog::open(Path::new("/dev/full"), false).expect("it is there");
         for _ in 0..5 {
-            joblog.add(&end(), 0, |_, _| vec![b'x'; KEPT_AT_MOST / 2 - 1000]);
+            joblog.add(&end(), (0, false), |_, _| vec![b'x'; KEPT_AT_MOST / 2 - 1000]);
         }
         assert!(joblog.file.buffer().len() < 2 * KEPT_AT_MOST);
         assert_eq!(joblog.dropped, 2);

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 use super::reader;
-use super::{Record, Run};
+use super::{End, Record, Run};
 use crate::os::files;
 
 const JOURNAL: &str = "journal.jsonl";
@@ -238,6 +238,24 @@ impl Folder {
     pub(crate) fn open_journal(&self, how: OFlags) -> Result<File, String> {
         let path = self.journal();
         files::open_own(&path, how).map_err(|why| format!("{}: {why}", path.display()))
+    }
+
+    /// Each end in its journal, with the time when it was written, in seconds since 1970.
+    ///
+    /// # Errors
+    /// One line that says what is wrong.
+    pub(crate) fn each_end(&self, mut each: impl FnMut(f64, End)) -> Result<(), String> {
+        let path = self.journal();
+        let line = |why: io::Error| format!("{}: {why}", path.display());
+        let mut file = self.open_journal(OFlags::RDONLY)?;
+        let Some(seed) = reader::seed(BufReader::new(&file)).map_err(line)? else { return Ok(()) };
+        file.rewind().map_err(line)?;
+        let read = reader::read(BufReader::new(file), &seed, |at, record| {
+            if let Record::End(end) = record {
+                each(at, end);
+            }
+        });
+        read.map(drop).map_err(line)
     }
 
     /// Opens the values that were kept, if there are any.

@@ -35,6 +35,8 @@ pub(crate) struct Next {
     pub(crate) unshown: u64,
     /// It was halted: what is left is not meant to run.
     pub(crate) halted: bool,
+    /// Only tasks that have ended before are run again: what does so with those that are left.
+    pub(crate) retry: Option<&'static str>,
     /// What was not read then cannot be read by `msup resume`, either.
     pub(crate) needs_list: bool,
     /// How `msup resume` must name the run, and how others: empty where they find it by themselves. `None` where there
@@ -47,6 +49,9 @@ impl Next {
     fn step(&self, tally: &Tally) -> Option<String> {
         let is_left = tally.cancelled + self.unshown > 0 || self.unread;
         let (text, verb, run) = match (tally.failed, tally.quarantined) {
+            _ if is_left && self.retry.is_some() => {
+                ("go on", self.retry.unwrap_or_default(), &self.others)
+            }
             _ if is_left && self.halted => ("the others", "resume", &self.resume),
             _ if is_left => ("go on", "resume", &self.resume),
             (0, 0) => return None,
@@ -259,6 +264,8 @@ mod tests {
         assert_eq!(step(&halted, tally(2, 1, 0)).as_deref(), Some("the others: msup resume"));
         let step_of = step(&halted, tally(0, 1, 0));
         assert_eq!(step_of.as_deref(), Some("retry them: msup retry --failed"), "none is left");
+        let retry = Next { retry: Some("retry --failed"), halted: true, ..bare.clone() };
+        assert_eq!(step(&retry, tally(2, 1, 0)).as_deref(), Some("go on: msup retry --failed"));
         let lost = Next { unshown: 1, ..bare.clone() };
         assert_eq!(step(&lost, tally(0, 1, 0)).as_deref(), Some("go on: msup resume"));
         let cut = Next { needs_list: true, ..unread };

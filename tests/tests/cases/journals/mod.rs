@@ -5,6 +5,7 @@ mod blame;
 mod damage;
 mod disks;
 mod interrupted;
+mod joblogs;
 mod over;
 
 use std::fs;

@@ -126,7 +126,7 @@ fn large_outputs_are_kept_only_on_request() {
         assert_eq!(output.stdout.len(), expected + 1, "{said}");
         let is_whole = expected > 3;
         assert_eq!(output.status.code(), Some(if is_whole { 0 } else { 255 }), "{said}");
-        assert_eq!(said.contains("1 outputs were too large to be kept"), !is_whole, "{said}");
+        assert_eq!(said.contains("1 output was too large to be kept"), !is_whole, "{said}");
     }
 }
 
