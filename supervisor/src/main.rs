@@ -13,10 +13,9 @@ use msup_protocol::crash::{self, Role};
 use msup_protocol::exit;
 
 mod cli;
+pub(crate) mod template;
 
 mod committer;
-
-mod doctor;
 
 mod engine;
 
@@ -51,7 +50,7 @@ fn main() -> ExitCode {
     let plan = match cli::parse() {
         Ok(plan) => plan,
         Err(cli::Refusal::Doctor) => {
-            let _ = write!(io::stdout(), "{}", doctor::report());
+            let _ = write!(io::stdout(), "{}", cli::commands::doctor::report());
             return ExitCode::SUCCESS;
         }
         Err(cli::Refusal::Shown(text)) => {

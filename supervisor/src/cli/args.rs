@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
-use super::{Refusal, elsewhere};
+use super::{Refusal, other_tools};
 
 /// Run COMMAND once per input value, with as many processes at once as keep the CPUs busy.
 #[derive(Debug, Parser)]
@@ -222,7 +222,7 @@ pub(super) struct Args {
     pub(super) anyway: u8,
 
     #[command(flatten)]
-    harmless: elsewhere::Harmless,
+    harmless: other_tools::Harmless,
 
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) words: Vec<OsString>,
@@ -234,10 +234,10 @@ impl Args {
         let words = std::iter::once("msup".into()).chain(words);
         let args = Args::try_parse_from(words).map_err(|why| {
             let typed = unknown(&why);
-            let known = typed.and_then(elsewhere::known);
+            let known = typed.and_then(other_tools::known);
             // What is nearly a flag of msup's is rather that than the beginning of one of theirs.
             let resembles = why.get(ContextKind::SuggestedArg).is_some();
-            let begun = || typed.filter(|_| !resembles).and_then(elsewhere::begun);
+            let begun = || typed.filter(|_| !resembles).and_then(other_tools::begun);
             known.or_else(begun).map_or_else(|| refusal::<Args>(&why), Refusal::Wrong)
         })?;
         args.harmless.check().map_err(Refusal::Wrong)?;

@@ -8,8 +8,8 @@ use msup_protocol::env as names;
 
 use super::args::Args;
 use super::plan::Job;
-use super::template::{Reading, Shell, Template, has_replacement, refuse_foreign};
 use crate::os::process;
+use crate::template::{Reading, Shell, Template, has_replacement, refuse_foreign};
 
 /// What is done, by workers of this program.
 pub(super) struct Command {

@@ -1,22 +1,21 @@
 //! The command line: what was typed, and the validated plan that the rest of msup works with.
 
-mod again;
 mod args;
-mod clean;
 mod command;
-mod elsewhere;
-mod joblog;
-mod log;
+pub(crate) mod commands;
+mod earlier_times;
+mod failures;
+mod other_tools;
 mod plan;
-mod policy;
 mod progress;
 mod stopping;
 mod subcommands;
-mod template;
 
-pub(crate) use joblog::JobLog;
+pub(crate) use crate::template::{
+    Facts, OutFile, OutTemplate, Template, quoted_words, temporaries_of,
+};
+pub(crate) use earlier_times::JobLog;
 pub(crate) use plan::{Continued, Job, Keeping, Plan, Retried};
-pub(crate) use template::{Facts, OutFile, OutTemplate, Template, quoted_words, temporaries_of};
 
 /// Why there is no plan.
 #[derive(Debug)]
@@ -45,10 +44,10 @@ pub(crate) fn parse() -> Result<Plan, Refusal> {
         Some("doctor") if words.len() == 2 && (words[1] == "--help" || words[1] == "-h") => {
             return Err(Refusal::Shown(subcommands::DOCTOR.into()));
         }
-        Some("resume") => return again::resume(words.into_iter().skip(1)),
-        Some("log") => return Err(log::run(words.into_iter().skip(1))),
-        Some("clean") => return Err(clean::run(words.into_iter().skip(1))),
-        Some("retry") => return again::retry(words.into_iter().skip(1)),
+        Some("resume") => return commands::resume_retry::resume(words.into_iter().skip(1)),
+        Some("log") => return Err(commands::log::run(words.into_iter().skip(1))),
+        Some("clean") => return Err(commands::clean::run(words.into_iter().skip(1))),
+        Some("retry") => return commands::resume_retry::retry(words.into_iter().skip(1)),
         _ => {}
     }
     subcommands::refuse_misspelled(&words)?;

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::Args;
-use super::joblog::JobLog;
-use super::template::{OutTemplate, Template, refuse_foreign, typed_words};
-use super::{command, elsewhere, policy, progress, stopping};
+use super::earlier_times::JobLog;
+use super::{command, failures, other_tools, progress, stopping};
 use crate::engine::{AtCap, Leave, Policy, Step};
 use crate::input::{Format, Source};
 use crate::journal::{Durability, Folder, KeptInput, Locks, Past, runs};
@@ -18,6 +17,7 @@ use crate::os::cpu_quota;
 use crate::os::limits::{self, Most};
 use crate::report::bar::Manner;
 use crate::report::escape;
+use crate::template::{OutTemplate, Template, refuse_foreign, typed_words};
 
 /// What is done with each value.
 #[derive(Debug)]
@@ -172,13 +172,13 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
     if args.schedtrace == Some(0) {
         return Err("--schedtrace 0: must be at least 1 millisecond".into());
     }
-    let (policy, grace) = policy::of(&args)?;
+    let (policy, grace) = failures::of(&args)?;
     let (stop_steps, leave) = (stopping::steps(&args, grace)?, stopping::leave(&args)?);
     let progress = progress::manner(args.bar, args.progress.as_deref(), args.quiet)?;
     let (words, values) = split(std::mem::take(&mut args.words), args.literal)?;
     if continued.is_none()
         && !args.quiet
-        && let Some(warning) = elsewhere::warn_of_operators(&words)
+        && let Some(warning) = other_tools::warn_of_operators(&words)
     {
         let _ = writeln!(stderr(), "msup: {}", escape::message(&warning));
     }
@@ -422,7 +422,7 @@ fn split(
     literal: bool,
 ) -> Result<(Vec<OsString>, Option<Vec<OsString>>), String> {
     if !literal {
-        elsewhere::refuse_separators(&words)?;
+        other_tools::refuse_separators(&words)?;
     }
     let Some(at) = words.iter().position(|word| word == ":::") else { return Ok((words, None)) };
     let mut command = words;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::policy::time;
+use super::failures::time;
 use crate::os::terminal;
 use crate::report::bar::Manner;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::args::Args;
-use super::policy::time;
+use super::failures::time;
 use crate::engine::{Leave, Step};
 
 /// How long tasks have between SIGTERM and SIGKILL unless it is given.

@@ -2,8 +2,8 @@
 
 use super::commands::Ending;
 use super::{Dialect, Doubt, Piece, Quoting, Refused, Scanner, replacement_at};
-use crate::cli::template::line::is_name_byte;
-use crate::cli::template::replacement::{Replacement, masked};
+use crate::template::replacement::{Replacement, masked};
+use crate::template::shell_words::is_name_byte;
 
 /// How what follows the name in `${..}` is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

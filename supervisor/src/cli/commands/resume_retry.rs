@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use super::args::{Args, refusal};
-use super::plan::{Continued, Plan, Retried};
-use super::{Refusal, plan};
+use crate::cli::args::{Args, refusal};
+use crate::cli::plan::{Continued, Plan, Retried};
+use crate::cli::{Refusal, plan};
 use crate::journal::runs::{self, NoRun, Wanted};
 use crate::journal::{Folder, Past, State, take_over};
 use crate::os::terminal;
@@ -113,7 +113,7 @@ struct Anew {
 }
 
 /// `msup resume` with these words after it.
-pub(super) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
+pub(in crate::cli) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
     let words = std::iter::once("msup resume".into()).chain(words);
     let Resume { replay, anew } =
         Resume::try_parse_from(words).map_err(|why| refusal::<Resume>(&why))?;
@@ -128,7 +128,7 @@ pub(super) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, 
 }
 
 /// `msup retry` with these words after it.
-pub(super) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
+pub(in crate::cli) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
     let words = std::iter::once("msup retry".into()).chain(words);
     let Retry { failed, quarantined, anew } =
         Retry::try_parse_from(words).map_err(|why| refusal::<Retry>(&why))?;

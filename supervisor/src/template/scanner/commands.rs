@@ -2,7 +2,7 @@
 
 use super::here::Here;
 use super::{Dialect, Doubt, Evaluation, Quoting, Scanner, replacement_at};
-use crate::cli::template::line::{is_assignment, is_blank, is_name_byte};
+use crate::template::shell_words::{is_assignment, is_blank, is_name_byte};
 
 /// What ends a list of commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

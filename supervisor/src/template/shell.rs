@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// How a shell reads what POSIX leaves open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Dialect {
+pub(crate) enum Dialect {
     /// dash, busybox, or what nobody knows (`sh`).
     Posix,
     Bash,
@@ -37,7 +37,7 @@ const FUNCTION: (&[u8], &[u8]) = (b"BASH_FUNC_", b"%%");
 
 /// What runs scripts.
 #[derive(Debug, Clone)]
-pub(in crate::cli) struct Shell {
+pub(crate) struct Shell {
     /// The program, and what it needs before `-c`.
     pub(super) argv: Vec<Vec<u8>>,
     pub(super) dialect: Dialect,
@@ -47,13 +47,13 @@ pub(in crate::cli) struct Shell {
 
 impl Shell {
     /// `sh`, without any functions.
-    pub(in crate::cli) fn sh() -> Shell {
+    pub(crate) fn sh() -> Shell {
         let (argv, dialect) = (vec![b"sh".to_vec()], Dialect::Posix);
         Shell { argv, dialect, functions: HashSet::new() }
     }
 
     /// The shell of this name or path, if scripts are written for it.
-    pub(in crate::cli) fn named(program: &OsStr) -> Option<Shell> {
+    pub(crate) fn named(program: &OsStr) -> Option<Shell> {
         let name = program.as_bytes().rsplit(|byte| *byte == b'/').next()?;
         let (known, dialect) = KNOWN.iter().find(|(known, _)| known.as_bytes() == name)?;
         let mut argv = vec![program.as_bytes().to_vec()];
@@ -64,7 +64,7 @@ impl Shell {
     }
 
     /// With the functions that bash has put into this environment.
-    pub(in crate::cli) fn with_functions<'a>(
+    pub(crate) fn with_functions<'a>(
         mut self,
         environment: impl IntoIterator<Item = &'a OsStr>,
     ) -> Shell {
@@ -77,7 +77,7 @@ impl Shell {
     }
 
     /// The program as it is looked up.
-    pub(in crate::cli) fn program(&self) -> &[u8] {
+    pub(crate) fn program(&self) -> &[u8] {
         &self.argv[0]
     }
 

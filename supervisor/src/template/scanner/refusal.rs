@@ -1,10 +1,10 @@
 //! Why a value cannot stand where it does.
 
-use crate::cli::template::evaluation::safe_form;
+use crate::template::evaluation::safe_form;
 
 /// What makes a place uncertain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Doubt {
+pub(crate) enum Doubt {
     /// Something before or around it is not closed.
     OpenEnd,
     Deep,
@@ -65,7 +65,7 @@ impl Doubt {
 
 /// A place of a value that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli) struct Refused {
+pub(crate) struct Refused {
     /// The character that begins the replacement string, from 1, and its line if there are several.
     line: Option<usize>,
     character: usize,

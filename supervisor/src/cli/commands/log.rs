@@ -12,8 +12,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use rustix::fs::OFlags;
 
-use super::Refusal;
-use super::args::refusal;
+use crate::cli::Refusal;
+use crate::cli::args::refusal;
 use crate::journal::runs;
 use crate::journal::{End, Folder, Past, Record, Seed, State, read, seed};
 use crate::report::escape;
@@ -57,7 +57,7 @@ enum Wanted {
 }
 
 /// `msup log` with these words after it.
-pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
+pub(in crate::cli) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
     let words = std::iter::once("msup log".into()).chain(words);
     let log = match Log::try_parse_from(words) {
         Ok(log) => log,

@@ -14,7 +14,7 @@ use super::replacement::{Form, Replacement, replacement_at};
 use super::shell::Dialect;
 use commands::Ending;
 use refusal::Doubt;
-pub(in crate::cli) use refusal::Refused;
+pub(crate) use refusal::Refused;
 
 /// How a shell reads the place of a replacement string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

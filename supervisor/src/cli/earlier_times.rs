@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::template::{Outline, unquoted};
+use crate::template::{Outline, unquoted};
 
 /// `Seq Host Starttime JobRuntime Send Receive Exitval Signal Command`, separated by tabs.
 const FIELDS: usize = 9;
@@ -68,8 +68,8 @@ impl JobLog {
 
 #[cfg(test)]
 mod tests {
-    use super::super::template::{Reading, Shell, Template};
     use super::*;
+    use crate::template::{Reading, Shell, Template};
 
     fn outline(line: &str) -> Outline {
         let reading = Reading { shell: Shell::sh(), fixed_shell: false, unsafe_replace: false };

@@ -1,7 +1,7 @@
 //! Here-documents.
 
 use super::{Doubt, Quoting, Scanner};
-use crate::cli::template::line::is_blank;
+use crate::template::shell_words::is_blank;
 
 /// One whose body comes with the next line.
 #[derive(Debug)]

@@ -5,14 +5,14 @@
 //! when it is a script.
 
 mod evaluation;
-mod foreign;
-mod line;
-mod out;
-mod outline;
+mod log_key;
+mod other_tools;
+mod output_path;
 mod replacement;
 mod scanner;
 mod script;
 mod shell;
+mod shell_words;
 #[cfg(test)]
 mod tests;
 
@@ -20,19 +20,19 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use evaluation::Evaluation;
-pub(in crate::cli) use foreign::refuse_foreign;
-pub(crate) use line::{quoted_words, typed_words};
-pub(crate) use out::{OutFile, OutTemplate, temporaries_of};
-pub(crate) use outline::{Outline, unquoted};
+pub(crate) use log_key::{Outline, unquoted};
+pub(crate) use other_tools::refuse_foreign;
+pub(crate) use output_path::{OutFile, OutTemplate, temporaries_of};
 use replacement::{Form, Replacement, masked, replacement_at};
 use scanner::Refused;
 use script::Script;
-pub(in crate::cli) use shell::Shell;
+pub(crate) use shell::Shell;
 use shell::{BASH, CALL};
+pub(crate) use shell_words::{quoted_words, typed_words};
 
 /// Why a command cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::cli) enum TemplateError {
+pub(crate) enum TemplateError {
     /// There are no words, or the only one is blank.
     #[error("the command is empty")]
     Empty,
@@ -49,13 +49,13 @@ pub(in crate::cli) enum TemplateError {
 
 /// How a command is read.
 #[derive(Debug, Clone)]
-pub(in crate::cli) struct Reading {
+pub(crate) struct Reading {
     /// Runs scripts.
-    pub(in crate::cli) shell: Shell,
+    pub(crate) shell: Shell,
     /// Scripts that begin with a function of bash run in that shell nonetheless.
-    pub(in crate::cli) fixed_shell: bool,
+    pub(crate) fixed_shell: bool,
     /// Values may stand where they are run as code.
-    pub(in crate::cli) unsafe_replace: bool,
+    pub(crate) unsafe_replace: bool,
 }
 
 /// A command with its replacement strings, parsed once.
@@ -126,7 +126,7 @@ impl Template {
     ///
     /// # Errors
     /// There is nothing to run, or a value would stand where it is not certain to be data.
-    pub(in crate::cli) fn from_words(
+    pub(crate) fn from_words(
         words: Vec<Vec<u8>>,
         reading: &Reading,
     ) -> Result<Template, TemplateError> {
@@ -142,7 +142,7 @@ impl Template {
 
     /// Returns the template in which every value is a command line of its own, without
     /// replacement strings: run by a shell if it needs one, else executed directly.
-    pub(in crate::cli) fn each_input(reading: Reading) -> Template {
+    pub(crate) fn each_input(reading: Reading) -> Template {
         let whole = vec![Piece::Replacement(Replacement::Value(Form::Whole))];
         let outline = Outline::new(&[whole]);
         Template { kind: Kind::EachInput(Box::new(reading)), outline }
@@ -150,10 +150,10 @@ impl Template {
 
     fn from_line(typed: &[u8], reading: &Reading) -> Result<Template, TemplateError> {
         let line = trim_end(typed);
-        let Some(first) = line::words(line).next() else { return Err(TemplateError::Empty) };
+        let Some(first) = shell_words::words(line).next() else { return Err(TemplateError::Empty) };
         let mask = masked(line);
-        if !line::needs_shell(&mask) {
-            return Template::direct(line::words(line), reading);
+        if !shell_words::needs_shell(&mask) {
+            return Template::direct(shell_words::words(line), reading);
         }
         let mut source = line.to_vec();
         if mask == line {
@@ -202,7 +202,7 @@ impl Template {
     }
 
     /// The program that runs scripts, if there may be one.
-    pub(in crate::cli) fn shell(&self) -> Option<&[u8]> {
+    pub(crate) fn shell(&self) -> Option<&[u8]> {
         match &self.kind {
             Kind::Direct(_) => None,
             Kind::Script(script) => Some(script.program()),
@@ -234,7 +234,7 @@ impl Template {
     pub(crate) fn display(&self, value: &[u8], facts: Facts<'_>) -> Vec<u8> {
         match &self.kind {
             Kind::Direct(words) => {
-                line::quoted_words(&render_words(words, value, facts).argv_in_slot_1())
+                shell_words::quoted_words(&render_words(words, value, facts).argv_in_slot_1())
             }
             Kind::Script(script) => script.display(value, facts),
             Kind::EachInput(_) => value.to_vec(),
@@ -243,7 +243,7 @@ impl Template {
 }
 
 /// Whether one of the words holds a replacement string.
-pub(in crate::cli) fn has_replacement(words: &[Vec<u8>]) -> bool {
+pub(crate) fn has_replacement(words: &[Vec<u8>]) -> bool {
     words.iter().any(|word| masked(word) != *word)
 }
 
@@ -274,7 +274,7 @@ impl SlotMark {
 fn trim_end(line: &[u8]) -> &[u8] {
     let end = line
         .iter()
-        .rposition(|&byte| !line::is_blank(byte) && byte != b'\n')
+        .rposition(|&byte| !shell_words::is_blank(byte) && byte != b'\n')
         .map_or(0, |last| last + 1);
     // A backslash there may escape the byte after it.
     let escaped = line[..end].ends_with(b"\\");
@@ -349,13 +349,13 @@ impl Piece {
 /// The arguments that run a command line without replacement strings.
 fn line_argv(line: &[u8], reading: &Reading) -> Vec<Vec<u8>> {
     // To a shell, a blank line is a command that does nothing; there is no program to execute.
-    let first = line::words(line).next();
-    if first.is_none() || line::needs_shell(line) {
+    let first = shell_words::words(line).next();
+    if first.is_none() || shell_words::needs_shell(line) {
         return script::literal_argv(&reading.shell_for(first.unwrap_or_default()), line);
     }
     let is_function = first.is_some_and(|word| reading.shell.is_function(word));
     let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
-    before.iter().copied().chain(line::words(line)).map(<[u8]>::to_vec).collect()
+    before.iter().copied().chain(shell_words::words(line)).map(<[u8]>::to_vec).collect()
 }
 
 impl Reading {

@@ -17,7 +17,7 @@ const SUFFIXES: [&[u8]; 5] = [b"", b".", b"/", b"//", b"/."];
 ///
 /// # Errors
 /// One line that says what to do instead.
-pub(in crate::cli) fn refuse_foreign(words: &[Vec<u8>]) -> Result<(), String> {
+pub(crate) fn refuse_foreign(words: &[Vec<u8>]) -> Result<(), String> {
     let text = words.join(&b' ');
     let mut at = 0;
     while at < text.len() {

@@ -7,10 +7,10 @@
 
 use msup_protocol::env as names;
 
-use super::line::{push_inside_quotes, push_quoted, quoted_words};
 use super::replacement::Form;
 use super::scanner::{Piece, Quoting, Refused, scan};
 use super::shell::Shell;
+use super::shell_words::{push_inside_quotes, push_quoted, quoted_words};
 use super::{Facts, Rendered, SlotMark, push_number};
 
 /// Holds `{}` for a script.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::Refusal;
-use super::args::refusal;
+use crate::cli::Refusal;
+use crate::cli::args::refusal;
 use crate::journal::{Folder, runs};
 use crate::report::escape;
 
@@ -29,7 +29,7 @@ struct Clean {
 }
 
 /// `msup clean` with these words after it.
-pub(super) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
+pub(in crate::cli) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
     let words = std::iter::once("msup clean".into()).chain(words);
     let clean = match Clean::try_parse_from(words) {
         Ok(clean) => clean,
