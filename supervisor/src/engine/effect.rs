@@ -5,7 +5,7 @@ use std::time::Duration;
 use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::packed::WorkerId;
 
-use super::verdict::Cause;
+use super::task::outcome::Cause;
 
 /// One thing to do. Failures come back as events.
 #[derive(Debug)]

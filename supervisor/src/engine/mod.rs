@@ -5,25 +5,14 @@
 //! `pending → in a slot → succeeded | failed | quarantined | cancelled`, back to pending when its
 //! attempt was ended from outside or crashed and may be tried again.
 
-mod admission;
-mod company;
-mod easing;
+pub(crate) mod concurrency;
 mod effect;
-mod ends;
 mod event;
 mod ladder;
-mod ledger;
-mod losses;
-mod memory;
-pub(crate) mod naps;
-mod policy;
-mod pool;
 pub(crate) mod sabotage;
-mod stall;
-mod starts;
-mod stop;
-mod tally;
-mod verdict;
+mod shutdown;
+pub(crate) mod task;
+pub(crate) mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -32,24 +21,24 @@ use std::time::Duration;
 
 use msup_protocol::exit;
 
-pub(crate) use admission::{Ended, Window};
+pub(crate) use concurrency::limit::{Ended, Window};
 pub(crate) use effect::{Effect, Entry, Kind};
 pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View, WorkerEnd};
 pub(crate) use ladder::{Act, Ladder, Step};
-pub(crate) use ledger::TaskRecord;
-pub(crate) use policy::{Counted, Halt, Policy, Threshold, Timeout};
-pub(crate) use stall::AtCap;
-pub(crate) use tally::{FAILURES_NAMED, Failure, Tally};
+pub(crate) use task::counts::{FAILURES_NAMED, Failure, Tally};
+pub(crate) use task::retry::{Counted, Halt, Policy, Threshold, Timeout};
+pub(crate) use task::table::TaskRecord;
+pub(crate) use worker::stall::AtCap;
 
-use company::Company;
-use ledger::Ledger;
-use policy::{Backoff, Median, share_of};
-use pool::Pool;
-use stall::Stall;
-use starts::Starts;
-use stop::Stop;
-use verdict::{Cause, judge_loss, judge_stopped};
-pub(crate) use verdict::{has_succeeded, is_kill};
+use concurrency::oom_backoff::Company;
+use concurrency::start_gate::Starts;
+use shutdown::Stop;
+use task::outcome::{Cause, judge_loss, judge_stopped};
+pub(crate) use task::outcome::{has_succeeded, is_kill};
+use task::retry::{Backoff, Median, share_of};
+use task::table::Ledger;
+use worker::pool::Pool;
+use worker::stall::Stall;
 
 /// Time since the run began.
 pub(crate) type Now = Duration;

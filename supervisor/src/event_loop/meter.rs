@@ -13,7 +13,7 @@ use msup_protocol::kin::{self, Kin};
 use msup_protocol::packed::WorkerId;
 use msup_protocol::segment::Segment;
 
-use crate::engine::naps::Naps;
+use crate::engine::concurrency::wake_times::Naps;
 use crate::engine::{Ended, Window};
 use crate::os::cgroup::Groups;
 use crate::os::{cpu_quota, cpu_time};

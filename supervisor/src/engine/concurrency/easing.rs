@@ -18,7 +18,7 @@ const NONE_FOR: f64 = 12.0;
 
 /// On the way from one target to a lower one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Easing {
+pub(in crate::engine) struct Easing {
     from: f64,
     at: f64,
     /// For so many cycles nobody has been about to wake.
@@ -26,18 +26,18 @@ pub(super) struct Easing {
 }
 
 impl Easing {
-    pub(super) fn from(at: f64) -> Easing {
+    pub(in crate::engine) fn from(at: f64) -> Easing {
         Easing { from: at, at, none_for: 0.0 }
     }
 
     /// How many may be in flight.
-    pub(super) fn at_most(&self) -> f64 {
+    pub(in crate::engine) fn at_most(&self) -> f64 {
         self.at
     }
 
     /// Goes on towards `target` for the time `span`. A `cycle` is the time from one spell of computing of a command to
     /// its next; of those that were refused so many are about to wake, if that is known. Whether it is there.
-    pub(super) fn go_on(
+    pub(in crate::engine) fn go_on(
         &mut self,
         target: f64,
         span: Duration,

@@ -5,11 +5,12 @@ use std::time::Duration;
 use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit;
 
-use super::policy::{Standing, Timeout};
-use super::sabotage::{self, Bug};
-use super::tally::Failure;
-use super::verdict::{Cause, Ruling, judge};
-use super::{Effect, Engine, Entry, Killed, Kind, Now, Stop, TaskRecord, Tried};
+use super::counts::Failure;
+use super::outcome::{Cause, Ruling, judge};
+use super::retry::{Standing, Timeout};
+use crate::engine::sabotage;
+use crate::engine::sabotage::Bug;
+use crate::engine::{Effect, Engine, Entry, Killed, Kind, Now, Stop, TaskRecord, Tried};
 
 /// A task that is ended from outside this often has failed.
 const OUTSIDE_LIMIT: u32 = 10;
@@ -24,7 +25,7 @@ const ALONE_LIMIT: u32 = 5;
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Engine {
-    pub(super) fn on_collected(
+    pub(in crate::engine) fn on_collected(
         &mut self,
         slot: u16,
         outcome: OutcomeFrame,
@@ -63,7 +64,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_failure(
+    pub(in crate::engine) fn on_failure(
         &mut self,
         mut record: TaskRecord,
         slot: u16,
@@ -160,7 +161,7 @@ impl Engine {
     }
 
     /// Takes in a task that earlier generations have tried, unless it has brought too many of them down.
-    pub(super) fn accept(
+    pub(in crate::engine) fn accept(
         &mut self,
         value: Vec<u8>,
         expected: Duration,
@@ -178,7 +179,12 @@ impl Engine {
     }
 
     /// A task that is not run at all has failed.
-    pub(super) fn refuse(&mut self, value: Vec<u8>, why: String, effects: &mut Vec<Effect>) {
+    pub(in crate::engine) fn refuse(
+        &mut self,
+        value: Vec<u8>,
+        why: String,
+        effects: &mut Vec<Effect>,
+    ) {
         self.give_up(value, why, 0, false, effects);
     }
 
@@ -203,7 +209,7 @@ impl Engine {
     }
 
     /// Says anew how long an attempt may take, when that has changed.
-    pub(super) fn limit_time(&mut self, effects: &mut Vec<Effect>) {
+    pub(in crate::engine) fn limit_time(&mut self, effects: &mut Vec<Effect>) {
         let limit = match self.policy.timeout {
             None => None,
             Some(Timeout::After(limit)) => Some(limit),
@@ -221,7 +227,7 @@ impl Engine {
     }
 
     /// Gives the run up if that is what was asked for. `status` is that of the task that has just finished.
-    pub(super) fn halt_if_due(&mut self, status: u8, effects: &mut Vec<Effect>) {
+    pub(in crate::engine) fn halt_if_due(&mut self, status: u8, effects: &mut Vec<Effect>) {
         let standing = self.standing();
         let Some(halt) = self.policy.halt.filter(|halt| halt.is_due(standing)) else { return };
         if self.stop != Stop::No {
@@ -244,7 +250,7 @@ impl Engine {
         Standing { succeeded, failed, total: self.inputs_ended.then_some(all) }
     }
 
-    pub(super) fn on_cannot_publish(
+    pub(in crate::engine) fn on_cannot_publish(
         &mut self,
         slot: u16,
         why: String,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Now;
+use crate::engine::Now;
 
 /// Shorter than this it is only a busy moment.
 const STALL_AFTER: Duration = Duration::from_secs(5);

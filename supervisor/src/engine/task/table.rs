@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::sabotage::{self, Bug};
-use super::{Now, Tried};
+use crate::engine::sabotage;
+use crate::engine::sabotage::Bug;
+use crate::engine::{Now, Tried};
 
 /// A task that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -70,11 +70,11 @@ pub(crate) enum Threshold {
 
 /// How the tasks of this generation of a run stand.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
-    pub(super) succeeded: u64,
-    pub(super) failed: u64,
+pub(in crate::engine) struct Standing {
+    pub(in crate::engine) succeeded: u64,
+    pub(in crate::engine) failed: u64,
     /// How many there are, if all are known.
-    pub(super) total: Option<u64>,
+    pub(in crate::engine) total: Option<u64>,
 }
 
 /// A share of fewer than this says nothing.
@@ -82,12 +82,12 @@ const LEAST: u64 = 3;
 
 impl Halt {
     /// Whether all tasks must be known to say when it is time.
-    pub(super) fn needs_total(&self) -> bool {
+    pub(in crate::engine) fn needs_total(&self) -> bool {
         matches!(self.at, Threshold::Percent(_))
     }
 
     /// Whether it is time.
-    pub(super) fn is_due(&self, standing: Standing) -> bool {
+    pub(in crate::engine) fn is_due(&self, standing: Standing) -> bool {
         let Standing { succeeded, failed, total } = standing;
         let (counted, least) = match self.what {
             Counted::Fail => (failed, LEAST),
@@ -104,7 +104,7 @@ impl Halt {
 
     /// The run's exit status when it is time, as in GNU parallel: the status of the task that failed if one was
     /// enough, else how many failed, in percent if that was asked for; 0 when it was successes that counted.
-    pub(super) fn exit_status(&self, standing: Standing, last: u8) -> u8 {
+    pub(in crate::engine) fn exit_status(&self, standing: Standing, last: u8) -> u8 {
         match (self.what, self.at) {
             (Counted::Success, _) => 0,
             (_, Threshold::Number(1)) => last,
@@ -117,26 +117,26 @@ impl Halt {
 }
 
 /// How much of all that is in percent, rounded up: 0 if it is nothing.
-pub(super) fn share_of(count: u64, all: u64) -> u8 {
+pub(in crate::engine) fn share_of(count: u64, all: u64) -> u8 {
     u8::try_from((count * 100).div_ceil(all.max(1))).unwrap_or(100)
 }
 
 /// Waiting before another try: twice as long each time, and anything between nothing and that, so that those
 /// that failed together do not come back together.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(in crate::engine) struct Backoff {
     range: [Duration; 2],
     state: u64,
 }
 
 impl Backoff {
-    pub(super) fn new(range: [Duration; 2], seed: u64) -> Backoff {
+    pub(in crate::engine) fn new(range: [Duration; 2], seed: u64) -> Backoff {
         // Neighbouring seeds must not begin alike.
         Backoff { range, state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
     /// Before the try that follows the `nth` failure.
-    pub(super) fn delay(&mut self, nth: u32) -> Duration {
+    pub(in crate::engine) fn delay(&mut self, nth: u32) -> Duration {
         let [first, most] = self.range;
         let ceiling = first.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1))).min(most);
         self.state ^= self.state << 13;
@@ -148,7 +148,7 @@ impl Backoff {
 
 /// The median of the last so many times that were noted.
 #[derive(Debug, Default)]
-pub(super) struct Median {
+pub(in crate::engine) struct Median {
     sorted: Vec<Duration>,
     /// The same in the order in which they came; the next one takes this place.
     recent: Vec<Duration>,
@@ -158,7 +158,7 @@ pub(super) struct Median {
 impl Median {
     const KEPT: usize = 255;
 
-    pub(super) fn note(&mut self, time: Duration) {
+    pub(in crate::engine) fn note(&mut self, time: Duration) {
         if self.recent.len() < Median::KEPT {
             self.recent.push(time);
         } else {
@@ -172,7 +172,7 @@ impl Median {
     }
 
     /// Once there are enough of them.
-    pub(super) fn get(&self) -> Option<Duration> {
+    pub(in crate::engine) fn get(&self) -> Option<Duration> {
         (self.sorted.len() as u64 >= LEAST).then(|| self.sorted[self.sorted.len() / 2])
     }
 }

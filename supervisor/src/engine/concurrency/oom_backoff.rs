@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Now;
+use crate::engine::Now;
 
 /// Memory is short when commands spend this share of the time in which none of them gets on waiting for it.
 const SHORT: f64 = 0.1;
@@ -21,7 +21,7 @@ const OVER: f64 = 8.0;
 
 /// Until when how many may run beside each other.
 #[derive(Debug, Default)]
-pub(super) struct Company {
+pub(in crate::engine) struct Company {
     limit: Option<Limit>,
     stalled: f64,
     in_flight: u32,
@@ -37,20 +37,20 @@ struct Limit {
 
 impl Company {
     /// How many may be in flight.
-    pub(super) fn at_most(&self) -> u32 {
+    pub(in crate::engine) fn at_most(&self) -> u32 {
         self.limit.map_or(u32::MAX, |limit| limit.at_most as u32)
     }
 
     /// A command was ended because there was no memory left, for the `nth` time: half as many may run, then
     /// a quarter, then it alone.
-    pub(super) fn too_much(&mut self, nth: u32, now: Now) {
+    pub(in crate::engine) fn too_much(&mut self, nth: u32, now: Now) {
         let parts = 2_u32.saturating_pow(nth);
         let at_most = if nth >= 3 { 1 } else { (self.in_flight / parts).max(1) };
         self.lower(f64::from(at_most), REST_ENDED, now);
     }
 
     /// So many are in flight, and none of them got on for this share of the time, waiting for memory.
-    pub(super) fn measured(&mut self, in_flight: u32, stalled: f64, now: Now) {
+    pub(in crate::engine) fn measured(&mut self, in_flight: u32, stalled: f64, now: Now) {
         self.in_flight = in_flight;
         self.stalled += NEWEST * (stalled - self.stalled);
         if self.stalled >= SHORT {

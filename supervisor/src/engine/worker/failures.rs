@@ -6,9 +6,9 @@ use msup_protocol::exit;
 use msup_protocol::packed::WorkerId;
 
 use super::pool::Gone;
-use super::stop::Stop;
-use super::verdict::{Cause, Ruling};
-use super::{Effect, Engine, Entry, Kind, Now, TaskRecord, WorkerEnd};
+use crate::engine::shutdown::Stop;
+use crate::engine::task::outcome::{Cause, Ruling};
+use crate::engine::{Effect, Engine, Entry, Kind, Now, TaskRecord, WorkerEnd};
 
 /// So many workers in a row that end before they take up work end the run.
 const STARTUP_LIMIT: u32 = 3;
@@ -27,7 +27,7 @@ const EPOCHS_AT_MOST: usize = 5;
 const EPOCHS_WITHIN: Duration = Duration::from_secs(60);
 
 impl Engine {
-    pub(super) fn on_worker_ended(
+    pub(in crate::engine) fn on_worker_ended(
         &mut self,
         worker: WorkerId,
         ruling: Ruling,
@@ -58,7 +58,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_killed_at_startup(
+    pub(in crate::engine) fn on_killed_at_startup(
         &mut self,
         end: WorkerEnd,
         now: Now,
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// Kills workers that take too long to start, if that is limited, and reports those that take long.
-    pub(super) fn watch_starts(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    pub(in crate::engine) fn watch_starts(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if let Some(limit) = self.policy.start_timeout {
             effects.extend(self.pool.overdue(limit, now).into_iter().map(Effect::Kill));
         }
@@ -98,7 +98,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_startup_failure(&mut self, end: WorkerEnd, effects: &mut Vec<Effect>) {
+    pub(in crate::engine) fn on_startup_failure(
+        &mut self,
+        end: WorkerEnd,
+        effects: &mut Vec<Effect>,
+    ) {
         self.startup_failures += 1;
         let program = &self.worker_program;
         // Once one has attached, the version was right: the segment was written over, which the next look finds, or
@@ -116,7 +120,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_spawn_failed(
+    pub(in crate::engine) fn on_spawn_failed(
         &mut self,
         worker: WorkerId,
         why: String,
@@ -188,7 +192,7 @@ impl Engine {
         self.on_failure(record, slot, Ruling::Crashed(cause), None, now, effects);
     }
 
-    pub(super) fn on_epoch_ended(
+    pub(in crate::engine) fn on_epoch_ended(
         &mut self,
         why: &str,
         failed: Option<String>,

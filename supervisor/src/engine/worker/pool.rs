@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use msup_protocol::packed::WorkerId;
 
-use super::Now;
-use super::event::View;
+use crate::engine::Now;
+use crate::engine::event::View;
 
 /// Parked workers that are kept beside the ones that work, once tasks turned out to block.
 const SPARES: u32 = 1;

@@ -6,8 +6,9 @@ use std::io;
 use msup_protocol::codec::Verdict;
 use msup_protocol::exit;
 
-use super::event::{Killed, WorkerEnd};
-use super::sabotage::{self, Bug};
+use crate::engine::event::{Killed, WorkerEnd};
+use crate::engine::sabotage;
+use crate::engine::sabotage::Bug;
 
 const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Now;
-use super::admission::Window;
+use super::limit::Window;
+use crate::engine::Now;
 
 /// So many commands that ended are remembered: the next one is expected to need what the largest of them did.
 const REMEMBERED: usize = 32;
@@ -25,7 +25,7 @@ const KEPT_FREE: u64 = 10;
 
 /// What is known of the commands' memory. All sizes are bytes.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(in crate::engine) struct Memory {
     procs: u32,
     /// What they may have together; `None`: what the machine has left.
     limit: Option<u64>,
@@ -40,7 +40,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(procs: u32, limit: Option<u64>) -> Memory {
+    pub(in crate::engine) fn new(procs: u32, limit: Option<u64>) -> Memory {
         Memory {
             procs,
             limit,
@@ -53,7 +53,7 @@ impl Memory {
         }
     }
 
-    pub(super) fn measured(&mut self, window: &Window, now: Now) {
+    pub(in crate::engine) fn measured(&mut self, window: &Window, now: Now) {
         self.now = now;
         self.residents.clone_from(&window.residents);
         if let Some(available) = window.available {
@@ -66,7 +66,7 @@ impl Memory {
         }
     }
 
-    pub(super) fn ended(&mut self, peak: u64) {
+    pub(in crate::engine) fn ended(&mut self, peak: u64) {
         if peak == 0 {
             return;
         }
@@ -77,7 +77,7 @@ impl Memory {
     }
 
     /// How many commands may be in flight, when so many are.
-    pub(super) fn at_most(&self, in_flight: u32) -> u32 {
+    pub(in crate::engine) fn at_most(&self, in_flight: u32) -> u32 {
         let Some(expected) = self.expected() else {
             // Nothing is known yet.
             return self.limit.map_or(u32::MAX, |_| self.learning());

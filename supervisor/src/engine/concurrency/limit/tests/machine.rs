@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::engine::admission::{Ended, Window};
-use crate::engine::naps::Naps;
-use crate::engine::starts::Starts;
+use crate::engine::concurrency::limit::{Ended, Window};
+use crate::engine::concurrency::start_gate::Starts;
+use crate::engine::concurrency::wake_times::Naps;
 
 /// A step of the simulation, and a window, in milliseconds.
 const STEP: f64 = 0.25;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::verdict::{Cause, Ruling};
+use super::outcome::{Cause, Ruling};
 
 /// So many failures are kept for the report.
 pub(crate) const FAILURES_NAMED: usize = 10;

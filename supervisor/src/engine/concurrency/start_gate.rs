@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::admission::{Admission, Window};
-use super::company::Company;
 use super::easing::Easing;
-use super::memory::Memory;
-use super::{Effect, Now, View};
+use super::limit::{Admission, Window};
+use super::memory_budget::Memory;
+use super::oom_backoff::Company;
+use crate::engine::{Effect, Now, View};
 
 /// So few missing commands are waited for a moment.
 const FEW: u32 = 2;
@@ -43,7 +43,7 @@ struct Told {
 
 /// For commands, whose number follows what they use.
 #[derive(Debug)]
-pub(super) struct Starts {
+pub(in crate::engine) struct Starts {
     procs: u32,
     admission: Admission,
     memory: Memory,
@@ -72,7 +72,7 @@ pub(super) struct Starts {
 impl Starts {
     /// For `procs` tokens, with at most `cap` commands in flight, that may use so much memory together
     /// if that is limited.
-    pub(super) fn new(procs: u32, cap: u32, memory: Option<u64>) -> Starts {
+    pub(in crate::engine) fn new(procs: u32, cap: u32, memory: Option<u64>) -> Starts {
         let mut starts = Starts {
             procs,
             admission: Admission::new(procs, cap),
@@ -93,32 +93,32 @@ impl Starts {
     }
 
     /// With fewer than this more are published: many at once, since their starts are journaled with one write.
-    pub(super) fn refilled_below(&self) -> usize {
+    pub(in crate::engine) fn refilled_below(&self) -> usize {
         self.publishable().saturating_sub(self.prefetch / 2)
     }
 
     /// How many commands may be in flight.
-    pub(super) fn target(&self) -> u32 {
+    pub(in crate::engine) fn target(&self) -> u32 {
         self.target
     }
 
     /// Whether nothing is known yet of what commands use.
-    pub(super) fn is_ramping(&self) -> bool {
+    pub(in crate::engine) fn is_ramping(&self) -> bool {
         self.admission.is_ramping()
     }
 
     /// How many tasks may be published and not yet have ended.
-    pub(super) fn publishable(&self) -> usize {
+    pub(in crate::engine) fn publishable(&self) -> usize {
         if self.holds_back { 0 } else { self.target as usize + self.prefetch }
     }
 
     /// When to look again, if nothing happens before.
-    pub(super) fn due(&self) -> Option<Now> {
+    pub(in crate::engine) fn due(&self) -> Option<Now> {
         self.due
     }
 
     /// What was measured over a window, and how many tasks are left, if that is known.
-    pub(super) fn measured(&mut self, window: &Window, left: Option<u32>, now: Now) {
+    pub(in crate::engine) fn measured(&mut self, window: &Window, left: Option<u32>, now: Now) {
         let before = self.admission.target();
         self.admission.measured(window);
         self.ease(before, window);
@@ -129,23 +129,23 @@ impl Starts {
     }
 
     /// A command has ended, having had at most so much memory.
-    pub(super) fn ended(&mut self, peak: u64) {
+    pub(in crate::engine) fn ended(&mut self, peak: u64) {
         self.memory.ended(peak);
     }
 
     /// A command was ended because there was no memory left, for the `nth` time.
-    pub(super) fn out_of_memory(&mut self, nth: u32, now: Now) {
+    pub(in crate::engine) fn out_of_memory(&mut self, nth: u32, now: Now) {
         self.company.too_much(nth, now);
         self.aim(0);
     }
 
     /// There is a new segment, in which nothing has been said yet.
-    pub(super) fn renew(&mut self) {
+    pub(in crate::engine) fn renew(&mut self) {
         self.told = Told::default();
     }
 
     /// How many more tasks could be started just now, if there are so many.
-    pub(super) fn startable(&self, view: &View) -> u32 {
+    pub(in crate::engine) fn startable(&self, view: &View) -> u32 {
         // Whoever holds a token is about to start a command, or has just started one.
         let started = view.in_flight.max(view.foreign) + view.running + view.granted;
         self.target.saturating_sub(started)
@@ -153,7 +153,7 @@ impl Starts {
 
     /// Lets commands start, as many as may be in flight beyond those that are. Whether what nobody has
     /// claimed yet shall be taken back.
-    pub(super) fn allow(
+    pub(in crate::engine) fn allow(
         &mut self,
         view: &View,
         startable: u32,

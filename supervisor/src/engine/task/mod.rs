@@ -1,0 +1,7 @@
+//! Tasks: the table of those without an outcome, what an attempt's outcome means, and when it is retried.
+
+pub(crate) mod attempt;
+pub(crate) mod counts;
+pub(crate) mod outcome;
+pub(crate) mod retry;
+pub(crate) mod table;
