@@ -13,13 +13,13 @@ use msup_protocol::crash::{self, Role};
 use msup_protocol::exit;
 
 mod cli;
+mod measure;
+mod run;
+mod tasks;
 pub(crate) mod template;
-
-mod committer;
+mod workers;
 
 mod engine;
-
-mod event_loop;
 
 mod sysmon;
 
@@ -38,8 +38,8 @@ mod report;
 
 mod os;
 
-use event_loop::Exit;
 use os::signals;
+use run::Exit;
 
 fn main() -> ExitCode {
     last_resort::install();
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
             return complain(&why);
         }
     };
-    match event_loop::run(plan) {
+    match run::run(plan) {
         Ok(Exit::Status(status)) => ExitCode::from(status),
         Ok(Exit::Signal(signal)) => {
             signals::die_of(signal);

@@ -5,12 +5,13 @@
 
 mod appender;
 mod folder;
+mod history;
 mod kept;
 mod line;
 mod outputs;
-mod past;
 mod reader;
 mod record;
+pub(crate) mod run_log;
 pub(crate) mod runs;
 mod story;
 mod survivors;
@@ -31,11 +32,11 @@ use crate::os::files;
 
 pub(crate) use appender::{Appender, Flushed};
 pub(crate) use folder::{Folder, Locks};
+pub(crate) use history::{Matches, Past, Settled};
 pub(crate) use kept::{Input as KeptInput, Part};
 use line::Head;
 pub(crate) use line::Seed;
 pub(crate) use outputs::{Keeper, Kept, Place, Writer as KeptFor};
-pub(crate) use past::{Matches, Past, Settled};
 pub(crate) use reader::{read, seed};
 use record::Batch;
 pub(crate) use record::{Again, Bytes, End, Intent, Kind, Record, Run, SCHEMA, Start, State};

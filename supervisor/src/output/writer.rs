@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use super::piece::{Broken, Piece, nameless_file};
+use super::capture::{Broken, Piece, nameless_file};
 use super::screen::Screen;
 use super::{Delivery, Failure, Message, State, Style};
 use crate::os::patient::Patient;

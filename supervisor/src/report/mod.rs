@@ -4,6 +4,7 @@
 pub(crate) mod bar;
 pub(crate) mod escape;
 pub(crate) mod human;
+pub(crate) mod joblog;
 pub(crate) mod paint;
 pub(crate) mod rate;
 pub(crate) mod summary;

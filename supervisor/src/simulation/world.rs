@@ -17,7 +17,7 @@ use super::disk::FakeFile;
 use super::history::History;
 use super::random::Random;
 use crate::engine::{AtCap, Engine, Event, Input, Killed, Limits, Policy, View, WorkerEnd};
-use crate::event_loop::books::KnownTasks;
+use crate::journal::run_log::KnownTasks;
 use crate::journal::{
     Again, Bytes, Journal, Kind, Past, Record, Run, SCHEMA, Seed, Sync, Trouble, read,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Happening, RUN, SIGKILL, SIGSEGV, SIGTERM, Slot, Worker, World, text};
 use crate::engine::{Counted, Event, Halt, Threshold, WorkerEnd};
-use crate::event_loop::books::KnownTasks;
+use crate::journal::run_log::KnownTasks;
 use crate::journal::{Journal, Record, Seed, Sync, Trouble, read};
 use crate::simulation::disk::FakeFile;
 use crate::simulation::history::History;

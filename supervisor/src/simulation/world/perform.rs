@@ -4,7 +4,7 @@ use msup_protocol::codec::Stream;
 
 use super::{Happening, RUN, SIGKILL, SIGTERM, Slot, Worker, World, text};
 use crate::engine::{Effect, Entry, Event, Killed};
-use crate::event_loop::books::write_down;
+use crate::journal::run_log::write_down;
 use crate::journal::{Record, Seed, State, Trouble, read};
 
 /// Nothing is given up for having been alone in flight when the supervisor died before that has happened so often.

@@ -27,7 +27,7 @@ use crate::output::{Delivery, OpenOnes, Piece, Spilled};
 type Identity = (u64, u64, Option<SystemTime>);
 
 /// The supervisor's side of the task slots.
-pub(super) struct Queue {
+pub(crate) struct Queue {
     segment: Arc<Segment>,
     folder: PathBuf,
     job: Job,
@@ -46,13 +46,13 @@ pub(super) struct Queue {
     /// Which folder that is: tasks may remove it, and it is made again. Nothing if that has been told.
     folder_was: Option<Identity>,
     /// What there is to say, if anything.
-    pub(super) notice: Option<String>,
+    pub(crate) notice: Option<String>,
     /// What was found that nobody can have written who keeps to the protocol.
-    pub(super) violation: Option<Violation>,
+    pub(crate) violation: Option<Violation>,
 }
 
 impl Queue {
-    pub(super) fn new(
+    pub(crate) fn new(
         segment: Arc<Segment>,
         folder: PathBuf,
         job: Job,
@@ -82,7 +82,7 @@ impl Queue {
     }
 
     /// From now on tasks go through this segment.
-    pub(super) fn renew(&mut self, segment: Arc<Segment>, folder: PathBuf) {
+    pub(crate) fn renew(&mut self, segment: Arc<Segment>, folder: PathBuf) {
         (self.segment, self.folder) = (segment, folder);
         self.folder_was = identity(&self.folder);
         self.publications.fill((0, false));
@@ -93,7 +93,7 @@ impl Queue {
     ///
     /// # Errors
     /// One line that says why it cannot be.
-    pub(super) fn publish(
+    pub(crate) fn publish(
         &mut self,
         slot: u16,
         task: &TaskRecord,
@@ -126,14 +126,14 @@ impl Queue {
     }
 
     /// Tells workers that tasks were published.
-    pub(super) fn announce(&self) {
+    pub(crate) fn announce(&self) {
         let shared = self.segment.shared();
         shared.pass_on(&Futex, None);
         shared.watch.token_wanted(&Futex);
     }
 
     /// Whether the slot's task could be taken back.
-    pub(super) fn withdraw(&mut self, slot: u16) -> bool {
+    pub(crate) fn withdraw(&mut self, slot: u16) -> bool {
         let withdrawn = self.segment.shared().tasks.withdraw(slot);
         if withdrawn {
             self.forget_task_file(slot);
@@ -142,7 +142,7 @@ impl Queue {
     }
 
     /// Collects what workers say is done.
-    pub(super) fn collect(&mut self, events: &mut Vec<Event>) {
+    pub(crate) fn collect(&mut self, events: &mut Vec<Event>) {
         let segment = Arc::clone(&self.segment);
         for slot in segment.shared().done.drain() {
             self.collect_one(slot, events);
@@ -150,7 +150,7 @@ impl Queue {
     }
 
     /// Collects everything of a dead worker: what it completed, and the slots of what it did not.
-    pub(super) fn collect_from(&mut self, dead: WorkerId, events: &mut Vec<Event>) -> Vec<u16> {
+    pub(crate) fn collect_from(&mut self, dead: WorkerId, events: &mut Vec<Event>) -> Vec<u16> {
         let segment = Arc::clone(&self.segment);
         let tasks = segment.shared().tasks;
         let mut claimed = Vec::new();
@@ -232,7 +232,7 @@ impl Queue {
     }
 
     /// What a task wrote, for the writer.
-    pub(super) fn delivery(
+    pub(crate) fn delivery(
         &mut self,
         seq: u64,
         slot: u16,
@@ -254,12 +254,12 @@ impl Queue {
     }
 
     /// Bytes of memory that each command may have, if that is limited.
-    pub(super) fn memory_per_task(&self) -> Option<u64> {
+    pub(crate) fn memory_per_task(&self) -> Option<u64> {
         Some(self.memory).filter(|bytes| *bytes > 0)
     }
 
     /// A task as a person could run it again: its command, or its value for task loops.
-    pub(super) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
+    pub(crate) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {
             Job::Commands(template) => {
                 let out = self.made_by(value, seq);
@@ -270,7 +270,7 @@ impl Queue {
     }
 
     /// What logs of other runs know a task by.
-    pub(super) fn outline_key(&self, value: &[u8], seq: u64) -> Vec<u8> {
+    pub(crate) fn outline_key(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {
             Job::Commands(template) => {
                 template.outline().key(value, self.made_by(value, seq).as_os_str().as_bytes())
@@ -286,7 +286,7 @@ impl Queue {
     }
 
     /// Removes what the slot's last attempt wrote to files, or was to read from one.
-    pub(super) fn discard(&mut self, slot: u16) {
+    pub(crate) fn discard(&mut self, slot: u16) {
         self.forget_task_file(slot);
         self.spilled.remove(&slot);
         for name in codec::stream_files(slot, self.publications[usize::from(slot)].0) {
@@ -353,7 +353,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{AtCap, Engine, Input, Limits, Policy, View, Window};
-    use crate::event_loop::meter::Meter;
+    use crate::measure::sampler::Meter;
 
     #[test]
     fn a_folder_that_was_made_again_is_another_one_though_it_has_the_same_number() {

@@ -1,9 +1,5 @@
 //! What commands really use: their clocks while they run, the kernel's account when they end.
 
-mod charges;
-mod family;
-mod machine;
-
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,10 +11,10 @@ use msup_protocol::segment::Segment;
 
 use crate::engine::concurrency::wake_times::Naps;
 use crate::engine::{Ended, Window};
+use crate::measure::machine::Machine;
+use crate::measure::process_tree::Families;
 use crate::os::cgroup::Groups;
 use crate::os::{cpu_quota, cpu_time};
-use family::Families;
-use machine::Machine;
 
 /// A window: long enough for the kernel's ticks to be seen, short enough to follow. The first ones are
 /// what the ramp costs, whatever looking costs then; and as long as it lasts they are not stretched, for so much CPU time.
@@ -54,29 +50,29 @@ const NEVER_SLEEPS: u64 = 1;
 
 /// One command that runs.
 #[derive(Clone, Debug)]
-struct Gauge {
-    pid: i32,
+pub(super) struct Gauge {
+    pub(super) pid: i32,
     /// CPU time that was counted so far, and that of its own process when last seen.
     counted: Duration,
     own: Duration,
     /// CPUs it uses, smoothed. A new one is taken to compute.
-    cpus: f64,
+    pub(super) cpus: f64,
     /// In how many windows it was looked at.
-    windows: u32,
+    pub(super) windows: u32,
     /// When its clock was last looked at, and last seen to have moved.
     looked: Instant,
     moved: Instant,
     /// Bytes of memory it had when last asked, 0 before.
     resident: u64,
     /// How much of the time it could run, had it a CPU, smoothed over the times it was asked.
-    wants: f64,
+    pub(super) wants: f64,
     /// Where its use is that of its worker's control group: what that had used before it.
     before: Option<Duration>,
 }
 
 /// Looks at the commands of all workers, window by window.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     gauges: Vec<Option<Gauge>>,
     /// The control groups that all workers and commands are in, and what was used in them up to the last window.
     groups: Option<Rc<Groups>>,
@@ -88,7 +84,7 @@ pub(super) struct Meter {
     past: HashMap<i32, Duration>,
     began: Instant,
     due: Instant,
-    windows: u32,
+    pub(super) windows: u32,
     /// What ended in this window: CPU time not counted before, and how it ran.
     ended_used: Duration,
     workers_used: Duration,
@@ -105,13 +101,13 @@ pub(super) struct Meter {
     asked_at_most: usize,
     machine: Machine,
     /// Tokens that commands use beyond those they have.
-    pub(super) owed: u32,
+    pub(crate) owed: u32,
     /// CPUs in use by commands in the last window.
-    pub(super) cpus: f64,
+    pub(crate) cpus: f64,
     /// Time spent above `procs`, in CPU seconds.
-    pub(super) debt: f64,
+    pub(crate) debt: f64,
     /// CPU time that looking has taken.
-    pub(super) cost: Duration,
+    pub(crate) cost: Duration,
     procs: f64,
     /// The part of that many CPUs that a control group lets us use.
     share: f64,
@@ -119,7 +115,7 @@ pub(super) struct Meter {
 
 impl Meter {
     /// `watches_memory`: there is a limit on it.
-    pub(super) fn new(
+    pub(crate) fn new(
         procs: u32,
         max_workers: u16,
         watches_memory: bool,
@@ -159,12 +155,12 @@ impl Meter {
     }
 
     /// When the next window ends.
-    pub(super) fn due(&self) -> Instant {
+    pub(crate) fn due(&self) -> Instant {
         self.due
     }
 
     /// A command has ended: what of its use was not seen yet belongs to this window.
-    pub(super) fn ended(&mut self, usage: &Usage) {
+    pub(crate) fn ended(&mut self, usage: &Usage) {
         let pid = usage.pid.cast_signed();
         let running =
             self.gauges.iter_mut().find(|gauge| matches!(gauge, Some(gauge) if gauge.pid == pid));
@@ -197,27 +193,27 @@ impl Meter {
     }
 
     /// Everything stood still for so long: that says nothing of commands.
-    pub(super) fn paused(&mut self, pause: Duration) {
+    pub(crate) fn paused(&mut self, pause: Duration) {
         (self.began, self.due) = (self.began + pause, self.due + pause);
         self.machine = Machine::new(Instant::now());
     }
 
     /// A worker is gone, and its command with it.
-    pub(super) fn lost(&mut self, worker: WorkerId) {
+    pub(crate) fn lost(&mut self, worker: WorkerId) {
         if let Some(gauge) = self.gauges.get_mut(usize::from(worker)) {
             *gauge = None;
         }
     }
 
     /// Everybody is gone.
-    pub(super) fn lost_all(&mut self) {
+    pub(crate) fn lost_all(&mut self) {
         self.gauges.fill(None);
         self.past.clear();
     }
 
     /// Ends the window, if it is time. `pid_of` tells the process of a worker; `had_more`, whether there were tasks that
     /// could have been started; `is_ramping`, that as yet each window tells how many are to be.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         segment: &Segment,
         pid_of: impl Fn(WorkerId) -> Option<i32>,
@@ -279,7 +275,7 @@ impl Meter {
             available: self.machine.available(now),
             stalled: self.machine.stalled(span),
         };
-        self.owed = charges::settle(&shared, &self.gauges, self.procs as u32);
+        self.owed = crate::measure::token_charges::settle(&shared, &self.gauges, self.procs as u32);
         self.own = own;
         self.began = now;
         (self.ended_used, self.workers_used) = Default::default();

@@ -12,7 +12,7 @@ const IDLE_OVER: Duration = Duration::from_millis(500);
 
 /// What was last seen of it.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     memory: memory::Memory,
     due: Instant,
     stalled: Option<u64>,
@@ -22,13 +22,13 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(now: Instant) -> Machine {
+    pub(crate) fn new(now: Instant) -> Machine {
         let (memory, stalled) = (memory::Memory::open(), memory::stalled());
         Machine { memory, due: now, stalled, idle: None, long_idle: None }
     }
 
     /// Bytes of memory left; `None`: not asked this time.
-    pub(super) fn available(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn available(&mut self, now: Instant) -> Option<u64> {
         if now < self.due {
             return None;
         }
@@ -37,7 +37,7 @@ impl Machine {
     }
 
     /// The share of the time since the last look in which everybody waited for memory.
-    pub(super) fn stalled(&mut self, span: Duration) -> f64 {
+    pub(crate) fn stalled(&mut self, span: Duration) -> f64 {
         let now = memory::stalled();
         let before = std::mem::replace(&mut self.stalled, now);
         let Some((before, now)) = before.zip(now) else { return 0.0 };
@@ -47,7 +47,7 @@ impl Machine {
 
     /// The share of the time in which CPUs idled, `None` where the last look is not long ago: idle time is counted in
     /// hundredths of a second. Nor where this process may use more CPUs than `procs`.
-    pub(super) fn idle(&mut self, now: Instant, procs: f64) -> Option<f64> {
+    pub(crate) fn idle(&mut self, now: Instant, procs: f64) -> Option<f64> {
         let cpus = f64::from(cpu_time::cpus());
         if cpus > procs || self.long_idle.is_some_and(|(then, _)| now < then + IDLE_OVER) {
             return None;
@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// CPU time that was used by whomever since the last look; `None` at the first one.
-    pub(super) fn busy(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn busy(&mut self, now: Instant) -> Option<Duration> {
         let idle = cpu_time::idle()?;
         let (then, before) = self.idle.replace((now, idle))?;
         Some(((now - then) * cpu_time::cpus()).saturating_sub(idle.saturating_sub(before)))

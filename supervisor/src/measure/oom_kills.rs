@@ -10,20 +10,20 @@ const MEANT_FOR_US: Duration = Duration::from_secs(1);
 
 /// The kernel's count, as far as it was looked at.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     count: u64,
     unclaimed: u64,
     due: Instant,
 }
 
 impl Watch {
-    pub(super) fn new() -> Watch {
+    pub(crate) fn new() -> Watch {
         let count = memory::kills().unwrap_or(0);
         Watch { count, unclaimed: 0, due: Instant::now() + MEANT_FOR_US }
     }
 
     /// Forgets kills of long ago, now and then.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let now = Instant::now();
         if now >= self.due {
             self.due = now + MEANT_FOR_US;
@@ -34,7 +34,7 @@ impl Watch {
     }
 
     /// Somebody of ours was killed: whether that was for want of memory.
-    pub(super) fn explains_a_kill(&mut self) -> bool {
+    pub(crate) fn explains_a_kill(&mut self) -> bool {
         self.unclaimed += self.count_new();
         let explained = self.unclaimed > 0;
         self.unclaimed = self.unclaimed.saturating_sub(1);

@@ -15,11 +15,11 @@ use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
 use msup_protocol::slot::{Counters, Status};
 
-use super::Poller;
 use crate::engine::{Event, WorkerEnd};
 use crate::os::cgroup::Groups;
 use crate::os::freeze::{Frozen, freeze};
 use crate::os::orphans::{Orphanage, Slot};
+use crate::os::poller::Poller;
 use crate::os::process::{Process, Recipe};
 
 /// After this a worker that was let go at the end of the run is killed: it has no task.
@@ -40,17 +40,17 @@ struct Member {
 
 /// What workers have counted, the dead included.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counted {
-    pub(super) fast_exits: u64,
-    pub(super) slow_exits: u64,
-    pub(super) handoffs: u64,
-    pub(super) steals: u64,
-    pub(super) wait_ns: u64,
-    pub(super) reclaims: u64,
+pub(crate) struct Counted {
+    pub(crate) fast_exits: u64,
+    pub(crate) slow_exits: u64,
+    pub(crate) handoffs: u64,
+    pub(crate) steals: u64,
+    pub(crate) wait_ns: u64,
+    pub(crate) reclaims: u64,
 }
 
 /// All workers' processes.
-pub(super) struct Crew {
+pub(crate) struct Crew {
     segment: Arc<Segment>,
     recipe: Recipe,
     orphanage: Orphanage,
@@ -64,7 +64,7 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn new(
+    pub(crate) fn new(
         segment: Arc<Segment>,
         recipe: Recipe,
         orphanage: Orphanage,
@@ -83,7 +83,7 @@ impl Crew {
     /// # Errors
     /// One line that says why there is no process; the slot is vacant again, but what a process that
     /// could not be kept has claimed is the caller's to look after.
-    pub(super) fn spawn(&mut self, worker: WorkerId, poller: &Poller) -> Result<(), String> {
+    pub(crate) fn spawn(&mut self, worker: WorkerId, poller: &Poller) -> Result<(), String> {
         let shared = self.segment.shared();
         let slot = shared.line.slot(worker).ok_or("no such slot")?;
         slot.prepare();
@@ -107,20 +107,20 @@ impl Crew {
     }
 
     /// A worker's process.
-    pub(super) fn pid(&self, worker: WorkerId) -> Option<i32> {
+    pub(crate) fn pid(&self, worker: WorkerId) -> Option<i32> {
         let member = self.members.get(usize::from(worker))?.as_ref()?;
         Some(member.process.pid())
     }
 
     /// Whether a worker's process is stopped or hangs in the kernel.
-    pub(super) fn is_stuck(&self, worker: WorkerId) -> bool {
+    pub(crate) fn is_stuck(&self, worker: WorkerId) -> bool {
         let member = self.members.get(usize::from(worker)).and_then(Option::as_ref);
         member.and_then(|member| kin::look_up(member.process.pid())).is_some_and(|kin| kin.stuck)
     }
 
     /// Lets a worker leave when it has no task. At the end of the run it can have none, and is killed
     /// if it stays.
-    pub(super) fn dismiss(&mut self, worker: WorkerId, at_the_end: bool) {
+    pub(crate) fn dismiss(&mut self, worker: WorkerId, at_the_end: bool) {
         let shared = self.segment.shared();
         if let Some(slot) = shared.line.slot(worker) {
             slot.tell_to_leave();
@@ -132,31 +132,31 @@ impl Crew {
     }
 
     /// Kills a worker.
-    pub(super) fn kill(&self, worker: WorkerId) {
+    pub(crate) fn kill(&self, worker: WorkerId) {
         if let Some(Some(member)) = self.members.get(usize::from(worker)) {
             member.process.kill();
         }
     }
 
     /// Reaps what was adopted and has exited. Whether nothing that has exited is left.
-    pub(super) fn reap_adopted(&self) -> bool {
+    pub(crate) fn reap_adopted(&self) -> bool {
         let is_worker =
             |pid| self.members.iter().flatten().any(|member| member.process.pid() == pid);
         self.orphanage.reap_adopted(is_worker).is_some()
     }
 
     /// Whether a process that a task has left running lives. For the time when no worker is left.
-    pub(super) fn any_left_running(&self) -> bool {
+    pub(crate) fn any_left_running(&self) -> bool {
         self.orphanage.any_left_running()
     }
 
     /// The living processes that dead workers' tasks have left running. For the time when no worker is left.
-    pub(super) fn left_running(&self) -> Vec<Kin> {
+    pub(crate) fn left_running(&self) -> Vec<Kin> {
         self.orphanage.left_running()
     }
 
     /// Kills those whose time is up.
-    pub(super) fn escalate(&mut self) {
+    pub(crate) fn escalate(&mut self) {
         let now = Instant::now();
         for member in self.members.iter_mut().flatten() {
             if member.deadline.is_some_and(|deadline| deadline <= now) {
@@ -167,12 +167,12 @@ impl Crew {
     }
 
     /// These pidfds are readable.
-    pub(super) fn note(&mut self, workers: impl Iterator<Item = WorkerId>) {
+    pub(crate) fn note(&mut self, workers: impl Iterator<Item = WorkerId>) {
         self.noted.extend(workers);
     }
 
     /// Who has parked or claimed a task for the first time.
-    pub(super) fn settle(&mut self, events: &mut Vec<Event>) {
+    pub(crate) fn settle(&mut self, events: &mut Vec<Event>) {
         let shared = self.segment.shared();
         for (worker, member) in self.members.iter_mut().enumerate() {
             let Some(member) = member.as_mut().filter(|member| !member.settled) else { continue };
@@ -188,7 +188,7 @@ impl Crew {
     }
 
     /// The noted ones that have really ended.
-    pub(super) fn ended(&mut self) -> Vec<(WorkerId, WorkerEnd)> {
+    pub(crate) fn ended(&mut self) -> Vec<(WorkerId, WorkerEnd)> {
         let noted = std::mem::take(&mut self.noted);
         let ended = noted.into_iter().filter_map(|worker| {
             let member = self.members.get(usize::from(worker))?.as_ref()?;
@@ -199,7 +199,7 @@ impl Crew {
 
     /// Takes a dead worker's tokens back and lets its process go, after what it left behind has been
     /// ended: a command of its must not run beside the next owner of its token.
-    pub(super) fn bury(&mut self, ended: (WorkerId, WorkerEnd)) -> (WorkerId, WorkerEnd) {
+    pub(crate) fn bury(&mut self, ended: (WorkerId, WorkerEnd)) -> (WorkerId, WorkerEnd) {
         let (worker, end) = ended;
         let Some(member) = self.members[usize::from(worker)].take() else { return ended };
         match end {
@@ -231,17 +231,17 @@ impl Crew {
     }
 
     /// Everybody stands still, and what they have started.
-    pub(super) fn freeze(&self) -> Frozen {
+    pub(crate) fn freeze(&self) -> Frozen {
         freeze(self.orphanage.inherited())
     }
 
     /// Kills whatever is left when no worker is. Returns how many could not be.
-    pub(super) fn sweep(&self, patience: Duration) -> usize {
+    pub(crate) fn sweep(&self, patience: Duration) -> usize {
         self.orphanage.sweep_all(patience)
     }
 
     /// Ends everybody at once, and whatever they had started: the segment they share is no good.
-    pub(super) fn end_all(&mut self) {
+    pub(crate) fn end_all(&mut self) {
         for (worker, member) in self.members.iter().enumerate() {
             if let Some(member) = member {
                 member.process.kill();
@@ -265,20 +265,20 @@ impl Crew {
 
     /// Whether the segment is shorter than it was made: workers are killed by a SIGBUS where it ends, and new ones
     /// cannot attach.
-    pub(super) fn lost_segment(&self) -> Option<Violation> {
+    pub(crate) fn lost_segment(&self) -> Option<Violation> {
         let len = rustix::fs::fstat(&self.recipe.segment).ok()?.st_size.cast_unsigned();
         (len < self.segment.bytes()).then(|| Violation::cut(len))
     }
 
     /// From now on workers get this segment.
-    pub(super) fn renew(&mut self, segment: Arc<Segment>, fd: OwnedFd, folder: PathBuf) {
+    pub(crate) fn renew(&mut self, segment: Arc<Segment>, fd: OwnedFd, folder: PathBuf) {
         self.segment = segment;
         self.recipe.segment = fd;
         self.recipe.folder = folder;
     }
 
     /// What all workers have counted so far.
-    pub(super) fn counted(&self) -> Counted {
+    pub(crate) fn counted(&self) -> Counted {
         let shared = self.segment.shared();
         let mut counted = self.of_the_dead;
         for (worker, _) in self.members.iter().enumerate().filter(|(_, member)| member.is_some()) {

@@ -1,29 +1,16 @@
 //! The event loop: gathers events, lets the engine decide, carries out its effects. The one place
 //! where the pure core and the adapters meet.
 
-mod attempts;
-pub(crate) mod books;
-mod commits;
-mod crew;
+mod apply;
+mod collect;
 mod daemons;
-mod epoch;
-mod figures;
 mod finish;
-mod gather;
-mod joblog;
-mod leftovers;
-mod lender;
-mod meter;
-mod oom;
-mod pause;
-mod perform;
 mod progress;
-mod queue;
 mod reading_on;
-mod replay;
-mod running;
-mod stopped;
-mod stopping;
+mod segment_recovery;
+mod stats;
+mod status;
+mod suspend;
 mod watching;
 
 use std::collections::{BTreeMap, HashMap};
@@ -43,7 +30,6 @@ use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::cli::{Job, JobLog, Keeping, Plan};
-use crate::committer::Committer;
 use crate::engine::{Effect, Engine, Event, Input, Leave, Limits, View, is_kill};
 use crate::input::{self, Group};
 use crate::journal::State;
@@ -54,25 +40,26 @@ use crate::os::poller::Poller;
 use crate::os::process::Recipe;
 use crate::os::run_folder::RunFolder;
 use crate::os::signals::Signals;
+use crate::output::files::committer::Committer;
 use crate::output::{Output, Style};
 use crate::report::bar::Manner;
 use crate::report::{escape, trace};
 use crate::sysmon;
 
-use attempts::Attempts;
-use books::{Books, OfRun, Opened};
-use commits::{Commits, Places};
-use crew::Crew;
-use epoch::Epochs;
-use figures::Figures;
-use leftovers::Leftovers;
-use lender::Lender;
-use meter::Meter;
+use crate::journal::run_log::{Books, OfRun, Opened};
+use crate::measure::sampler::Meter;
+use crate::output::files::commit::{Commits, Places};
+use crate::tasks::attempts::Attempts;
+use crate::tasks::leftovers::Leftovers;
+use crate::tasks::slots::Queue;
+use crate::tasks::stopped::Stopped;
+use crate::tasks::stopping::Stopping;
+use crate::workers::processes::Crew;
+use crate::workers::token_lending::Lender;
 use progress::Telling;
-use queue::Queue;
 use reading_on::ReadingOn;
-use stopped::Stopped;
-use stopping::Stopping;
+use segment_recovery::Epochs;
+use stats::Figures;
 
 /// The loop looks around this often even if nothing happens.
 const LOOK_AT_LEAST: Duration = Duration::from_millis(100);
@@ -158,7 +145,7 @@ struct Run {
     stopping: Stopping,
     leftovers: Leftovers,
     stopped: Stopped,
-    oom: oom::Watch,
+    oom: crate::measure::oom_kills::Watch,
     audit: Audit,
     epochs: Epochs,
     segment: Arc<Segment>,
@@ -320,7 +307,7 @@ impl Run {
             stopping: Stopping::new(plan.stop_steps, !is_task_loop),
             leftovers: Leftovers::new(plan.leave),
             stopped: Stopped::default(),
-            oom: oom::Watch::new(),
+            oom: crate::measure::oom_kills::Watch::new(),
             audit: Audit::new(&segment.shared()),
             epochs,
             segment,

@@ -12,14 +12,14 @@ use crate::output::{Delivery, Piece};
 
 /// What is shown again.
 #[derive(Debug)]
-pub(super) struct Replay {
+pub(crate) struct Replay {
     file: Arc<File>,
     /// By what is run, in the order of the numbers that they had.
     places: HashMap<Vec<u8>, VecDeque<Option<Place>>>,
     /// By the numbers that they have now.
     next: HashMap<u64, Place>,
     /// How many were too large to be kept.
-    pub(super) missing: u64,
+    pub(crate) missing: u64,
 }
 
 impl Replay {
@@ -27,7 +27,7 @@ impl Replay {
     ///
     /// # Errors
     /// One line that says what is in the way.
-    pub(super) fn open(
+    pub(crate) fn open(
         folder: &Folder,
         run: &str,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
@@ -59,7 +59,7 @@ impl Replay {
     }
 
     /// The task with this number and content has finished before.
-    pub(super) fn found(&mut self, seq: u64, content: &[u8]) {
+    pub(crate) fn found(&mut self, seq: u64, content: &[u8]) {
         let place = self.places.get_mut(content).and_then(VecDeque::pop_front);
         match place.flatten() {
             Some(Place::TooLarge) => self.missing += 1,
@@ -69,7 +69,7 @@ impl Replay {
     }
 
     /// What the task with this number wrote, if it wrote something.
-    pub(super) fn take(&mut self, seq: u64) -> Option<Delivery> {
+    pub(crate) fn take(&mut self, seq: u64) -> Option<Delivery> {
         let Place::Kept { at, lens } = self.next.remove(&seq)? else { return None };
         let piece = |at, len| match len {
             0 => Piece::Bytes(Vec::new()),

@@ -10,25 +10,25 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// An attempt, as its task slot shows it. Equal sights are the same attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sight {
-    pub(super) slot: u16,
-    pub(super) seen: Snapshot,
+pub(crate) struct Sight {
+    pub(crate) slot: u16,
+    pub(crate) seen: Snapshot,
 }
 
 /// The attempts of all workers when last looked at, by worker, each with the time of its first sight.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     sights: Vec<Option<(Sight, Duration)>>,
     next: Duration,
 }
 
 impl Attempts {
-    pub(super) fn new(max_workers: u16) -> Attempts {
+    pub(crate) fn new(max_workers: u16) -> Attempts {
         Attempts { sights: vec![None; usize::from(max_workers)], next: Duration::ZERO }
     }
 
     /// Looks anew, if it is time. In `now` the time in which everything stood still is left out.
-    pub(super) fn look_if_due(&mut self, tasks: Tasks<'_>, now: Duration) -> bool {
+    pub(crate) fn look_if_due(&mut self, tasks: Tasks<'_>, now: Duration) -> bool {
         let is_due = now >= self.next;
         if is_due {
             self.look(tasks, now);
@@ -37,7 +37,7 @@ impl Attempts {
     }
 
     /// Looks anew.
-    pub(super) fn look(&mut self, tasks: Tasks<'_>, now: Duration) {
+    pub(crate) fn look(&mut self, tasks: Tasks<'_>, now: Duration) {
         self.next = now + LOOK_EVERY;
         let mut sights = vec![None; self.sights.len()];
         for slot in 0..tasks.len() as u16 {
@@ -55,12 +55,12 @@ impl Attempts {
     }
 
     /// The attempt that this worker had when last looked at.
-    pub(super) fn of(&self, worker: WorkerId) -> Option<Sight> {
+    pub(crate) fn of(&self, worker: WorkerId) -> Option<Sight> {
         self.sights.get(usize::from(worker)).copied().flatten().map(|(sight, _)| sight)
     }
 
     /// The workers that have had their attempt for at least this long.
-    pub(super) fn older_than(&self, limit: Duration, now: Duration) -> Vec<(WorkerId, Sight)> {
+    pub(crate) fn older_than(&self, limit: Duration, now: Duration) -> Vec<(WorkerId, Sight)> {
         let workers = self.sights.iter().enumerate();
         let old = workers.filter_map(|(worker, sight)| {
             let (sight, since) = (*sight)?;
@@ -70,7 +70,7 @@ impl Attempts {
     }
 
     /// All workers are gone, and the slots are others.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.sights.fill(None);
     }
 }

@@ -14,7 +14,7 @@ use crate::os::tree;
 const NAMED: usize = 3;
 
 /// How attempts are stopped.
-pub(super) struct Stopping {
+pub(crate) struct Stopping {
     steps: Vec<Step>,
     /// Workers run commands: they are not part of the tree that is stopped, and report how it went.
     spares_workers: bool,
@@ -37,23 +37,23 @@ struct Climb {
 
 /// What is to be known of a worker: its process, and the number of its command, a hint.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) worker: i32,
-    pub(super) command: i32,
+pub(crate) struct Place {
+    pub(crate) worker: i32,
+    pub(crate) command: i32,
 }
 
 impl Stopping {
-    pub(super) fn new(steps: Vec<Step>, spares_workers: bool) -> Stopping {
+    pub(crate) fn new(steps: Vec<Step>, spares_workers: bool) -> Stopping {
         Stopping { steps, spares_workers, climbs: Vec::new(), hurried: false }
     }
 
     /// When to go on.
-    pub(super) fn due(&self) -> Option<Duration> {
+    pub(crate) fn due(&self) -> Option<Duration> {
         self.climbs.iter().map(|climb| climb.ladder.due()).min()
     }
 
     /// How processes are stopped, for those that no attempt has.
-    pub(super) fn ladder(&self, now: Duration) -> Ladder {
+    pub(crate) fn ladder(&self, now: Duration) -> Ladder {
         let mut ladder = Ladder::new(&self.steps, now);
         if self.hurried {
             ladder.hurry(now);
@@ -62,7 +62,7 @@ impl Stopping {
     }
 
     /// Stops an attempt, unless it is being stopped already.
-    pub(super) fn stop(&mut self, worker: WorkerId, attempt: Sight, why: Killed, now: Duration) {
+    pub(crate) fn stop(&mut self, worker: WorkerId, attempt: Sight, why: Killed, now: Duration) {
         let is_it = |climb: &Climb| climb.worker == worker && climb.attempt == attempt;
         if !self.climbs.iter().any(is_it) {
             let ladder = self.ladder(now);
@@ -72,13 +72,13 @@ impl Stopping {
     }
 
     /// From now on nothing that is being stopped gets more time.
-    pub(super) fn hurry(&mut self, now: Duration) {
+    pub(crate) fn hurry(&mut self, now: Duration) {
         self.hurried = true;
         self.climbs.iter_mut().for_each(|climb| climb.ladder.hurry(now));
     }
 
     /// Goes on with everything that is due. Returns the workers that are to be killed.
-    pub(super) fn go_on(
+    pub(crate) fn go_on(
         &mut self,
         now: Duration,
         place_of: impl Fn(WorkerId) -> Option<Place>,
@@ -108,7 +108,7 @@ impl Stopping {
     }
 
     /// Notes in the events of attempts that were stopped why they were.
-    pub(super) fn mark(&mut self, events: &mut [Event]) {
+    pub(crate) fn mark(&mut self, events: &mut [Event]) {
         for event in events {
             let Event::Collected { slot, killed, .. } = event else { continue };
             let climb = self.climbs.iter_mut().find(|climb| climb.is_of(*slot));
@@ -120,7 +120,7 @@ impl Stopping {
     }
 
     /// A worker is dead. The slot of the attempt that was being stopped, and why.
-    pub(super) fn lost(&mut self, dead: WorkerId) -> Option<(u16, Killed)> {
+    pub(crate) fn lost(&mut self, dead: WorkerId) -> Option<(u16, Killed)> {
         let is_its = |climb: &Climb| climb.worker == dead && !climb.reported;
         let at = self.climbs.iter().position(is_its)?;
         let climb = self.climbs.swap_remove(at);
@@ -128,7 +128,7 @@ impl Stopping {
     }
 
     /// All workers are gone, and everything below them.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.climbs.clear();
     }
 }
@@ -171,7 +171,7 @@ impl Climb {
 }
 
 /// Sends a signal; what is stopped goes on, so that it can act on it. `worker` leads a group that is spared.
-pub(super) fn send(targets: &[Kin], worker: Option<i32>, signal: i32) {
+pub(crate) fn send(targets: &[Kin], worker: Option<i32>, signal: i32) {
     let own = nix::unistd::getpgrp().as_raw();
     let spared = [own, worker.unwrap_or(own)];
     // Validated when the command line was read.
@@ -203,7 +203,7 @@ fn of_command(below: Vec<Kin>, place: Place) -> Vec<Kin> {
 }
 
 /// The names and numbers of a few processes, and how many more there are.
-pub(super) fn named(processes: &[Kin]) -> String {
+pub(crate) fn named(processes: &[Kin]) -> String {
     let name = |kin: &Kin| format!("{} ({})", kin::name_of(kin.pid), kin.pid);
     let mut names: Vec<String> = processes.iter().take(NAMED).map(name).collect();
     if processes.len() > NAMED {

@@ -8,8 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use crate::cli::{OutFile, temporaries_of};
-use crate::committer::{folder_of, remove, sync_folder};
 use crate::os::files;
+use crate::output::files::committer::{folder_of, remove, sync_folder};
 
 /// A folder as no other one is, by whatever path.
 type Identity = (u64, u64);
@@ -26,7 +26,7 @@ pub(crate) struct Places {
 }
 
 /// Two hashes of a file's place and name stand for it.
-pub(super) type Key = [u64; 2];
+pub(crate) type Key = [u64; 2];
 
 impl Places {
     pub(crate) fn new(run: String, continues: bool, durable: bool) -> Places {
@@ -36,7 +36,7 @@ impl Places {
 
     /// Whoever makes this file, by whatever path, has the same key, as long as nobody changes what links mean. Of a
     /// folder that is not there yet the one above it counts, and its own path below that.
-    pub(super) fn key(&self, file: &OutFile) -> Key {
+    pub(crate) fn key(&self, file: &OutFile) -> Key {
         let path = file.path();
         let folder = folder_of(&path);
         let (identity, below) = spot(folder);
@@ -45,7 +45,7 @@ impl Places {
     }
 
     /// Removes what earlier generations have left where this file belongs, if nobody has yet.
-    pub(super) fn sweep(&mut self, file: &OutFile) {
+    pub(crate) fn sweep(&mut self, file: &OutFile) {
         if self.continues {
             let path = file.path();
             // What is not there needs no sweeping; what is wrong with it is told when a task is to write there.
@@ -57,7 +57,7 @@ impl Places {
     ///
     /// # Errors
     /// One line that says why it cannot be.
-    pub(super) fn prepare(
+    pub(crate) fn prepare(
         &mut self,
         file: &OutFile,
         seq: u64,
@@ -130,7 +130,7 @@ impl Places {
     }
 
     /// Nobody writes there any more.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         for private in self.known.drain().filter_map(|(_, private)| private) {
             let _ = fs::remove_dir(private);
         }

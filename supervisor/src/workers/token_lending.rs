@@ -17,23 +17,23 @@ struct Holder {
 }
 
 /// What is known of the holders, and how many tokens are lent for them.
-pub(super) struct Lender {
+pub(crate) struct Lender {
     procs: u32,
     at_most: u32,
     holders: Vec<Option<Holder>>,
     /// How often a token was lent.
-    pub(super) lent: u64,
+    pub(crate) lent: u64,
 }
 
 impl Lender {
     /// Lends at most `at_most` beyond `procs`.
-    pub(super) fn new(procs: u32, at_most: u32) -> Lender {
+    pub(crate) fn new(procs: u32, at_most: u32) -> Lender {
         Lender { procs, at_most, holders: Vec::new(), lent: 0 }
     }
 
     /// How many tokens are to be in use now, given one look at the words. `is_stuck` tells of a worker
     /// whether its process makes no progress by itself.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         now: Duration,
         words: impl Iterator<Item = Sighting>,

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use msup_protocol::layout::Shared;
 use msup_protocol::packed::WorkerId;
 
-use super::crew::Crew;
-use super::stopping::Place;
 use super::{LOOK_AT_LEAST, Run, STOOD_STILL};
 use crate::engine::{Killed, Leave};
+use crate::tasks::stopping::Place;
+use crate::workers::processes::Crew;
 
 impl Run {
     /// Time since the run began, that in which everything stood still left out.

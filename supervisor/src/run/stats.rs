@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use msup_protocol::token::Census;
 use nix::sys::resource::{UsageWho, getrusage};
 
-use super::crew::Counted;
 use crate::engine::Engine;
 use crate::report::summary::{InFlight, Summary, Tasks, Tokens, Workers};
 use crate::sysmon::Findings;
+use crate::workers::processes::Counted;
 
 /// Peaks, as seen by the loop.
 pub(super) struct Figures {

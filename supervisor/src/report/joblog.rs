@@ -25,7 +25,7 @@ const KEPT_AT_MOST: usize = 16 << 20;
 
 /// The file, and how writing it goes.
 #[derive(Debug)]
-pub(super) struct Joblog {
+pub(crate) struct Joblog {
     path: PathBuf,
     file: Appender,
     /// What was said of it last.
@@ -54,7 +54,7 @@ impl Joblog {
     ///
     /// # Errors
     /// One line that says what is in the way.
-    pub(super) fn check(typed: &Path, continues: bool) -> Result<(), String> {
+    pub(crate) fn check(typed: &Path, continues: bool) -> Result<(), String> {
         let (path, _) = file(typed, continues);
         files::check_writable(path).map_err(|why| line(path, &why))
     }
@@ -63,7 +63,7 @@ impl Joblog {
     ///
     /// # Errors
     /// One line that says what is in the way.
-    pub(super) fn open(typed: &Path, continues: bool) -> Result<Joblog, String> {
+    pub(crate) fn open(typed: &Path, continues: bool) -> Result<Joblog, String> {
         let (path, adds) = file(typed, continues);
         let opened = files::open_named(path).and_then(|file| {
             if !adds {
@@ -83,7 +83,7 @@ impl Joblog {
     }
 
     /// Adds a line if this is the end of a task, which shows so many bytes; when it has, if it `will_show` them.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         entry: &Entry,
         (received, will_show): (u64, bool),
@@ -103,7 +103,7 @@ impl Joblog {
     }
 
     /// The outputs of these tasks were shown.
-    pub(super) fn shown(&mut self, tasks: &[u64]) {
+    pub(crate) fn shown(&mut self, tasks: &[u64]) {
         for seq in tasks {
             if let Some(line) = self.held.remove(seq) {
                 self.push(&line);
@@ -116,7 +116,7 @@ impl Joblog {
     ///
     /// # Errors
     /// One line that says why this file or the journal cannot be read.
-    pub(super) fn restore(
+    pub(crate) fn restore(
         &mut self,
         folder: &Folder,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
@@ -163,7 +163,7 @@ impl Joblog {
     }
 
     /// Writes what was added. What there is to say about that, if it is new.
-    pub(super) fn flush(&mut self) -> Option<String> {
+    pub(crate) fn flush(&mut self) -> Option<String> {
         if matches!(self.said, Flushed::Broken(_)) {
             return None;
         }
@@ -186,7 +186,7 @@ impl Joblog {
     }
 
     /// Writes what is left. What is missing in it, if anything is.
-    pub(super) fn finish(&mut self) -> Option<String> {
+    pub(crate) fn finish(&mut self) -> Option<String> {
         let _ = self.flush();
         let path = self.path.display();
         let why = match &self.said {

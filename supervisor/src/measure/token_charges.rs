@@ -5,7 +5,7 @@ use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::token::{Freed, Sighting, State};
 
-use super::Gauge;
+use super::sampler::Gauge;
 
 /// A command that uses so much of a CPU more than it has tokens for should get one more.
 const NEEDS: f64 = 0.6;

@@ -15,7 +15,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// The tasks that are waited for.
 #[derive(Debug)]
-pub(super) struct Leftovers {
+pub(crate) struct Leftovers {
     leave: Leave,
     waits: Vec<Wait>,
     next_report: Duration,
@@ -30,12 +30,12 @@ struct Wait {
 }
 
 impl Leftovers {
-    pub(super) fn new(leave: Leave) -> Leftovers {
+    pub(crate) fn new(leave: Leave) -> Leftovers {
         Leftovers { leave, waits: Vec::new(), next_report: Duration::ZERO }
     }
 
     /// Takes in the workers that wait just now. Returns those that have waited for long enough.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         waiting: impl Iterator<Item = WorkerId>,
         attempts: &Attempts,
@@ -59,7 +59,7 @@ impl Leftovers {
 
     /// The tasks that have been waited for for a while and of which nothing was said yet, if it is time to say something:
     /// the slots, and how much longer they are waited for at most.
-    pub(super) fn report(&mut self, now: Duration) -> Option<(Vec<u16>, Duration)> {
+    pub(crate) fn report(&mut self, now: Duration) -> Option<(Vec<u16>, Duration)> {
         let Leave::Wait(patience) = self.leave else { return None };
         let is_new = |wait: &&mut Wait| {
             let waited = now.saturating_sub(wait.since);

@@ -28,7 +28,7 @@ struct Family {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Families {
+pub(crate) struct Families {
     families: HashMap<WorkerId, Family>,
     due: Option<Instant>,
     /// Whether the kernel lists the children of a process. If not, all processes are looked through.
@@ -43,7 +43,7 @@ impl Default for Families {
 
 impl Families {
     /// Finds out who belongs where, if it is time.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         commands: &[(WorkerId, i32)],
         pid_of: &impl Fn(WorkerId) -> Option<i32>,
@@ -89,7 +89,7 @@ impl Families {
     }
 
     /// CPU time of a worker's command beyond the command's own process.
-    pub(super) fn cpu_time(&mut self, worker: WorkerId, command: i32) -> Duration {
+    pub(crate) fn cpu_time(&mut self, worker: WorkerId, command: i32) -> Duration {
         let family = self.families.get_mut(&worker).filter(|family| family.command == command);
         let Some(family) = family else { return Duration::ZERO };
         let gone = &mut family.gone;
@@ -110,12 +110,12 @@ impl Families {
     }
 
     /// Whether any command has started others.
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         !self.families.is_empty()
     }
 
     /// The processes below a worker's command, as last seen.
-    pub(super) fn members(&self, worker: WorkerId) -> impl Iterator<Item = i32> {
+    pub(crate) fn members(&self, worker: WorkerId) -> impl Iterator<Item = i32> {
         self.families.get(&worker).into_iter().flat_map(|family| family.members.keys().copied())
     }
 }

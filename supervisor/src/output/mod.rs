@@ -1,7 +1,9 @@
 //! Writing what tasks wrote and what msup says of itself, each in one piece, in a thread of its own:
 //! a full pipe, a stopped terminal or a slow disk never holds up the event loop.
 
-mod piece;
+mod capture;
+pub(crate) mod files;
+pub(crate) mod replay;
 mod screen;
 mod spilled;
 mod writer;
@@ -14,7 +16,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) use piece::{Delivery, Piece};
+pub(crate) use capture::{Delivery, Piece};
 pub(crate) use spilled::{OpenOnes, Spilled};
 
 use crate::journal::Keeper;

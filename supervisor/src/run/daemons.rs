@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Run;
-use super::stopping::{named, send};
 use crate::engine::{Act, Leave};
+use crate::tasks::stopping::{named, send};
 
 /// How soon it is seen that the last of them has exited.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);

@@ -5,8 +5,6 @@
 //! [`Committer`], if that was a success; then nobody, and it is gone. An attempt that was ended is dead before
 //! its task is published again, and the next one has another name.
 
-mod places;
-
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -15,17 +13,17 @@ use msup_protocol::codec::{OutcomeFrame, Stream, Verdict};
 use msup_protocol::crash;
 
 use crate::cli::{OutFile, OutTemplate};
-use crate::committer::{Committer, Pair, Report, remove};
 use crate::engine::{Earlier, Engine, Event, Input, Killed, TaskRecord, has_succeeded};
 use crate::journal::{Bytes, Intent};
+use crate::output::files::committer::{Committer, Pair, Report, remove};
 
-use super::books::Books;
-use places::Key;
+use crate::journal::run_log::Books;
+use crate::output::files::places::Key;
 
-pub(crate) use places::Places;
+pub(crate) use crate::output::files::places::Places;
 
 /// The files that tasks make.
-pub(super) struct Commits {
+pub(crate) struct Commits {
     template: OutTemplate,
     committer: Committer,
     places: Places,
@@ -44,7 +42,7 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn new(template: OutTemplate, places: Places, committer: Committer) -> Commits {
+    pub(crate) fn new(template: OutTemplate, places: Places, committer: Committer) -> Commits {
         Commits {
             template,
             committer,
@@ -58,7 +56,7 @@ impl Commits {
     }
 
     /// Refuses a task that would make no file, or one that another task makes. `seq` is its number.
-    pub(super) fn claim(&mut self, input: &mut Input, seq: u64) {
+    pub(crate) fn claim(&mut self, input: &mut Input, seq: u64) {
         let claimed = self.template.file(&input.value, seq).and_then(|file| {
             self.places.sweep(&file);
             self.reserve(&file, seq)
@@ -85,7 +83,7 @@ impl Commits {
     ///
     /// # Errors
     /// One line that says why it cannot be.
-    pub(super) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, String> {
+    pub(crate) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, String> {
         let file = self.template.file(&task.value, task.seq)?;
         let temporary = self.places.prepare(&file, task.seq, task.attempt)?;
         // Now that its folder is there, that may turn out to be another task's.
@@ -96,12 +94,12 @@ impl Commits {
     }
 
     /// Whether the task in this slot has ended but for its file.
-    pub(super) fn is_under_way(&self, slot: u16) -> bool {
+    pub(crate) fn is_under_way(&self, slot: u16) -> bool {
         self.held.contains_key(&slot)
     }
 
     /// Keeps back the outcomes of attempts that have succeeded, until their files are in their places.
-    pub(super) fn hold(&mut self, events: &mut Vec<Event>) {
+    pub(crate) fn hold(&mut self, events: &mut Vec<Event>) {
         let (to_hold, others) = std::mem::take(events).into_iter().partition(|event| {
             // One that was stopped may have stopped half-way, whatever its exit status.
             matches!(event, Event::Collected { outcome, killed: None | Some(Killed::Leftovers), .. }
@@ -120,7 +118,7 @@ impl Commits {
     }
 
     /// Takes in what has been done to files: outcomes that were held back follow.
-    pub(super) fn look(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
+    pub(crate) fn look(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
         for report in self.committer.reports() {
             self.take(report, engine, books, events);
         }
@@ -168,7 +166,7 @@ impl Commits {
     }
 
     /// The journal says what is intended, and what not any more: it may be done.
-    pub(super) fn carry_out(&mut self) {
+    pub(crate) fn carry_out(&mut self) {
         for slot in self.intended.drain(..) {
             if let Some((pair, _)) = self.begun.get(&slot) {
                 self.committer.place(pair.clone());
@@ -178,7 +176,7 @@ impl Commits {
     }
 
     /// Waits for all that is on its way. What cannot be, because the journal cannot be written, is run again.
-    pub(super) fn settle(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
+    pub(crate) fn settle(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
         while !self.held.is_empty() {
             books.flush();
             if books.is_sound() {
@@ -198,7 +196,7 @@ impl Commits {
     }
 
     /// The attempt in this slot has ended: what it wrote goes, unless it was placed.
-    pub(super) fn forget(&mut self, slot: u16) {
+    pub(crate) fn forget(&mut self, slot: u16) {
         match self.begun.remove(&slot) {
             Some((pair, true)) => self.void.push(pair.temporary),
             Some((pair, false)) => remove(&pair.temporary),
@@ -207,13 +205,13 @@ impl Commits {
     }
 
     /// All attempts have ended.
-    pub(super) fn forget_all(&mut self) {
+    pub(crate) fn forget_all(&mut self) {
         let slots: Vec<u16> = self.begun.keys().copied().collect();
         slots.into_iter().for_each(|slot| self.forget(slot));
     }
 
     /// The run is over, and the journal says all there is to say.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.carry_out();
         self.committer.finish();
         self.places.leave();

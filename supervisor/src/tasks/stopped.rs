@@ -14,7 +14,7 @@ const LOOKED_AT: usize = 64;
 
 /// Which tasks have been seen to be stopped.
 #[derive(Debug, Default)]
-pub(super) struct Stopped {
+pub(crate) struct Stopped {
     next: Duration,
     next_worker: usize,
     /// Each with whether it was told of. Not at the first sight: it may be over in a moment.
@@ -23,7 +23,7 @@ pub(super) struct Stopped {
 
 impl Stopped {
     /// Looks at some tasks, if it is time. Returns those that are stopped and were not told of: the slot, and the process.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         attempts: &Attempts,
         place_of: impl Fn(WorkerId) -> Option<Place>,

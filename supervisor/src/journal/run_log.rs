@@ -9,7 +9,6 @@ use std::time::Duration;
 use msup_protocol::in_flight::InFlight;
 use rustix::fs::OFlags;
 
-use super::joblog::Joblog;
 use crate::cli::{Continued, Keeping, Retried};
 use crate::engine::sabotage::{self, Bug};
 use crate::engine::{Earlier, Engine, Entry, Event, Input, Kind, TaskRecord, Tried};
@@ -19,19 +18,20 @@ use crate::journal::{
 };
 use crate::os::files;
 use crate::output::Delivery;
+use crate::report::joblog::Joblog;
 
-use super::replay::Replay;
+use crate::output::replay::Replay;
 
 /// The books of a run; none of them need be kept.
 #[derive(Debug, Default)]
-pub(super) struct Books {
+pub(crate) struct Books {
     journal: Option<Journal>,
     /// Where the journal is.
     folder: Option<Folder>,
     /// Keeps outputs, until the writer has it.
     keeper: Option<Keeper>,
     /// Outputs that are shown again.
-    pub(super) replay: Option<Replay>,
+    pub(crate) replay: Option<Replay>,
     joblog: Option<Joblog>,
     /// Where workers note what they take up, and how many task slots there are.
     in_flight: Option<InFlight>,
@@ -45,8 +45,8 @@ pub(super) struct Books {
     told: Trouble,
     known: Option<KnownTasks>,
     /// Values are missing that the run would have had; so many were kept, and are damaged.
-    pub(super) is_cut_off: bool,
-    pub(super) missing: u64,
+    pub(crate) is_cut_off: bool,
+    pub(crate) missing: u64,
     /// Only tasks that have finished are run again: how the run stood before.
     retries: Option<Stood>,
 }
@@ -63,12 +63,12 @@ struct Stood {
 
 /// What books need to know of their run.
 #[derive(Clone, Copy)]
-pub(super) struct OfRun<'a> {
-    pub(super) id: &'a str,
+pub(crate) struct OfRun<'a> {
+    pub(crate) id: &'a str,
     /// How many task slots there are.
-    pub(super) slots: u32,
+    pub(crate) slots: u32,
     /// Outputs are kept however large they are.
-    pub(super) keeps_all: bool,
+    pub(crate) keeps_all: bool,
 }
 
 /// What earlier generations have told.
@@ -92,18 +92,18 @@ impl KnownTasks {
 }
 
 /// How books are opened: themselves, what there is to say about it, and tasks that are known beforehand.
-pub(super) struct Opened {
-    pub(super) books: Books,
-    pub(super) words: Vec<String>,
-    pub(super) inputs: Vec<Input>,
+pub(crate) struct Opened {
+    pub(crate) books: Books,
+    pub(crate) words: Vec<String>,
+    pub(crate) inputs: Vec<Input>,
     /// The file where workers note what they take up.
-    pub(super) in_flight: Option<PathBuf>,
+    pub(crate) in_flight: Option<PathBuf>,
 }
 
 impl Books {
     /// # Errors
     /// One line that says what is in the way.
-    pub(super) fn open(
+    pub(crate) fn open(
         keeping: Keeping,
         run: &OfRun<'_>,
         joblog: Option<&Path>,
@@ -167,26 +167,26 @@ impl Books {
     }
 
     /// The run has started: what a failed start would take away stays.
-    pub(super) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         if let Some(journal) = &mut self.journal {
             journal.keep();
         }
     }
 
     /// Keeps values that cannot be read again, before anything else is done with them.
-    pub(super) fn spool(&mut self, values: &[Vec<u8>]) {
+    pub(crate) fn spool(&mut self, values: &[Vec<u8>]) {
         if let Some(journal) = &mut self.journal {
             journal.spool(values);
         }
     }
 
     /// Whether values are kept because they cannot be read again.
-    pub(super) fn keeps_values(&self) -> bool {
+    pub(crate) fn keeps_values(&self) -> bool {
         self.journal.as_ref().is_some_and(Journal::keeps_values)
     }
 
     /// What became of a task with this content before.
-    pub(super) fn earlier(&mut self, seq: u64, content: impl FnOnce() -> Vec<u8>) -> Earlier {
+    pub(crate) fn earlier(&mut self, seq: u64, content: impl FnOnce() -> Vec<u8>) -> Earlier {
         let Some(known) = &mut self.known else { return Earlier::Nothing };
         let content = content();
         let earlier = known.earlier(&content);
@@ -199,24 +199,24 @@ impl Books {
     }
 
     /// What the task with this number wrote in an earlier generation, if that is to be shown again.
-    pub(super) fn replayed(&mut self, seq: u64) -> Option<Delivery> {
+    pub(crate) fn replayed(&mut self, seq: u64) -> Option<Delivery> {
         self.replay.as_mut()?.take(seq)
     }
 
     /// What keeps outputs, for the writer.
-    pub(super) fn take_keeper(&mut self) -> Option<Keeper> {
+    pub(crate) fn take_keeper(&mut self) -> Option<Keeper> {
         self.keeper.take()
     }
 
     /// All values were read: what there is to say about that.
-    pub(super) fn all_read(&self) -> Option<String> {
+    pub(crate) fn all_read(&self) -> Option<String> {
         let left = self.known.as_ref().map_or(0, |known| known.matches.left());
         (left > 0).then(|| format!("{left} tasks of the journal are not in the input any more"))
     }
 
     /// Writes an entry down; an end only when its output has been shown, if it `will_be_shown`. So many bytes
     /// of output were received.
-    pub(super) fn note(
+    pub(crate) fn note(
         &mut self,
         entry: Entry,
         will_be_shown: bool,
@@ -235,14 +235,14 @@ impl Books {
     }
 
     /// Writes down what is about to be done with a file.
-    pub(super) fn intend(&mut self, intent: Intent) {
+    pub(crate) fn intend(&mut self, intent: Intent) {
         if let Some(journal) = &mut self.journal {
             journal.note(&Record::Intent(intent));
         }
     }
 
     /// Writes down that it was not done, and will not be.
-    pub(super) fn void(&mut self, task: &TaskRecord) {
+    pub(crate) fn void(&mut self, task: &TaskRecord) {
         if let Some(journal) = &mut self.journal {
             let TaskRecord { seq, ref value, attempt, .. } = *task;
             journal.note(&Record::Void { seq, value: Bytes(value.clone()), attempt });
@@ -250,12 +250,12 @@ impl Books {
     }
 
     /// The run's folder, if its journal is kept.
-    pub(super) fn folder(&self) -> Option<&Folder> {
+    pub(crate) fn folder(&self) -> Option<&Folder> {
         self.folder.as_ref()
     }
 
     /// The slots of tasks that no worker has taken up, as far as that is known. All workers are gone.
-    pub(super) fn unstarted(&self, engine: &Engine) -> Vec<u16> {
+    pub(crate) fn unstarted(&self, engine: &Engine) -> Vec<u16> {
         let noted = self.in_flight.as_ref().and_then(|file| file.read().ok().flatten());
         let Some(noted) = noted else { return Vec::new() };
         let is_unstarted = |slot: &u16| {
@@ -268,7 +268,7 @@ impl Books {
     }
 
     /// How tasks that were to be run again, and have not been, can be: by `msup retry`, since they have ended before.
-    pub(super) fn retry(&self) -> Option<&'static str> {
+    pub(crate) fn retry(&self) -> Option<&'static str> {
         self.retries.map(|stood| stood.retried.command())
     }
 
@@ -276,12 +276,12 @@ impl Books {
     ///
     /// # Errors
     /// There is no descriptor left.
-    pub(super) fn journal_file(&self) -> io::Result<Option<File>> {
+    pub(crate) fn journal_file(&self) -> io::Result<Option<File>> {
         self.journal.as_ref().map(Journal::file).transpose()
     }
 
     /// The outputs of these tasks were shown.
-    pub(super) fn shown(&mut self, tasks: Vec<u64>) {
+    pub(crate) fn shown(&mut self, tasks: Vec<u64>) {
         if let Some(joblog) = &mut self.joblog {
             joblog.shown(&tasks);
         }
@@ -290,25 +290,25 @@ impl Books {
         }
     }
 
-    pub(super) fn flush_if_urgent(&mut self) {
+    pub(crate) fn flush_if_urgent(&mut self) {
         if self.is_urgent {
             self.flush();
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.is_urgent = false;
         self.trouble = self.journal.as_mut().map_or(Trouble::None, Journal::flush);
         self.words.extend(self.joblog.as_mut().and_then(Joblog::flush));
     }
 
     /// What there is to say about books that cannot be written.
-    pub(super) fn words(&mut self) -> Vec<String> {
+    pub(crate) fn words(&mut self) -> Vec<String> {
         std::mem::take(&mut self.words)
     }
 
     /// What has changed about the disk.
-    pub(super) fn news(&mut self) -> Option<Event> {
+    pub(crate) fn news(&mut self) -> Option<Event> {
         if self.told == self.trouble {
             return None;
         }
@@ -322,21 +322,21 @@ impl Books {
         })
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.trouble == Trouble::Full
     }
 
     /// Whether everything was written, at the last flush.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         self.trouble == Trouble::None
     }
 
-    pub(super) fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         matches!(self.trouble, Trouble::Lost(_))
     }
 
     /// Closes the books. What is not written down, if anything.
-    pub(super) fn finish(&mut self, status: u8, complete: bool, halted: bool) -> Vec<String> {
+    pub(crate) fn finish(&mut self, status: u8, complete: bool, halted: bool) -> Vec<String> {
         let mut missing = Vec::new();
         if let Some(journal) = &mut self.journal {
             let is_all = self.retries.is_none_or(|stood| stood.complete);

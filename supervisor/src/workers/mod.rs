@@ -1,0 +1,4 @@
+//! Worker processes, and tokens lent while a holder is stopped.
+
+pub(crate) mod processes;
+pub(crate) mod token_lending;
