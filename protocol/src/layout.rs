@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::barrier;
-use crate::bits::Bits;
-use crate::line::Line;
+use crate::bitmap::Bits;
 use crate::slot::WorkerSlot;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sysmon_sleep::Watch;
 use crate::task::Tasks;
 use crate::token::{TokenWord, Tokens};
-use crate::watch::Watch;
+use crate::waiters::Line;
 
 /// Goes up whenever any offset, word or protocol step changes.
 pub const LAYOUT_VERSION: u32 = 8;

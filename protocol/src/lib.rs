@@ -5,10 +5,16 @@
 //! ownership is one compare-and-swap of one word that names the new owner, so that a process killed
 //! between any two instructions leaves words that say whose everything is.
 //!
-//! Reading order: [`packed`], [`token`], [`line`], [`seat`] (a worker's side), [`warden`] (the
+//! Reading order: [`packed`], [`token`], [`waiters`], [`worker_side`] (a worker's side), [`supervisor_side`] (the
 //! supervisor's side), [`task`], [`layout`], [`segment`], [`codec`].
 
+pub mod bitmap;
+pub mod process_tree;
+pub mod supervisor_side;
 pub mod sync;
+pub mod sysmon_sleep;
+pub mod waiters;
+pub mod worker_side;
 
 pub mod barrier;
 
@@ -18,15 +24,9 @@ pub mod packed;
 
 pub mod token;
 
-pub mod bits;
-
 pub mod park;
 
 pub mod slot;
-
-pub mod line;
-
-pub mod watch;
 
 pub mod bell;
 
@@ -34,11 +34,7 @@ pub mod task;
 
 pub mod grants;
 
-pub mod seat;
-
 pub mod audit;
-
-pub mod warden;
 
 pub mod sysmon;
 
@@ -54,8 +50,6 @@ pub mod env;
 pub mod in_flight;
 
 pub mod exit;
-
-pub mod kin;
 
 pub mod launch;
 

@@ -55,7 +55,7 @@ impl Segment {
     #[must_use]
     pub fn shared(&self) -> Shared<'_> {
         let Sizes { tokens, workers, tasks, cell_bytes } = self.sizes;
-        let bits = |n: u32| crate::bits::Bits::words_for(n as usize);
+        let bits = |n: u32| crate::bitmap::Bits::words_for(n as usize);
         let (memory, at) = (&self.memory, self.layout);
         Shared::new(Parts {
             header: memory.header(),

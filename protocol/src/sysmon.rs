@@ -1,12 +1,12 @@
 //! sysmon's schedule: how often it looks, and when it sleeps. What it does when it looks is
-//! [`crate::warden`]'s.
+//! [`crate::supervisor_side`]'s.
 
 use std::time::Duration;
 
 use crate::layout::Shared;
 use crate::park::Park;
+use crate::supervisor_side::{Look, Sysmon};
 use crate::sync::now_ns;
-use crate::warden::{Look, Sysmon};
 
 /// Go's numbers: it starts with 20 µs, and after 50 looks that changed nothing doubles up to 10 ms.
 const SHORTEST: Duration = Duration::from_micros(20);
@@ -17,7 +17,7 @@ const LOOKS_BEFORE_BACKOFF: u32 = 50;
 const SLEEP_AT_MOST: Duration = Duration::from_millis(100);
 
 /// Looks again and again. `note` is told of every look and says whether to go on; to end a sleep, kick
-/// with [`crate::watch::Watch::rouse`]. `nap` sleeps for about as long as it is told.
+/// with [`crate::sysmon_sleep::Watch::rouse`]. `nap` sleeps for about as long as it is told.
 pub fn watch(
     shared: &Shared<'_>,
     park: &impl Park,

@@ -8,10 +8,10 @@ use std::process::{Child, ExitStatus, Stdio};
 
 use msup_protocol::layout::{Shared, Sizes};
 use msup_protocol::park::Futex;
-use msup_protocol::seat::Seat;
 use msup_protocol::segment::{self, Segment};
+use msup_protocol::sysmon_sleep::Quiet;
 use msup_protocol::token::Held;
-use msup_protocol::watch::Quiet;
+use msup_protocol::worker_side::Seat;
 use msup_tests::{Sandbox, groups, program, run, summary, wait_until};
 
 /// The worker that dies, the one that must not notice, and the test's own.

@@ -122,7 +122,7 @@ fn who_has_the_number_of_a_dead_process_is_left_alone() {
     let mut innocent = sandbox.command("sleep").arg("60").spawn().expect("there is sleep");
     let user = nix::unistd::geteuid();
     // As this process is named, but for its number and when it was started.
-    let own = msup_protocol::kin::Identity::own().to_string();
+    let own = msup_protocol::process_tree::Identity::own().to_string();
     let parts: Vec<&str> = own.split('-').collect();
     let name = format!("msup-{user}-{}-{}-{}-1-0", parts[0], parts[1], innocent.id());
     let stale = sandbox.path().join("tmp").join(name);

@@ -13,8 +13,8 @@ use msup_protocol::exit;
 use msup_protocol::in_flight::InFlight;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
-use msup_protocol::seat::Seat;
 use msup_protocol::segment::{AttachError, Segment};
+use msup_protocol::worker_side::Seat;
 use rustix::io::FdFlags;
 
 use crate::guardian::{self, Manner};

@@ -6,8 +6,8 @@ use std::process;
 
 use msup_protocol::exit;
 use msup_protocol::park::Futex;
-use msup_protocol::seat::Seat;
 use msup_protocol::token::{Away, Held};
+use msup_protocol::worker_side::Seat;
 
 use crate::sink::Sink;
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use std::time::{Duration, Instant};
 
 use msup_protocol::sync::AtomicU32;
-use msup_protocol::{exit, kin};
+use msup_protocol::{exit, process_tree};
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
@@ -147,7 +147,7 @@ pub(crate) fn sweep(patience: Duration) {
     let started = Instant::now();
     let me = getpid().as_raw();
     while has_children() && started.elapsed() < patience {
-        for child in kin::children_of(me).into_iter().filter(|child| !child.ended) {
+        for child in process_tree::children_of(me).into_iter().filter(|child| !child.ended) {
             if child.group == child.pid {
                 let _ = kill(Pid::from_raw(-child.group), Signal::SIGKILL);
             }

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use msup_protocol::codec::{self, OutcomeFrame, TaskFrame, Usage, Verdict, Work};
 use msup_protocol::in_flight::Entry;
-use msup_protocol::seat::Next;
 use msup_protocol::task::Claim;
 use msup_protocol::token::Held;
+use msup_protocol::worker_side::Next;
 use msup_protocol::{crash, exit};
 
 use crate::attach::{Post, attach};

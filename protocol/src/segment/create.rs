@@ -12,8 +12,8 @@ use shared_memory::{ShmemConf, ShmemError};
 use super::fault::Guard;
 use super::{Keeper, Memory, Segment};
 use crate::crash;
-use crate::kin::Identity;
 use crate::layout::{BadSizes, Header, Layout, Sizes};
+use crate::process_tree::Identity;
 use crate::slot::Status;
 use crate::token::{State, TokenWord};
 

@@ -2,8 +2,8 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use msup_protocol::warden::Sysmon;
-use msup_protocol::watch::Quiet;
+use msup_protocol::supervisor_side::Sysmon;
+use msup_protocol::sysmon_sleep::Quiet;
 
 use crate::world::{World, gets_a_task, gets_a_token, model, sysmon_until_it_retakes};
 

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use loom::sync::Arc;
 use loom::thread;
-use msup_protocol::seat::Next;
+use msup_protocol::supervisor_side::Sysmon;
 use msup_protocol::sync::model::killed_after;
+use msup_protocol::sysmon_sleep::Quiet;
 use msup_protocol::task::State;
 use msup_protocol::token::Held;
-use msup_protocol::warden::Sysmon;
-use msup_protocol::watch::Quiet;
+use msup_protocol::worker_side::Next;
 
 use crate::world::{World, model};
 

@@ -13,8 +13,8 @@ mod world;
 
 use loom::sync::Arc;
 use loom::thread;
-use msup_protocol::seat::Next;
-use msup_protocol::warden::Sysmon;
+use msup_protocol::supervisor_side::Sysmon;
+use msup_protocol::worker_side::Next;
 
 use world::{World, complete_model, gets_a_task, gets_a_token, model, sysmon_until_it_retakes};
 

@@ -6,12 +6,12 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use msup_protocol::layout::{Header, Parts, Shared, Sizes};
 use msup_protocol::park::Park;
-use msup_protocol::seat::{Next, Seat};
 use msup_protocol::slot::{Status, WorkerSlot};
+use msup_protocol::supervisor_side::Sysmon;
 use msup_protocol::sync::model::visible_step;
 use msup_protocol::sync::{AtomicU32, AtomicU64, Ordering};
 use msup_protocol::token::{State, TokenWord};
-use msup_protocol::warden::Sysmon;
+use msup_protocol::worker_side::{Next, Seat};
 
 /// A segment on the heap, and the one place where everybody sleeps.
 pub(crate) struct World {

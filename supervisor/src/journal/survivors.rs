@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use msup_protocol::env as names;
-use msup_protocol::kin::{self, Kin};
+use msup_protocol::process_tree::{self, Kin};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::folder::{Busy, Folder, LET_GO_WITHIN, Locks};
@@ -68,7 +68,8 @@ struct Survivors {
 impl Survivors {
     fn of(run: &str) -> Survivors {
         let own = std::process::id().cast_signed();
-        let above = |pid: &i32| kin::look_up(*pid).map(|kin| kin.parent).filter(|pid| *pid > 0);
+        let above =
+            |pid: &i32| process_tree::look_up(*pid).map(|kin| kin.parent).filter(|pid| *pid > 0);
         let spared = std::iter::successors(Some(own), above).collect();
         let mark = format!("{}={run}", names::RUN).into_bytes();
         Survivors { mark, spared, killed: HashSet::new() }
@@ -77,7 +78,9 @@ impl Survivors {
     /// Kills all that are there now. Whether there were any: they may have started others.
     fn kill(&mut self) -> bool {
         let mut are_left = false;
-        for kin in kin::everybody().filter(|kin| !kin.ended && !self.spared.contains(&kin.pid)) {
+        for kin in
+            process_tree::everybody().filter(|kin| !kin.ended && !self.spared.contains(&kin.pid))
+        {
             if self.kill_one(kin) {
                 self.killed.insert((kin.pid, kin.start));
                 are_left = true;

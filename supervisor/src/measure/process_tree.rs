@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use msup_protocol::kin;
 use msup_protocol::packed::WorkerId;
+use msup_protocol::process_tree;
 
 use crate::os::cgroup::Groups;
 use crate::os::cpu_time;
@@ -37,7 +37,7 @@ pub(crate) struct Families {
 
 impl Default for Families {
     fn default() -> Families {
-        Families { families: HashMap::new(), due: None, listed: kin::lists_children() }
+        Families { families: HashMap::new(), due: None, listed: process_tree::lists_children() }
     }
 }
 
@@ -105,7 +105,7 @@ impl Families {
         });
         let living: Duration = family.members.values().sum();
         // The command's own account of children it has waited for knows those too that nobody saw.
-        let reaped = kin::look_up(family.command).map_or(0, |kin| kin.reaped_ticks);
+        let reaped = process_tree::look_up(family.command).map_or(0, |kin| kin.reaped_ticks);
         living + family.gone.max(TICK * u32::try_from(reaped).unwrap_or(u32::MAX))
     }
 
@@ -132,13 +132,13 @@ fn below(root: i32, children_of: impl Fn(i32) -> Vec<i32>) -> Vec<i32> {
 }
 
 fn listed_children(parent: i32) -> Vec<i32> {
-    let children = kin::children_of(parent).into_iter();
+    let children = process_tree::children_of(parent).into_iter();
     children.filter(|kin| !kin.ended).map(|kin| kin.pid).collect()
 }
 
 fn children_of_everybody() -> HashMap<i32, Vec<i32>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for kin in kin::everybody().filter(|kin| !kin.ended) {
+    for kin in process_tree::everybody().filter(|kin| !kin.ended) {
         children.entry(kin.parent).or_default().push(kin.pid);
     }
     children

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use msup_protocol::codec::Usage;
-use msup_protocol::kin::{self, Kin};
 use msup_protocol::packed::WorkerId;
+use msup_protocol::process_tree::{self, Kin};
 use msup_protocol::segment::Segment;
 
 use crate::engine::concurrency::wake_times::Naps;
@@ -308,7 +308,7 @@ impl Meter {
                 self.past.insert(old.pid, old.counted);
             }
             // The number comes from shared memory: it counts only if the kernel says whose child that is.
-            let parent = kin::look_up(command).map(|kin| kin.parent);
+            let parent = process_tree::look_up(command).map(|kin| kin.parent);
             if parent.is_none() || parent != pid_of(worker) {
                 return Duration::ZERO;
             }
@@ -375,7 +375,8 @@ impl Meter {
         for nth in 0..asked {
             let (worker, command) = commands[(self.next_asked + nth) % commands.len()];
             let members = self.families.members(worker).chain([command]);
-            let kin: Vec<Kin> = members.filter_map(kin::look_up).filter(|kin| !kin.ended).collect();
+            let kin: Vec<Kin> =
+                members.filter_map(process_tree::look_up).filter(|kin| !kin.ended).collect();
             if kin.is_empty() {
                 continue;
             }

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msup_protocol::kin::Identity;
 use msup_protocol::packed::WorkerId;
+use msup_protocol::process_tree::Identity;
 use msup_protocol::{crash, env as names};
 use rustix::fs::{Access, FlockOperation, access, flock};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use msup_protocol::kin::Kin;
+use msup_protocol::process_tree::Kin;
 use nix::time::{ClockId, clock_gettime};
 
 /// Time since a process was started; `None` when the clock cannot be read.
@@ -19,7 +19,8 @@ mod tests {
 
     #[test]
     fn this_process_was_started_not_long_ago() {
-        let own = msup_protocol::kin::look_up(std::process::id().cast_signed()).expect("it lives");
+        let own = msup_protocol::process_tree::look_up(std::process::id().cast_signed())
+            .expect("it lives");
         let since = since_start(&own).expect("there is a clock");
         assert!(since < Duration::from_secs(24 * 3600), "{since:?}");
     }

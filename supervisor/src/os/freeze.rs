@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use msup_protocol::kin::{self, Kin};
+use msup_protocol::process_tree::{self, Kin};
 use nix::sys::signal::{Signal as Raised, raise};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -20,7 +20,7 @@ pub(crate) fn freeze(spared: &[Kin]) -> Frozen {
     let own = std::process::id().cast_signed();
     let (mut frozen, mut known) = (Vec::new(), HashSet::new());
     for _ in 0..LOOKS_AT_MOST {
-        let all: Vec<Kin> = kin::everybody().collect();
+        let all: Vec<Kin> = process_tree::everybody().collect();
         let new = below(own, &all, spared).into_iter().filter(|kin| {
             let stands_still = kin.ended || matches!(kin.state, 'T' | 't');
             known.insert((kin.pid, kin.start)) && !stands_still
@@ -70,7 +70,7 @@ fn below(ancestor: i32, all: &[Kin], spared: &[Kin]) -> Vec<Kin> {
 fn stop(kin: &Kin) -> Option<OwnedFd> {
     let pidfd = pidfd_open(Pid::from_raw(kin.pid)?, PidfdFlags::empty()).ok()?;
     // Now the number cannot pass on to somebody else any more; has it before?
-    let is_same = kin::start_time(kin.pid) == Some(kin.start);
+    let is_same = process_tree::start_time(kin.pid) == Some(kin.start);
     (is_same && pidfd_send_signal(&pidfd, Signal::STOP).is_ok()).then_some(pidfd)
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn those_below_but_not_below_the_spared() {
-        let init = kin::look_up(1).expect("init");
+        let init = process_tree::look_up(1).expect("init");
         let kin = |pid, parent| Kin { pid, parent, start: 1, ..init };
         let all = [kin(2, 1), kin(3, 2), kin(4, 3), kin(5, 2), kin(6, 5), kin(7, 1)];
         let mut pids: Vec<i32> = below(2, &all, &[kin(5, 2)]).iter().map(|kin| kin.pid).collect();
@@ -92,11 +92,11 @@ mod tests {
     fn what_stands_still_goes_on() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
         let pid = child.id().cast_signed();
-        let others: Vec<Kin> = kin::children_of(std::process::id().cast_signed())
+        let others: Vec<Kin> = process_tree::children_of(std::process::id().cast_signed())
             .into_iter()
             .filter(|kin| kin.pid != pid)
             .collect();
-        let state = || kin::look_up(pid).map(|kin| kin.state);
+        let state = || process_tree::look_up(pid).map(|kin| kin.state);
         let wait_for = |wanted: &[char]| {
             while !state().is_some_and(|state| wanted.contains(&state)) {
                 std::thread::yield_now();

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use msup_protocol::env as names;
-use msup_protocol::kin::{self, Kin};
+use msup_protocol::process_tree::{self, Kin};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
@@ -61,7 +61,7 @@ impl Orphanage {
     /// The system refused.
     pub(crate) fn open() -> nix::Result<Orphanage> {
         prctl::set_child_subreaper(true)?;
-        let inherited = INHERITED.get_or_init(|| kin::children_of(getpid().as_raw()));
+        let inherited = INHERITED.get_or_init(|| process_tree::children_of(getpid().as_raw()));
         Ok(Orphanage { inherited, adopted: Vec::new() })
     }
 
@@ -108,14 +108,15 @@ impl Orphanage {
             return false;
         }
         let is_inherited = |child: &Kin| !child.ended && self.is_inherited(child);
-        let is_alone = !kin::children_of(getpid().as_raw()).iter().any(is_inherited);
+        let is_alone = !process_tree::children_of(getpid().as_raw()).iter().any(is_inherited);
         is_alone || (0..LOOKS).any(|_| !self.left_running().is_empty())
     }
 
     /// Every living process below this one that none of its own workers is above of. No worker may be left.
     pub(crate) fn left_running(&self) -> Vec<Kin> {
         let mut found = self.children_but(&[]);
-        let below: Vec<Kin> = found.iter().flat_map(|kin| kin::descendants_of(kin.pid)).collect();
+        let below: Vec<Kin> =
+            found.iter().flat_map(|kin| process_tree::descendants_of(kin.pid)).collect();
         found.extend(below);
         found.retain(|kin| !kin.ended);
         found
@@ -189,7 +190,7 @@ impl Orphanage {
 
     /// The children that are neither workers nor inherited, those that could be reaped left out.
     fn children_but(&self, workers: &[i32]) -> Vec<Kin> {
-        kin::children_of(getpid().as_raw())
+        process_tree::children_of(getpid().as_raw())
             .into_iter()
             .filter(|child| !workers.contains(&child.pid) && !self.is_inherited(child))
             .filter(|child| !child.ended || !reap(child.pid))

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use msup_protocol::crash;
-use msup_protocol::kin::Identity;
+use msup_protocol::process_tree::Identity;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::files;

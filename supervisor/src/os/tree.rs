@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use msup_protocol::kin::{self, Kin};
+use msup_protocol::process_tree::{self, Kin};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
@@ -24,7 +24,7 @@ pub(crate) fn signal(targets: &[Kin], spared: &[i32], signal: Signal) {
 
 /// Whether this process still has its number, and is in its group.
 fn is_still(target: &Kin) -> bool {
-    let now = kin::look_up(target.pid);
+    let now = process_tree::look_up(target.pid);
     now.is_some_and(|now| (now.start, now.group) == (target.start, target.group))
 }
 
@@ -32,7 +32,7 @@ fn signal_one(target: &Kin, signal: Signal) {
     let Some(pid) = rustix::process::Pid::from_raw(target.pid) else { return };
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     // From here on the number cannot become another process'.
-    if kin::start_time(target.pid) == Some(target.start)
+    if process_tree::start_time(target.pid) == Some(target.start)
         && let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32)
     {
         let _ = pidfd_send_signal(&pidfd, signal);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
-use msup_protocol::kin::{self, Kin};
+use msup_protocol::process_tree::{self, Kin};
 use msup_protocol::task::State;
 
 use super::Run;
@@ -30,8 +30,10 @@ impl Run {
             // Of a command the process itself, if the kernel says that it is that worker's child.
             let own = self.crew.pid(worker);
             let command = shared.line.slot(worker).map_or(0, |slot| slot.command().cast_signed());
-            let command = kin::look_up(command).filter(|kin| Some(kin.parent) == own);
-            let Some(kin) = command.or_else(|| own.and_then(kin::look_up)) else { continue };
+            let command = process_tree::look_up(command).filter(|kin| Some(kin.parent) == own);
+            let Some(kin) = command.or_else(|| own.and_then(process_tree::look_up)) else {
+                continue;
+            };
             let what = escape::value(&task.value);
             running.push((clock::since_start(&kin), task.seq, kin, what));
         }

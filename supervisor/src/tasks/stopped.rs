@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use msup_protocol::kin;
 use msup_protocol::packed::WorkerId;
+use msup_protocol::process_tree;
 
 use super::attempts::{Attempts, Sight};
 use super::stopping::Place;
@@ -59,7 +59,7 @@ impl Stopped {
 
 /// The command or else its worker, if that is stopped.
 fn stopped_process(place: Place) -> Option<i32> {
-    let is_stopped = |pid| kin::look_up(pid).filter(|kin| matches!(kin.state, 'T' | 't'));
+    let is_stopped = |pid| process_tree::look_up(pid).filter(|kin| matches!(kin.state, 'T' | 't'));
     // The number comes from shared memory: it counts only for a child of that worker.
     let command = is_stopped(place.command).filter(|kin| kin.parent == place.worker);
     command.or_else(|| is_stopped(place.worker)).map(|kin| kin.pid)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use msup_protocol::kin::{self, Kin};
 use msup_protocol::packed::WorkerId;
+use msup_protocol::process_tree::{self, Kin};
 use nix::sys::signal::Signal;
 
 use super::attempts::Sight;
@@ -142,7 +142,7 @@ impl Climb {
     fn targets(&self, place: Option<Place>, spares_workers: bool) -> Vec<Kin> {
         // The worker may have gone on to another attempt: from now on only what has got a signal counts.
         let Some(place) = place.filter(|_| !self.reported) else { return self.survivors() };
-        let below = kin::descendants_of(place.worker);
+        let below = process_tree::descendants_of(place.worker);
         let mut targets = match self.why {
             Killed::LeftRunning(_) | Killed::Leftovers => {
                 below.into_iter().filter(|kin| kin.session == place.command).collect()
@@ -155,7 +155,7 @@ impl Climb {
     }
 
     fn survivors(&self) -> Vec<Kin> {
-        let same = |old: &Kin| kin::look_up(old.pid).filter(|now| now.start == old.start);
+        let same = |old: &Kin| process_tree::look_up(old.pid).filter(|now| now.start == old.start);
         self.signalled.iter().filter_map(same).filter(|now| !now.ended).collect()
     }
 
@@ -204,7 +204,7 @@ fn of_command(below: Vec<Kin>, place: Place) -> Vec<Kin> {
 
 /// The names and numbers of a few processes, and how many more there are.
 pub(crate) fn named(processes: &[Kin]) -> String {
-    let name = |kin: &Kin| format!("{} ({})", kin::name_of(kin.pid), kin.pid);
+    let name = |kin: &Kin| format!("{} ({})", process_tree::name_of(kin.pid), kin.pid);
     let mut names: Vec<String> = processes.iter().take(NAMED).map(name).collect();
     if processes.len() > NAMED {
         names.push(format!("{} more", processes.len() - NAMED));
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn daemons_of_earlier_commands_are_spared() {
-        let init = kin::look_up(1).expect("init");
+        let init = process_tree::look_up(1).expect("init");
         let kin = |pid, parent, start, session| Kin { pid, parent, start, session, ..init };
         let mut below = vec![kin(5, 2, 10, 5), kin(6, 2, 20, 6), kin(7, 5, 30, 5)];
         // The last has lost its parent in the session of the daemon.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use msup_protocol::audit::Violation;
 use msup_protocol::exit;
-use msup_protocol::kin::{self, Kin};
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
+use msup_protocol::process_tree::{self, Kin};
 use msup_protocol::segment::Segment;
 use msup_protocol::slot::{Counters, Status};
 
@@ -115,7 +115,9 @@ impl Crew {
     /// Whether a worker's process is stopped or hangs in the kernel.
     pub(crate) fn is_stuck(&self, worker: WorkerId) -> bool {
         let member = self.members.get(usize::from(worker)).and_then(Option::as_ref);
-        member.and_then(|member| kin::look_up(member.process.pid())).is_some_and(|kin| kin.stuck)
+        member
+            .and_then(|member| process_tree::look_up(member.process.pid()))
+            .is_some_and(|kin| kin.stuck)
     }
 
     /// Lets a worker leave when it has no task. At the end of the run it can have none, and is killed

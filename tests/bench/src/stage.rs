@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use msup_protocol::layout::Sizes;
 use msup_protocol::park::Futex;
-use msup_protocol::seat::Seat;
 use msup_protocol::segment::{self, Segment};
+use msup_protocol::worker_side::Seat;
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 use rustix::mm::{MapFlags, ProtFlags};

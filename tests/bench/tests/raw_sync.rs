@@ -9,8 +9,8 @@ use std::time::Duration;
 use msup_bench::stage::Scratch;
 use msup_protocol::layout::Sizes;
 use msup_protocol::park::Futex;
-use msup_protocol::seat::Seat;
 use msup_protocol::segment;
+use msup_protocol::worker_side::Seat;
 
 struct Party {
     child: Child,

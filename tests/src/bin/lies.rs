@@ -8,8 +8,8 @@ use std::os::fd::RawFd;
 use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Usage, Verdict, Work};
 use msup_protocol::env as names;
 use msup_protocol::park::Futex;
-use msup_protocol::seat::{Next, Seat};
 use msup_protocol::segment::Segment;
+use msup_protocol::worker_side::{Next, Seat};
 
 fn main() {
     let what = env::var("LIES_ABOUT").expect("what to lie about");

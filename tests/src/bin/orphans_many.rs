@@ -4,7 +4,7 @@
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use msup_protocol::kin;
+use msup_protocol::process_tree;
 use msup_worker::{Outcome, run};
 
 fn main() -> ExitCode {
@@ -14,8 +14,9 @@ fn main() -> ExitCode {
                 Command::new("sh").args(["-c", "true &"]).status()?;
             }
             let own = std::process::id().cast_signed();
-            let supervisor = kin::look_up(own).map_or(own, |kin| kin.parent);
-            let zombies = |pid| kin::children_of(pid).iter().filter(|kin| kin.ended).count();
+            let supervisor = process_tree::look_up(own).map_or(own, |kin| kin.parent);
+            let zombies =
+                |pid| process_tree::children_of(pid).iter().filter(|kin| kin.ended).count();
             while zombies(own) + zombies(supervisor) > 0 {
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use msup_protocol::crash::{self, Role};
 use msup_protocol::park::Futex;
-use msup_protocol::seat::{Next, Seat};
 use msup_protocol::segment::Segment;
+use msup_protocol::worker_side::{Next, Seat};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use msup_protocol::codec::Verdict;
-use msup_protocol::kin;
+use msup_protocol::process_tree;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -102,7 +102,7 @@ impl Children {
 
     /// What is left of `command` in its session.
     pub(super) fn in_session(&mut self, command: i32) -> Left {
-        let mut below = kin::descendants_of(std::process::id().cast_signed());
+        let mut below = process_tree::descendants_of(std::process::id().cast_signed());
         below.retain(|kin| !kin.ended);
         let in_session = below.iter().filter(|kin| kin.session == command).count() as u32;
         match (in_session, below.is_empty()) {
@@ -115,7 +115,7 @@ impl Children {
 
     /// From now on all processes below this worker are known as daemons. Whether any of them is new.
     pub(super) fn note_daemons(&mut self) -> bool {
-        let below = kin::descendants_of(std::process::id().cast_signed());
+        let below = process_tree::descendants_of(std::process::id().cast_signed());
         let daemons = below.iter().filter(|kin| !kin.ended).map(|kin| (kin.pid, kin.start));
         let daemons: Vec<(i32, u64)> = daemons.collect();
         let known = mem::replace(&mut self.daemons, daemons);

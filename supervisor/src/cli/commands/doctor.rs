@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use msup_protocol::{barrier, kin, timeslice};
+use msup_protocol::{barrier, process_tree, timeslice};
 
 use crate::os::cgroup::Groups;
 use crate::os::{cpu_quota, limits, memory};
@@ -42,7 +42,7 @@ fn findings() -> Vec<Finding> {
     vec![
         finding(
             "/proc/PID/task/TID/children",
-            kin::lists_children(),
+            process_tree::lists_children(),
             "in use: finds the processes that a command has started",
             "all processes of the machine are scanned instead, less often",
         ),

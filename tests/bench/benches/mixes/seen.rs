@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use msup_protocol::kin::{self, Kin};
+use msup_protocol::process_tree::{self, Kin};
 
 fn loads() -> impl Iterator<Item = Kin> {
     let is_load = |pid: i32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "load")
     };
-    kin::everybody().filter(move |kin| !kin.ended && is_load(kin.pid))
+    process_tree::everybody().filter(move |kin| !kin.ended && is_load(kin.pid))
 }
 
 /// Processes that run it.

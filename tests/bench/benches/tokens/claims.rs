@@ -10,7 +10,7 @@ use msup_bench::report::{Report, quantile, row};
 use msup_bench::stage::{Role, Stage};
 use msup_protocol::bell::{Bell, Wants};
 use msup_protocol::park::Futex;
-use msup_protocol::seat::Next;
+use msup_protocol::worker_side::Next;
 
 use crate::Effort;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use msup_bench::report::{Report, interleaved, row};
 use msup_bench::stage::{Role, Stage, cpus, pin, unpin};
 use msup_protocol::park::{Futex, Park};
-use msup_protocol::seat::Seat;
+use msup_protocol::worker_side::Seat;
 
 use crate::Effort;
 

@@ -9,7 +9,7 @@ use msup_bench::peers::{Jobserver, Semaphore, with_raw_sync};
 use msup_bench::report::{Report, interleaved, per_turn, row};
 use msup_bench::stage::{Stage, pin, unpin};
 use msup_protocol::park::Futex;
-use msup_protocol::seat::Seat;
+use msup_protocol::worker_side::Seat;
 
 use crate::Effort;
 

@@ -4,8 +4,8 @@
 use std::io;
 
 use msup_protocol::park::Futex;
-use msup_protocol::seat::Seat;
 use msup_protocol::segment::Segment;
+use msup_protocol::worker_side::Seat;
 
 fn main() {
     let segment = Segment::attach(io::stdin(), None).expect("standard input is a segment");

@@ -117,7 +117,8 @@ fn while_it_waits_for_daemons_it_stands_still_and_tells_what_runs() {
     kill(pid, Signal::SIGUSR1);
     wait_until(|| said.lock().expect("no panic").len() > before);
     kill(pid, Signal::SIGTSTP);
-    let is_stopped = |pid| msup_protocol::kin::look_up(pid).is_none_or(|kin| kin.state == 'T');
+    let is_stopped =
+        |pid| msup_protocol::process_tree::look_up(pid).is_none_or(|kin| kin.state == 'T');
     wait_until(|| sandbox.processes().into_iter().all(is_stopped));
     kill(pid, Signal::SIGCONT);
     sandbox.file("go", b"");

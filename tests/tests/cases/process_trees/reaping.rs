@@ -1,6 +1,6 @@
 //! Processes that have lost their parent are reaped as soon as they exit.
 
-use msup_protocol::kin;
+use msup_protocol::process_tree;
 use msup_tests::{Sandbox, program, run, spawn_piped, wait_until};
 
 use super::{exists, text};
@@ -15,7 +15,7 @@ fn orphans_of_a_running_command_are_reaped_at_once() {
     wait_until(|| exists(&sandbox, "ready"));
     let worker = sandbox.workers(&msup)[0];
     // The command itself runs on: nothing but reaping makes them go away.
-    wait_until(|| !kin::children_of(worker).iter().any(|child| child.ended));
+    wait_until(|| !process_tree::children_of(worker).iter().any(|child| child.ended));
     sandbox.file("go", b"");
     assert_eq!(msup.wait().expect("started").code(), Some(0));
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use msup_protocol::kin;
+use msup_protocol::process_tree;
 use msup_tests::{Sandbox, kill, spawn_piped, summary, wait_until};
 use nix::sys::signal::Signal;
 
@@ -61,7 +61,8 @@ fn a_run_that_is_killed_while_it_stands_still_leaves_nothing() {
     // Itself, two workers, and three below each shell.
     wait_until(|| sandbox.processes().len() >= 9);
     kill(msup.id() as i32, Signal::SIGTSTP);
-    let is_stopped = |pid| kin::look_up(pid).is_none_or(|kin| matches!(kin.state, 'T' | 'Z'));
+    let is_stopped =
+        |pid| process_tree::look_up(pid).is_none_or(|kin| matches!(kin.state, 'T' | 'Z'));
     wait_until(|| sandbox.processes().into_iter().all(is_stopped));
     kill(msup.id() as i32, Signal::SIGKILL);
     msup.wait_with_output().expect("started");

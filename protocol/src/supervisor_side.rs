@@ -6,8 +6,8 @@ use crate::layout::Shared;
 use crate::packed::WorkerId;
 use crate::park::Park;
 use crate::slot::Status;
+use crate::sysmon_sleep::Quiet;
 use crate::token::{Sighting, State};
-use crate::watch::Quiet;
 
 /// A grant that nobody took up for this long goes to somebody else.
 const REVOKE_AFTER: Duration = Duration::from_millis(10);

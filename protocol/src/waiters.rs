@@ -4,7 +4,7 @@
 //! new task, oldest first. A *parked* worker has nothing to do and may be given a token when a task
 //! is ready. Announcements are hints: a grant to somebody who no longer waits is declined by it.
 
-use crate::bits::Bits;
+use crate::bitmap::Bits;
 use crate::crash;
 use crate::packed::WorkerId;
 use crate::park::Park;

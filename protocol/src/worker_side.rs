@@ -243,8 +243,8 @@ mod tests {
     use crate::layout::{Header, Parts, Sizes};
     use crate::park::Futex;
     use crate::sync::AtomicU64;
+    use crate::sysmon_sleep::Quiet;
     use crate::token::{State, TokenWord};
-    use crate::watch::Quiet;
 
     /// A segment on the heap, for as long as the test process lives.
     fn shared(tokens: u32) -> Shared<'static> {
