@@ -1,7 +1,7 @@
 //! `msup`: runs batches of file-processing work so that nobody has to choose `-j`.
 //!
 //! Reading order: `cli` (what was asked for), `engine` (what to do about everything that can happen),
-//! `event_loop` (where events meet effects), `sysmon`, then the adapters.
+//! `run` (where events meet effects), `sysmon`, then the adapters (`os`).
 
 // These panic when nobody reads what they print.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
