@@ -1,4 +1,4 @@
-//! Everything the engine may ask for.
+//! The effects: everything that the engine may ask for.
 
 use std::time::Duration;
 
@@ -15,62 +15,63 @@ pub(crate) enum Effect {
         /// The slot.
         slot: u16,
     },
-    /// Take the task of this slot back if nobody has claimed it.
+    /// Withdraw the task of this slot if no worker has claimed it.
     Withdraw {
         /// The slot.
         slot: u16,
     },
     /// Start a process for this worker slot.
     Spawn(WorkerId),
-    /// Let so many commands be started without a token.
+    /// Let this number of commands be started without a token.
     AllowStarts(u32),
-    /// Let workers that end a command start the next one without a token, or no longer.
+    /// Whether workers that finish a command may start the next one without a token.
     AllowOneForOne(bool),
-    /// Let no command be started without a token where so many are in flight.
+    /// Let no command be started without a token when this number is in flight.
     LimitInFlight(u32),
-    /// Let this worker leave when it has no task.
+    /// Let this worker exit when it has no task.
     Dismiss(WorkerId),
-    /// Stop this worker's attempt, and let the worker leave.
+    /// Stop this worker's attempt, and let the worker exit.
     End(WorkerId),
     /// Kill this worker, which has not taken up work.
     Kill(WorkerId),
     /// Whatever is being stopped gets no more time.
     KillNow,
-    /// Show what a task wrote: it has reached its end.
+    /// Show a task's output: the task has finished.
     Deliver {
         /// The task's number in the input.
         seq: u64,
         /// The slot it was in.
         slot: u16,
-        /// Its last attempt's outcome; none when the last attempt's worker was lost.
+        /// Its last attempt's outcome; none when that attempt's worker was lost.
         outcome: Option<OutcomeFrame>,
     },
-    /// Throw away what an attempt wrote: the task is tried again.
+    /// Discard an attempt's output: the task is retried.
     Discard {
         /// The slot it was in.
         slot: u16,
     },
-    /// Nothing is to be shown of the tasks with these numbers: they have ended before this generation, or are none.
+    /// Show nothing for the tasks with these numbers: they finished before this generation, or do
+    /// not exist.
     Skip {
         /// The first one's number in the input, and the last one's.
         seq: u64,
         last: u64,
     },
-    /// From now on an attempt may take so long.
+    /// From now on an attempt may take this long.
     SetTimeout(Duration),
-    /// Write this down.
+    /// Write this to the journal.
     Record(Entry),
     /// Say something on standard error.
     Say(String),
-    /// The run is over and every worker gone.
+    /// The run is over and all workers are gone.
     Finish,
 }
 
-/// What an attempt counts as after which the task is tried again.
+/// What an attempt counts as when its task is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Failed,
-    /// It brought its process down.
+    /// It crashed its process.
     Crashed,
     /// It was killed from outside.
     Lost,
@@ -78,10 +79,10 @@ pub(crate) enum Kind {
     Starved,
 }
 
-/// What is written down of a task.
+/// A journal entry about tasks.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    /// An attempt is about to be published. Before it is.
+    /// An attempt is about to be published. Written before that.
     Start {
         /// The task's number in the input.
         seq: u64,
@@ -91,14 +92,14 @@ pub(crate) enum Entry {
         /// The task slot.
         slot: u16,
     },
-    /// It was taken back before it had started.
+    /// It was withdrawn before it had started.
     Withdrawn {
         /// The task's number in the input.
         seq: u64,
         value: Vec<u8>,
         attempt: u32,
     },
-    /// An attempt has ended, and another one follows, in a later generation if this one stops.
+    /// An attempt has finished and another one follows, in a later generation if this one stops.
     Again {
         /// The task's number in the input.
         seq: u64,
@@ -108,7 +109,7 @@ pub(crate) enum Entry {
         cause: Cause,
         kind: Kind,
     },
-    /// The task has reached its end: once what it wrote, which was delivered before, has been shown.
+    /// The task has finished. Written once its output, delivered before, has been shown.
     End {
         /// The task's number in the input.
         seq: u64,
@@ -121,6 +122,6 @@ pub(crate) enum Entry {
         wall: Duration,
         cpu: Duration,
     },
-    /// All input was read: so many values.
+    /// All input was read: the number of values.
     InputsEnd(u64),
 }

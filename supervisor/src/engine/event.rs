@@ -1,4 +1,4 @@
-//! Everything that can happen to a run.
+//! The events: everything that can happen to a run.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ pub(crate) enum Event {
     Inputs(Vec<Input>),
     /// All input was read.
     InputsEnded,
-    /// The input cannot be read on: why. What was read before counts.
+    /// Reading the input failed: why. What was read before counts.
     InputFailed(String),
-    /// An attempt ended and its worker told how.
+    /// An attempt finished and its worker reported its outcome.
     Collected {
         /// The task's slot, free again.
         slot: u16,
         /// What the worker reported.
         outcome: OutcomeFrame,
-        /// It was killed, and the kernel has just ended somebody because there was no memory left.
+        /// It was killed, and the kernel has just killed a process for lack of memory.
         starved: bool,
         /// Why the supervisor sent signals to its processes, if it did.
         killed: Option<Killed>,
     },
-    /// A task's slot was free again before anybody claimed it.
+    /// A task's slot was free again before a worker claimed it.
     Withdrawn {
         /// The slot.
         slot: u16,
@@ -45,51 +45,51 @@ pub(crate) enum Event {
     WorkerEnded {
         /// Which.
         worker: WorkerId,
-        /// How.
+        /// A worker has parked or claimed a task for the first time.
         end: WorkerEnd,
-        /// The slots of the tasks it had claimed, free again.
+        /// A worker's process has exited; its tokens are reclaimed and its outcomes collected.
         claimed: Vec<u16>,
-        /// It was killed, and the kernel has just ended somebody because there was no memory left.
+        /// It was killed, and the kernel has just killed a process for lack of memory.
         starved: bool,
         /// The one of these slots whose attempt was being stopped, and why.
         killed: Option<(u16, Killed)>,
     },
-    /// No process could be made for a worker: why.
+    /// The process for a worker could not be created: why.
     SpawnFailed {
         /// Which.
         worker: WorkerId,
         /// Why.
         why: String,
     },
-    /// How tokens and workers stand now.
+    /// The current state of tokens and workers.
     Looked(View),
-    /// What commands used over a window.
+    /// The resource use of commands over a window.
     Measured(Window),
-    /// Output is waiting to be written faster than it is taken, or no longer so.
+    /// Whether output arrives faster than it can be written.
     OutputPressure(bool),
-    /// Nobody reads our standard output any more.
+    /// No process reads our standard output any more.
     OutputClosed {
-        /// Nothing else would come of what runs: no files, no journal that was asked for, no figures.
+        /// What runs would have no other effect: no files, no requested journal, no figures.
         in_vain: bool,
-        /// Nothing is to be said of it.
+        /// Print no message about it.
         quiet: bool,
     },
     /// Standard output cannot be written any more: why.
     OutputFailed(String),
-    /// Somebody has written over the segment: every worker was ended, and there is a fresh one, empty.
+    /// The segment was overwritten: all workers were killed, and there is a fresh, empty one.
     EpochEnded {
         /// What was found.
         why: String,
         /// Why there is no fresh one.
         failed: Option<String>,
-        /// The slots of tasks that no worker had taken up, as far as that is known.
+        /// The slots of tasks that no worker had taken up, as far as known.
         unstarted: Vec<u16>,
     },
-    /// There is no space left for the journal, which is here, or again.
+    /// There is no space left for the journal (the message), or there is space again (`None`).
     JournalFull(Option<String>),
     /// The journal cannot be relied on any more: why.
     JournalLost(String),
-    /// A signal asks to stop: its number.
+    /// A signal asks the run to stop: its number.
     StopSignal(u8),
 }
 
@@ -97,24 +97,24 @@ pub(crate) enum Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Input {
     pub(crate) value: Vec<u8>,
-    /// Its number, from 1, where some before it are passed over; else the next one.
+    /// Its number, from 1, where some before it are skipped; else the next one.
     pub(crate) seq: Option<u64>,
-    /// How long its task is expected to take, where that decides the order.
+    /// The expected duration of its task, where that decides the order.
     pub(crate) expected: Duration,
     pub(crate) earlier: Earlier,
 }
 
-/// What became of a task before this generation of the run.
+/// What happened to a task before this generation of the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Earlier {
     #[default]
     Nothing,
-    /// It has not ended.
+    /// It has not finished.
     Tried(Tried),
     Succeeded,
     /// It is not run at all: why.
     Refused(String),
-    /// It did not, after so many attempts: why, and whether it is quarantined.
+    /// It failed, after this number of attempts: why, and whether it is quarantined.
     Failed {
         cause: String,
         attempts: u32,
@@ -125,20 +125,21 @@ pub(crate) enum Earlier {
 /// Why the supervisor stops an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Killed {
-    /// It took longer than it may.
+    /// It exceeded its time limit.
     TimedOut,
     /// The run is stopped.
     Stopped,
-    /// Its command has exited and left processes running for longer than they may: their names.
+    /// Its command has exited and left processes running for longer than allowed: their names.
     LeftRunning(String),
-    /// The same, where the run was told not to wait for them: that is no failure.
+    /// The same, where the run was told not to wait for them: this is no failure.
     Leftovers,
 }
 
-/// What becomes of processes that a command leaves running in its session.
+/// What happens to processes that a command leaves running in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leave {
-    /// Its task is not finished before they have exited. After this time they are stopped, and it has failed.
+    /// The task waits until they have exited. After this time they are stopped, and the task has
+    /// failed.
     Wait(Duration),
     /// They are left alone.
     Alone,
@@ -146,12 +147,12 @@ pub(crate) enum Leave {
     Kill,
 }
 
-/// What earlier generations know of a task that has not ended.
+/// What earlier generations know of an unfinished task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tried {
-    /// How many attempts have started.
+    /// The number of attempts that have started.
     pub(crate) attempts: u32,
-    /// How many of them failed, and how many brought their process down.
+    /// How many of them failed, and how many crashed their process.
     pub(crate) failures: u32,
     pub(crate) crashes: u32,
     /// It was in flight when a generation died; and how often nothing else was.
@@ -159,7 +160,7 @@ pub(crate) struct Tried {
     pub(crate) alone: u32,
 }
 
-/// How a worker's process ended.
+/// How a worker's process exited or was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WorkerEnd {
     /// With this exit status.
@@ -184,7 +185,7 @@ pub(crate) struct View {
     pub(crate) idle: u32,
     /// Tokens that commands use beyond those they have.
     pub(crate) owed: u32,
-    /// Tokens in workers' hands, on their way to them, and charged to commands.
+    /// Tokens held by workers, granted to workers, and charged to commands.
     pub(crate) running: u32,
     pub(crate) granted: u32,
     pub(crate) foreign: u32,
@@ -192,7 +193,7 @@ pub(crate) struct View {
     pub(crate) in_flight: u32,
     /// Tokens whose workers are in blocking calls.
     pub(crate) blocked: u32,
-    /// Tasks that nobody has claimed.
+    /// Tasks that no worker has claimed.
     pub(crate) ready: u32,
     /// Workers in the middle of a task that wait for a token.
     pub(crate) waiting: u32,

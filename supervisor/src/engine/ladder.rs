@@ -1,5 +1,5 @@
-//! How processes are stopped: signal after signal, with a pause after each, and SIGKILL at the end. The same ladder for
-//! every attempt that is stopped, whatever the reason.
+//! How processes are stopped: signal after signal, with a pause after each, and SIGKILL last. Every
+//! attempt is stopped by this ladder, whatever the reason.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use super::Now;
 /// SIGKILL, which no process survives.
 const SIGKILL: i32 = 9;
 
-/// A process that was started while its tree got a SIGKILL gets one this much later.
+/// A process that was started while its tree got SIGKILL gets one after this time.
 const KILL_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// A worker has this long to report an attempt after all its processes got a SIGKILL. Then it is killed too: it is stopped
-/// itself, or one of the processes is in an uninterruptible wait.
+/// A worker has this long to report an attempt after all its processes got SIGKILL. Then it is
+/// killed too: either it is stopped itself, or one of the processes is in an uninterruptible wait.
 const REPORTS_WITHIN: Duration = Duration::from_secs(1);
 
-/// While no process of an attempt is there yet, or none is left, the next look comes after this.
+/// While no process of an attempt exists yet, or none is left, the next look comes after this.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// A signal, and how long the processes have before the next step.
@@ -37,18 +37,19 @@ pub(crate) enum Act {
     Done,
 }
 
-/// How far one attempt has come.
+/// How far the ladder has gone for one attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Ladder {
     steps: Vec<Step>,
     next: usize,
     due: Now,
-    /// Since when nothing is left but the worker's report: the processes have got a SIGKILL, or there are none.
+    /// Since when only the worker's report is missing: the processes got SIGKILL, or there are
+    /// none.
     over: Option<Now>,
 }
 
 impl Ladder {
-    /// The steps `steps`, then SIGKILL. The first one is due at once.
+    /// The given steps, then SIGKILL. The first one is due at once.
     pub(crate) fn new(steps: &[Step], now: Now) -> Ladder {
         let steps = steps.iter().copied().filter(|step| step.signal != SIGKILL).collect();
         Ladder { steps, next: 0, due: now, over: None }
@@ -64,19 +65,19 @@ impl Ladder {
         self.next > 0
     }
 
-    /// Whether the processes have been there for long after a SIGKILL: they cannot be killed now.
+    /// Whether the processes have survived SIGKILL for long: they cannot be killed now.
     pub(crate) fn is_over(&self, now: Now) -> bool {
         self.over.is_some_and(|over| now.saturating_sub(over) >= REPORTS_WITHIN)
     }
 
-    /// The next step is SIGKILL, at once.
+    /// Makes SIGKILL the next step, due at once.
     pub(crate) fn hurry(&mut self, now: Now) {
         self.next = self.next.max(self.steps.len());
         self.due = now;
     }
 
-    /// Decides what to do. `any_alive`: whether a process of the attempt was seen just now; `reported`: whether its worker
-    /// has reported its end.
+    /// Decides what to do. `any_alive`: whether a process of the attempt was just seen; `reported`:
+    /// whether its worker has reported its outcome.
     pub(crate) fn decide(&mut self, now: Now, any_alive: bool, reported: bool) -> Act {
         if reported && !any_alive {
             return Act::Done;
@@ -128,7 +129,8 @@ mod tests {
         assert_eq!(ladder.decide(at(0), true, false), Act::Send(SIGTERM));
         assert!(ladder.has_begun());
         assert_eq!(ladder.decide(at(999), true, false), Act::Nothing);
-        // Its leader has exited and its worker has reported; others of its tree have not.
+        // Its leader has exited and its worker has reported; others of its process tree are still
+        // there.
         assert_eq!(ladder.decide(at(999), true, true), Act::Nothing);
         assert_eq!(ladder.decide(at(1000), true, true), Act::Send(SIGKILL));
         assert_eq!(ladder.decide(at(1020), true, true), Act::Send(SIGKILL), "one more was forked");
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!(ladder.decide(at(1000), false, false), Act::Nothing, "they are gone");
         assert_eq!(ladder.decide(at(1990), false, false), Act::Nothing);
         assert_eq!(ladder.decide(at(2000), false, false), Act::KillWorker);
-        // Its command had exited before the first signal, and it is stopped itself.
+        // Its command had exited before the first signal, and the worker is stopped.
         let mut ladder = super::tests::ladder();
         assert_eq!(ladder.decide(at(0), false, false), Act::Nothing);
         assert_eq!(ladder.decide(at(1000), false, false), Act::KillWorker);

@@ -1,9 +1,10 @@
-//! The pure core: `step(event, now)` changes the state and says what to do. No clock, no I/O.
+//! The pure core of a run: `step(event, now)` changes the state and says what to do. No clock, no
+//! I/O.
 //!
-//! The adapters tell it everything that happens as an [`Event`] and carry out every [`Effect`] it
-//! asks for; the same events at the same times give the same effects. A task goes
-//! `pending → in a slot → succeeded | failed | quarantined | cancelled`, back to pending when its
-//! attempt was ended from outside or crashed and may be tried again.
+//! The adapters report everything that happens as an [`Event`] and carry out every [`Effect`]; the
+//! same events at the same times give the same effects. A task goes `pending → in a slot →
+//! succeeded | failed | quarantined | cancelled`, or back to pending when its attempt failed,
+//! crashed or was killed from outside and may be retried.
 
 pub(crate) mod concurrency;
 mod effect;
@@ -43,8 +44,8 @@ use worker::stall::Stall;
 /// Time since the run began.
 pub(crate) type Now = Duration;
 
-/// While fewer tasks are known than there are tokens, they wait so long to see whether they are all: then
-/// each may use several.
+/// While fewer tasks are known than there are tokens, they wait this long in case more come: if
+/// not, each may use several tokens.
 const MORE_WITHIN: Duration = Duration::from_millis(5);
 
 /// What the engine needs to know of the plan.
@@ -55,18 +56,18 @@ pub(crate) struct Limits {
     pub(crate) procs: u32,
     pub(crate) max_workers: u16,
     pub(crate) task_slots: usize,
-    /// How many tasks may be published and not have finished, where `admits` does not decide it.
+    /// The number of tasks that may be published and unfinished, where `admits` does not decide it.
     pub(crate) most_published: usize,
     pub(crate) idle_timeout: Duration,
     pub(crate) at_cap: AtCap,
-    /// The number of commands in flight follows what they use.
+    /// The number of commands in flight follows their resource use.
     pub(crate) admits: bool,
-    /// Tasks are started longest first, when all of them are known.
+    /// Tasks are started longest first, once all of them are known.
     pub(crate) longest_first: bool,
     /// Bytes of memory that commands may use together.
     pub(crate) memory: Option<u64>,
     pub(crate) policy: Policy,
-    /// For what is drawn at random.
+    /// For random choices.
     pub(crate) seed: u64,
 }
 
@@ -82,26 +83,26 @@ pub(crate) struct Engine {
     pool: Pool,
     stall: Stall,
     at_cap: AtCap,
-    /// For commands whose number follows what they use.
+    /// For commands, if their number follows their resource use.
     starts: Option<Starts>,
-    /// How many tasks may be under way where that does not follow what they use.
+    /// The limit on tasks under way, where their number does not follow resource use.
     company: Company,
-    /// How many were when last looked at.
+    /// The number that were under way at the last look.
     under_way: u32,
-    /// When the last epochs ended before their time.
+    /// When the last epochs were cut short.
     epochs: Vec<Now>,
     tally: Tally,
     policy: Policy,
     backoff: Backoff,
     median: Median,
-    /// How long an attempt may take, as was last said.
+    /// The time limit for attempts that was last announced.
     limit: Option<Duration>,
     stop: Stop,
-    /// It stops because --halt asked for that.
+    /// It stops because of --halt.
     halted: bool,
-    /// The signal that it stops for.
+    /// The signal that stops it.
     stopped_by: Option<u8>,
-    /// When what runs is not waited for any longer.
+    /// When running tasks are no longer waited for.
     drains_until: Option<Now>,
     inputs_ended: bool,
     /// It was stopped before all input was read.
@@ -159,7 +160,7 @@ impl Engine {
         }
     }
 
-    /// Takes in one event and appends what to do about it.
+    /// Takes in one event and appends the resulting effects.
     pub(crate) fn step(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
         match event {
             Event::Inputs(inputs) => {
@@ -238,12 +239,12 @@ impl Engine {
                 || self.ledger.pending() < self.ledger.slots())
     }
 
-    /// Whether all tasks must be known to say when the run is given up.
+    /// Whether all tasks must be known to decide when the run is aborted.
     fn halts_by_share(&self) -> bool {
         self.policy.halt.is_some_and(|halt| halt.needs_total())
     }
 
-    /// When the engine wants to look around again, if nothing happens before.
+    /// When the engine wants to look again, if nothing happens before.
     pub(crate) fn looks_again_at(&self) -> Option<Now> {
         let starts = self.starts.as_ref().and_then(Starts::due);
         let first = self.first_input.filter(|_| self.may_be_all()).map(|first| first + MORE_WITHIN);
@@ -259,12 +260,12 @@ impl Engine {
             .min()
     }
 
-    /// How many commands may be in flight, if that follows what they use.
+    /// The number of commands that may be in flight, if that follows their resource use.
     pub(crate) fn target(&self) -> Option<u32> {
         self.starts.as_ref().map(Starts::target)
     }
 
-    /// Whether that follows what they use, and nothing is known of it yet.
+    /// Whether that number follows their resource use, which is still unknown.
     pub(crate) fn is_ramping(&self) -> bool {
         self.starts.as_ref().is_some_and(Starts::is_ramping)
     }
@@ -279,7 +280,7 @@ impl Engine {
         self.ledger.at(slot)
     }
 
-    /// Whether every task has its outcome and workers are only let go.
+    /// Whether every task has its outcome and workers are only told to exit.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing
     }
@@ -297,18 +298,18 @@ impl Engine {
         self.stop != Stop::No
     }
 
-    /// Whether every task there is has reached its end.
+    /// Whether all tasks have finished.
     pub(crate) fn is_complete(&self) -> bool {
         let is_all = self.tally.cancelled == 0 && !self.unread;
         self.finished && is_all && (self.halted || self.stop == Stop::No)
     }
 
-    /// Whether it stops because --halt asked for that.
+    /// Whether it stops because of --halt.
     pub(crate) fn is_halted(&self) -> bool {
         self.halted
     }
 
-    /// All tasks' number, once it is known.
+    /// The number of all tasks, once known.
     pub(crate) fn total(&self) -> Option<u64> {
         (self.inputs_ended && !self.unread).then(|| self.ledger.accepted())
     }
@@ -334,12 +335,12 @@ impl Engine {
         self.pool.reaped_idle
     }
 
-    /// Whether somebody did not want to wait for what ran.
+    /// Whether running tasks were stopped rather than waited for.
     pub(crate) fn was_killed(&self) -> bool {
         matches!(self.stop, Stop::Kill(_))
     }
 
-    /// The signal that the run stops for, if it does for one.
+    /// The signal that stops the run, if one does.
     pub(crate) fn stopped_by(&self) -> Option<u8> {
         self.stopped_by
     }
@@ -348,10 +349,10 @@ impl Engine {
         self.stall.count
     }
 
-    /// The exit status of the run as it stands.
+    /// The exit status of the run so far.
     pub(crate) fn exit_status(&self) -> u8 {
         match self.stop {
-            // As in GNU parallel: who asks for a share is told one.
+            // As in GNU parallel: for a percentage, the status is a percentage.
             Stop::No if self.halts_by_share() => {
                 share_of(self.tally.unsuccessful(), self.tally.ended())
             }
@@ -417,7 +418,7 @@ impl Engine {
         {
             self.hold_back(effects);
         }
-        // Those that have nothing to do any more leave while the last ones run, not after them.
+        // Workers with nothing left to do exit while the last tasks run, not after them.
         let all_run = self.ledger.left() == self.ledger.in_slots() && view.ready == 0;
         let no_more = self.inputs_ended && all_run;
         for worker in self.pool.choose_to_dismiss(view, no_more, now) {
@@ -427,13 +428,13 @@ impl Engine {
         }
     }
 
-    /// How many more tasks could be started just now, if there are so many.
+    /// The number of further tasks that could be started now, if there are any.
     fn startable(&self, view: &View) -> u32 {
         let usable = (view.idle + view.blocked).saturating_sub(view.waiting);
         self.starts.as_ref().map_or(usable, |starts| starts.startable(view))
     }
 
-    /// Takes back what nobody has claimed yet.
+    /// Withdraws the tasks that no worker has claimed yet.
     fn hold_back(&mut self, effects: &mut Vec<Effect>) {
         // The last first: each goes before all others when it is put back.
         let slots: Vec<u16> = self.ledger.occupied().collect();
@@ -466,22 +467,22 @@ impl Engine {
         if self.may_be_all() && now.saturating_sub(first) < MORE_WITHIN {
             return;
         }
-        // Tokens for which there will be no other task are offered to those that are left.
+        // Tokens for which there will be no other task are offered to the remaining tasks.
         let left = self.ledger.left().max(1);
         let threads =
             if self.inputs_ended { (self.procs as usize / left).max(1) } else { 1 } as u32;
-        // With `-k` what waits to be written may wait for a task that must run again.
+        // With `-k` outputs that wait to be written may wait for a task that must run again.
         let limit = self.starts.as_ref().map_or(self.most_published, Starts::publishable);
         let refilled_below = self.starts.as_ref().map_or(limit, Starts::refilled_below);
-        // Where an end may be the last, none is started behind our back.
+        // Where the next finished task may abort the run, workers start none on their own.
         let none_ahead = self.starts.as_ref().map_or(self.max_workers, Starts::target) as usize;
         let limit = if self.policy.halt.is_some() { limit.min(none_ahead) } else { limit };
         let limit = limit.min(self.company.at_most() as usize);
         let under_way = self.under_way.max(self.procs) as usize;
         let mut placed = Vec::new();
         loop {
-            // Of those that may have brought an epoch to its end no more are put out than run at once: should it happen
-            // again, it was one of these.
+            // Of tasks that may have caused the end of an epoch no more are published than run at
+            // once: if it happens again, one of these caused it.
             let limit = match self.ledger.next_has_seen_the_end() {
                 true => limit.min(under_way),
                 false => limit,
@@ -493,12 +494,12 @@ impl Engine {
             let Some(slot) = self.ledger.place(self.output_pressure, threads) else { break };
             placed.push(slot);
         }
-        // With `-k` outputs may wait for the one of a suspect, and everything else for these outputs.
+        // With `-k` outputs may wait for that of a suspect, and everything else for these outputs.
         let others_wait = self.output_pressure;
         if limit > 0 && (self.inputs_ended || others_wait) {
             placed.extend(self.ledger.place_suspect(others_wait, threads));
         }
-        // All of them are written down at once, before the first one is published.
+        // All of them are journaled at once, before the first one is published.
         for slot in &placed {
             if let Some(TaskRecord { seq, value, attempt, .. }) = self.ledger.at(*slot) {
                 let (seq, value, attempt, slot) = (*seq, value.clone(), *attempt, *slot);

@@ -1,26 +1,26 @@
-//! Ways to break the engine on purpose, so that tests can show that they would notice.
+//! Bugs that tests plant in the engine on purpose, to show that they would be noticed.
 
 #[cfg(test)]
 use std::cell::Cell;
 
-/// What is broken.
+/// The planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// A task whose worker was killed is forgotten.
     ForgetsTheKilled,
-    /// A retry is given the number of the attempt before.
+    /// A retry gets the number of the attempt before.
     RepeatsAttempts,
-    /// An end is written down without waiting for its output.
+    /// The end of a task is journaled without waiting for its output.
     WritesTooEarly,
-    /// What was in flight when a supervisor died is run beside others.
+    /// A task that was in flight when a supervisor died runs alongside others.
     ForgetsSuspects,
-    /// All that was in flight when a supervisor died is blamed as if it had been alone.
+    /// Each task in flight when a supervisor died is blamed as if it had been alone.
     BlamesTheHealthy,
     /// Crashes in earlier generations do not count.
     ForgetsCrashes,
-    /// An attempt that was handed over counts, whether it has started or not.
+    /// A published attempt counts, whether it has started or not.
     CountsUnstarted,
-    /// An attempt that was stopped and exits with 0 has succeeded.
+    /// An attempt that was stopped and exits with 0 counts as successful.
     BelievesTheStopped,
     /// Processes left running are no failure.
     ForgivesLeftovers,
@@ -42,7 +42,7 @@ pub(crate) fn has(bug: Bug) -> bool {
     }
 }
 
-/// Until it is dropped the engines of this thread are broken.
+/// Until it is dropped, the engines of this thread are broken.
 #[cfg(test)]
 pub(crate) struct Broken;
 

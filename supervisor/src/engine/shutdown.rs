@@ -1,13 +1,14 @@
-//! How a run comes to its close: by itself, because it was told to stop, or because it cannot go on.
+//! How a run closes: because it is complete, because it was told to stop, or because it cannot go
+//! on.
 
 use msup_protocol::exit;
 
 use super::{Effect, Engine, Now};
 
-/// How urgently the run shall end. It only ever goes up.
+/// How urgently the run stops. It only ever increases.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stop {
-    /// It shall not.
+    /// The run does not stop.
     No,
     /// Nothing new is started; what runs may finish.
     Drain(u8),
@@ -21,7 +22,7 @@ impl Engine {
         self.raise(Stop::Drain(exit::ERROR), effects);
     }
 
-    /// `in_vain`: nothing else would come of what runs.
+    /// `in_vain`: what runs would have no other effect.
     pub(super) fn on_output_closed(
         &mut self,
         in_vain: bool,
@@ -86,7 +87,7 @@ impl Engine {
         }
     }
 
-    /// The run cannot go on: says why and ends everything.
+    /// The run cannot go on: says why and stops everything.
     pub(super) fn fail(&mut self, why: String, effects: &mut Vec<Effect>) {
         if self.stop < Stop::Kill(0) {
             effects.push(Effect::Say(why));
@@ -111,7 +112,7 @@ impl Engine {
         }
     }
 
-    /// What runs may take so long to end when the run is to stop.
+    /// Limits how long running tasks may take when the run stops.
     pub(super) fn limit_drain(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let (Stop::Drain(status), Some(grace)) = (&self.stop, self.policy.drain) else { return };
         let status = *status;
@@ -130,7 +131,7 @@ impl Engine {
         }
         if !self.closing {
             self.closing = true;
-            // Those that were let go before, too: from now on staying is a fault.
+            // Also those that were told to exit before: from now on, staying is a fault.
             for worker in self.pool.everybody() {
                 self.pool.set_leaving(worker);
                 effects.push(Effect::Dismiss(worker));

@@ -1,4 +1,4 @@
-//! The engine driven by hand: no processes, no time but what the test says.
+//! Tests that drive the engine by hand: no processes, and time moves only as the test says.
 
 mod blame;
 mod losing;
@@ -27,7 +27,7 @@ fn limits() -> Limits {
 struct Driver {
     engine: Engine,
     now: Now,
-    /// What was to be written down.
+    /// The journal entries.
     recorded: Vec<String>,
 }
 
@@ -40,8 +40,8 @@ impl Driver {
         Driver { engine: Engine::new(limits), now: Duration::ZERO, recorded: Vec::new() }
     }
 
-    /// Feeds one event; the effects in their debug form, outcomes left out. What is to be written down is
-    /// gathered.
+    /// Feeds one event. Returns the effects in their debug form, without outcomes; journal entries
+    /// are gathered.
     fn step(&mut self, event: Event) -> Vec<String> {
         let mut effects = Vec::new();
         self.engine.step(event, self.now, &mut effects);
@@ -186,7 +186,7 @@ fn a_signal_drains_a_second_one_stops_and_a_third_one_kills() {
     );
     assert_eq!(driver.step(Event::StopSignal(2)), ["KillNow"]);
     assert_eq!(driver.engine.exit_status(), 130);
-    // What was stopped has not succeeded, though it exited with 0.
+    // A stopped attempt has not succeeded, though it exited with 0.
     let outcome = OutcomeFrame {
         verdict: Verdict::Exited(0),
         wall_ns: 0,
@@ -247,7 +247,7 @@ fn output_pressure_stops_new_tasks_only() {
     assert_eq!(driver.step(Event::OutputPressure(false)), ["Publish { slot: 0 }"]);
 }
 
-/// One worker is started and ends before it takes up work.
+/// One worker is started and exits or is killed before it takes up work.
 fn end_at_startup(driver: &mut Driver, pause: Duration, end: WorkerEnd) -> Vec<String> {
     driver.now += pause;
     assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);

@@ -1,27 +1,30 @@
-//! A lower target that costs nothing on the way: it is come down to slowly.
+//! Lowers the target slowly, so that lowering it costs no CPU time.
 //!
-//! Whoever ends is just who got something done. Those that do not get on, whom a server has told to come back later, keep
-//! their places; were none started until enough have ended, only they would be left, asleep. So no more places are
-//! taken away than are found again by those that come back: just before they wake, where that is known; otherwise it takes
-//! some of the commands' cycles.
+//! The commands that finish are those that just got something done. Commands that cannot get on,
+//! because a server told them to retry later, keep their places. If no command were started until
+//! enough have finished, only those would be left, asleep. So places are removed only as fast as
+//! waking commands fill the gaps: just before they wake where that time is known; otherwise over
+//! several of the commands' cycles.
 
 use std::time::Duration;
 
-/// The way takes so many cycles; and so many where some are known to have been refused, and nobody knows when they wake.
-/// Together refused, they wake together, and each place that was taken away waits for that.
+/// Lowering takes this number of cycles. `CYCLES_REFUSED`: when a server has refused some commands
+/// and their wake times are unknown. Commands refused together wake together, and each removed
+/// place waits for that.
 const CYCLES: f64 = 4.0;
 const CYCLES_REFUSED: f64 = 12.0;
-/// Where that is known so many of them find a place: not all come when they are expected. When none has been expected for
-/// so many cycles, it is not known.
+/// Where wake times are known, this share of the waking commands is expected to find a place: not
+/// all wake when expected. When none was expected for `NONE_FOR` cycles, wake times count as
+/// unknown.
 const COME: f64 = 0.5;
 const NONE_FOR: f64 = 12.0;
 
-/// On the way from one target to a lower one.
+/// The way from one target to a lower one.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Easing {
     from: f64,
     at: f64,
-    /// For so many cycles nobody has been about to wake.
+    /// The number of cycles for which no command has been about to wake.
     none_for: f64,
 }
 
@@ -30,13 +33,14 @@ impl Easing {
         Easing { from: at, at, none_for: 0.0 }
     }
 
-    /// How many may be in flight.
+    /// The number of commands that may be in flight.
     pub(in crate::engine) fn at_most(&self) -> f64 {
         self.at
     }
 
-    /// Goes on towards `target` for the time `span`. A `cycle` is the time from one spell of computing of a command to
-    /// its next; of those that were refused so many are about to wake, if that is known. Whether it is there.
+    /// Moves towards `target` for the time `span`. A `cycle` is the time from one computing phase
+    /// of a command to its next. `waking`: the number of refused commands that are about to wake,
+    /// if known. Returns whether the target is reached.
     pub(in crate::engine) fn go_on(
         &mut self,
         target: f64,

@@ -1,8 +1,8 @@
-//! How many commands fit into memory. A token does not bound it: many commands wait, and each keeps what
-//! it has.
+//! How many commands fit into memory. Tokens do not bound memory use: many commands wait, and each
+//! keeps its memory.
 //!
-//! What one more command will need is taken from those that have ended; until there are any, from those
-//! that run.
+//! The need of one more command is estimated from the commands that have finished; until one has,
+//! from those that run.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,29 +10,32 @@ use std::time::Duration;
 use super::limit::Window;
 use crate::engine::Now;
 
-/// So many commands that ended are remembered: the next one is expected to need what the largest of them did.
+/// The number of finished commands that are remembered. The next one is expected to need as much as
+/// the largest of them.
 const REMEMBERED: usize = 32;
 
-/// While none has ended, those that run may grow to so many times what they have.
+/// While none has finished, running commands may grow to this multiple of their memory.
 const MAY_GROW: u64 = 2;
-/// And twice as many may run in each of these spans, so that the first ones show what they need: under a limit, and where
-/// there would not be room for all if each grew to so many times what it has.
+/// While none has finished, the number that may run doubles after each `LEARNING`, so that the
+/// first ones show their need. This applies under a limit, and where not all would fit if each grew
+/// to `MAY_GROW_AT_MOST` times its memory.
 const LEARNING: Duration = Duration::from_millis(500);
 const MAY_GROW_AT_MOST: u64 = 8;
 
-/// Of what the machine has left, this part stays free.
+/// This fraction (one in ten) of the machine's available memory stays free.
 const KEPT_FREE: u64 = 10;
 
-/// What is known of the commands' memory. All sizes are bytes.
+/// What is known of the commands' memory. All sizes are in bytes.
 #[derive(Debug)]
 pub(in crate::engine) struct Memory {
     procs: u32,
-    /// What they may have together; `None`: what the machine has left.
+    /// What commands may use together; `None`: what the machine has left.
     limit: Option<u64>,
     available: Option<u64>,
-    /// What those in flight had together with what was left, as was last asked, and the time before.
+    /// Memory of the commands in flight plus available memory, at the last two measurements.
     rooms: [Option<u64>; 2],
-    /// What those in flight had when last looked at, and what the last ones had at most.
+    /// Memory of each command in flight at the last look, and the peaks of the last finished
+    /// commands.
     residents: Vec<u64>,
     peaks: VecDeque<u64>,
     first_seen: Option<Now>,
@@ -76,7 +79,7 @@ impl Memory {
         self.peaks.push_back(peak);
     }
 
-    /// How many commands may be in flight, when so many are.
+    /// The number of commands that may be in flight when `in_flight` are.
     pub(in crate::engine) fn at_most(&self, in_flight: u32) -> u32 {
         let Some(expected) = self.expected() else {
             // Nothing is known yet.
@@ -96,7 +99,7 @@ impl Memory {
         match self.limit {
             Some(_) if self.peaks.is_empty() => fits.min(self.learning()).max(1),
             Some(_) => fits.max(1),
-            // As many as there are tokens were asked for.
+            // The user asked for at least as many as there are tokens.
             None if self.peaks.is_empty() => {
                 fits.min(self.fit_surely().max(self.learning())).max(self.procs)
             }
@@ -104,8 +107,9 @@ impl Memory {
         }
     }
 
-    /// What they may have together where no limit is given. Who has ended is no longer looked at but still being taken
-    /// apart: for a moment there seems to be less.
+    /// What commands may use together where no limit is given. A command that has exited is no
+    /// longer measured while the kernel still frees its memory: for a moment there seems to be
+    /// less.
     fn room(&self) -> Option<u64> {
         self.rooms.into_iter().flatten().max()
     }
@@ -117,8 +121,8 @@ impl Memory {
             .filter(|n| *n > 0)
     }
 
-    /// How many would have room if each grew to many times what the largest has: those that run may have hardly begun to
-    /// take what they need.
+    /// The number that fit even if each grew to `MAY_GROW_AT_MOST` times the largest: running
+    /// commands may have hardly begun to allocate.
     fn fit_surely(&self) -> u32 {
         let most = self.residents.iter().max().copied().unwrap_or(0);
         let each = most.saturating_mul(MAY_GROW_AT_MOST).max(1);
@@ -126,7 +130,7 @@ impl Memory {
         u32::try_from(fit).unwrap_or(u32::MAX)
     }
 
-    /// How many may be in flight while none has ended.
+    /// The number that may be in flight while none has finished.
     fn learning(&self) -> u32 {
         let since = self.first_seen.map_or(Duration::ZERO, |first| self.now.saturating_sub(first));
         let doublings = (since.as_secs_f64() / LEARNING.as_secs_f64()) as u32;

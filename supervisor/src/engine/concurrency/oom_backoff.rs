@@ -1,25 +1,27 @@
-//! How many commands may run beside each other when memory has turned out to be short: after one was
-//! ended for want of it, and while all of them wait for it.
+//! Limits the number of commands when memory is short: after the kernel killed one for lack of
+//! memory, and while all of them wait for memory.
 
 use std::time::Duration;
 
 use crate::engine::Now;
 
-/// Memory is short when commands spend this share of the time in which none of them gets on waiting for it.
+/// Memory is short when no command gets on, because of waiting for memory, for this share of the
+/// time.
 const SHORT: f64 = 0.1;
 const NEWEST: f64 = 0.2;
 
-/// How long it stays at few: at first when they only wait, or when one was ended, and at most.
+/// How long the lowered limit rests: at first when commands only wait, at first when one was
+/// killed, and at most.
 const REST_WAITING: Duration = Duration::from_secs(1);
 const REST_ENDED: Duration = Duration::from_secs(5);
 const REST_AT_MOST: Duration = Duration::from_secs(300);
 
-/// With each rest that goes well so many times as many may run.
+/// After each rest without trouble the limit grows by this factor.
 const GROWTH: f64 = 1.5;
-/// When there were so many times as many as when it was short, it is over.
+/// At this multiple of its lowest value the limit is dropped.
 const OVER: f64 = 8.0;
 
-/// Until when how many may run beside each other.
+/// The current limit on commands in flight, if memory was short.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Company {
     limit: Option<Limit>,
@@ -36,27 +38,28 @@ struct Limit {
 }
 
 impl Company {
-    /// How many may be in flight.
+    /// The number of commands that may be in flight.
     pub(in crate::engine) fn at_most(&self) -> u32 {
         self.limit.map_or(u32::MAX, |limit| limit.at_most as u32)
     }
 
-    /// A command was ended because there was no memory left, for the `nth` time: half as many may run, then
-    /// a quarter, then it alone.
+    /// A task was killed for lack of memory for the `nth` time: half as many commands may run, then
+    /// a quarter, then it runs alone.
     pub(in crate::engine) fn too_much(&mut self, nth: u32, now: Now) {
         let parts = 2_u32.saturating_pow(nth);
         let at_most = if nth >= 3 { 1 } else { (self.in_flight / parts).max(1) };
         self.lower(f64::from(at_most), REST_ENDED, now);
     }
 
-    /// So many are in flight, and none of them got on for this share of the time, waiting for memory.
+    /// `in_flight` commands are running, and for the share `stalled` of the time none of them got
+    /// on, waiting for memory.
     pub(in crate::engine) fn measured(&mut self, in_flight: u32, stalled: f64, now: Now) {
         self.in_flight = in_flight;
         self.stalled += NEWEST * (stalled - self.stalled);
         if self.stalled >= SHORT {
-            // The mean still tells of it when it is over.
+            // The mean lags behind: it is still high when the shortage is over.
             if stalled >= SHORT && in_flight > 1 {
-                // Nobody is ended for it; who ends is not replaced.
+                // No command is killed for it; commands that finish are not replaced.
                 self.lower(f64::from(in_flight - 1), REST_WAITING, now);
             }
             return;
@@ -76,7 +79,7 @@ impl Company {
         let last = REST_AT_MOST;
         let (at_most, rest) = match self.limit {
             None => (at_most, first),
-            // It is short again, with more of them than at the last rest.
+            // Memory is short again, with more commands than at the last rest.
             Some(limit) if limit.at_most > limit.lowest => {
                 (at_most, (limit.rest * 2).max(first).min(last))
             }

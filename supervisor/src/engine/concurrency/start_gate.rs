@@ -1,7 +1,7 @@
-//! Which commands may start: how many may be in flight, and whether one may take another's place.
+//! Decides which commands may start: how many may be in flight, and whether one may take another's
+//! place.
 //!
-//! They need no token for it: tokens follow what commands use. None starts while another one is owed a
-//! token.
+//! Starting needs no token: tokens follow CPU use. No command starts while another is owed a token.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use super::memory_budget::Memory;
 use super::oom_backoff::Company;
 use crate::engine::{Effect, Now, View};
 
-/// So few missing commands are waited for a moment.
+/// When no more than this number of commands is missing, the gate waits a moment.
 const FEW: u32 = 2;
 
-/// So many tasks lie ready for whoever ends one with a token in its hand, so that the supervisor need not
-/// be there each time.
+/// The number of tasks kept ready for workers that finish one while they hold a token, so that the
+/// supervisor need not act each time.
 const PREFETCH: usize = 64;
 
-/// One in so many in flight, but one at least, may be more than there may be: targets fall by small steps, and taking back
-/// what lies ready for each of them would be work for nothing.
+/// The number in flight may exceed the target by one in this many, but at least by one. Targets
+/// fall in small steps; withdrawing ready tasks at each step would be wasted work.
 const TOLERATED: u32 = 8;
 
-/// The last tasks are started together when they are no more than so many times those in flight: the fewer there are,
-/// the less of each other's waiting they fill.
+/// The last tasks are started together when they are no more than this multiple of the target: the
+/// fewer commands run, the less they fill each other's waiting times.
 const LAST: u32 = 2;
 
-/// What is left after a window of a cycle that was longer than those seen now.
+/// The factor per window by which the longest cycle seen fades.
 const FADES: f64 = 0.99;
 
 /// While commands wait to be started, workers are told again this often.
 const AGAIN: Duration = Duration::from_millis(1);
 
-/// What workers are told: how many may be started, whether who ends a command may start the next one, and how many may
-/// be in flight.
+/// What workers are told: how many commands may be started, whether a worker that finishes a
+/// command may start the next one, and how many may be in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Told {
     starts: u32,
@@ -41,37 +41,37 @@ struct Told {
     at_most: u32,
 }
 
-/// For commands, whose number follows what they use.
+/// The start gate for commands, whose number follows their resource use.
 #[derive(Debug)]
 pub(in crate::engine) struct Starts {
     procs: u32,
     admission: Admission,
     memory: Memory,
     company: Company,
-    /// A lower target that was just set for a trial, or after one.
+    /// The way to a lower target that was just set for a trial, or after one.
     easing: Option<Easing>,
-    /// The longest cycle that commands have had lately.
+    /// The longest recent cycle of commands.
     cycle: Duration,
-    /// How many may be in flight for all of these.
+    /// The number that may be in flight, by all of these.
     target: u32,
-    /// How many tasks have not ended, if there are no others.
+    /// The number of unfinished tasks, if no more can come.
     left: Option<u32>,
-    /// Tasks that may be published beyond those allowed in flight: who ends one with a token in its hand
-    /// goes on to the next without asking.
+    /// Tasks that may be published beyond those allowed in flight: a worker that finishes one while
+    /// it holds a token goes on to the next without asking.
     prefetch: usize,
-    /// Nothing is started: a command that runs is owed a token.
+    /// Nothing is started, for instance because a running command is owed a token.
     holds_back: bool,
     /// When to look again because commands wait to be started.
     due: Option<Now>,
-    /// Since when fewer are in flight than may be.
+    /// Since when fewer are in flight than allowed.
     short_since: Option<Now>,
     /// What workers were last told.
     told: Told,
 }
 
 impl Starts {
-    /// For `procs` tokens, with at most `cap` commands in flight, that may use so much memory together
-    /// if that is limited.
+    /// For `procs` tokens, with at most `cap` commands in flight that may use `memory` bytes
+    /// together, if that is limited.
     pub(in crate::engine) fn new(procs: u32, cap: u32, memory: Option<u64>) -> Starts {
         let mut starts = Starts {
             procs,
@@ -92,22 +92,23 @@ impl Starts {
         starts
     }
 
-    /// With fewer than this more are published: many at once, since their starts are journaled with one write.
+    /// Below this number more tasks are published: many at once, since their starts are journaled
+    /// with one write.
     pub(in crate::engine) fn refilled_below(&self) -> usize {
         self.publishable().saturating_sub(self.prefetch / 2)
     }
 
-    /// How many commands may be in flight.
+    /// The number of commands that may be in flight.
     pub(in crate::engine) fn target(&self) -> u32 {
         self.target
     }
 
-    /// Whether nothing is known yet of what commands use.
+    /// Whether the resource use of commands is still unknown.
     pub(in crate::engine) fn is_ramping(&self) -> bool {
         self.admission.is_ramping()
     }
 
-    /// How many tasks may be published and not yet have ended.
+    /// The number of tasks that may be published and unfinished.
     pub(in crate::engine) fn publishable(&self) -> usize {
         if self.holds_back { 0 } else { self.target as usize + self.prefetch }
     }
@@ -117,7 +118,7 @@ impl Starts {
         self.due
     }
 
-    /// What was measured over a window, and how many tasks are left, if that is known.
+    /// Takes in the measurements of a window, and the number of tasks left, if known.
     pub(in crate::engine) fn measured(&mut self, window: &Window, left: Option<u32>, now: Now) {
         let before = self.admission.target();
         self.admission.measured(window);
@@ -128,31 +129,31 @@ impl Starts {
         self.aim(window.in_flight);
     }
 
-    /// A command has ended, having had at most so much memory.
+    /// A command has finished; `peak`: the most memory it had.
     pub(in crate::engine) fn ended(&mut self, peak: u64) {
         self.memory.ended(peak);
     }
 
-    /// A command was ended because there was no memory left, for the `nth` time.
+    /// A task was killed for lack of memory, for the `nth` time.
     pub(in crate::engine) fn out_of_memory(&mut self, nth: u32, now: Now) {
         self.company.too_much(nth, now);
         self.aim(0);
     }
 
-    /// There is a new segment, in which nothing has been said yet.
+    /// There is a new segment, in which nothing has been announced yet.
     pub(in crate::engine) fn renew(&mut self) {
         self.told = Told::default();
     }
 
-    /// How many more tasks could be started just now, if there are so many.
+    /// The number of further tasks that could be started now, if there are any.
     pub(in crate::engine) fn startable(&self, view: &View) -> u32 {
-        // Whoever holds a token is about to start a command, or has just started one.
+        // A worker that holds a token is about to start a command, or has just started one.
         let started = view.in_flight.max(view.foreign) + view.running + view.granted;
         self.target.saturating_sub(started)
     }
 
-    /// Lets commands start, as many as may be in flight beyond those that are. Whether what nobody has
-    /// claimed yet shall be taken back.
+    /// Lets commands start, up to the target. Returns whether to withdraw tasks that no worker has
+    /// claimed yet.
     pub(in crate::engine) fn allow(
         &mut self,
         view: &View,
@@ -160,12 +161,12 @@ impl Starts {
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        // Who ends a command with a token in its hand goes on to the next one without asking, as long as
-        // nobody else could take that one up instead.
+        // A worker that finishes a command while it holds a token goes on to the next without
+        // asking, as long as no other worker could claim that one instead.
         let few = self.target < self.procs;
         let full = !few && view.idle == 0 && view.owed == 0 && view.in_flight <= self.target;
         self.prefetch = if full { PREFETCH } else { 0 };
-        // What is missing just now is mostly between two commands of the same worker.
+        // What is missing now is mostly between two commands of the same worker.
         let since = *self.short_since.get_or_insert(now);
         let lasts = startable > FEW || now.saturating_sub(since) >= AGAIN;
         if startable == 0 {
@@ -189,16 +190,17 @@ impl Starts {
         if startable > 0 && starts == 0 {
             self.due = Some(now + AGAIN);
         }
-        // Whoever has a token may take up what lies ready: with fewer than there are tokens nothing does, nor where more
-        // are in flight than may be.
+        // A worker that has a token may claim any ready task. So nothing is left ready while the
+        // target is below the number of tokens and reached, nor while more are in flight than
+        // allowed.
         let too_many = view.in_flight > self.target + (self.target / TOLERATED).max(1);
         self.holds_back = view.owed > 0 || too_many || (few && view.in_flight >= self.target);
         self.holds_back
     }
 
-    /// Comes down to a lower target slowly while it is being found out what number is best.
+    /// Lowers the target slowly while the best number is being searched.
     fn ease(&mut self, before: u32, window: &Window) {
-        // Those that sleep are not seen to until they wake, and then all at once.
+        // Sleeping commands show no cycle until they wake, and then all at once.
         self.cycle = window.cycle.max(self.cycle.mul_f64(FADES));
         let target = self.admission.target();
         if target < before && self.easing.is_none() {
@@ -236,8 +238,8 @@ impl Starts {
 mod tests {
     use super::*;
 
-    /// For how many there is room, with so many tasks left, after commands that could run for this share of the time have
-    /// kept the CPUs full.
+    /// The number of commands allowed with `left` tasks left, after commands that are runnable for
+    /// this share of the time have kept the CPUs full.
     fn room(runnable: f64, left: Option<u32>) -> u32 {
         let mut starts = Starts::new(2, 200, None);
         for nth in 0..100 {
@@ -250,7 +252,7 @@ mod tests {
                 had_more: true,
                 ..Window::default()
             };
-            // Far from full at first, so that there are many.
+            // Far from full at first, so that many are started.
             let window = if nth < 8 { Window { used: span / 2, ..window } } else { window };
             starts.measured(&window, left.filter(|_| nth == 99), span * nth);
         }

@@ -1,20 +1,21 @@
-//! When commands that sleep are going to wake, as far as they sleep for about as long each time.
+//! Estimates when sleeping commands will wake, if their sleeps take about the same time.
 
-/// Who has not computed for so many windows sleeps.
+/// A command that has not computed for this number of windows is asleep.
 const ASLEEP: f64 = 4.0;
 
-/// The weight of the last nap in the mean.
+/// The weight of the newest sleep in the mean.
 const NEWEST: f64 = 0.2;
 
-/// What is known of naps.
+/// What is known of the lengths of sleeps.
 #[derive(Debug, Default)]
 pub(crate) struct Naps {
-    /// How long one takes, in seconds.
+    /// The usual length, in seconds.
     usual: Option<f64>,
 }
 
 impl Naps {
-    /// A command computes again after so many seconds, seen through windows of `span` seconds.
+    /// A command computes again after a pause of `pause` seconds, seen through windows of `span`
+    /// seconds.
     pub(crate) fn note(&mut self, pause: f64, span: f64) {
         if pause < ASLEEP * span {
             return;
@@ -23,12 +24,14 @@ impl Naps {
         *usual += NEWEST * (pause - *usual);
     }
 
-    /// How many places are about to be asked for by those that wake, and will be free by then if those that have them now
-    /// are not replaced. `still` is for how long each command has not computed. `None`: nobody knows.
+    /// The number of places that waking commands are about to need, and that will be free by then
+    /// if the commands that have them now are not replaced. `still`: for how long each command has
+    /// not computed. `None`: unknown.
     pub(crate) fn about_to_wake(&self, still: &[f64], span: f64) -> Option<u32> {
         let usual = self.usual?;
         let asleep = still.iter().filter(|still| **still >= ASLEEP * span).count();
-        // Who is seen to have computed did so a window ago at most: what is soonest of these is yet to come.
+        // A command seen to compute did so up to a window ago: the soonest of these wakes are yet
+        // to come.
         let soon = span..2.0 * span;
         let waking = still.iter().filter(|still| soon.contains(&(usual - **still))).count();
         u32::try_from(waking.min(still.len() - asleep)).ok()

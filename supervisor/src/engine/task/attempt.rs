@@ -1,4 +1,4 @@
-//! The end of an attempt: whether its task has reached its own, or is tried again.
+//! What follows when an attempt finishes: its task finishes too, or is retried.
 
 use std::time::Duration;
 
@@ -12,16 +12,17 @@ use crate::engine::sabotage;
 use crate::engine::sabotage::Bug;
 use crate::engine::{Effect, Engine, Entry, Killed, Kind, Now, Stop, TaskRecord, Tried};
 
-/// A task that is ended from outside this often has failed.
+/// A task whose attempts are killed from outside this often has failed.
 const OUTSIDE_LIMIT: u32 = 10;
-/// A task that is ended so often because there is no memory left has failed.
+/// A task that is killed this often for lack of memory has failed.
 const STARVED_LIMIT: u32 = 4;
 
-/// A task that was alone in flight so often when msup was killed is not run any more, if that is more than the
-/// limit on crashes. It is higher than that: what kills msup is mostly none of its tasks.
+/// A task that was alone in flight this often when msup was killed is not run any more; the limit
+/// on crashes counts instead if it is higher. This limit is high because a task is rarely what
+/// kills msup.
 const ALONE_LIMIT: u32 = 5;
 
-/// A limit on time that nobody will see.
+/// A time limit that is never reached.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl Engine {
@@ -125,7 +126,7 @@ impl Engine {
         }
         let TaskRecord { seq, value, attempt, .. } = record;
         if again {
-            // It will be tried again if the run is resumed.
+            // It is retried if the run is resumed.
             self.tally.cancelled += 1;
         } else {
             let attempts = attempt;
@@ -147,20 +148,21 @@ impl Engine {
         effects.push(Effect::Deliver { seq, slot, outcome });
     }
 
-    /// A task was killed because there was no memory left, for the `nth` time: it is tried again with fewer beside it,
-    /// however many were asked for.
+    /// A task was killed for lack of memory, for the `nth` time: it is retried with fewer commands
+    /// running alongside, whatever number the user asked for.
     fn has_less_company(&mut self, nth: u32, now: Now, effects: &mut Vec<Effect>) {
         match &mut self.starts {
             Some(starts) => starts.out_of_memory(nth, now),
             None => {
                 self.company.too_much(nth, now);
-                // What lies ready would be taken up at once.
+                // Ready tasks would be claimed at once.
                 self.hold_back(effects);
             }
         }
     }
 
-    /// Takes in a task that earlier generations have tried, unless it has brought too many of them down.
+    /// Takes in a task that earlier generations have tried, unless it has brought down too many of
+    /// them.
     pub(in crate::engine) fn accept(
         &mut self,
         value: Vec<u8>,
@@ -208,12 +210,13 @@ impl Engine {
         self.halt_if_due(status, effects);
     }
 
-    /// Says anew how long an attempt may take, when that has changed.
+    /// Announces the time limit for attempts when it has changed.
     pub(in crate::engine) fn limit_time(&mut self, effects: &mut Vec<Effect>) {
         let limit = match self.policy.timeout {
             None => None,
             Some(Timeout::After(limit)) => Some(limit),
-            // Workers then ask now and then whether it is known.
+            // A limit is set all the same: workers then check now and then whether it has become
+            // known.
             Some(Timeout::Medians(times)) => {
                 Some(self.median.get().map_or(FOREVER, |median| median.mul_f64(times)))
             }
@@ -226,7 +229,7 @@ impl Engine {
         }
     }
 
-    /// Gives the run up if that is what was asked for. `status` is that of the task that has just finished.
+    /// Aborts the run if --halt says so. `status` is that of the task that has just finished.
     pub(in crate::engine) fn halt_if_due(&mut self, status: u8, effects: &mut Vec<Effect>) {
         let standing = self.standing();
         let Some(halt) = self.policy.halt.filter(|halt| halt.is_due(standing)) else { return };
@@ -241,7 +244,8 @@ impl Engine {
         self.raise(if halt.now { Stop::Kill(status) } else { Stop::Drain(status) }, effects);
     }
 
-    /// What has finished in an earlier generation does not count: who resumes a run wants it to go on.
+    /// Tasks that finished in an earlier generation do not count: a user who resumes a run wants it
+    /// to go on.
     fn standing(&self) -> Standing {
         let tally = &self.tally;
         let succeeded = tally.succeeded - tally.succeeded_earlier;

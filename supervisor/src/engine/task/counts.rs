@@ -1,10 +1,10 @@
-//! What is counted of tasks, for the report.
+//! Counts of tasks and attempts, for the report.
 
 use std::time::Duration;
 
 use super::outcome::{Cause, Ruling};
 
-/// So many failures are kept for the report.
+/// The number of failures that are kept for the report.
 pub(crate) const FAILURES_NAMED: usize = 10;
 const SLOWEST_NAMED: usize = 3;
 
@@ -19,20 +19,20 @@ pub(crate) struct Failure {
     pub(crate) quarantined: bool,
 }
 
-/// Attempts after which the task was tried again, by what became of them.
+/// Attempts whose task was retried, by what happened to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Again {
     pub(crate) failed: u64,
-    /// They brought their process down.
+    /// They crashed their process.
     pub(crate) crashed: u64,
-    /// Something outside killed them, or their worker.
+    /// They, or their worker, were killed from outside.
     pub(crate) lost: u64,
     /// There was no memory left for them.
     pub(crate) starved: u64,
 }
 
 impl Again {
-    /// With one more, which ended like this.
+    /// Adds one more attempt with this ruling.
     pub(crate) fn and(mut self, ruling: &Ruling) -> Again {
         match ruling {
             Ruling::Succeeded | Ruling::Stopped(_) => {}
@@ -56,40 +56,41 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     pub(crate) quarantined: u64,
     pub(crate) cancelled: u64,
-    /// Tasks that had ended before this generation of the run: those that succeeded, and the others.
+    /// Tasks that finished before this generation of the run: those that succeeded, and the others.
     pub(crate) succeeded_earlier: u64,
     pub(crate) failed_earlier: u64,
     pub(crate) attempts: u64,
-    /// Attempts after which the task was tried again.
+    /// Attempts whose task was retried.
     pub(crate) again: Again,
-    /// Attempts that were ended because there was no memory left.
+    /// Attempts that were killed for lack of memory.
     pub(crate) starved: u64,
-    /// Attempts whose command left processes running that were not waited for: daemons, or as --leave says.
+    /// Attempts whose command left processes running that were not waited for: daemons, or as
+    /// --leave says.
     pub(crate) leaked: u64,
-    /// Workers that ended without being told to.
+    /// Workers that exited or were killed without being told to exit.
     pub(crate) lost_workers: u64,
     /// How often the segment had to be replaced.
     pub(crate) epochs: u64,
     /// Wall time of all attempts together.
     pub(crate) busy: Duration,
-    /// The first few that did not succeed.
+    /// The first few tasks that did not succeed.
     pub(crate) failures: Vec<Failure>,
     /// The longest attempts that succeeded, longest first, with the values of their tasks.
     pub(crate) slowest: Vec<(Duration, Vec<u8>)>,
 }
 
 impl Tally {
-    /// How many tasks have no success.
+    /// The number of tasks without success.
     pub(crate) fn unsuccessful(&self) -> u64 {
         self.failed + self.quarantined + self.cancelled
     }
 
-    /// How many tasks have reached their end: those that were cancelled have not.
+    /// The number of finished tasks: cancelled ones are not.
     pub(crate) fn ended(&self) -> u64 {
         self.succeeded + self.failed + self.quarantined
     }
 
-    /// How many of them had before this generation of the run.
+    /// How many of them finished before this generation of the run.
     pub(crate) fn earlier(&self) -> u64 {
         self.succeeded_earlier + self.failed_earlier
     }

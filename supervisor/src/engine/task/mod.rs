@@ -1,4 +1,4 @@
-//! Tasks: the table of those without an outcome, what an attempt's outcome means, and when it is retried.
+//! Tasks: the table of unfinished ones, what an attempt's outcome means, and when it is retried.
 
 pub(crate) mod attempt;
 pub(crate) mod counts;

@@ -1,4 +1,4 @@
-//! What an attempt's end means for its task.
+//! What an attempt's outcome means for its task.
 
 use std::fmt;
 use std::io;
@@ -12,9 +12,9 @@ use crate::engine::sabotage::Bug;
 
 const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
-/// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: a program's own doing.
+/// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: caused by the program itself.
 const CRASHES: [u8; 7] = [4, 5, 6, 7, 8, 11, 31];
-/// EAGAIN, ENOMEM, ENFILE, EMFILE: the machine is short of something for a while.
+/// EAGAIN, ENOMEM, ENFILE, EMFILE: a resource of the machine is short for a while.
 const PASSING: [i32; 4] = [11, 12, 23, 24];
 
 /// Why an attempt did not succeed: the recorded cause.
@@ -22,34 +22,34 @@ const PASSING: [i32; 4] = [11, 12, 23, 24];
 pub(crate) enum Cause {
     Exit(u8),
     Signal(u8),
-    /// The error number, and what it means where that is known.
+    /// The error number, and its explanation where there is one.
     CannotStart(i32, String),
     /// The task function's error.
     Error(String),
     Panic(String),
-    /// The worker could not do its part.
+    /// The worker failed, not the command.
     Trouble(String),
-    /// The worker that ran it ended.
+    /// The worker that ran it exited or was killed.
     LostWorker(WorkerEnd),
-    /// The kernel ended it.
+    /// The kernel killed it for lack of memory.
     OutOfMemory,
-    /// It took longer than it may.
+    /// It exceeded its time limit.
     TimedOut,
     /// It left processes running that did not exit in time: their names.
     LeftRunning(String),
     /// It was stopped with the run.
     Stopped,
-    /// As an earlier generation of the run has told.
+    /// As an earlier generation of the run recorded it.
     Earlier(String),
 }
 
 impl Cause {
-    /// Whether the command could say itself what was wrong, or that was said in an earlier generation.
+    /// Whether the command itself could say what was wrong, or an earlier generation has said it.
     pub(crate) fn was_told(&self) -> bool {
         matches!(self, Cause::Exit(_) | Cause::Earlier(_))
     }
 
-    /// The exit status and the signal with which its process ended, where there was one and that is known.
+    /// The exit status or the signal of its process, where there was one and it is known.
     pub(crate) fn exit_and_signal(&self) -> (Option<u8>, Option<u8>) {
         match self {
             Cause::Exit(status) | Cause::LostWorker(WorkerEnd::Exited(status)) => {
@@ -103,38 +103,39 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Whose doing an attempt's end was, and so what happens to the task next.
+/// What caused an attempt's outcome, which decides what happens to the task next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ruling {
     Succeeded,
     /// The task has failed.
     Failed(Cause),
-    /// The task brought its process down: tried again a few times, then quarantined.
+    /// The task crashed its process: it is retried a few times, then quarantined.
     Crashed(Cause),
-    /// Somebody outside ended it: tried again many times.
+    /// It was killed from outside: it is retried many times.
     Outside(Cause),
-    /// There was no memory left for it: tried again a few times, with ever less beside it.
+    /// There was no memory left for it: it is retried a few times, with ever fewer commands running
+    /// alongside.
     Starved(Cause),
-    /// It was stopped because the run was: nothing follows from it.
+    /// It was stopped because the run was: this says nothing about the task.
     Stopped(Cause),
 }
 
-/// Whether the command was killed, or says in the way of shells that something it ran was.
+/// Whether the command was killed with SIGKILL, or reports, as shells do, that its child was.
 pub(crate) fn is_kill(end: &Verdict) -> bool {
     const SAID_BY_SHELLS: u8 = exit::SIGNAL_BASE + SIGKILL;
     matches!(end, Verdict::Signaled(SIGKILL) | Verdict::Exited(SAID_BY_SHELLS))
 }
 
-/// Whether the attempt has done its part.
+/// Whether the attempt did its work.
 pub(crate) fn has_succeeded(end: &Verdict) -> bool {
     matches!(end, Verdict::Done | Verdict::Exited(0))
 }
 
-/// Judges what a worker reported. `starved`: the kernel has just killed a process for want of memory. `killed`: why the
-/// supervisor sent signals to the attempt's processes, if it did.
+/// Judges what a worker reported. `starved`: the kernel has just killed a process for lack of
+/// memory. `killed`: why the supervisor sent signals to the attempt's processes, if it did.
 pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> Ruling {
     match killed {
-        // Whatever it made of the signal: it may have stopped half-way.
+        // However it reacted to the signal: it may have stopped half-way.
         Some(Killed::TimedOut) => return Ruling::Failed(Cause::TimedOut),
         Some(Killed::Stopped) if !sabotage::has(Bug::BelievesTheStopped) => {
             return Ruling::Stopped(Cause::Stopped);
@@ -166,7 +167,7 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
     }
 }
 
-/// Judges the end of a worker in the middle of a task; `starved` as in [`judge`].
+/// Judges the loss of a worker in the middle of a task; `starved` as in [`judge`].
 pub(crate) fn judge_loss(end: WorkerEnd, starved: bool) -> Ruling {
     let cause = Cause::LostWorker(end);
     match end {
@@ -178,7 +179,8 @@ pub(crate) fn judge_loss(end: WorkerEnd, starved: bool) -> Ruling {
     }
 }
 
-/// Judges the loss of a worker whose attempt was being stopped; `otherwise` is what it would be if not.
+/// Judges the loss of a worker whose attempt was being stopped; `otherwise` is the ruling without
+/// that.
 pub(crate) fn judge_stopped(why: Killed, otherwise: Ruling) -> Ruling {
     match why {
         Killed::TimedOut => Ruling::Failed(Cause::TimedOut),

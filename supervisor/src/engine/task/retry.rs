@@ -1,23 +1,23 @@
-//! What users say about failures: how often a task is tried, how long it may take, when the run is given up.
+//! The user's settings about failures: number of tries, time limits, when the run is aborted.
 
 use std::time::Duration;
 
 use msup_protocol::exit;
 
-/// What is asked for.
+/// The settings.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Policy {
-    /// A task that fails is tried so often in all.
+    /// The number of times that a failing task is tried in all.
     pub(crate) tries: u32,
-    /// How long it waits before it is tried again: about the first time, and at most.
+    /// The delay before a retry: about the first time, and at most.
     pub(crate) backoff: [Duration; 2],
-    /// A task that brings its process down so often is quarantined.
+    /// A task that crashes its process this often is quarantined.
     pub(crate) crash_limit: u32,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) halt: Option<Halt>,
-    /// A worker that takes longer to start is killed; `None`: it may take as long as it likes.
+    /// A worker that takes longer to start is killed; `None`: no limit.
     pub(crate) start_timeout: Option<Duration>,
-    /// How long what runs may take to end when the run is to stop; `None`: as long as it likes.
+    /// How long running tasks may take when the run stops; `None`: no limit.
     pub(crate) drain: Option<Duration>,
 }
 
@@ -36,24 +36,24 @@ impl Default for Policy {
     }
 }
 
-/// How long an attempt may take.
+/// The time limit of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Timeout {
     After(Duration),
-    /// So many times the median of those that succeeded.
+    /// This multiple of the median of those that succeeded.
     Medians(f64),
 }
 
-/// When the run is given up.
+/// When the run is aborted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Halt {
-    /// What runs is ended; else it may end.
+    /// Running tasks are stopped; else they may finish.
     pub(crate) now: bool,
     pub(crate) what: Counted,
     pub(crate) at: Threshold,
 }
 
-/// Which ends count.
+/// Which finished tasks count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     Fail,
@@ -73,20 +73,20 @@ pub(crate) enum Threshold {
 pub(in crate::engine) struct Standing {
     pub(in crate::engine) succeeded: u64,
     pub(in crate::engine) failed: u64,
-    /// How many there are, if all are known.
+    /// The number of tasks, if all are known.
     pub(in crate::engine) total: Option<u64>,
 }
 
-/// A share of fewer than this says nothing.
+/// Shares and medians of fewer than this say nothing.
 const LEAST: u64 = 3;
 
 impl Halt {
-    /// Whether all tasks must be known to say when it is time.
+    /// Whether all tasks must be known to decide whether it is due.
     pub(in crate::engine) fn needs_total(&self) -> bool {
         matches!(self.at, Threshold::Percent(_))
     }
 
-    /// Whether it is time.
+    /// Whether the run is to be aborted now.
     pub(in crate::engine) fn is_due(&self, standing: Standing) -> bool {
         let Standing { succeeded, failed, total } = standing;
         let (counted, least) = match self.what {
@@ -102,8 +102,9 @@ impl Halt {
         }
     }
 
-    /// The run's exit status when it is time, as in GNU parallel: the status of the task that failed if one was
-    /// enough, else how many failed, in percent if that was asked for; 0 when it was successes that counted.
+    /// The run's exit status when it is due, as in GNU parallel: the status of the failed task if
+    /// one was enough, else the number of failures, or their percentage if that was asked for; 0
+    /// when successes were counted.
     pub(in crate::engine) fn exit_status(&self, standing: Standing, last: u8) -> u8 {
         match (self.what, self.at) {
             (Counted::Success, _) => 0,
@@ -116,13 +117,13 @@ impl Halt {
     }
 }
 
-/// How much of all that is in percent, rounded up: 0 if it is nothing.
+/// `count` as a percentage of `all`, rounded up; 0 only for 0.
 pub(in crate::engine) fn share_of(count: u64, all: u64) -> u8 {
     u8::try_from((count * 100).div_ceil(all.max(1))).unwrap_or(100)
 }
 
-/// Waiting before another try: twice as long each time, and anything between nothing and that, so that those
-/// that failed together do not come back together.
+/// Waiting before a retry: the ceiling doubles each time, and the delay is random between zero and
+/// the ceiling, so that tasks that failed together are not retried together.
 #[derive(Debug)]
 pub(in crate::engine) struct Backoff {
     range: [Duration; 2],
@@ -135,7 +136,7 @@ impl Backoff {
         Backoff { range, state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
-    /// Before the try that follows the `nth` failure.
+    /// The delay before the try that follows the `nth` failure.
     pub(in crate::engine) fn delay(&mut self, nth: u32) -> Duration {
         let [first, most] = self.range;
         let ceiling = first.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1))).min(most);
@@ -146,11 +147,11 @@ impl Backoff {
     }
 }
 
-/// The median of the last so many times that were noted.
+/// The median of the last `KEPT` noted times.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Median {
     sorted: Vec<Duration>,
-    /// The same in the order in which they came; the next one takes this place.
+    /// The same in order of arrival; the next one goes to index `next`.
     recent: Vec<Duration>,
     next: usize,
 }
@@ -171,7 +172,7 @@ impl Median {
         self.sorted.insert(at, time);
     }
 
-    /// Once there are enough of them.
+    /// The median, once enough times are known.
     pub(in crate::engine) fn get(&self) -> Option<Duration> {
         (self.sorted.len() as u64 >= LEAST).then(|| self.sorted[self.sorted.len() / 2])
     }
@@ -221,8 +222,8 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order tasks finish, a percentage of failures stops the run at the first one at which as many of
-        /// all tasks have failed, and not before the third.
+        /// In whatever order tasks finish, a percentage of failures stops the run at the first
+        /// failure at which that percentage of all tasks has failed, and not before the third.
         #[test]
         fn a_percentage_of_failures_is_one_of_all_tasks(
             ends in prop::collection::vec(any::<bool>(), 1..200),

@@ -1,4 +1,5 @@
-//! The private ledger of tasks: what is pending, what is in which slot, and how often it was tried.
+//! The table of unfinished tasks: which are pending, which is in which slot, and how often each was
+//! tried.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -14,25 +15,25 @@ pub(crate) struct TaskRecord {
     pub(crate) seq: u64,
     /// Its input value.
     pub(crate) value: Vec<u8>,
-    /// Which attempt is the next or the running one, from 1.
+    /// The number of the next or the running attempt, from 1.
     pub(crate) attempt: u32,
-    /// How many attempts brought their process down.
+    /// How many attempts crashed their process.
     pub(crate) crashes: u32,
-    /// How many attempts were ended from outside.
+    /// How many attempts were killed from outside.
     pub(crate) outside: u32,
-    /// How many were ended because there was no memory left.
+    /// How many were killed for lack of memory.
     pub(crate) starved: u32,
     /// How many failed otherwise.
     pub(crate) failures: u32,
-    /// How long it is expected to take, where that decides the order.
+    /// Its expected duration, where that decides the order.
     pub(crate) expected: Duration,
-    /// How many threads the next or the running one is advised to use.
+    /// The number of threads that the next or the running attempt is advised to use.
     pub(crate) threads: u32,
     /// It was under way before.
     pub(crate) again: bool,
-    /// How many epochs in a row ended while it may have been under way.
+    /// The number of epochs in a row that were cut short while it may have been under way.
     pub(crate) epochs: u32,
-    /// Something that takes the whole run along may be its doing: it runs last, and alone.
+    /// It may cause what brings the whole run down: it runs last, and alone.
     pub(crate) suspect: bool,
     /// How often that happened while it ran alone.
     pub(crate) strikes: u32,
@@ -42,9 +43,9 @@ pub(crate) struct TaskRecord {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pending: VecDeque<TaskRecord>,
-    /// Those that wait before they are tried again, by when that is over.
+    /// Tasks that wait before a retry, by when the wait is over.
     waiting: BTreeMap<(Now, u64), TaskRecord>,
-    /// Those that run when all others have ended, one at a time, the least suspicious first.
+    /// Tasks that run when all others have finished, one at a time, the least suspicious first.
     suspects: BTreeMap<(u32, u64), TaskRecord>,
     slots: Vec<Option<TaskRecord>>,
     in_slots: usize,
@@ -54,7 +55,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger over this many task slots.
+    /// An empty table with this number of task slots.
     pub(crate) fn new(slots: usize) -> Ledger {
         Ledger {
             pending: VecDeque::new(),
@@ -68,7 +69,7 @@ impl Ledger {
         }
     }
 
-    /// Takes one more value in, with what earlier generations know of its task.
+    /// Adds one more value, with what earlier generations know of its task.
     pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: Tried) {
         self.accepted += 1;
         let Tried { attempts, failures, crashes, is_suspect, alone } = tried;
@@ -96,23 +97,24 @@ impl Ledger {
         }
     }
 
-    /// Passes over a value. Returns its number.
+    /// Skips a value. Returns its number.
     pub(crate) fn pass_over(&mut self) -> u64 {
         self.accepted += 1;
         self.accepted
     }
 
-    /// Passes over all numbers below this one. The first and the last of them, if there are any.
+    /// Skips all numbers below this one. Returns the first and the last skipped, if any.
     pub(crate) fn pass_over_to(&mut self, seq: u64) -> Option<(u64, u64)> {
         let (first, last) = (self.accepted + 1, seq.saturating_sub(1));
         self.accepted = self.accepted.max(last);
         (first <= last).then_some((first, last))
     }
 
-    /// Moves the next pending task into the next free slot, in order, to use so many threads; if
-    /// `only_again`, only one that was tried before. `None` when there is no task or no slot, or a suspect runs.
+    /// Moves the next pending task into the next free slot, in order, to use `threads` threads; if
+    /// `only_again`, only one that was tried before. `None` when there is no task or no slot, or a
+    /// suspect runs.
     pub(crate) fn place(&mut self, only_again: bool, threads: u32) -> Option<u16> {
-        // What is tried again stands before what never ran.
+        // Retries stand before tasks that never ran.
         let next = self.pending.front().filter(|next| !only_again || next.again);
         if next.is_none() || self.in_slots == self.slots.len() || self.suspects_in_slots > 0 {
             return None;
@@ -121,8 +123,8 @@ impl Ledger {
         Some(self.put(record, threads))
     }
 
-    /// The same for the next suspect, if nothing is under way and no other task is left. With `others_wait`, other tasks
-    /// may wait for it.
+    /// The same for the next suspect, if nothing is under way and no other task is left. With
+    /// `others_wait`, other tasks may wait for it.
     pub(crate) fn place_suspect(&mut self, others_wait: bool, threads: u32) -> Option<u16> {
         let is_last = self.pending.is_empty() && self.waiting.is_empty();
         if self.in_slots > 0 || !(is_last || others_wait) {
@@ -158,7 +160,8 @@ impl Ledger {
         Some(record)
     }
 
-    /// A task that must run again, before those that never ran; or after all others, if it is a suspect.
+    /// Puts back a task that must run again: before those that never ran, or after all others if it
+    /// is a suspect.
     pub(crate) fn put_back(&mut self, record: TaskRecord) {
         if record.suspect {
             self.suspects.insert((record.strikes, record.seq), record);
@@ -167,17 +170,17 @@ impl Ledger {
         }
     }
 
-    /// Whether the next task may have been under way when an epoch ended.
+    /// Whether the next task may have been under way when an epoch was cut short.
     pub(crate) fn next_has_seen_the_end(&self) -> bool {
         self.pending.front().is_some_and(|next| next.epochs > 0)
     }
 
-    /// A task that must run again, not before then.
+    /// Puts back a task that must not run again before `due`.
     pub(crate) fn put_back_later(&mut self, record: TaskRecord, due: Now) {
         self.waiting.insert((due, record.seq), record);
     }
 
-    /// Those whose waiting is over must run again.
+    /// Puts back the tasks whose wait is over.
     pub(crate) fn wake(&mut self, now: Now) {
         while let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= now) {
             let record = first.remove();
@@ -185,17 +188,17 @@ impl Ledger {
         }
     }
 
-    /// When the first one's waiting is over.
+    /// When the first wait is over.
     pub(crate) fn wakes_at(&self) -> Option<Now> {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Puts those that are expected to take longest first.
+    /// Sorts the tasks by expected duration, longest first.
     pub(crate) fn order_longest_first(&mut self) {
         self.pending.make_contiguous().sort_by_key(|record| std::cmp::Reverse(record.expected));
     }
 
-    /// Gives up all pending tasks; returns how many.
+    /// Drops all pending tasks; returns how many.
     pub(crate) fn drop_pending(&mut self) -> u64 {
         let dropped = self.pending.len() + self.waiting.len() + self.suspects.len();
         self.suspects.clear();
@@ -213,7 +216,7 @@ impl Ledger {
         self.pending.len()
     }
 
-    /// Those that have no outcome yet.
+    /// The number of unfinished tasks.
     pub(crate) fn left(&self) -> usize {
         self.pending.len() + self.waiting.len() + self.suspects.len() + self.in_slots
     }
@@ -226,7 +229,7 @@ impl Ledger {
         self.slots.len()
     }
 
-    /// How many tasks were taken in.
+    /// The number of tasks that were taken in.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted
     }
@@ -241,14 +244,14 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    /// Which of 100 tasks are claimed from a ring of this many slots, in this order, if at most `most` are in slots and
-    /// the first one takes as long as 26 of the others.
+    /// The order in which 100 tasks are claimed from a ring of this number of slots, if at most
+    /// `most` are in slots and the first one takes as long as 26 of the others.
     fn claimed(slots: usize, most: usize) -> Vec<u64> {
         let mut ledger = Ledger::new(slots);
         for _ in 0..100 {
             ledger.accept(Vec::new(), Duration::ZERO, Tried::default());
         }
-        // What workers do: from slot to slot, each as soon as it holds a task.
+        // What workers do: go from slot to slot, each as soon as it holds a task.
         let (mut claims, mut head, mut long) = (Vec::new(), 0, None);
         while !ledger.is_empty() {
             while ledger.in_slots() < most && ledger.place(false, 1).is_some() {}

@@ -1,4 +1,5 @@
-//! Tasks that were in flight when msup was killed: last, alone, and in the end not at all.
+//! Tests about tasks that were in flight when msup was killed: run last, alone, and finally not at
+//! all.
 
 use super::*;
 
@@ -41,7 +42,7 @@ fn nothing_is_started_beside_a_suspect_that_runs() {
     driver.step(Event::InputsEnded);
     assert_eq!(values(&driver, [0, 1]), [b"a"]);
     driver.step(Event::Looked(view(2, 0)));
-    // Killed from outside: it is tried again, and still alone.
+    // Killed from outside: it is retried, still alone.
     driver.outcome(0, Verdict::Signaled(9));
     assert_eq!(values(&driver, [0, 1]), [b"a"]);
 }

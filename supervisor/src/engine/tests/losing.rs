@@ -1,4 +1,4 @@
-//! Workers that start slowly or not at all, segments that are written over, memory that is short.
+//! Tests about workers that start slowly or not at all, overwritten segments, and short memory.
 
 use super::*;
 
@@ -70,7 +70,7 @@ fn written_over() -> Event {
     Event::EpochEnded { why: "noise".into(), failed: None, unstarted: Vec::new() }
 }
 
-/// The tasks in slots, by their numbers.
+/// The numbers of the tasks in slots.
 fn under_way(driver: &Driver) -> Vec<u64> {
     (0..8).filter_map(|slot| driver.engine.task(slot).map(|task| task.seq)).collect()
 }
@@ -122,7 +122,7 @@ fn a_suspect_whose_output_others_wait_for_does_not_wait_for_them() {
     driver.step(Event::OutputPressure(true));
     let slot = (0..8).find(|slot| driver.engine.task(*slot).is_some()).expect("published");
     driver.outcome(slot, Verdict::Done);
-    // Those that follow have been under way, too; then there is nothing else that may start.
+    // Those that follow have been under way too; then nothing else may start.
     while let Some(slot) = (0..8).find(|slot| driver.engine.task(*slot).is_some()) {
         driver.outcome(slot, Verdict::Done);
     }

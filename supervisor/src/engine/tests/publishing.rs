@@ -1,4 +1,4 @@
-//! How many tasks lie ready, and when more are published.
+//! Tests about the number of tasks that lie ready, and when more are published.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn commands_are_published_many_at_once() {
     let limits = Limits { admits: true, procs: 2, task_slots: 256, ..limits() };
     let mut driver = Driver::with(limits);
     let busy = || View { in_flight: 2, ready: 64, ..View::default() };
-    // Nothing is known of what lies ready before it is looked at.
+    // How many lie ready is unknown before the first look.
     let mut first = published(&driver.step(inputs((0..400).map(|n| vec![n as u8]))));
     first += published(&driver.step(Event::Looked(busy())));
     assert_eq!(first, 2 + 64);

@@ -10,19 +10,20 @@ use crate::engine::shutdown::Stop;
 use crate::engine::task::outcome::{Cause, Ruling};
 use crate::engine::{Effect, Engine, Entry, Kind, Now, TaskRecord, WorkerEnd};
 
-/// So many workers in a row that end before they take up work end the run.
+/// This number of workers in a row that exit before they take up work aborts the run.
 const STARTUP_LIMIT: u32 = 3;
-/// So many that are killed from outside before they take up work do, over so long a time.
+/// So does this number of workers killed from outside before they take up work, over this time.
 const KILLED_AT_STARTUP_LIMIT: u32 = 10;
 const KILLED_AT_STARTUP_FOR: Duration = Duration::from_secs(10);
 
-/// Tasks that were under way at the ends of so many epochs in a row are suspects.
+/// Tasks that were under way when this number of epochs in a row were cut short are suspects.
 const EPOCHS_OF_SUSPECTS: u32 = 2;
-/// A suspect that was alone so often when an epoch ended is quarantined; `--crash-limit` may ask for more. Somebody
-/// outside who writes over the segment must not condemn a healthy task.
+/// A suspect that was alone this often when an epoch was cut short is quarantined; `--crash-limit`
+/// may ask for more. An outside process that overwrites the segment must not condemn a healthy
+/// task.
 const STRIKES: u32 = 5;
 
-/// So many epochs that end before their time within so long end the run.
+/// This number of epochs cut short within this time aborts the run.
 const EPOCHS_AT_MOST: usize = 5;
 const EPOCHS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -52,7 +53,7 @@ impl Engine {
             match ruling {
                 _ if overdue => self.on_slow_start(effects),
                 Ruling::Crashed(_) => self.on_startup_failure(end, effects),
-                // That says nothing of the program, unless it goes on and on.
+                // That says nothing of the program, unless it keeps happening.
                 _ => self.on_killed_at_startup(end, now, effects),
             }
         }
@@ -74,7 +75,8 @@ impl Engine {
         }
     }
 
-    /// Kills workers that take too long to start, if that is limited, and reports those that take long.
+    /// Kills workers that take longer to start than `--start-timeout`, if set, and reports slow
+    /// ones.
     pub(in crate::engine) fn watch_starts(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if let Some(limit) = self.policy.start_timeout {
             effects.extend(self.pool.overdue(limit, now).into_iter().map(Effect::Kill));
@@ -105,8 +107,9 @@ impl Engine {
     ) {
         self.startup_failures += 1;
         let program = &self.worker_program;
-        // Once one has attached, the version was right: the segment was written over, which the next look finds, or
-        // the program was replaced, and the next ones cannot attach either.
+        // Once a worker has attached, the version was right. Then either the segment was
+        // overwritten, which the next look detects, or the program was replaced, and the next
+        // workers cannot attach either.
         let is_believed = !self.has_attached || self.startup_failures >= STARTUP_LIMIT;
         if end == WorkerEnd::Exited(exit::WORKER_MISMATCH) && is_believed {
             let why = "is of another version than this msup: install both from the same release";
@@ -129,7 +132,7 @@ impl Engine {
     ) {
         let is_first = self.pool.spawn_failed(worker, now);
         if self.pool.alive() > 0 {
-            // Fewer workers than wanted: that is a cap, not an end.
+            // Fewer workers than wanted: that is a cap, not a failure of the run.
             if is_first {
                 effects.push(Effect::Say(format!("cannot start more workers just now: {why}")));
             }
@@ -141,9 +144,10 @@ impl Engine {
         }
     }
 
-    /// Nobody knows which of the tasks that were under way has written over the segment, if it was one of them. The first
-    /// time counts against none. Those that are under way again when it happens again are suspects; one that was alone
-    /// then has done it, unless somebody outside does it time and again. Whether a suspect was alone.
+    /// The segment was overwritten, and which of the tasks under way did it, if any, is unknown.
+    /// The first time counts against none. Those that are under way again the next time are
+    /// suspects. A suspect that was alone then counts as the cause, but an outside process may do
+    /// it repeatedly. Returns whether a suspect was alone.
     fn blame(&mut self, unstarted: &[u16], now: Now, effects: &mut Vec<Effect>) -> bool {
         let slots: Vec<u16> = self.ledger.occupied().collect();
         let is_suspect = |slot: &u16| self.ledger.at(*slot).is_some_and(|record| record.suspect);
@@ -164,7 +168,8 @@ impl Engine {
             let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
             let (cause, kind) =
                 (Cause::Trouble("the shared memory was replaced".into()), Kind::Lost);
-            // Only a worker that keeps to the rules says what it takes up: that decides the number, not the blame.
+            // Only a well-behaved worker announces what it takes up: that decides the attempt's
+            // number, not the blame.
             effects.push(Effect::Record(if unstarted.contains(&slot) {
                 Entry::Withdrawn { seq, value, attempt }
             } else {
@@ -177,7 +182,7 @@ impl Engine {
         was_alone
     }
 
-    /// Gives a task up that takes the whole run along.
+    /// Quarantines a task that brings the whole run down.
     fn quarantine(
         &mut self,
         mut record: TaskRecord,
@@ -187,7 +192,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         self.tally.attempts += 1;
-        // No crash is left to it.
+        // It has no crash left.
         record.crashes = self.policy.crash_limit;
         self.on_failure(record, slot, Ruling::Crashed(cause), None, now, effects);
     }

@@ -1,4 +1,4 @@
-//! The private ledger of workers: who lives, who is starting, who has been idle for how long.
+//! The table of workers: which are alive, which are starting, and how long each has been idle.
 
 use std::time::Duration;
 
@@ -7,35 +7,35 @@ use msup_protocol::packed::WorkerId;
 use crate::engine::Now;
 use crate::engine::event::View;
 
-/// Parked workers that are kept beside the ones that work, once tasks turned out to block.
+/// Parked workers that are kept besides the busy ones, once tasks turned out to block.
 const SPARES: u32 = 1;
 
-/// Workers that have been starting for so long are reported, and again after each such time.
+/// Workers that have been starting for this long are reported, and again each time this has passed.
 const REPORTED_AFTER: Duration = Duration::from_secs(10);
 
-/// A failing spawn is tried again after this, doubled each time up to the last.
+/// A failed spawn is retried after this, doubled each time up to the last.
 const SPAWN_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Worker {
     /// Since when it has been starting: it has not yet parked or claimed a task.
     starting: Option<Now>,
-    /// That took longer than `--start-timeout`, and it is being killed.
+    /// Starting took longer than `--start-timeout`, and it is being killed.
     overdue: bool,
-    /// It was told to leave or is being ended.
+    /// It was told to exit or is being stopped.
     leaving: bool,
     /// Since when it has been parked, and how many tasks it had claimed then.
     parked: Option<(Now, u64)>,
 }
 
-/// How a worker that is gone had been getting on.
+/// The state of a worker when it exited or was killed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gone {
     /// It had not taken up work.
     pub(crate) starting: bool,
-    /// That took too long, and it was killed.
+    /// Starting took too long, and it was killed.
     pub(crate) overdue: bool,
-    /// It was to leave.
+    /// It had been told to exit.
     pub(crate) leaving: bool,
 }
 
@@ -47,18 +47,18 @@ pub(crate) struct Pool {
     /// Tasks block: keep spares.
     blocking_seen: bool,
     spawn_backoff: Option<(Now, Duration)>,
-    /// A process could not be made.
+    /// A process could not be created.
     has_failed: bool,
     /// When slow starts were last reported.
     reported: Option<Now>,
-    /// Most workers at a time, up to the last change.
+    /// The most workers at a time, up to the last change.
     peak: u32,
     pub(crate) spawned: u64,
     pub(crate) reaped_idle: u64,
 }
 
 impl Pool {
-    /// Nobody yet, at most `max_workers`.
+    /// No workers yet, at most `max_workers`.
     pub(crate) fn new(max_workers: u16, idle_timeout: Duration) -> Pool {
         Pool {
             workers: vec![None; usize::from(max_workers)],
@@ -73,8 +73,8 @@ impl Pool {
         }
     }
 
-    /// Which workers to start: as many as there are ready tasks that can be started, `startable` at most,
-    /// and have neither a parked nor a starting worker.
+    /// Chooses the workers to start: as many as there are ready tasks that can be started,
+    /// `startable` at most, and have neither a parked nor a starting worker; plus the spares.
     pub(crate) fn choose_to_spawn(
         &mut self,
         view: &View,
@@ -102,7 +102,7 @@ impl Pool {
         chosen
     }
 
-    /// Most workers there have been at a time. Those last chosen count as soon as their start has not failed.
+    /// The most workers at a time. Those last chosen count once their start has not failed.
     pub(crate) fn peak(&self) -> u32 {
         self.peak.max(self.alive() as u32)
     }
@@ -111,14 +111,15 @@ impl Pool {
         self.peak = self.peak();
     }
 
-    /// Whether there are as many workers as there may be, none of them free for a ready task that has
-    /// a token.
+    /// Whether there are as many workers as allowed, none of them free for a ready task that could
+    /// be started.
     pub(crate) fn is_exhausted(&self, view: &View, startable: u32) -> bool {
         let nobody_free = view.parked.is_empty() && self.starting() == 0;
         view.ready > 0 && startable > 0 && nobody_free && self.alive() == self.workers.len()
     }
 
-    /// Which parked workers have had nothing to do for too long; `no_more` says that there is nothing to wait for.
+    /// Chooses the parked workers that have been idle for too long; `no_more`: there is nothing to
+    /// wait for.
     pub(crate) fn choose_to_dismiss(
         &mut self,
         view: &View,
@@ -156,7 +157,7 @@ impl Pool {
         self.spawn_backoff = None;
     }
 
-    /// Marks a worker as leaving; whether it was not before.
+    /// Marks a worker as leaving; returns whether it was not before.
     pub(crate) fn set_leaving(&mut self, worker: WorkerId) -> bool {
         match self.workers.get_mut(usize::from(worker)) {
             Some(Some(worker)) => !std::mem::replace(&mut worker.leaving, true),
@@ -164,7 +165,7 @@ impl Pool {
         }
     }
 
-    /// A worker is gone.
+    /// A worker has exited or was killed.
     pub(crate) fn gone(&mut self, worker: WorkerId) -> Gone {
         self.note_peak();
         self.take(worker)
@@ -192,7 +193,7 @@ impl Pool {
         overdue
     }
 
-    /// How many workers have been starting for long, and the longest for how long, if that is to be reported now.
+    /// The number of slow starters, and the longest starting time, if they are to be reported now.
     pub(crate) fn slow_starts(&mut self, now: Now) -> Option<(usize, Duration)> {
         let starting = self.workers.iter().flatten().filter_map(|worker| worker.starting);
         let times = starting.map(|since| now.saturating_sub(since));
@@ -206,13 +207,13 @@ impl Pool {
         Some((slow.len(), longest))
     }
 
-    /// Everybody was ended at once, through no fault of theirs.
+    /// All workers were killed at once, through no fault of theirs.
     pub(crate) fn lose_all(&mut self) {
         self.note_peak();
         self.workers.fill(None);
     }
 
-    /// No process could be made. Whether that is the first time.
+    /// A process could not be created. Returns whether that is the first time.
     pub(crate) fn spawn_failed(&mut self, worker: WorkerId, now: Now) -> bool {
         self.take(worker);
         self.spawned -= 1;
@@ -220,7 +221,7 @@ impl Pool {
         !std::mem::replace(&mut self.has_failed, true)
     }
 
-    /// Starting workers does not go well: what there is counts as the cap for a while.
+    /// Starting workers fails: the present number counts as the cap for a while.
     pub(crate) fn back_off(&mut self, now: Now) {
         let [first, last] = SPAWN_BACKOFF;
         let pause = self.spawn_backoff.map_or(first, |(_, pause)| (pause * 2).min(last));

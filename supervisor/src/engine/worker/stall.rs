@@ -1,19 +1,20 @@
-//! A stall: every worker there may be is in a blocking call, while tasks are ready and a CPU is free.
+//! Detects a stall: all workers are in blocking calls and no more may be started, while tasks are
+//! ready and a CPU is free.
 
 use std::time::Duration;
 
 use crate::engine::Now;
 
-/// Shorter than this it is only a busy moment.
+/// A shorter stall is only a busy moment.
 const STALL_AFTER: Duration = Duration::from_secs(5);
 
 /// What to do about a stall.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum AtCap {
-    /// Say so, and wait for the calls to end.
+    /// Report it, and wait for the calls to return.
     #[default]
     Wait,
-    /// End the run.
+    /// Abort the run.
     Fail,
 }
 
@@ -22,12 +23,12 @@ pub(crate) enum AtCap {
 pub(crate) struct Stall {
     since: Option<Now>,
     is_reported: bool,
-    /// How many there were.
+    /// The number of stalls.
     pub(crate) count: u64,
 }
 
 impl Stall {
-    /// Notes whether the run stands still now. True when a stall has become one: report it.
+    /// Notes whether the run stalls now. Returns true when the stall is to be reported.
     pub(crate) fn look(&mut self, stands_still: bool, now: Now) -> bool {
         if !stands_still {
             (self.since, self.is_reported) = (None, false);
