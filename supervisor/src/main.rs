@@ -38,6 +38,7 @@ mod report;
 
 mod os;
 
+use cli::{Command, Plan, commands};
 use os::signals;
 use run::Exit;
 
@@ -47,25 +48,33 @@ fn main() -> ExitCode {
     if let Err(why) = os::signals::outlive_file_limit() {
         return complain(&format!("signals: {why}"));
     }
-    let plan = match cli::parse() {
-        Ok(plan) => plan,
-        Err(cli::Refusal::Doctor) => {
-            let _ = write!(io::stdout(), "{}", cli::commands::doctor::report());
-            return ExitCode::SUCCESS;
-        }
-        Err(cli::Refusal::Shown(text)) => {
-            let _ = write!(io::stdout(), "{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(cli::Refusal::Finished(what, status)) => {
-            let _ = writeln!(io::stderr(), "msup: {}", report::escape::message(&what));
+    match cli::parse() {
+        Ok(command) => carry_out(command),
+        Err(refusal) => complain(&refusal.to_string()),
+    }
+}
+
+fn carry_out(command: Command) -> ExitCode {
+    let done = match command {
+        Command::Run(plan) => return run_tasks(*plan),
+        Command::NothingLeft(line, status) => {
+            say(&line);
             return ExitCode::from(status);
         }
-        Err(cli::Refusal::Done) => return ExitCode::SUCCESS,
-        Err(cli::Refusal::Wrong(why)) => {
-            return complain(&why);
-        }
+        Command::Log(log) => log.run(),
+        Command::Clean(clean) => clean.run(),
+        Command::Doctor => print(&commands::doctor::report()),
+        Command::Print(text) => print(&text),
     };
+    done.map_or_else(|why| complain(&why), |()| ExitCode::SUCCESS)
+}
+
+fn print(text: &str) -> Result<(), String> {
+    let mut out = io::stdout();
+    commands::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn run_tasks(plan: Plan) -> ExitCode {
     match run::run(plan) {
         Ok(Exit::Status(status)) => ExitCode::from(status),
         Ok(Exit::Signal(signal)) => {
@@ -77,6 +86,11 @@ fn main() -> ExitCode {
 }
 
 fn complain(why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "msup: {}", report::escape::message(why));
+    say(why);
     ExitCode::from(exit::ERROR)
+}
+
+fn say(line: &str) {
+    // Where standard error cannot be written the exit status says it all.
+    let _ = writeln!(io::stderr(), "msup: {}", report::escape::message(line));
 }

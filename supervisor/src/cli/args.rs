@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
 
-use super::{Refusal, other_tools};
+use super::choices::{self, LeaveFlag, Order};
+use super::{Command, Refusal, other_tools};
+use crate::engine::AtCap;
+use crate::journal::Durability;
 
 /// Run COMMAND once per input value, with as many processes at once as keep the CPUs busy.
 #[derive(Debug, Parser)]
@@ -68,8 +71,8 @@ pub(super) struct Args {
     pub(super) idle_timeout: f64,
 
     /// When every worker is blocked while a CPU is free and no more workers are allowed: wait, or abort the run (fail)
-    #[arg(long, value_name = "wait|fail", default_value = "wait")]
-    pub(super) at_cap: String,
+    #[arg(long, value_name = "wait|fail", default_value = "wait", hide_possible_values = true)]
+    pub(super) at_cap: AtCap,
 
     /// Values are separated by NUL bytes, not newlines
     #[arg(short = '0', long)]
@@ -97,8 +100,14 @@ pub(super) struct Args {
 
     /// Start the tasks that took longest in an earlier run first; tasks missing from JOBLOG come before them. Reads all
     /// input first
-    #[arg(long, value_name = "longest", requires = "from", conflicts_with = "worker")]
-    pub(super) order: Option<String>,
+    #[arg(
+        long,
+        value_name = "longest",
+        requires = "from",
+        conflicts_with = "worker",
+        hide_possible_values = true
+    )]
+    pub(super) order: Option<Order>,
 
     /// The joblog of that earlier run, written by msup or GNU parallel
     #[arg(long, value_name = "JOBLOG", requires = "order")]
@@ -149,8 +158,8 @@ pub(super) struct Args {
 
     /// What to do with processes that a command leaves running in the background: wait for them, leave them alone (ok),
     /// or kill them
-    #[arg(long, value_name = "wait|ok|kill", default_value = "wait")]
-    pub(super) leave: String,
+    #[arg(long, value_name = "wait|ok|kill", default_value = "wait", hide_possible_values = true)]
+    pub(super) leave: LeaveFlag,
 
     /// How long to wait for such processes before they are stopped and their task fails [default: 10s]
     #[arg(long, value_name = "TIME")]
@@ -179,8 +188,8 @@ pub(super) struct Args {
     pub(super) keep_output: bool,
 
     /// What a power cut may undo: everything (process), the last second (batch), or only the line being written (task)
-    #[arg(long, value_name = "LEVEL", default_value = "batch")]
-    pub(super) durability: String,
+    #[arg(long, value_name = "LEVEL", default_value = "batch", hide_possible_values = true)]
+    pub(super) durability: Durability,
 
     /// Write a line for each finished task to FILE, as GNU parallel does (+FILE: append)
     #[arg(long, alias = "jl", value_name = "FILE")]
@@ -230,26 +239,80 @@ pub(super) struct Args {
 
 impl Args {
     /// Reads a command line, without the program.
-    pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Refusal> {
+    ///
+    /// # Errors
+    /// What is wrong with it, also where a flag is one of another tool.
+    pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Typed<Args>, Refusal> {
         let words = std::iter::once("msup".into()).chain(words);
-        let args = Args::try_parse_from(words).map_err(|why| {
-            let typed = unknown(&why);
+        let typed = Typed::of(Args::try_parse_from(words), |why| {
+            let typed = unknown(why);
             let known = typed.and_then(other_tools::known);
             // What is nearly a flag of msup's is rather that than the beginning of one of theirs.
             let resembles = why.get(ContextKind::SuggestedArg).is_some();
             let begun = || typed.filter(|_| !resembles).and_then(other_tools::begun);
-            known.or_else(begun).map_or_else(|| refusal::<Args>(&why), Refusal::Wrong)
+            known.or_else(begun)
         })?;
-        args.harmless.check().map_err(Refusal::Wrong)?;
-        Ok(args)
+        if let Typed::Flags(args) = &typed {
+            args.harmless.check()?;
+        }
+        Ok(typed)
     }
 }
 
-/// Help that was asked for, or what is wrong.
-pub(super) fn refusal<C: CommandFactory>(why: &clap::Error) -> Refusal {
-    match why.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(why.to_string()),
-        _ => Refusal::Wrong(one_line(why, &C::command())),
+/// A command line that is right.
+#[derive(Debug)]
+pub(super) enum Typed<C> {
+    Flags(C),
+    /// Help or the version was asked for: the text.
+    Help(String),
+}
+
+impl<C: Parser> Typed<C> {
+    /// Reads the words after this subcommand.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn read(
+        subcommand: &str,
+        words: impl IntoIterator<Item = OsString>,
+    ) -> Result<Typed<C>, Refusal> {
+        let words = std::iter::once(subcommand.into()).chain(words);
+        Typed::of(C::try_parse_from(words), |_| None)
+    }
+
+    /// What clap has read. `better` may know a better line about an error.
+    fn of(
+        read: Result<C, clap::Error>,
+        better: impl FnOnce(&clap::Error) -> Option<String>,
+    ) -> Result<Typed<C>, Refusal> {
+        match read {
+            Ok(flags) => Ok(Typed::Flags(flags)),
+            Err(why) => match why.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    Ok(Typed::Help(why.to_string()))
+                }
+                _ => Err(better(&why).unwrap_or_else(|| one_line(&why, &C::command())).into()),
+            },
+        }
+    }
+
+    /// The flags, unless help was asked for.
+    pub(super) fn flags(self) -> Option<C> {
+        match self {
+            Typed::Flags(flags) => Some(flags),
+            Typed::Help(_) => None,
+        }
+    }
+
+    /// What is to be done with these flags; help is printed.
+    pub(super) fn then(
+        self,
+        make: impl FnOnce(C) -> Result<Command, Refusal>,
+    ) -> Result<Command, Refusal> {
+        match self {
+            Typed::Flags(flags) => make(flags),
+            Typed::Help(text) => Ok(Command::Print(text)),
+        }
     }
 }
 
@@ -266,7 +329,7 @@ fn unknown(why: &clap::Error) -> Option<&str> {
 
 /// The first sentence of an error that would fill a screen, and what was probably meant.
 fn one_line(why: &clap::Error, command: &clap::Command) -> String {
-    if let Some(line) = wrong_number(why) {
+    if let Some(line) = wrong_number(why).or_else(|| wrong_choice(why)) {
         return line;
     }
     let text = why.to_string();
@@ -293,6 +356,21 @@ fn documented(typed: String, command: &clap::Command) -> String {
     let is_it = |arg: &&clap::Arg| arg.get_all_aliases().is_some_and(|all| all.contains(&name));
     let flag = command.get_arguments().filter(|arg| !arg.is_hide_set()).find(is_it);
     flag.and_then(clap::Arg::get_long).map_or(typed.clone(), |long| format!("--{long}"))
+}
+
+/// A line about what is none of the words that it must be.
+fn wrong_choice(why: &clap::Error) -> Option<String> {
+    if why.kind() != ErrorKind::InvalidValue {
+        return None;
+    }
+    let (ContextValue::String(flag), ContextValue::String(value)) =
+        (why.get(ContextKind::InvalidArg)?, why.get(ContextKind::InvalidValue)?)
+    else {
+        return None;
+    };
+    let ContextValue::Strings(words) = why.get(ContextKind::ValidValue)? else { return None };
+    let flag = flag.split_whitespace().next()?;
+    Some(format!("{flag} {value}: must be {}", choices::list(words)))
 }
 
 /// A line about what is no number where one must be.
@@ -330,7 +408,7 @@ mod tests {
     #[test]
     fn an_error_is_one_line() {
         let why = Args::try_parse_from(["msup", "--nonsense"]).expect_err("unknown");
-        let line = one_line(&why, &Args::command());
+        let line = one_line(&why, &<Args as clap::CommandFactory>::command());
         assert!(line.starts_with("unexpected argument '--nonsense' found"), "{line}");
         assert!(!line.contains('\n'));
     }

@@ -1,6 +1,7 @@
 //! The command line: what was typed, and the validated plan that the rest of msup works with.
 
 mod args;
+mod choices;
 mod command;
 pub(crate) mod commands;
 mod earlier_times;
@@ -14,43 +15,58 @@ mod subcommands;
 pub(crate) use crate::template::{
     Facts, OutFile, OutTemplate, Template, quoted_words, temporaries_of,
 };
+use args::{Args, Typed};
+use commands::clean::Clean;
+use commands::log::Log;
+use commands::resume_retry;
 pub(crate) use earlier_times::JobLog;
 pub(crate) use plan::{Continued, Job, Keeping, Plan, Retried};
 
-/// Why there is no plan.
+/// What msup was asked to do.
 #[derive(Debug)]
-pub(crate) enum Refusal {
-    /// `msup doctor`.
+pub(crate) enum Command {
+    /// Run tasks; `resume` and `retry` do that, too.
+    Run(Box<Plan>),
+    /// Nothing of a run is left to do: a line that says so, and the exit status.
+    NothingLeft(String, u8),
+    Log(Log),
+    Clean(Clean),
     Doctor,
-    /// Help or version was asked for: the text.
-    Shown(String),
-    /// There is nothing left to do: one line, and the exit status of what was done.
-    Finished(String, u8),
-    /// Something is wrong: one line.
-    Wrong(String),
-    /// What was asked for is done.
-    Done,
+    /// Print this: help, or the version.
+    Print(String),
+}
+
+/// Why msup does nothing: one line that says what is wrong, where, and what to do instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refusal(String);
+
+impl From<String> for Refusal {
+    fn from(line: String) -> Refusal {
+        Refusal(line)
+    }
 }
 
 /// Reads the command line of this process.
 ///
 /// # Errors
 /// [`Refusal`].
-pub(crate) fn parse() -> Result<Plan, Refusal> {
+pub(crate) fn parse() -> Result<Command, Refusal> {
     let words = subcommands::spelled_out(std::env::args_os().skip(1).collect());
+    let rest = || words.iter().skip(1).cloned();
     // Programs of these names can still be run: `msup -- doctor`.
     match words.first().and_then(|word| word.to_str()) {
-        Some("doctor") if words.len() == 1 => return Err(Refusal::Doctor),
+        Some("doctor") if words.len() == 1 => Ok(Command::Doctor),
         Some("doctor") if words.len() == 2 && (words[1] == "--help" || words[1] == "-h") => {
-            return Err(Refusal::Shown(subcommands::DOCTOR.into()));
+            Ok(Command::Print(subcommands::DOCTOR.into()))
         }
-        Some("resume") => return commands::resume_retry::resume(words.into_iter().skip(1)),
-        Some("log") => return Err(commands::log::run(words.into_iter().skip(1))),
-        Some("clean") => return Err(commands::clean::run(words.into_iter().skip(1))),
-        Some("retry") => return commands::resume_retry::retry(words.into_iter().skip(1)),
-        _ => {}
+        Some("resume") => Typed::read("msup resume", rest())?.then(resume_retry::resume),
+        Some("retry") => Typed::read("msup retry", rest())?.then(resume_retry::retry),
+        Some("log") => Typed::read("msup log", rest())?.then(|log| Ok(Command::Log(log))),
+        Some("clean") => Typed::read("msup clean", rest())?.then(|clean| Ok(Command::Clean(clean))),
+        _ => {
+            subcommands::refuse_misspelled(&words)?;
+            Args::read(words)?.then(|args| Ok(Command::Run(Box::new(plan::make(args, None)?))))
+        }
     }
-    subcommands::refuse_misspelled(&words)?;
-    let args = args::Args::read(words)?;
-    plan::make(args, None).map_err(Refusal::Wrong)
 }

@@ -161,14 +161,6 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         .map_err(|_| format!("--idle-timeout {}: not a time in seconds", args.idle_timeout))?;
     let memory = size("--memory", args.memory.as_deref())?;
     let memory_per_task = size("--mem-per-task", args.mem_per_task.as_deref())?;
-    if let Some(order) = args.order.as_deref().filter(|order| *order != "longest") {
-        return Err(format!("--order {order}: must be longest"));
-    }
-    let at_cap = match args.at_cap.as_str() {
-        "wait" => AtCap::Wait,
-        "fail" => AtCap::Fail,
-        other => return Err(format!("--at-cap {other}: must be wait or fail")),
-    };
     if args.schedtrace == Some(0) {
         return Err("--schedtrace 0: must be at least 1 millisecond".into());
     }
@@ -193,7 +185,7 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         _ => None,
     };
     let out = out(args.out.as_deref(), &job, args.literal)?;
-    let durability = durability(&args.durability)?;
+    let durability = args.durability;
     let mut separator = if args.null { 0 } else { b'\n' };
     let (source, keeping) = match continued {
         None => {
@@ -259,7 +251,7 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         memory,
         memory_per_task,
         idle_timeout,
-        at_cap,
+        at_cap: args.at_cap,
         job,
         command,
         worker_program,
@@ -306,15 +298,6 @@ fn out(
             Err("{out} in the command: give the name of the file with --out".into())
         }
         _ => Ok(None),
-    }
-}
-
-fn durability(text: &str) -> Result<Durability, String> {
-    match text {
-        "process" => Ok(Durability::Process),
-        "batch" => Ok(Durability::Batch),
-        "task" => Ok(Durability::Task),
-        other => Err(format!("--durability {other}: must be process, batch or task")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::args::Args;
+use super::choices::LeaveFlag;
 use super::failures::time;
 use crate::engine::{Leave, Step};
 
@@ -40,14 +41,16 @@ pub(super) fn leave(args: &Args) -> Result<Leave, String> {
         })
     });
     let timeout = timeout.transpose()?;
-    match args.leave.as_str() {
-        "wait" => Ok(Leave::Wait(timeout.unwrap_or(LEAVE_TIMEOUT))),
-        other if timeout.is_some() => Err(format!(
-            "--leave-timeout: --leave {other} waits for nothing; leave one of them out"
-        )),
-        "ok" => Ok(Leave::Alone),
-        "kill" => Ok(Leave::Kill),
-        other => Err(format!("--leave {other}: must be wait, ok or kill")),
+    let (leave, word) = match args.leave {
+        LeaveFlag::Wait => return Ok(Leave::Wait(timeout.unwrap_or(LEAVE_TIMEOUT))),
+        LeaveFlag::Ok => (Leave::Alone, "ok"),
+        LeaveFlag::Kill => (Leave::Kill, "kill"),
+    };
+    match timeout {
+        None => Ok(leave),
+        Some(_) => {
+            Err(format!("--leave-timeout: --leave {word} waits for nothing; leave one of them out"))
+        }
     }
 }
 

@@ -36,9 +36,8 @@ pub(super) fn refuse_misspelled(words: &[OsString]) -> Result<(), Refusal> {
         return Ok(());
     }
     let word = word.display();
-    Err(Refusal::Wrong(format!(
-        "{word}: no such program: did you mean 'msup {meant}'? (see msup --help)"
-    )))
+    let why = format!("{word}: no such program: did you mean 'msup {meant}'? (see msup --help)");
+    Err(why.into())
 }
 
 fn nearest(word: &OsStr) -> Option<&'static str> {

@@ -1,21 +1,19 @@
 //! `msup clean`: removing journals.
 
-use std::ffi::OsString;
 use std::io::{Write, stdout};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::cli::Refusal;
-use crate::cli::args::refusal;
+use super::printed;
 use crate::journal::{Folder, runs};
 use crate::report::escape;
 
 /// Remove the journals of finished runs, or those of the RUNs given. Running runs are never removed.
 #[derive(Debug, Parser)]
 #[command(name = "msup clean", override_usage = "msup clean [OPTIONS] [RUN]...")]
-struct Clean {
+pub(crate) struct Clean {
     /// The runs: their ids, or their folders with a '/' [default: all that are finished or empty]
     runs: Vec<PathBuf>,
 
@@ -28,21 +26,12 @@ struct Clean {
     dry_run: bool,
 }
 
-/// `msup clean` with these words after it.
-pub(in crate::cli) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
-    let words = std::iter::once("msup clean".into()).chain(words);
-    let clean = match Clean::try_parse_from(words) {
-        Ok(clean) => clean,
-        Err(why) => return refusal::<Clean>(&why),
-    };
-    match clean.remove() {
-        Ok(()) => Refusal::Done,
-        Err(why) => Refusal::Wrong(why),
-    }
-}
-
 impl Clean {
-    fn remove(&self) -> Result<(), String> {
+    /// Removes what was asked for, and prints the folder of each run.
+    ///
+    /// # Errors
+    /// One line that says what could not be removed or printed.
+    pub(crate) fn run(&self) -> Result<(), String> {
         let folders: Vec<Folder> = if self.runs.is_empty() {
             runs::check_place()?;
             let all = runs::list().into_iter();
@@ -51,7 +40,7 @@ impl Clean {
         } else {
             self.runs.iter().map(|run| runs::named(run)).collect::<Result<_, _>>()?
         };
-        let mut out = stdout().lock();
+        let (mut out, mut printing) = (stdout().lock(), Ok(()));
         for folder in folders {
             let name = folder.path().display();
             if folder.is_running() {
@@ -63,10 +52,10 @@ impl Clean {
             if !self.dry_run {
                 folder.remove().map_err(|why| format!("{name}: {why}"))?;
             }
-            // When nobody reads it, it is done all the same.
+            // What cannot be printed is done all the same.
             let shown = escape::message(folder.path().as_os_str().as_bytes());
-            let _ = writeln!(out, "{shown}");
+            printing = printing.and(writeln!(out, "{shown}"));
         }
-        Ok(())
+        printed(printing)
     }
 }

@@ -1,7 +1,6 @@
 //! `msup log`: the runs there are, or the tasks of one.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write, stdout};
 use std::os::unix::ffi::OsStrExt;
@@ -12,8 +11,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use rustix::fs::OFlags;
 
-use crate::cli::Refusal;
-use crate::cli::args::refusal;
+use super::printed;
 use crate::journal::runs;
 use crate::journal::{End, Folder, Past, Record, Seed, State, read, seed};
 use crate::report::escape;
@@ -24,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// List all runs, or the finished tasks of one run.
 #[derive(Debug, Parser)]
 #[command(name = "msup log", override_usage = "msup log [OPTIONS] [RUN]")]
-struct Log {
+pub(crate) struct Log {
     /// The run: its id, its folder with a '/', or last for the newest one started in this folder, else the newest one
     run: Option<PathBuf>,
 
@@ -56,27 +54,24 @@ enum Wanted {
     Quarantined,
 }
 
-/// `msup log` with these words after it.
-pub(in crate::cli) fn run(words: impl IntoIterator<Item = OsString>) -> Refusal {
-    let words = std::iter::once("msup log".into()).chain(words);
-    let log = match Log::try_parse_from(words) {
-        Ok(log) => log,
-        Err(why) => return refusal::<Log>(&why),
-    };
-    let done = match &log.run {
-        None => list(log.json),
-        Some(run) => {
-            let folder = if run.as_os_str() == "last" {
-                runs::newest(runs::Wanted::Any).map(|choice| choice.folder).map_err(|none| none.why)
-            } else {
-                runs::named(run)
-            };
-            folder.and_then(|folder| tasks(&log, &folder))
+impl Log {
+    /// Prints what was asked for.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with the run, or with standard output.
+    pub(crate) fn run(&self) -> Result<(), String> {
+        match &self.run {
+            None => list(self.json),
+            Some(run) => {
+                let folder = if run.as_os_str() == "last" {
+                    let newest = runs::newest(runs::Wanted::Any);
+                    newest.map(|choice| choice.folder).map_err(|none| none.why)
+                } else {
+                    runs::named(run)
+                };
+                tasks(self, &folder?)
+            }
         }
-    };
-    match done {
-        Ok(()) => Refusal::Done,
-        Err(why) => Refusal::Wrong(why),
     }
 }
 
@@ -91,13 +86,11 @@ fn list(json: bool) -> Result<(), String> {
             Ok(past) => line_of(&past, &folder),
             Err(why) => escape::message(&why),
         };
-        if writeln!(out, "{line}").is_err() {
-            // Nobody reads on.
-            return Ok(());
+        if let Err(why) = writeln!(out, "{line}") {
+            return printed(Err(why));
         }
     }
-    let _ = out.flush();
-    Ok(())
+    printed(out.flush())
 }
 
 /// Of a run that was cut off before anything was written down.
@@ -169,7 +162,7 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     let mut out = BufWriter::new(stdout().lock());
     // Who follows is told of each end as it comes.
     let last = if log.follow { None } else { Some(last_ends(&file, &seed).map_err(line)?) };
-    let (mut at, mut slowest, mut broken, mut number) = (0, Vec::new(), false, 0);
+    let (mut at, mut slowest, mut printing, mut number) = (0, Vec::new(), Ok(()), 0);
     loop {
         // Whether it goes on is asked first: what is written until then is read below.
         let goes_on = log.follow && folder.is_running();
@@ -180,31 +173,27 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
             // What was run again has only ended as it did last.
             let is_past =
                 last.as_ref().is_some_and(|last| last.get(&task_of(&end)) > Some(&number));
-            if is_past || !log.wants(&end) || broken {
+            if is_past || !log.wants(&end) || printing.is_err() {
                 return;
             }
             if log.slowest.is_some() {
                 slowest.push(end);
             } else {
-                broken = log.show(&end, &mut out).is_err();
+                printing = log.show(&end, &mut out);
             }
         });
         at += condition.map_err(line)?.whole;
-        broken |= out.flush().is_err();
-        if !goes_on || broken {
+        printing = printing.and_then(|()| out.flush());
+        if !goes_on || printing.is_err() {
             break;
         }
         thread::sleep(LOOK_EVERY);
     }
     slowest.sort_by(|one, other| other.seconds.total_cmp(&one.seconds));
     for end in slowest.iter().take(log.slowest.unwrap_or(0)) {
-        if log.show(end, &mut out).is_err() {
-            break;
-        }
+        printing = printing.and_then(|()| log.show(end, &mut out));
     }
-    // When nobody reads on, that is no failure.
-    let _ = out.flush();
-    Ok(())
+    printed(printing.and_then(|()| out.flush()))
 }
 
 /// A task, in a list that may have been changed between two generations: another one may have its number since.

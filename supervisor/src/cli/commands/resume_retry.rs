@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use crate::cli::args::{Args, refusal};
-use crate::cli::plan::{Continued, Plan, Retried};
-use crate::cli::{Refusal, plan};
+use crate::cli::args::{Args, Typed};
+use crate::cli::plan::{Continued, Retried};
+use crate::cli::{Command, Refusal, plan};
 use crate::journal::runs::{self, NoRun, Wanted};
 use crate::journal::{Folder, Past, State, take_over};
 use crate::os::terminal;
@@ -19,7 +19,7 @@ use crate::report::escape;
 /// first start, the environment is today's; options given here replace those of the first start.
 #[derive(Debug, Parser)]
 #[command(name = "msup resume", override_usage = "msup resume [OPTIONS] [RUN]")]
-struct Resume {
+pub(in crate::cli) struct Resume {
     /// Also print the kept outputs of the tasks that finished before
     #[arg(long)]
     replay: bool,
@@ -34,7 +34,7 @@ struct Resume {
     name = "msup retry",
     override_usage = "msup retry [--failed|--quarantined] [OPTIONS] [RUN]"
 )]
-struct Retry {
+pub(in crate::cli) struct Retry {
     /// Only failed tasks
     #[arg(long)]
     failed: bool,
@@ -112,30 +112,32 @@ struct Anew {
     quiet: bool,
 }
 
-/// `msup resume` with these words after it.
-pub(in crate::cli) fn resume(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
-    let words = std::iter::once("msup resume".into()).chain(words);
-    let Resume { replay, anew } =
-        Resume::try_parse_from(words).map_err(|why| refusal::<Resume>(&why))?;
+/// `msup resume` with these flags.
+///
+/// # Errors
+/// One line that says why nothing can be resumed.
+pub(in crate::cli) fn resume(resume: Resume) -> Result<Command, Refusal> {
+    let Resume { replay, anew } = resume;
     let (folder, past) = find(&anew, Wanted::Unfinished)?;
     if let Some((status, true)) = past.finished
         && anew.arg_file.is_none()
         && !replay
     {
-        return Err(Refusal::Finished(describe(&folder, &past), status));
+        return Ok(Command::NothingLeft(describe(&folder, &past), status));
     }
     go_on(anew, folder, past, None, replay)
 }
 
-/// `msup retry` with these words after it.
-pub(in crate::cli) fn retry(words: impl IntoIterator<Item = OsString>) -> Result<Plan, Refusal> {
-    let words = std::iter::once("msup retry".into()).chain(words);
-    let Retry { failed, quarantined, anew } =
-        Retry::try_parse_from(words).map_err(|why| refusal::<Retry>(&why))?;
+/// `msup retry` with these flags.
+///
+/// # Errors
+/// One line that says why nothing can be retried.
+pub(in crate::cli) fn retry(retry: Retry) -> Result<Command, Refusal> {
+    let Retry { failed, quarantined, anew } = retry;
     let both = !failed && !quarantined;
     let (failed, quarantined) = (failed || both, quarantined || both);
     if anew.arg_file.is_some() {
-        return Err(Refusal::Wrong("-a: retry takes the values from the journal".into()));
+        return Err(String::from("-a: retry takes the values from the journal").into());
     }
     let (folder, past) = find(&anew, Wanted::Any)?;
     let wanted = |count, state| if count { past.count(state) } else { 0 };
@@ -144,9 +146,9 @@ pub(in crate::cli) fn retry(words: impl IntoIterator<Item = OsString>) -> Result
     let done = describe(&folder, &past);
     match (none, is_finished) {
         (true, true) => {
-            return Err(Refusal::Finished(format!("nothing to retry: {done}"), 0));
+            return Ok(Command::NothingLeft(format!("nothing to retry: {done}"), 0));
         }
-        (true, false) => return Err(Refusal::Wrong(format!("nothing to retry: {done}"))),
+        (true, false) => return Err(format!("nothing to retry: {done}").into()),
         (false, false) if !folder.is_running() => {
             // When nobody hears it, it is done all the same.
             let _ = writeln!(stderr(), "msup: {}", escape::message(&done));
@@ -159,13 +161,13 @@ pub(in crate::cli) fn retry(words: impl IntoIterator<Item = OsString>) -> Result
 /// The run that was named, or the newest; which that is, is said.
 fn find(anew: &Anew, wanted: Wanted) -> Result<(Folder, Past), Refusal> {
     if let Some(run) = &anew.run {
-        let folder = runs::named(run).map_err(Refusal::Wrong)?;
+        let folder = runs::named(run)?;
         let past = read(&folder)?;
         return Ok((folder, past));
     }
     let choice = runs::newest(wanted).map_err(|none| match wanted {
-        Wanted::Unfinished => Refusal::Wrong(nothing_to_resume(none)),
-        Wanted::Any => Refusal::Wrong(none.why),
+        Wanted::Unfinished => nothing_to_resume(none),
+        Wanted::Any => none.why,
     })?;
     let past = read(&choice.folder)?;
     let mut out = stderr().lock();
@@ -183,16 +185,16 @@ fn read(folder: &Folder) -> Result<Past, Refusal> {
     if folder.is_empty_run() {
         let name = folder.path().display();
         let why = "this run is empty: it was interrupted before any task started (start it again)";
-        return Err(Refusal::Wrong(format!("{name}: {why}")));
+        return Err(format!("{name}: {why}").into());
     }
-    Past::read(folder).map_err(Refusal::Wrong)
+    Ok(Past::read(folder)?)
 }
 
 /// Which run is taken: its command without the values, and what is left of it.
 fn says(past: &Past, wanted: Wanted) -> String {
     let place = Path::new(OsStr::from_bytes(&past.run.folder.0)).display();
     let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
-    let args = Args::read(words).ok();
+    let args = Args::read(words).ok().and_then(Typed::flags);
     let command = args.and_then(|args| plan::typed_command(&args.words));
     let command =
         command.map_or(String::new(), |words| format!(": {}", String::from_utf8_lossy(&words)));
@@ -255,21 +257,21 @@ fn go_on(
     past: Past,
     retried: Option<Retried>,
     replays: bool,
-) -> Result<Plan, Refusal> {
+) -> Result<Command, Refusal> {
     if replays || retried.is_none() {
-        check_outputs(&folder, &past, replays).map_err(Refusal::Wrong)?;
+        check_outputs(&folder, &past, replays)?;
     }
     // Relative to here, not to the folder of the run.
     let absolute = |path: PathBuf| match path.as_os_str() == "-" {
         true => Ok(path),
-        false => std::path::absolute(&path)
-            .map_err(|why| Refusal::Wrong(format!("{}: {why}", path.display()))),
+        false => std::path::absolute(&path).map_err(|why| format!("{}: {why}", path.display())),
     };
     let (arg_file, summary) =
         (anew.arg_file.map(absolute).transpose()?, anew.summary.map(absolute).transpose()?);
     let folder = Folder::at(absolute(folder.path().to_owned())?);
     let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
-    let mut args = Args::read(words)?;
+    let no_run = || format!("{}: not the command line of a run", folder.path().display());
+    let mut args = Args::read(words)?.flags().ok_or_else(no_run)?;
     if anew.jobs.is_some() || anew.procs.is_some() || anew.max_workers.is_some() {
         (args.jobs, args.procs, args.max_workers) = (anew.jobs, anew.procs, anew.max_workers);
     }
@@ -281,14 +283,14 @@ fn go_on(
     args.progress = anew.progress.or(args.progress);
     (args.bar, args.quiet) = (args.bar || anew.bar, args.quiet || anew.quiet);
     let run = past.run.run.clone();
-    let (locks, ended) = take_over(&folder, &run).map_err(Refusal::Wrong)?;
+    let (locks, ended) = take_over(&folder, &run)?;
     // Until now it may have been written to. This process is alone with it from here on.
     let past = if past.is_as_read(&folder) { past } else { read(&folder)? };
     let place = OsString::from_vec(past.run.folder.0.clone());
     let here = std::env::current_dir().unwrap_or_default();
     std::env::set_current_dir(&place).map_err(|why| {
         let place = Path::new(&place).display();
-        Refusal::Wrong(format!("{place}: the folder in which the run was begun: {why}"))
+        format!("{place}: the folder in which the run was begun: {why}")
     })?;
     let (cut_off, missing) = (false, 0);
     let continued = Continued {
@@ -303,7 +305,7 @@ fn go_on(
         missing,
         here,
     };
-    plan::make(args, Some(continued)).map_err(Refusal::Wrong)
+    Ok(Command::Run(Box::new(plan::make(args, Some(continued))?)))
 }
 
 /// Whether outputs can be shown again, if they shall; else says so where a file is about to be filled that has lost those

@@ -63,3 +63,23 @@ fn commands_that_write_nothing_need_no_reader() {
     assert_eq!(bash(&sandbox, script), ["0\n", ""]);
     assert!((1..=3).all(|number| sandbox.path().join(format!("made.{number}")).exists()));
 }
+
+#[test]
+fn what_was_asked_for_and_cannot_be_printed_is_no_success() {
+    let sandbox = Sandbox::new();
+    assert!(run(&mut sandbox.msup(["-q", "true", ":::", "a"])).status.success());
+    for arguments in
+        [&["--help"][..], &["--version"], &["doctor"], &["log"], &["log", "last"], &["clean", "-n"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("there");
+        let output = sandbox.msup(arguments).stdout(full).output().expect("built");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(255), "{arguments:?}: {said}");
+        assert!(said.starts_with("msup: standard output: ") && said.lines().count() == 1, "{said}");
+    }
+    // A reader that wants no more is another thing.
+    for arguments in ["--help", "log last", "doctor"] {
+        let script = format!("$MSUP {arguments} | true; echo ${{PIPESTATUS[0]}}");
+        assert_eq!(bash(&sandbox, &script), ["0\n", ""], "{arguments}");
+    }
+}
