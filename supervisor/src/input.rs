@@ -1,4 +1,4 @@
-//! Reading input values in a thread of their own: a stuck pipe stops nothing else.
+//! Reads input values in a thread of its own: a stuck pipe stops nothing else.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -11,11 +11,11 @@ use crate::os::threads;
 
 use crate::journal::Part;
 
-/// Values are handed over in groups of about this many, or this many bytes.
+/// Values are handed over in groups of about this number, or this number of bytes.
 const GROUP: usize = 256;
 const GROUP_BYTES: usize = 256 << 10;
 
-/// How many groups wait to be taken: reading ahead is bounded.
+/// The number of groups that wait to be taken: reading ahead is bounded.
 const GROUPS_AHEAD: usize = 4;
 
 /// No value may be longer: it must fit a frame.
@@ -35,7 +35,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Whether nobody can read these values a second time.
+    /// Whether these values cannot be read a second time.
     pub(crate) fn is_read_once(&self) -> bool {
         match self {
             Source::Arguments(_) | Source::Kept(..) => false,
@@ -44,7 +44,7 @@ impl Source {
         }
     }
 
-    /// Whether they can be read to their end without waiting for anybody.
+    /// Whether they can be read to their end without waiting for another process.
     pub(crate) fn is_all_there(&self) -> bool {
         match self {
             Source::Arguments(_) | Source::Kept(..) => true,
@@ -60,20 +60,21 @@ fn is_file(file: &File) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file())
 }
 
-/// How values are separated and which are passed over.
+/// How values are separated and which are skipped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Format {
     /// The byte that ends a value.
     pub(crate) separator: u8,
-    /// Values are commands: empty ones are passed over.
+    /// Values are commands: empty ones are skipped.
     pub(crate) commands: bool,
-    /// A CR at the end of a line is no part of the value, nor is a byte order mark at the beginning.
+    /// A CR at the end of a line is not part of the value, nor is a byte order mark at the
+    /// beginning.
     pub(crate) crlf: bool,
-    /// Say it if there is one nonetheless.
+    /// Report such characters where they are kept.
     pub(crate) hints: bool,
 }
 
-/// How UTF-8 begins on some systems, and UTF-16.
+/// The byte order marks of UTF-8 and UTF-16.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
@@ -82,13 +83,13 @@ const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 pub(crate) enum Group {
     /// The next values, in order.
     Values(Vec<Vec<u8>>),
-    /// Something about the list that is probably not meant: one line.
+    /// Something about the list that is probably unintended: one line.
     Hint(String),
-    /// So many values were kept and are damaged.
+    /// This number of values was kept and is damaged.
     Missing(u64),
-    /// There are no more, as was found out at this time.
+    /// There are no more, as was found at this time.
     End(Instant),
-    /// It cannot go on: one line that says why and where.
+    /// Reading failed: one line that says why and where.
     Failed(String),
 }
 
@@ -138,7 +139,7 @@ struct Out {
 }
 
 impl Out {
-    /// False when nobody takes groups any more.
+    /// Returns false when groups are not taken any more.
     fn send(&self, group: Group) -> bool {
         let taken = self.sender.send(group).is_ok();
         let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
@@ -146,12 +147,12 @@ impl Out {
     }
 }
 
-/// Whether to go on.
+/// Returns whether to go on.
 fn read_part(mut file: &File, name: &str, part: Part, format: Format, out: &Out) -> bool {
     match part {
         Part::Missing(values) => out.send(Group::Missing(values)),
         Part::Values { at, bytes } => match file.seek(SeekFrom::Start(at)) {
-            // What was removed from them when they were read first is removed.
+            // What `--crlf` removed when they were first read is already removed.
             Ok(_) => {
                 let format = Format { crlf: false, hints: false, ..format };
                 read(file.take(bytes), name, format, out)
@@ -164,7 +165,7 @@ fn read_part(mut file: &File, name: &str, part: Part, format: Format, out: &Out)
     }
 }
 
-/// Hands over all values. Whether that went well, and they are wanted.
+/// Hands over all values. Returns whether that went well, and they are wanted.
 fn read(input: impl Read, name: &str, format: Format, out: &Out) -> bool {
     let mut input = BufReader::with_capacity(64 << 10, input);
     let mut values = Vec::new();
@@ -198,7 +199,7 @@ fn read(input: impl Read, name: &str, format: Format, out: &Out) -> bool {
         }
         bytes += value.len();
         values.push(value);
-        // A slow producer's values are handed over as soon as they are there.
+        // Values of a slow producer are handed over as soon as they arrive.
         let more_at_hand = input.buffer().contains(&format.separator);
         if values.len() >= GROUP || bytes >= GROUP_BYTES || !more_at_hand {
             bytes = 0;
@@ -220,7 +221,7 @@ fn strip(value: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// What other systems have added to this line.
+/// A hint about what other systems have added to this line.
 fn hint(value: &[u8], number: u64) -> Option<String> {
     let crlf = value.ends_with(b"\r").then_some("the list has CRLF line ends: values end with \\r");
     let mark = number == 1 && value.starts_with(BYTE_ORDER_MARK);
@@ -244,8 +245,8 @@ fn refuse(value: &[u8], number: u64, format: Format) -> Option<String> {
     })
 }
 
-/// The next value without its separator; `None` at the end. Reads at most a little more than a value
-/// may have.
+/// The next value without its separator; `None` at the end. Reads hardly more than the longest
+/// value allowed.
 fn next(input: &mut impl BufRead, separator: u8) -> io::Result<Option<Vec<u8>>> {
     let mut value = Vec::new();
     let limit = VALUE_AT_MOST as u64 + 2;

@@ -1,7 +1,8 @@
-//! A panic of the supervisor, in any of its threads: the process tree is killed and the exit status is 255.
+//! Handles a panic of the supervisor, in any of its threads: the process tree is killed and the
+//! exit status is 255.
 //!
-//! What is on disk is left as a SIGKILL would leave it: `msup resume` goes on from the journal, and the next start
-//! removes temporary files.
+//! Files are left as a SIGKILL would leave them: `msup resume` continues from the journal, and the
+//! next start removes temporary files.
 
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
@@ -17,7 +18,7 @@ use crate::os::orphans;
 /// How long the processes of the run may take to die.
 const DIE_WITHIN: Duration = Duration::from_secs(2);
 
-/// From now on a panic of any thread ends here.
+/// From now on a panic of any thread is handled here.
 pub(crate) fn install() {
     panic::set_hook(Box::new(give_up));
 }
@@ -25,10 +26,10 @@ pub(crate) fn install() {
 fn give_up(info: &PanicHookInfo<'_>) {
     static IS_GIVING_UP: AtomicBool = AtomicBool::new(false);
     while IS_GIVING_UP.swap(true, Ordering::SeqCst) {
-        // Another thread is at it, and exits.
+        // Another thread does it, and exits.
         thread::park();
     }
-    // First the processes: standard error may be a pipe that nobody reads.
+    // First the processes: standard error may be a pipe that is not read.
     let left = orphans::kill_all(DIE_WITHIN);
     let payload = info.payload();
     let text = payload.downcast_ref::<&str>().copied();

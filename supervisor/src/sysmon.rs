@@ -1,4 +1,4 @@
-//! sysmon: the thread that takes tokens back from blocked workers, whatever the event loop is doing.
+//! sysmon: the thread that takes tokens back from blocked workers, independently of the event loop.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ pub(crate) struct Handle {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts it, with what an earlier one found. The eventfd is written when a worker is wanted.
+/// Starts the thread, which adds to the findings of an earlier one. The eventfd is written when a
+/// worker is wanted.
 ///
 /// # Errors
 /// One line that says why no thread can be started.
@@ -46,7 +47,7 @@ pub(crate) fn start(
 }
 
 impl Handle {
-    /// Ends it and waits for its end.
+    /// Stops the thread and waits for it.
     pub(crate) fn stop(&mut self) {
         self.findings.stop.store(true, Ordering::SeqCst);
         self.segment.shared().watch.rouse(&Futex);

@@ -1,24 +1,24 @@
-//! A file that only grows, written by one process: on a full disk nothing is lost, and it goes on when there
-//! is space again.
+//! An append-only file written by one process: on a full disk nothing is lost, and writing
+//! continues when there is space again.
 
 use std::fs::File;
 use std::io::{self, Write};
 
-/// How the last flush went.
+/// The result of the last flush.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Flushed {
-    /// Everything is in the file, as far as this process' death goes.
+    /// Everything is in the file, safe from the death of this process.
     All,
     /// The disk, or a quota, is full: the rest is kept for later.
     Full,
-    /// It cannot be written any more: why.
+    /// The file cannot be written any more: why.
     Broken(String),
 }
 
 #[derive(Debug)]
 pub(crate) struct Appender<F = File> {
     file: F,
-    /// What is not in the file yet, and how much of that is.
+    /// Bytes that are not yet in the file, and how many of these are already written.
     pending: Vec<u8>,
     written: usize,
 }
@@ -28,7 +28,7 @@ impl<F: Write> Appender<F> {
         Appender { file, pending: Vec::new(), written: 0 }
     }
 
-    /// Where the next bytes go.
+    /// The buffer for the next bytes.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.pending
     }
@@ -59,7 +59,7 @@ impl<F: Write> Appender<F> {
 
 fn is_full(why: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull, WouldBlock};
-    // A terminal that somebody has stopped takes nothing for a while, either.
+    // A stopped terminal takes nothing for a while, either.
     matches!(why.kind(), StorageFull | QuotaExceeded | WouldBlock)
 }
 
@@ -67,7 +67,7 @@ fn is_full(why: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// A disk with so much space.
+    /// A disk with this much space.
     struct Disk {
         content: Vec<u8>,
         space: usize,

@@ -1,9 +1,11 @@
-//! A run's folder on disk, which outlives the run: `journal.jsonl`, the spooled input, and two locks.
+//! A run's folder on disk, which outlives the run: `journal.jsonl`, the kept input, kept outputs,
+//! and two locks.
 //!
-//! `lock` is the supervisor's alone, and says when the last generation began. `generation` is inherited by everything
-//! the run starts: as long as somebody holds it, something of the run is alive.
+//! `lock` belongs to the supervisor alone, and records when the last generation began. `generation`
+//! is inherited by everything the run starts: as long as a process holds it, something of the run
+//! is alive.
 //!
-//! The journal comes first and goes last: a folder without one holds nothing of msup's.
+//! The journal is created first and removed last: a folder without one holds nothing of msup.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
@@ -29,24 +31,25 @@ const LOCK: &str = "lock";
 const GENERATION: &str = "generation";
 const IN_FLIGHT: &str = "in-flight";
 
-/// All of them, in the order in which they are removed: as long as there is a journal the others are found.
+/// All files of the folder, in the order of removal: as long as there is a journal the others are
+/// found.
 const FILES: [&str; 6] = [INPUTS, OUTPUTS, IN_FLIGHT, GENERATION, LOCK, JOURNAL];
 
-/// How long a lock may be held by somebody who only looks whether it is.
+/// How long a process that only checks a lock may hold it.
 const PASSES_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long a supervisor's lock may outlast it: a killed process keeps its files until its last thread is gone,
-/// and a child that it had just forked has them until its exec.
+/// How long a supervisor's lock may outlast it: a killed process keeps its files until its last
+/// thread is gone, and a child that it had just forked keeps them until its exec.
 pub(super) const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 
-/// What everything inherits has a number from here on, if it can: far from those that scripts pick for themselves
-/// (3 to 9, 99, 200) and shells (10, 63, 255), and no round one.
+/// Descriptors inherited by everything get a number from here on, if possible: far from those that
+/// scripts pick for themselves (3 to 9, 99, 200) and shells (10, 63, 255), and not a round number.
 const HIGH_FD: RawFd = 739;
 
 /// The last record is no longer than this.
 const LAST_RECORD: u64 = 4096;
 
-/// The first record is no longer than this: a command line, each byte of it escaped.
+/// The first record is no longer than this: a command line with each byte escaped.
 const FIRST_RECORD: u64 = 32 << 20;
 
 /// What every journal begins with.
@@ -56,35 +59,36 @@ const BEGINNING: &[u8] = b"{\"n\":1,";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Folder(PathBuf);
 
-/// The two locks; they fall with this process and, the second, with all that inherited it.
+/// The two locks; this process releases them when it exits, the second one only once all that
+/// inherited it have exited.
 #[derive(Debug)]
 pub(crate) struct Locks {
-    /// First, so that it is carried out while nobody else can be in the folder.
+    /// First, so that it is dropped while no other run can be in the folder.
     undo: Undo,
     _own: File,
     _generation: OwnedFd,
 }
 
-/// Removes what a start has made, when it is dropped: it has failed.
+/// Removes what a start has made when it is dropped, which means that the start has failed.
 #[derive(Debug, Default)]
 struct Undo {
     files: Vec<PathBuf>,
-    /// Folders that were not there before, the innermost first.
+    /// Folders that did not exist before, the innermost first.
     folders: Vec<PathBuf>,
 }
 
 /// Why a folder cannot be locked.
 #[derive(Debug)]
 pub(crate) enum Busy {
-    /// Its supervisor lives.
+    /// Its supervisor is alive.
     Running,
     /// Its supervisor is gone, but something it started is not.
     Survivors,
-    /// The system's words.
+    /// A system error.
     Error(io::Error),
 }
 
-/// What is told of a run by the first record of its journal.
+/// What the first record of a journal says about its run.
 #[derive(Debug)]
 pub(crate) struct Glance {
     /// The first generation.
@@ -126,17 +130,17 @@ impl Folder {
         self.0.join(JOURNAL)
     }
 
-    /// Values that cannot be read again, each with a NUL byte after it.
+    /// The file of values that cannot be read again, each followed by a NUL byte.
     pub(crate) fn inputs(&self) -> PathBuf {
         self.0.join(INPUTS)
     }
 
-    /// What tasks wrote, as far as it is kept.
+    /// The file of kept outputs.
     pub(crate) fn outputs(&self) -> PathBuf {
         self.0.join(OUTPUTS)
     }
 
-    /// Where workers note what they take up.
+    /// The file in which workers note what they take up.
     pub(crate) fn in_flight(&self) -> PathBuf {
         self.0.join(IN_FLIGHT)
     }
@@ -145,8 +149,8 @@ impl Folder {
         self.journal().symlink_metadata().is_ok()
     }
 
-    /// Makes it, for a new run that begins at `order`, and locks it. What is made goes again unless the start
-    /// [succeeds](Locks::keep).
+    /// Makes the folder for a new run that begins at `order`, and locks it. What is made is removed
+    /// again unless the start [succeeds](Locks::keep).
     ///
     /// # Errors
     /// One line that says what is in the way; nothing is left behind.
@@ -160,7 +164,8 @@ impl Folder {
         let (mut undo, began) = (Undo::default(), Instant::now());
         loop {
             make(&self.0, &mut undo.folders).map_err(|why| line(&why))?;
-            // CRASH: place_before_journal. An empty folder, which the end of another run takes away.
+            // CRASH: place_before_journal. An empty folder, which another run removes when it
+            // finishes.
             crash::point("place_before_journal");
             match self.occupy(order) {
                 Ok(mut locks) if self.is_empty_run() => {
@@ -168,9 +173,10 @@ impl Folder {
                     locks.undo = undo;
                     return Ok((self, locks));
                 }
-                // Somebody else was faster, and has finished.
+                // Another run was faster, and has finished.
                 Ok(_) => return Err(line(&"there is a run in it already")),
-                // Somebody who tidies up has taken the empty folder away, or just looks.
+                // Another process has removed the empty folder while tidying up, or is just
+                // checking the lock.
                 Err(why) if why.may_pass() && began.elapsed() < PASSES_WITHIN => {
                     thread::sleep(Duration::from_millis(5));
                 }
@@ -179,7 +185,7 @@ impl Folder {
         }
     }
 
-    /// Puts an empty journal and the locks into it. On failure nothing of that is left.
+    /// Creates an empty journal and the locks. On failure nothing of that is left.
     fn occupy(&self, order: u64) -> Result<Locks, Busy> {
         files::check_folder(&self.0).map_err(Busy::Error)?;
         let is_new = !self.has_journal();
@@ -202,8 +208,8 @@ impl Folder {
         locked
     }
 
-    /// Makes sure that nobody else works in it, and tells everything that is started from now on. `order` says
-    /// when this generation begins.
+    /// Makes sure that no other supervisor works in the folder, and lets everything started from
+    /// now on inherit the lock. `order` says when this generation begins.
     ///
     /// # Errors
     /// [`Busy`].
@@ -215,7 +221,7 @@ impl Folder {
         take(&generation, Busy::Survivors)?;
         // It only says which of several runs is the newest: it may fail.
         let _ = own.set_len(0).and_then(|()| own.write_all_at(format!("{order}\n").as_bytes(), 0));
-        // Not close-on-exec; and out of the way of scripts that number their own.
+        // Not close-on-exec, and not a number that scripts pick for themselves.
         let above = |least| fcntl_dupfd_cloexec(&generation, least);
         let inherited = above(HIGH_FD).or_else(|_| above(0)).and_then(|inherited| {
             fcntl_setfd(&inherited, FdFlags::empty())?;
@@ -225,7 +231,7 @@ impl Folder {
         Ok(Locks { undo: Undo::default(), _own: own, _generation: inherited })
     }
 
-    /// Opens one of its files. What is wrong with it is told with its name.
+    /// Opens one of its files. Errors name the file.
     fn open(&self, name: &str, how: OFlags) -> io::Result<File> {
         let opened = files::open_own(&self.0.join(name), how);
         opened.map_err(|why| io::Error::new(why.kind(), format!("{name}: {why}")))
@@ -240,7 +246,8 @@ impl Folder {
         files::open_own(&path, how).map_err(|why| format!("{}: {why}", path.display()))
     }
 
-    /// Each end in its journal, with the time when it was written, in seconds since 1970.
+    /// Calls `each` for every task end in the journal, with the time when it was written, in
+    /// seconds since 1970.
     ///
     /// # Errors
     /// One line that says what is wrong.
@@ -258,7 +265,7 @@ impl Folder {
         read.map(drop).map_err(line)
     }
 
-    /// Opens the values that were kept, if there are any.
+    /// Opens the kept values, if there are any.
     ///
     /// # Errors
     /// One line that says what is wrong.
@@ -271,7 +278,7 @@ impl Folder {
         }
     }
 
-    /// Opens the outputs that were kept, if there are any.
+    /// Opens the kept outputs, if there are any.
     ///
     /// # Errors
     /// One line that says what is wrong.
@@ -284,7 +291,7 @@ impl Folder {
         }
     }
 
-    /// Makes a file for outputs to be kept in.
+    /// Creates the file for kept outputs.
     ///
     /// # Errors
     /// One line that says what is wrong.
@@ -294,15 +301,15 @@ impl Folder {
         opened.map_err(|why| format!("{}: {why}", path.display()))
     }
 
-    /// When its last generation began, by its own word: milliseconds since 1970, and later than whatever began
-    /// before it.
+    /// When its last generation began, as recorded in `lock`: in milliseconds since 1970, and later
+    /// than every generation before it.
     pub(super) fn order(&self) -> Option<u64> {
         let mut text = String::new();
         self.open(LOCK, OFlags::RDONLY).ok()?.take(32).read_to_string(&mut text).ok()?;
         text.trim().parse().ok()
     }
 
-    /// What the first record says; `None` for a run that was killed before it was written.
+    /// The content of the first record; `None` for a run that was killed before it was written.
     ///
     /// # Errors
     /// One line that says what is wrong with the journal.
@@ -332,7 +339,7 @@ impl Folder {
         matches!(self.glance(), Ok(None))
     }
 
-    /// Whether its supervisor lives.
+    /// Whether its supervisor is alive.
     pub(crate) fn is_running(&self) -> bool {
         let Ok(own) = self.open(LOCK, OFlags::RDONLY) else { return false };
         matches!(take(&own, Busy::Running), Err(Busy::Running))
@@ -343,12 +350,13 @@ impl Folder {
         self.last_generation().is_some_and(|(complete, _)| complete)
     }
 
-    /// Whether nothing is left to do, or --halt has left it.
+    /// Whether nothing is left to do, or --halt has left the rest.
     pub(crate) fn is_over(&self) -> bool {
         self.last_generation().is_some_and(|(complete, halted)| complete || halted)
     }
 
-    /// Whether the last generation has left nothing to do, and whether it was halted; `None` if it was cut off.
+    /// Whether the last generation has left nothing to do, and whether it was halted; `None` if it
+    /// was cut off.
     fn last_generation(&self) -> Option<(bool, bool)> {
         let file = self.open_journal(OFlags::RDONLY).ok()?;
         let seed = reader::seed(BufReader::new(&file)).ok()??;
@@ -366,7 +374,7 @@ impl Folder {
         last.filter(|_| read.is_ok())
     }
 
-    /// Removes it, and what is in it that is ours.
+    /// Removes the folder and our files in it.
     ///
     /// # Errors
     /// Something cannot be removed.
@@ -377,15 +385,15 @@ impl Folder {
                 _ => {}
             }
         }
-        // Somebody's own folder may have more in it.
+        // A user's own folder may have more in it.
         let _ = fs::remove_dir(&self.0);
         Ok(())
     }
 
-    /// Makes what stands in it survive a power cut, as far as its names go.
+    /// Makes the names of the files in it survive a power cut.
     pub(crate) fn sync(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()?;
-        // Its own name stands in the folder above.
+        // The folder's own name is in the folder above.
         self.0.parent().map_or(Ok(()), |above| File::open(above)?.sync_all())
     }
 }
@@ -409,7 +417,8 @@ impl Drop for Undo {
     }
 }
 
-/// Makes a folder and those above it, for this user alone, and tells which, the innermost first.
+/// Creates a folder and those above it, for this user alone, and adds the created ones to `made`,
+/// the innermost first.
 fn make(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     let missing: Vec<&Path> = path
         .ancestors()
@@ -418,7 +427,7 @@ fn make(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     for folder in missing.into_iter().rev() {
         match DirBuilder::new().mode(0o700).create(folder) {
             Ok(()) => made.insert(0, folder.to_owned()),
-            // Another run has just made it.
+            // Another run has just created it.
             Err(why) if why.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
             Err(why) => return Err(why),
         }
@@ -426,7 +435,8 @@ fn make(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this is what a write of the first record leaves that was cut off, or a power cut.
+/// Whether this is what remains of a first record whose write was interrupted, possibly by a power
+/// cut.
 fn is_torn_beginning(content: &[u8]) -> bool {
     let is_line = content.ends_with(b"\n");
     let begins = content.starts_with(BEGINNING) || BEGINNING.starts_with(content);
@@ -474,7 +484,7 @@ mod tests {
         eventually(|| folder.lock(8).is_ok());
     }
 
-    /// Other tests start processes just now, and each has our locks until it executes its program.
+    /// Other tests start processes now, and each has our locks until it executes its program.
     fn eventually(condition: impl Fn() -> bool) {
         for _ in 0..3000 {
             if condition() {

@@ -1,4 +1,5 @@
-//! What earlier generations of a run have told: which tasks have reached an end, and how often the others were tried.
+//! What the journal says about earlier generations of a run: which tasks have finished, and how
+//! often the others were tried.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -20,7 +21,7 @@ use super::story::{Known, Name, Stories, Story};
 /// Since this schema attempts are journaled before they start.
 const STARTS_SINCE: u32 = 2;
 
-/// A journal's contents.
+/// The contents of a journal.
 #[derive(Debug)]
 pub(crate) struct Past {
     /// The first generation.
@@ -30,11 +31,11 @@ pub(crate) struct Past {
     pub(crate) generations: u32,
     /// Generations whose attempts were not journaled before they started (schema 1).
     unrecorded: u32,
-    /// How many values were read, if all were.
+    /// The number of values read, if all were.
     pub(crate) inputs: Option<u64>,
-    /// What is in the file of values that cannot be read again, in order.
+    /// What the file of values that cannot be read again contains, in order.
     pub(crate) kept: Vec<Batch>,
-    /// How the last generation ended: its exit status, and whether nothing was left to do.
+    /// How the last generation finished: its exit status, and whether nothing was left to do.
     pub(crate) finished: Option<(u8, bool)>,
     /// Tasks were left because of --halt.
     pub(crate) halted: bool,
@@ -43,14 +44,15 @@ pub(crate) struct Past {
     stories: Stories,
 }
 
-/// What has become of files that were about to be put in their places.
+/// What happened to files that were about to be renamed to their places.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The ends of their tasks, which were not written down.
+    /// The ends of their tasks, which were not journaled.
     pub(crate) ends: Vec<End>,
     /// How many of those had printed something that may not have been shown.
     pub(crate) unseen: usize,
-    /// Those that were not: that has to be written down before their temporary files are removed.
+    /// Files that were not renamed: that must be journaled before their temporary files are
+    /// removed.
     pub(crate) void: Vec<Intent>,
 }
 
@@ -68,7 +70,7 @@ impl Past {
         len.is_ok_and(|len| len == self.condition.whole + self.condition.torn)
     }
 
-    /// The same of a journal that is called so.
+    /// Reads a journal with this name.
     ///
     /// # Errors
     /// As above.
@@ -89,7 +91,7 @@ impl Past {
         }
         let Reading { generations, unrecorded, inputs, kept, finished, halted, .. } = reading;
         let mut stories = reading.stories;
-        // There is no task beyond the input, whatever a line says.
+        // No task is beyond the input, whatever a line says.
         condition.damaged += inputs.map_or(0, |total| stories.keep_up_to(total));
         Ok(Past {
             run,
@@ -106,18 +108,18 @@ impl Past {
         })
     }
 
-    /// Finds out what was in flight when the last generation died, from what its workers have noted. These records
-    /// belong before the next generation.
+    /// Finds out what was in flight when the last generation died, from the notes of its workers.
+    /// The returned records belong before the next generation.
     pub(crate) fn cut_off(&mut self, noted: Option<&[Option<in_flight::Entry>]>) -> Vec<Record> {
         let has_died = self.finished.is_none();
         self.stories.cut_off(noted, has_died)
     }
 
-    /// Finds out which files were put in their places without a word: their tasks have ended. It must be done
-    /// in the run's working directory, and before anything removes temporary files.
+    /// Finds the files that were renamed although no end was journaled: their tasks have finished.
+    /// Must run in the run's working directory, before anything removes temporary files.
     ///
     /// # Errors
-    /// One line that says of which file that cannot be told.
+    /// One line that names the file for which this cannot be decided.
     pub(crate) fn settle(&mut self) -> Result<Settled, String> {
         let mut settled = Settled::default();
         for (_, intent) in self.stories.take_intents() {
@@ -136,13 +138,13 @@ impl Past {
         Ok(settled)
     }
 
-    /// How many tasks have ended in this state.
+    /// The number of tasks that finished in this state.
     pub(crate) fn count(&self, state: State) -> u64 {
         self.stories.ends.values().filter(|known| known.state == state).count() as u64
     }
 
-    /// What is known of every task that has ended, in the order of the numbers; and of its attempts since, if it was
-    /// run again.
+    /// What is known of every finished task, in the order of the numbers, and of its later attempts
+    /// if it was run again.
     pub(crate) fn ended(mut self) -> Vec<(u64, Vec<u8>, Known, Story)> {
         let mut ends: Vec<_> = std::mem::take(&mut self.stories.ends).into_iter().collect();
         ends.sort_by_key(|end| end.0.0);
@@ -157,13 +159,14 @@ impl Past {
         with_story.collect()
     }
 
-    /// In each generation of schema 1 there may have been an attempt without a word.
+    /// Each generation of schema 1 may have had an unrecorded attempt.
     fn with_unrecorded(&self, mut story: Story) -> Story {
         story.attempts += if story.is_exact { 0 } else { self.unrecorded };
         story
     }
 
-    /// To be asked by what is run: `describe` tells that of a value and its number.
+    /// Turns the history into a lookup by content: `describe` gives the content for a value and its
+    /// number.
     pub(crate) fn by_content(mut self, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> Matches {
         let unheard = self.with_unrecorded(Story::default());
         let mut matches = Matches { unheard, ..Matches::default() };
@@ -173,7 +176,8 @@ impl Past {
         let mut open: Vec<(Name, Story)> = self.stories.open.drain().collect();
         open.sort_by(|one, other| other.0.cmp(&one.0));
         let ended: std::collections::HashSet<&Name> = ends.iter().map(|(name, _)| name).collect();
-        // What was run again after its end has that end until there is another one.
+        // A task that was run again after it had finished keeps its old end until there is a new
+        // one.
         open.retain(|(name, _)| !ended.contains(name));
         for ((seq, value), story) in open {
             let story = self.with_unrecorded(story);
@@ -186,7 +190,7 @@ impl Past {
     }
 }
 
-/// Whether a file that was complete has been renamed: its folder is there, and it is not.
+/// Whether a complete file has been renamed: its folder exists, and the file does not.
 fn is_placed(temporary: &Path) -> Result<bool, String> {
     match temporary.symlink_metadata() {
         Ok(_) => Ok(false),
@@ -198,12 +202,12 @@ fn is_placed(temporary: &Path) -> Result<bool, String> {
     }
 }
 
-/// What is known, by what is run; of equal ones the how-manieth counts.
+/// What is known, by task content; equal ones are matched in order.
 #[derive(Debug, Default)]
 pub(crate) struct Matches {
     ends: HashMap<Vec<u8>, Vec<Known>>,
     open: HashMap<Vec<u8>, Vec<Story>>,
-    /// Of tasks of which the journal says nothing.
+    /// For tasks that the journal does not mention.
     unheard: Story,
 }
 
@@ -213,12 +217,12 @@ impl Matches {
         take_last(&mut self.ends, content)
     }
 
-    /// What is known of the next task with this content that has no end.
+    /// What is known of the next unfinished task with this content.
     pub(crate) fn story(&mut self, content: &[u8]) -> Story {
         take_last(&mut self.open, content).unwrap_or_else(|| self.unheard.clone())
     }
 
-    /// How many have ended that were not asked for.
+    /// The number of finished tasks that were not looked up.
     pub(crate) fn left(&self) -> usize {
         self.ends.values().map(Vec::len).sum()
     }

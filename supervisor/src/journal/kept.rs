@@ -1,4 +1,5 @@
-//! Values that cannot be read again, as the run's folder keeps them: which of them are as they were read.
+//! Values that cannot be read again and are kept in the run's folder: checks which of them are
+//! intact.
 
 use std::fs::File;
 use std::io;
@@ -7,30 +8,30 @@ use std::os::unix::fs::FileExt;
 use super::line::Seed;
 use super::record::Batch;
 
-/// Bytes that are looked at in one go.
+/// The number of bytes read at once.
 const BLOCK: usize = 1 << 20;
 
-/// A part of what was read.
+/// A part of the kept values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// From here on, so many bytes of whole values.
+    /// From `at` on, `bytes` bytes of whole values.
     Values { at: u64, bytes: u64 },
-    /// So many values are not there any more, or not as they were.
+    /// This number of values is missing or damaged.
     Missing(u64),
 }
 
-/// All of it.
+/// All parts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Input {
     pub(crate) parts: Vec<Part>,
-    /// How many values there are, and how many are missing.
+    /// The number of values, and the number of missing ones.
     pub(crate) values: u64,
     pub(crate) missing: u64,
 }
 
 impl Input {
-    /// What is left in this file of what the journal says was kept: in parts, if it says that, and so many values in
-    /// all, if all were read.
+    /// Checks the file against what the journal says was kept: `parts`, if it records them, and
+    /// `total` values if all were read.
     ///
     /// # Errors
     /// It cannot be read.
@@ -44,10 +45,10 @@ impl Input {
         let (mut next, mut end) = (1, 0);
         for kept in parts {
             if kept.at < end || kept.first < next {
-                // Nothing of ours has written that.
+                // msup cannot have written that.
                 continue;
             }
-            // Where the record of a part is missing nobody knows whether it is as it was.
+            // Where the record of a part is missing, the part cannot be verified.
             input.miss(kept.first - next);
             if sum(file, kept, seed)? == Some(kept.sum) {
                 input.add(kept.at, kept.bytes, kept.values);
@@ -58,8 +59,8 @@ impl Input {
         }
         match total.filter(|_| !parts.is_empty()) {
             Some(total) => input.miss((total + 1).saturating_sub(next)),
-            // What was written last, before that could be journaled, and by releases that journaled none of it. A value
-            // without its NUL byte was never run.
+            // The values written last, before they could be journaled, and those of releases that
+            // journaled no parts. A value without its NUL byte was never run.
             None => {
                 let (values, whole) = whole_values(file, end)?;
                 input.add(end, whole, values);
@@ -87,7 +88,7 @@ impl Input {
     }
 }
 
-/// The checksum of a part, if the file has so many bytes.
+/// The checksum of a part, if the file is long enough.
 fn sum(file: &File, kept: &Batch, seed: &Seed) -> io::Result<Option<u32>> {
     let end = kept.at + kept.bytes;
     if file.metadata()?.len() < end {
@@ -98,7 +99,7 @@ fn sum(file: &File, kept: &Batch, seed: &Seed) -> io::Result<Option<u32>> {
     Ok(Some(seed.checksum(&bytes)))
 }
 
-/// How many values with their NUL byte there are from here on, and how many bytes they have.
+/// The number of values with their NUL byte from here on, and the number of their bytes.
 fn whole_values(file: &File, from: u64) -> io::Result<(u64, u64)> {
     let (mut values, mut whole, mut at) = (0, from, from);
     let mut block = vec![0; BLOCK];

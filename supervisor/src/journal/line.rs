@@ -1,11 +1,12 @@
-//! One line of the journal: a JSON object that numbers itself and carries its own checksum.
+//! One line of the journal: a JSON object with its own number and checksum.
 //!
 //! ```text
 //! {"n":7,"t":1795478552.077,"event":"end",...,"crc":"1c291ca3"}
 //! ```
 //!
-//! The checksum is CRC-32 as in gzip and zlib, over the run's id and everything before `,"crc"`: a line of another
-//! run is not believed. Of `run` records, which hold the id, and in journals of schema 1 it is over the line alone.
+//! The checksum is CRC-32 as in gzip and zlib, over the run's id and everything before `,"crc"`: a
+//! line of another run is rejected. For `run` records, which contain the id, and in journals of
+//! schema 1 it covers the line alone.
 
 use super::Record;
 use super::record::LARGEST;
@@ -17,10 +18,10 @@ const CRC: &[u8] = b",\"crc\":\"";
 /// Since this schema lines are bound to their run.
 const BOUND: u32 = 2;
 
-/// A line's head has no more bytes.
+/// The head of a line is no longer than this.
 const HEAD: usize = 80;
 
-/// What stands at the beginning of every line.
+/// What every line begins with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Head {
     /// Its number, from 1.
@@ -30,9 +31,9 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The head of a line as [`write`] writes it.
+    /// Parses the head of a line as [`write`] writes it.
     fn of(line: &[u8]) -> Option<Head> {
-        // In the largest numbers there may be, there are fewer digits than this.
+        // The largest possible numbers have fewer digits than this.
         let start = std::str::from_utf8(line.get(..HEAD.min(line.len()))?);
         let start = start.or_else(|why| std::str::from_utf8(&line[..why.valid_up_to()])).ok()?;
         let (n, rest) = start.strip_prefix("{\"n\":")?.split_once(",\"t\":")?;
@@ -46,17 +47,17 @@ impl Head {
 pub(crate) struct Seed {
     run: String,
     crc: u32,
-    /// It was begun before lines were bound to their run.
+    /// It began before lines were bound to their run.
     is_old: bool,
 }
 
 impl Seed {
-    /// Of the run with this id.
+    /// For the run with this id.
     pub(crate) fn new(run: &str) -> Seed {
         Seed { run: run.to_owned(), crc: crc32fast::hash(run.as_bytes()), is_old: false }
     }
 
-    /// What a `run` record says of itself.
+    /// From a `run` record.
     pub(super) fn of(line: &[u8]) -> Option<Seed> {
         let body = intact(line, crc32fast::hash)?;
         debug_assert!(!body.is_empty());
@@ -65,7 +66,7 @@ impl Seed {
         Some(Seed { is_old, ..Seed::new(&run.run) })
     }
 
-    /// Whether lines that are not bound to a run may be believed.
+    /// Whether lines that are not bound to a run are accepted.
     pub(super) fn is_old(&self) -> bool {
         self.is_old
     }
@@ -78,7 +79,7 @@ impl Seed {
     }
 }
 
-/// A line that is whole.
+/// An intact line.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) head: Head,
@@ -87,12 +88,12 @@ pub(super) struct Line {
     pub(super) is_bound: bool,
 }
 
-/// Appends a record as a line, its newline included.
+/// Appends a record as a line, with its newline.
 pub(super) fn write(head: Head, record: &Record, seed: &Seed, out: &mut Vec<u8>) {
     use std::io::Write;
     let start = out.len();
     let Head { n, t } = head;
-    // Neither writing into memory nor serialising these types can fail.
+    // Neither writing into memory nor serializing these types can fail.
     let _ = write!(out, "{{\"n\":{n},\"t\":{t:.3},");
     let brace = out.len();
     let _ = serde_json::to_writer(&mut *out, record);
@@ -106,13 +107,13 @@ pub(super) fn write(head: Head, record: &Record, seed: &Seed, out: &mut Vec<u8>)
     let _ = writeln!(out, "{crc:08x}\"}}");
 }
 
-/// Reads a line without its newline; `None` when it is not whole, or belongs to another run.
+/// Reads a line without its newline; `None` when it is damaged, or belongs to another run.
 pub(super) fn read(line: &[u8], seed: &Seed) -> Option<Line> {
     let is_bound = intact(line, |bytes| seed.checksum(bytes)).is_some();
     if !is_bound {
         intact(line, crc32fast::hash)?;
     }
-    // The checksum is right: what cannot be read then is of another version.
+    // The checksum is right: an unreadable record is of another version.
     let head = Head::of(line)?;
     let record = serde_json::from_slice(line).unwrap_or(Record::Unknown);
     let is_sane = head.n <= LARGEST && record.is_sane();
@@ -123,7 +124,7 @@ pub(super) fn read(line: &[u8], seed: &Seed) -> Option<Line> {
     (is_sane && is_ours).then_some(Line { head, record, is_bound })
 }
 
-/// What stands before the checksum, if that is right.
+/// The part before the checksum, if that is right.
 fn intact(line: &[u8], checksum: impl Fn(&[u8]) -> u32) -> Option<&[u8]> {
     let (body, tail) = line.split_at_checked(line.len().checked_sub(TAIL)?)?;
     let digits = tail.strip_prefix(CRC)?.strip_suffix(b"\"}")?;
@@ -155,7 +156,8 @@ mod tests {
 
     #[test]
     fn the_checksum_is_that_of_zlib() {
-        // python3 -c 'import zlib; print(hex(zlib.crc32(b"{\"n\":1,\"t\":0.000,...")))' says the same.
+        // python3 -c 'import zlib; print(hex(zlib.crc32(b"{\"n\":1,\"t\":0.000,...")))' gives the
+        // same.
         assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
         assert_eq!(Seed::new("1234").checksum(b"56789"), 0xcbf4_3926);
     }
@@ -168,7 +170,7 @@ mod tests {
             for bit in 0..8 {
                 let mut damaged = line.to_vec();
                 damaged[at] ^= 1 << bit;
-                // A digit of the checksum may be written in capitals.
+                // A digit of the checksum may be uppercase.
                 if damaged.eq_ignore_ascii_case(line) {
                     continue;
                 }

@@ -1,7 +1,9 @@
-//! The journal of a run: what has reached its end, so that a run that was cut off can be taken up again.
+//! The journal of a run: records which tasks have finished, so that a run that was cut off can be
+//! resumed.
 //!
-//! One writer, the event loop; a line per event, appended with `write(2)`. What a task wrote is shown first and
-//! journaled then: a task whose output nobody has seen has not ended, and is run again.
+//! The event loop is the only writer; each event is a line, appended with `write(2)`. A task's
+//! output is shown before its end is journaled: a task whose output was not shown has not finished,
+//! and runs again.
 
 mod appender;
 mod folder;
@@ -44,45 +46,45 @@ pub(crate) use story::{Known, Story};
 pub(crate) use survivors::take_over;
 pub(crate) use sync::{Durability, Sync};
 
-/// Who writes it.
+/// The writer of the journal.
 #[derive(Debug)]
 pub(crate) struct Journal<F = File> {
     records: Appender<F>,
     seed: Seed,
-    /// Where values go that cannot be read again; what was kept last.
+    /// Where values that cannot be read again are kept, and what was kept last.
     inputs: Option<Appender<F>>,
     kept: Batch,
     /// The next record's number.
     next: u64,
-    /// Ends of tasks whose output is on its way.
+    /// Ends of tasks whose output is not shown yet.
     held: HashMap<u64, Record>,
     sync: Sync,
     trouble: Trouble,
-    /// Where it is.
+    /// Its path.
     place: PathBuf,
     locks: Option<Locks>,
 }
 
-/// What is wrong with the disk.
+/// Problems with the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Trouble {
     #[default]
     None,
-    /// It is full: nothing new may be started until it is not.
+    /// It is full: nothing new may be started until there is space.
     Full,
     /// The journal cannot be relied on any more: why.
     Lost(String),
 }
 
-/// How a journal is begun, or gone on with.
+/// How a journal is begun or continued.
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) folder: Folder,
     pub(crate) locks: Locks,
-    /// The next record's number; and where the last whole one ends.
+    /// The next record's number, and the position after the last whole record.
     pub(crate) next: u64,
     pub(crate) whole: u64,
-    /// Where outputs are kept: made safe before what is journaled of them.
+    /// The file of kept outputs: it is synced before what is journaled about it.
     pub(crate) outputs: Option<File>,
     /// Whether values must be kept.
     pub(crate) spools: bool,
@@ -90,7 +92,7 @@ pub(crate) struct Opening {
 }
 
 impl Journal {
-    /// Begins a generation, after saying what the one before has left behind.
+    /// Begins a generation, after recording what the one before has left behind.
     ///
     /// # Errors
     /// One line that says what is in the way.
@@ -111,8 +113,8 @@ impl Journal {
         let inputs = if spools { Some(appended(folder.inputs())?) } else { None };
         let place = folder.path().display().to_string();
         let line = |why: std::io::Error| format!("{place}: {why}");
-        // The torn end of the last write goes before anything is added to it: if this process dies here, a
-        // journal has lost nothing that could be read.
+        // The torn end of the last write is cut off before anything is added: if this process dies
+        // here, the journal has lost nothing that could be read.
         records.set_len(whole).map_err(line)?;
         folder.sync().map_err(line)?;
         let synced = outputs.iter().chain(&inputs).chain([&records]).map(File::try_clone);
@@ -120,7 +122,8 @@ impl Journal {
         let sync = Sync::start(synced, durability, doorbell)?;
         let over = Journal::over(records, inputs, next, &run.run, sync);
         let mut journal = Journal { place: path, locks: Some(locks), ..over };
-        // CRASH: journal_before_run. An empty run: nobody takes it up, and the next clean removes it.
+        // CRASH: journal_before_run. An empty run: it is never resumed, and the next clean removes
+        // it.
         crash::point("journal_before_run");
         cut_off.iter().for_each(|record| journal.note(record));
         journal.note(&Record::Run(run));
@@ -133,8 +136,8 @@ impl Journal {
 }
 
 impl Journal {
-    /// Writes down what has become of files that were about to be put in their places, before anything else
-    /// is done about them.
+    /// Records what happened to files that were about to be renamed to their places, before
+    /// anything else is done about them.
     ///
     /// # Errors
     /// One line that says what is in the way.
@@ -158,12 +161,12 @@ impl Journal {
         }
     }
 
-    /// The run has started: what a failed start would take away stays.
+    /// The run has started: what a failed start would remove stays.
     pub(crate) fn keep(&mut self) {
         self.locks.as_mut().map(Locks::keep);
     }
 
-    /// Whether those that look for it find this journal.
+    /// Whether the journal is still at its path.
     pub(crate) fn is_in_place(&self) -> bool {
         let (open, there) = (self.records.file().metadata(), std::fs::metadata(&self.place));
         let id = |meta: std::io::Result<std::fs::Metadata>| {
@@ -172,14 +175,14 @@ impl Journal {
         id(open).is_some_and(|open| id(there) == Some(open))
     }
 
-    /// Its file, to be synced by somebody else.
+    /// Its file, for another thread to sync.
     pub(crate) fn file(&self) -> std::io::Result<File> {
         self.records.file().try_clone()
     }
 }
 
 impl<F: Write> Journal<F> {
-    /// Goes on with these files, at this number.
+    /// Continues with these files, at this number.
     pub(crate) fn over(
         records: F,
         inputs: Option<F>,
@@ -211,7 +214,7 @@ impl<F: Write> Journal<F> {
         &self.place
     }
 
-    /// Keeps values that cannot be read again. Before anything else is done with them.
+    /// Keeps values that cannot be read again, before anything else is done with them.
     pub(crate) fn spool(&mut self, values: &[Vec<u8>]) {
         let Some(inputs) = self.inputs.as_mut().filter(|_| !values.is_empty()) else { return };
         let buffer = inputs.buffer();
@@ -233,7 +236,7 @@ impl<F: Write> Journal<F> {
         self.next += 1;
     }
 
-    /// Adds it when the output of the task with this number has been shown.
+    /// Adds a record once the output of the task with this number has been shown.
     pub(crate) fn note_when_shown(&mut self, seq: u64, record: Record) {
         self.held.insert(seq, record);
     }
@@ -247,12 +250,12 @@ impl<F: Write> Journal<F> {
         }
     }
 
-    /// Whether every end that was told is in the journal, or about to be.
+    /// Whether every end reported so far is in the journal, or about to be.
     pub(crate) fn is_whole(&self) -> bool {
         self.held.is_empty() && self.trouble == Trouble::None
     }
 
-    /// Writes what was added. What is wrong, if anything.
+    /// Writes what was added. Returns the problem, if any.
     pub(crate) fn flush(&mut self) -> Trouble {
         if let Trouble::Lost(_) = self.trouble {
             return self.trouble.clone();
@@ -275,7 +278,7 @@ impl<F: Write> Journal<F> {
         self.trouble.clone()
     }
 
-    /// The last record; waits for the disk.
+    /// Writes the last record and waits for the disk.
     pub(crate) fn finish(&mut self, status: u8, complete: bool, halted: bool) -> Trouble {
         self.note(&Record::Finish { status, complete, halted });
         self.flush();

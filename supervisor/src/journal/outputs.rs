@@ -1,29 +1,30 @@
-//! Outputs that are kept with a run, so that `msup resume --replay` can show them again: one file, to which a frame is
-//! appended for each task that wrote something. Tasks that wrote nothing keep nothing.
+//! Outputs kept with a run, so that `msup resume --replay` can show them again: one file, to which
+//! a frame is appended for each task that wrote something.
 //!
-//! A frame is written before its task's output is shown, and so before its end is journaled. A torn one at the end is
-//! taken off when the run is taken up again; a damaged one is passed over, and its output counts as missing.
+//! A frame is written before its task's output is shown, and so before its end is journaled. A torn
+//! frame at the end is cut off when the run is resumed; a damaged one is skipped, and its output
+//! counts as missing.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-/// What a frame begins with.
+/// The first bytes of a frame.
 const MAGIC: [u8; 4] = *b"msO1";
 
-/// Larger outputs of a task are kept only if that was asked for.
+/// Larger outputs of a task are kept only on request.
 const KEPT_AT_MOST: u64 = 64 << 10;
 
 /// Frames are gathered up to this size before they are written.
 const GATHERED: usize = 256 << 10;
 
-/// Bytes of a head, and of the checksum after the payload.
+/// The sizes of the head, and of the checksum after the payload.
 const HEAD: usize = MAGIC.len() + 8 + 4 + 4 + 8 + 8 + 1;
 const CHECKSUM: usize = 4;
 
-/// Which attempt wrote an output: the task's number, the checksum of its value, and the attempt. The same number may
-/// stand for another value after the input was changed.
+/// The attempt that wrote an output: the task's number, the checksum of its value, and the attempt.
+/// The same number may belong to another value after the input was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Writer {
     pub(crate) seq: u64,
@@ -37,7 +38,7 @@ impl Writer {
     }
 }
 
-/// What stands in a frame before the two streams.
+/// The part of a frame before the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
     writer: Writer,
@@ -85,7 +86,7 @@ impl Head {
         })
     }
 
-    /// Bytes after the head and before the checksum; `None` where no file can have so many.
+    /// The number of bytes between head and checksum; `None` where it overflows.
     fn payload(&self) -> Option<u64> {
         let sum = self.lens[0].checked_add(self.lens[1])?;
         Some(if self.is_kept { sum } else { 0 })
@@ -97,7 +98,7 @@ impl Head {
 pub(crate) struct Keeper {
     file: File,
     path: PathBuf,
-    /// The run's id, with which each checksum begins: a frame of another run counts for nothing.
+    /// The run's id, with which each checksum begins: frames of other runs are ignored.
     run: String,
     at_most: u64,
     pending: Vec<u8>,
@@ -110,8 +111,8 @@ impl Keeper {
         Keeper { file, path, run: run.to_owned(), at_most, pending: Vec::new() }
     }
 
-    /// Keeps an output of so many bytes on either stream, which are read from `streams`, or notes that it was too large.
-    /// One that cannot be read is lost, here as where it is shown.
+    /// Keeps an output of `lens` bytes, which are read from `streams`, or notes that it was too
+    /// large. An output that cannot be read is lost, here as where it is shown.
     ///
     /// # Errors
     /// It cannot be written.
@@ -147,13 +148,13 @@ impl Keeper {
         self.flush_if(GATHERED).map(drop)
     }
 
-    /// Takes back the frame that begins there. One of which a part is written stays as a damaged one.
+    /// Takes back the frame that begins there. A partly written one stays as a damaged frame.
     fn forget(&mut self, begun: Option<usize>) -> io::Result<()> {
         self.pending.truncate(begun.unwrap_or(0));
         Ok(())
     }
 
-    /// Writes what was gathered.
+    /// Writes the gathered frames.
     ///
     /// # Errors
     /// It cannot be written.
@@ -161,7 +162,7 @@ impl Keeper {
         self.flush_if(1).map(drop)
     }
 
-    /// Whether something was written.
+    /// Returns whether something was written.
     fn flush_if(&mut self, gathered: usize) -> io::Result<bool> {
         if self.pending.len() < gathered {
             return Ok(false);
@@ -171,27 +172,28 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Nothing more is kept, and what was is of no use without that: it goes, so that no later generation takes it for all.
+    /// Stops keeping outputs and removes the file: no later generation may take a part for the
+    /// whole.
     pub(crate) fn give_up(self) {
         let _ = self.file.set_len(0);
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Where an output stands in the file.
+/// Where an output is in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// From here on, so many bytes of standard output and then of standard error.
+    /// From `at` on, these numbers of bytes of standard output and then of standard error.
     Kept { at: u64, lens: [u64; 2] },
     /// It was too large.
     TooLarge,
 }
 
-/// All that was kept.
+/// All kept outputs.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     pub(crate) places: HashMap<Writer, Place>,
-    /// Where the last whole frame ends.
+    /// The end of the last whole frame.
     pub(crate) whole: u64,
 }
 
@@ -226,7 +228,8 @@ impl Kept {
     }
 }
 
-/// The frame that begins here, in a file of which so much is left, and its length; `None` if none does.
+/// The frame that begins here and its length, in a file of which `left` bytes are left; `None` if
+/// there is none.
 fn frame(input: &mut BufReader<&File>, run: &str, left: u64) -> io::Result<Option<(Head, u64)>> {
     let mut bytes = [0; HEAD];
     input.read_exact(&mut bytes)?;
@@ -252,7 +255,7 @@ fn frame(input: &mut BufReader<&File>, run: &str, left: u64) -> io::Result<Optio
     Ok(is_whole.then_some((head, payload + fixed)))
 }
 
-/// Where something that looks like a frame begins, from here on.
+/// Finds the next possible beginning of a frame.
 fn next_magic(input: &mut BufReader<&File>, from: u64) -> io::Result<Option<u64>> {
     input.seek(SeekFrom::Start(from))?;
     let (mut at, mut seen) = (from, 0);
@@ -315,7 +318,7 @@ mod tests {
         for (size, seq) in [(3, 1), (1 << 20, 2)] {
             let clone = file.try_clone().expect("a descriptor");
             let mut keeper = Keeper::new(clone, PathBuf::new(), "run", true);
-            // There is less than was said.
+            // There is less than was announced.
             let short: Box<dyn Read> = Box::new(io::repeat(b'x').take(size));
             let nothing: Box<dyn Read> = Box::new(io::empty());
             let streams = [Ok(short), Ok(nothing)].into_iter();

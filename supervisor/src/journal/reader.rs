@@ -1,11 +1,11 @@
-//! Reading a journal that may have been cut off or damaged: what is whole counts, what is not is told.
+//! Reads a journal that may have been cut off or damaged: whole lines count, others are reported.
 
 use std::io::{self, BufRead};
 
 use super::Record;
 use super::line::{self, Line, Seed};
 
-/// What a journal says, apart from its records.
+/// The state of a journal, apart from its records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Condition {
     /// The next record's number.
@@ -14,11 +14,11 @@ pub(crate) struct Condition {
     pub(crate) whole: u64,
     /// Bytes of that torn end.
     pub(crate) torn: u64,
-    /// Lines that cannot be read, stand there twice, or are missing.
+    /// The number of lines that cannot be read, are duplicates, or are missing.
     pub(crate) damaged: u64,
 }
 
-/// The run that a journal belongs to: the first `run` record says so. `None` if there is none.
+/// The run that a journal belongs to, from the first `run` record. `None` if there is none.
 ///
 /// # Errors
 /// It cannot be read.
@@ -36,7 +36,8 @@ pub(crate) fn seed(mut input: impl BufRead) -> io::Result<Option<Seed>> {
     }
 }
 
-/// Goes through all records of this run in order, each with the time it was written, in seconds since 1970.
+/// Goes through all records of this run in order, each with the time it was written, in seconds
+/// since 1970.
 ///
 /// # Errors
 /// It cannot be read.
@@ -47,15 +48,15 @@ pub(crate) fn read(
 ) -> io::Result<Condition> {
     let mut condition = Condition { next: 1, ..Condition::default() };
     let mut line = Vec::new();
-    // Lines that cannot be read since the last one that could.
+    // Unreadable lines since the last readable one.
     let mut unread = 0;
-    // Whether all lines since the last `run` record may be without a run.
+    // Whether all lines since the last `run` record may be unbound.
     let mut is_old = seed.is_old();
     loop {
         line.clear();
         let len = input.read_until(b'\n', &mut line)? as u64;
         let Some(content) = line.strip_suffix(b"\n") else {
-            // A write that was cut off. If it is only the newline that is missing, it counts as well.
+            // An interrupted write. It is discarded even if only the newline is missing.
             condition.torn = len;
             condition.damaged += unread;
             return Ok(condition);
@@ -68,14 +69,14 @@ pub(crate) fn read(
         match line::read(content, seed) {
             Some(line) if is_believed(&line) => {
                 let Line { head, record, is_bound } = line;
-                // A missing one and one that cannot be read are mostly the same.
+                // A missing line and an unreadable one are mostly the same.
                 condition.damaged += unread.max(head.n - condition.next);
                 unread = 0;
                 condition.next = head.n + 1;
                 is_old &= !is_bound;
                 each(head.t, record);
             }
-            // Somebody has copied it: what it says has been heard.
+            // A copied line: its record was already read.
             Some(line) if line.head.n < condition.next => condition.damaged += 1,
             _ => unread += 1,
         }

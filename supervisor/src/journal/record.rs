@@ -1,4 +1,4 @@
-//! What the journal tells.
+//! The records of the journal: their types and JSON format.
 
 use std::fmt;
 
@@ -6,60 +6,61 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Goes up whenever a record changes its meaning or goes away. Since 2 attempts are journaled before they start,
-/// kept input has checksums, and the run's id is part of each line's checksum.
+/// Increased whenever a record changes its meaning or is removed. Since 2 attempts are journaled
+/// before they start, kept input has checksums, and the run's id is part of each line's checksum.
 pub(crate) const SCHEMA: u32 = 2;
 
-/// No number in a journal is larger: those that read it as JSON may keep numbers as floating point.
+/// No number in a journal is larger: JSON readers may store numbers as floating point.
 pub(crate) const LARGEST: u64 = 1 << 53;
 
 /// One event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Record {
-    /// A supervisor takes up the run: the first one, or a later generation.
+    /// A supervisor takes up the run: the first generation, or a later one.
     Run(Run),
-    /// An attempt is handed to the workers. It is written before; [`InFlight`] says whether it has started.
+    /// An attempt is published. Written before that; [`InFlight`] says whether it has started.
     ///
     /// [`InFlight`]: msup_protocol::in_flight::InFlight
     Start(Start),
-    /// It was taken back from them: it has not started.
+    /// It was withdrawn: it has not started.
     Withdrawn { seq: u64, value: Bytes, attempt: u32 },
     /// It was in flight when a generation died.
     CutOff {
         seq: u64,
         value: Bytes,
         attempt: u32,
-        /// How many others were.
+        /// How many others were in flight.
         beside: u64,
     },
-    /// An attempt did not succeed, and the task is tried again, in a later generation if this one stops.
+    /// An attempt did not succeed, and the task is retried, in a later generation if this one
+    /// stops.
     Again(Again),
-    /// An attempt has succeeded, and the file it wrote is about to be put in its place.
+    /// An attempt has succeeded, and its file is about to be renamed to its place.
     Intent(Intent),
-    /// It has not been, and will not be: the attempt counts for nothing.
+    /// That file has not been renamed, and will not be: the attempt does not count.
     Void { seq: u64, value: Bytes, attempt: u32 },
-    /// A task has reached its end.
+    /// A task has finished.
     End(End),
     /// These values are in the file for values that cannot be read again.
     Kept(Batch),
-    /// All input was read: so many values.
+    /// All input was read: the number of values.
     InputsEnd { total: u64 },
-    /// A generation is over: its exit status, whether every task has reached its end, and if not, whether that is
-    /// what --halt asked for.
+    /// A generation is over: its exit status, whether every task has finished, and if not, whether
+    /// --halt left the rest.
     Finish {
         status: u8,
         complete: bool,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         halted: bool,
     },
-    /// Of a later release.
+    /// A record of a later release.
     #[serde(other)]
     Unknown,
 }
 
 impl Record {
-    /// Whether its numbers can be right: whatever wrote it, nothing is to be made of numbers without bounds.
+    /// Whether its numbers are possible: whatever wrote it, numbers out of bounds are never used.
     pub(super) fn is_sane(&self) -> bool {
         let is_task = |seq: u64, attempt: u32| {
             (1..=LARGEST).contains(&seq) && u64::from(attempt) < u64::from(u32::MAX) / 2
@@ -116,7 +117,7 @@ pub(crate) struct Start {
     pub(crate) value: Bytes,
     /// From 1.
     pub(crate) attempt: u32,
-    /// Its task slot. When another one is handed over in the same slot, this one has finished.
+    /// Its task slot. When another attempt is published in the same slot, this one has finished.
     pub(crate) cell: u16,
 }
 
@@ -126,7 +127,7 @@ pub(crate) struct Again {
     pub(crate) seq: u64,
     pub(crate) value: Bytes,
     pub(crate) attempt: u32,
-    /// Not known before schema 2.
+    /// Not recorded before schema 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<Kind>,
     pub(crate) cause: String,
@@ -142,7 +143,7 @@ pub(crate) struct Again {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     Failed,
-    /// It brought its process down.
+    /// It crashed its process.
     Crashed,
     /// It was killed from outside.
     Lost,
@@ -150,10 +151,10 @@ pub(crate) enum Kind {
     Starved,
 }
 
-/// Values in the file of those that cannot be read again, each with a NUL byte after it.
+/// Values in the file of those that cannot be read again, each followed by a NUL byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Batch {
-    /// The number of the first one, from 1, and how many there are.
+    /// The number of the first one, from 1, and the number of values.
     pub(crate) first: u64,
     pub(crate) values: u64,
     /// Where they are in the file.
@@ -163,13 +164,13 @@ pub(crate) struct Batch {
     pub(crate) sum: u32,
 }
 
-/// A file that is complete. Where it is not any more, without an end, it has been put in its place.
+/// A complete temporary file. If it is gone and no end was written, it has been renamed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Intent {
     pub(crate) seq: u64,
     pub(crate) value: Bytes,
     pub(crate) attempt: u32,
-    /// Its path, as seen from the working directory.
+    /// Its path, relative to the working directory.
     pub(crate) temporary: Bytes,
     /// Bytes that the attempt wrote to its standard output and error.
     pub(crate) printed: u64,
@@ -178,7 +179,7 @@ pub(crate) struct Intent {
     pub(crate) cpu: f64,
 }
 
-/// A task's end.
+/// A task has finished.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct End {
     pub(crate) seq: u64,
@@ -193,12 +194,12 @@ pub(crate) struct End {
     pub(crate) exit: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) signal: Option<u8>,
-    /// Of the last attempt: seconds from start to end, and of CPU time.
+    /// The wall time and the CPU time of the last attempt, in seconds.
     pub(crate) seconds: f64,
     pub(crate) cpu: f64,
 }
 
-/// How a task ended.
+/// The state of a finished task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum State {

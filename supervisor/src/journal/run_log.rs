@@ -1,4 +1,4 @@
-//! What is written down of a run: its journal, and the joblog beside it.
+//! The log of a run: its journal, kept outputs, and the joblog beside it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,36 +22,36 @@ use crate::report::joblog::Joblog;
 
 use crate::output::replay::Replay;
 
-/// The books of a run; none of them need be kept.
+/// The log of a run; each part is optional.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     journal: Option<Journal>,
-    /// Where the journal is.
+    /// The folder of the journal.
     folder: Option<Folder>,
-    /// Keeps outputs, until the writer has it.
+    /// Keeps outputs, until the writer takes it.
     keeper: Option<Keeper>,
     /// Outputs that are shown again.
     pub(crate) replay: Option<Replay>,
     joblog: Option<Joblog>,
-    /// Where workers note what they take up, and how many task slots there are.
+    /// The file in which workers note what they take up, and the number of task slots.
     in_flight: Option<InFlight>,
     slots: u16,
-    /// What there is to say, once.
+    /// Messages that are still to be shown.
     words: Vec<String>,
     trouble: Trouble,
     /// Something was noted that must be written before any task is published.
     is_urgent: bool,
-    /// What was told of it last.
+    /// The state that was last reported.
     told: Trouble,
     known: Option<KnownTasks>,
-    /// Values are missing that the run would have had; so many were kept, and are damaged.
+    /// Values of the run's input are missing; `missing` of them were kept, and are damaged.
     pub(crate) is_cut_off: bool,
     pub(crate) missing: u64,
-    /// Only tasks that have finished are run again: how the run stood before.
+    /// Only finished tasks are run again: the state of the run before.
     retries: Option<Stood>,
 }
 
-/// How a run stood before some of its tasks were run again.
+/// The state of a run before some of its tasks were run again.
 #[derive(Clone, Copy, Debug)]
 struct Stood {
     /// No others were left.
@@ -61,17 +61,17 @@ struct Stood {
     retried: Retried,
 }
 
-/// What books need to know of their run.
+/// What the log needs to know of its run.
 #[derive(Clone, Copy)]
 pub(crate) struct OfRun<'a> {
     pub(crate) id: &'a str,
-    /// How many task slots there are.
+    /// The number of task slots.
     pub(crate) slots: u32,
     /// Outputs are kept however large they are.
     pub(crate) keeps_all: bool,
 }
 
-/// What earlier generations have told.
+/// What is known from earlier generations.
 #[derive(Debug)]
 pub(crate) struct KnownTasks {
     matches: Matches,
@@ -82,7 +82,7 @@ impl KnownTasks {
         KnownTasks { matches: past.by_content(describe) }
     }
 
-    /// What became of the next task with this content.
+    /// What happened to the next task with this content.
     pub(crate) fn earlier(&mut self, content: &[u8]) -> Earlier {
         match self.matches.end(content) {
             Some(end) => ended(end),
@@ -91,12 +91,12 @@ impl KnownTasks {
     }
 }
 
-/// How books are opened: themselves, what there is to say about it, and tasks that are known beforehand.
+/// The result of opening: the log, messages about it, and tasks that are known beforehand.
 pub(crate) struct Opened {
     pub(crate) books: Books,
     pub(crate) words: Vec<String>,
     pub(crate) inputs: Vec<Input>,
-    /// The file where workers note what they take up.
+    /// The file in which workers note what they take up.
     pub(crate) in_flight: Option<PathBuf>,
 }
 
@@ -114,7 +114,7 @@ impl Books {
         let mut opened = Opened { books, words: Vec::new(), inputs: Vec::new(), in_flight: None };
         let continues = matches!(keeping, Keeping::Continued { .. });
         if let Some(path) = joblog {
-            // Before anything is made; it is emptied last: a failed start changes nothing.
+            // Checked before anything is made, but emptied last: a failed start changes nothing.
             Joblog::check(path, continues)?;
         }
         match keeping {
@@ -166,7 +166,7 @@ impl Books {
         Ok(opened)
     }
 
-    /// The run has started: what a failed start would take away stays.
+    /// The run has started: what a failed start would remove stays.
     pub(crate) fn keep(&mut self) {
         if let Some(journal) = &mut self.journal {
             journal.keep();
@@ -185,7 +185,7 @@ impl Books {
         self.journal.as_ref().is_some_and(Journal::keeps_values)
     }
 
-    /// What became of a task with this content before.
+    /// What happened to a task with this content before.
     pub(crate) fn earlier(&mut self, seq: u64, content: impl FnOnce() -> Vec<u8>) -> Earlier {
         let Some(known) = &mut self.known else { return Earlier::Nothing };
         let content = content();
@@ -198,24 +198,25 @@ impl Books {
         earlier
     }
 
-    /// What the task with this number wrote in an earlier generation, if that is to be shown again.
+    /// The output of the task with this number in an earlier generation, if that is to be shown
+    /// again.
     pub(crate) fn replayed(&mut self, seq: u64) -> Option<Delivery> {
         self.replay.as_mut()?.take(seq)
     }
 
-    /// What keeps outputs, for the writer.
+    /// The keeper of outputs, for the writer.
     pub(crate) fn take_keeper(&mut self) -> Option<Keeper> {
         self.keeper.take()
     }
 
-    /// All values were read: what there is to say about that.
+    /// All values were read: a message about that, if there is one.
     pub(crate) fn all_read(&self) -> Option<String> {
         let left = self.known.as_ref().map_or(0, |known| known.matches.left());
         (left > 0).then(|| format!("{left} tasks of the journal are not in the input any more"))
     }
 
-    /// Writes an entry down; an end only when its output has been shown, if it `will_be_shown`. So many bytes
-    /// of output were received.
+    /// Writes an entry; an end only when its output has been shown, if it `will_be_shown`.
+    /// `received`: the number of bytes of output.
     pub(crate) fn note(
         &mut self,
         entry: Entry,
@@ -234,14 +235,14 @@ impl Books {
         write_down(journal, entry, will_be_shown);
     }
 
-    /// Writes down what is about to be done with a file.
+    /// Records what is about to be done with a file.
     pub(crate) fn intend(&mut self, intent: Intent) {
         if let Some(journal) = &mut self.journal {
             journal.note(&Record::Intent(intent));
         }
     }
 
-    /// Writes down that it was not done, and will not be.
+    /// Records that it was not done, and will not be.
     pub(crate) fn void(&mut self, task: &TaskRecord) {
         if let Some(journal) = &mut self.journal {
             let TaskRecord { seq, ref value, attempt, .. } = *task;
@@ -254,7 +255,7 @@ impl Books {
         self.folder.as_ref()
     }
 
-    /// The slots of tasks that no worker has taken up, as far as that is known. All workers are gone.
+    /// The slots of tasks that no worker has taken up, as far as known. All workers are gone.
     pub(crate) fn unstarted(&self, engine: &Engine) -> Vec<u16> {
         let noted = self.in_flight.as_ref().and_then(|file| file.read().ok().flatten());
         let Some(noted) = noted else { return Vec::new() };
@@ -267,12 +268,13 @@ impl Books {
         (0..self.slots).filter(is_unstarted).collect()
     }
 
-    /// How tasks that were to be run again, and have not been, can be: by `msup retry`, since they have ended before.
+    /// The command that can still run tasks that were to be run again, and have not been: `msup
+    /// retry`, since they had finished before.
     pub(crate) fn retry(&self) -> Option<&'static str> {
         self.retries.map(|stood| stood.retried.command())
     }
 
-    /// The journal's file, to be synced by somebody else.
+    /// The journal's file, for another thread to sync.
     ///
     /// # Errors
     /// There is no descriptor left.
@@ -302,12 +304,12 @@ impl Books {
         self.words.extend(self.joblog.as_mut().and_then(Joblog::flush));
     }
 
-    /// What there is to say about books that cannot be written.
+    /// Messages about logs that cannot be written.
     pub(crate) fn words(&mut self) -> Vec<String> {
         std::mem::take(&mut self.words)
     }
 
-    /// What has changed about the disk.
+    /// A change in the state of the disk.
     pub(crate) fn news(&mut self) -> Option<Event> {
         if self.told == self.trouble {
             return None;
@@ -335,7 +337,7 @@ impl Books {
         matches!(self.trouble, Trouble::Lost(_))
     }
 
-    /// Closes the books. What is not written down, if anything.
+    /// Closes the log. Returns what is not written, if anything.
     pub(crate) fn finish(&mut self, status: u8, complete: bool, halted: bool) -> Vec<String> {
         let mut missing = Vec::new();
         if let Some(journal) = &mut self.journal {
@@ -358,7 +360,7 @@ impl Books {
 }
 
 impl Opened {
-    /// Takes up a run again.
+    /// Resumes a run.
     fn go_on(
         &mut self,
         continued: Continued,
@@ -380,7 +382,7 @@ impl Opened {
         let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
         let this = this_generation(run.id, generation, past.run.arguments.clone())?;
         let mut journal = Journal::open(opening, of_before, this, doorbell)?;
-        // The journal says what it said.
+        // The journal says what the notes said.
         self.make_room(&kept, run);
         journal.settle(settled)?;
         let books = &mut self.books;
@@ -390,7 +392,7 @@ impl Opened {
         (books.journal, books.folder, books.keeper) = (Some(journal), Some(kept), keeper);
         (books.is_cut_off, books.missing) = (cut_off, missing);
         if let Some(retried) = retried {
-            // Whatever has not ended is not run.
+            // Unfinished tasks are not run.
             let complete = matches!(past.finished, Some((_, true)));
             books.retries = Some(Stood { complete, halted: past.halted, retried });
             self.inputs = again(past, retried);
@@ -400,8 +402,8 @@ impl Opened {
         Ok(())
     }
 
-    /// Makes room for every task slot in the file where workers note what they take up. Where that cannot be made, a
-    /// later generation takes all attempts that were handed to workers for such as have started.
+    /// Makes room for every task slot in the file of workers' notes. Where that fails, a later
+    /// generation assumes that all published attempts have started.
     fn make_room(&mut self, folder: &Folder, run: &OfRun<'_>) {
         let file = in_flight(folder, run).filter(|file| file.clear(run.slots).is_ok());
         self.books.slots = u16::try_from(run.slots).unwrap_or(u16::MAX);
@@ -418,7 +420,8 @@ fn in_flight(folder: &Folder, run: &OfRun<'_>) -> Option<InFlight> {
     Some(InFlight::new(file.ok()?, run.id.as_bytes()))
 }
 
-/// Writes an entry into the journal; an end only when its output has been shown, if it `will_be_shown`.
+/// Writes an entry into the journal; an end only when its output has been shown, if it
+/// `will_be_shown`.
 pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_be_shown: bool) {
     match entry {
         Entry::InputsEnd(total) => journal.note(&Record::InputsEnd { total }),
@@ -463,11 +466,11 @@ pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_
     }
 }
 
-/// Goes on keeping outputs where that was done from the beginning on.
+/// Continues to keep outputs, if that was done from the beginning.
 fn keep_on(folder: &Folder, run: &OfRun<'_>) -> Result<Option<(Keeper, File)>, String> {
     let Some(file) = folder.open_outputs()? else { return Ok(None) };
     let line = |why: io::Error| format!("{}: {why}", folder.outputs().display());
-    // The torn end of the last write goes before anything is added to it.
+    // The torn end of the last write is cut off before anything is added.
     let whole = Kept::read(&file, run.id).map_err(line)?.whole;
     file.set_len(whole).map_err(line)?;
     let synced = file.try_clone().map_err(line)?;
@@ -537,7 +540,7 @@ fn tried(story: Story) -> Earlier {
     Earlier::Tried(Tried { attempts, failures, crashes, is_suspect, alone })
 }
 
-/// All tasks that have ended, those that are to be run again among them.
+/// All finished tasks, including those that are to be run again.
 fn again(past: Past, retried: Retried) -> Vec<Input> {
     let inputs = past.ended().into_iter().map(|(seq, value, known, story)| {
         let is_run = match known.state {

@@ -1,4 +1,5 @@
-//! All runs of this user that keep their journals in the usual place: naming, listing and choosing them.
+//! All runs of this user that keep their journals in the default place: naming, listing and
+//! choosing them.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
@@ -14,7 +15,7 @@ use rustix::fs::OFlags;
 use super::folder::{Folder, Glance, LET_GO_WITHIN};
 use crate::os::files;
 
-/// So many runs are kept, and all that are not finished.
+/// The number of runs that are kept; unfinished ones are always kept.
 const KEPT: usize = 500;
 
 /// Digits of the milliseconds in a run's id: enough until the year 2286.
@@ -27,28 +28,28 @@ const HOME: &str = "HOME";
 /// Which run is wanted when none is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// One that is neither over nor going on.
+    /// One that is neither over nor running.
     Unfinished,
     Any,
 }
 
-/// A run that nobody has named.
+/// A run that was chosen, not named.
 #[derive(Debug)]
 pub(crate) struct Choice {
     pub(crate) folder: Folder,
-    /// Newer runs about which nothing can be said: a line each.
+    /// Newer runs that cannot be judged: a line each.
     pub(crate) passed_over: Vec<String>,
 }
 
-/// Why there is none to choose.
+/// Why there is no run to choose.
 #[derive(Debug)]
 pub(crate) struct NoRun {
     pub(crate) why: String,
-    /// There is one, but it goes on.
+    /// There is one, but it is running.
     pub(crate) goes_on: bool,
 }
 
-/// Where runs are kept unless somebody says otherwise, and the variable that says so.
+/// The default place of runs, and the variable that determines it.
 struct Place {
     path: PathBuf,
     variable: &'static str,
@@ -65,12 +66,12 @@ impl Place {
     }
 }
 
-/// Where runs are kept, as far as that can be said.
+/// The default place of runs, if known.
 fn usual_path() -> PathBuf {
     Place::usual().map(|place| place.path).unwrap_or_default()
 }
 
-/// The run with this id, or in this folder: what has a `/` in it is a folder, and nothing else is.
+/// The run with this id, or in this folder: a name with a `/` is a folder, any other name is an id.
 ///
 /// # Errors
 /// One line that says where nothing was found, or what is wrong with it.
@@ -99,8 +100,8 @@ pub(crate) fn named(run: &Path) -> Result<Folder, String> {
     }
 }
 
-/// The newest run of this folder, or else of another one; only those that the same run has started, if one has,
-/// and nobody's else.
+/// The newest run of this folder, or else of another one. Within a run, only runs that the same run
+/// has started; outside, only runs that no run has started.
 ///
 /// # Errors
 /// [`NoRun`].
@@ -109,8 +110,9 @@ pub(crate) fn newest(wanted: Wanted) -> Result<Choice, NoRun> {
     choose(wanted, &std::env::current_dir().unwrap_or_default(), None, LET_GO_WITHIN)
 }
 
-/// How a command typed in the folder `here` must name this run, which this process leaves: not at all, if it finds it by
-/// itself; else by its id, or its folder where it has one of its own.
+/// How a command typed in the folder `here` must name this run, whose process is about to exit: not
+/// at all, if the command chooses it by itself; else by its id, or by its folder if it is
+/// elsewhere.
 pub(crate) fn name_for_commands(run: &Folder, wanted: Wanted, here: &Path) -> PathBuf {
     if choose(wanted, here, Some(run), Duration::ZERO).is_ok_and(|choice| choice.folder == *run) {
         return PathBuf::new();
@@ -122,8 +124,8 @@ pub(crate) fn name_for_commands(run: &Folder, wanted: Wanted, here: &Path) -> Pa
     }
 }
 
-/// The same, in the folder `here`, as if the run `left` did not go on. A run goes on if its lock is still held after
-/// `patience`.
+/// The same as `newest`, in the folder `here`, as if the run `left` had exited. A run is running if
+/// its lock is still held after `patience`.
 fn choose(
     wanted: Wanted,
     here: &Path,
@@ -172,7 +174,7 @@ fn choose(
     Err(NoRun { why, goes_on: going_on.is_some() })
 }
 
-/// The folder where all runs are can be read, or there is none yet.
+/// Checks that the folder of all runs can be read, or does not exist yet.
 ///
 /// # Errors
 /// One line that says why it cannot.
@@ -200,7 +202,7 @@ pub(crate) fn list() -> Vec<Folder> {
     ordered.into_iter().map(|(_, folder)| folder).collect()
 }
 
-/// Folders among the runs that are this user's and nobody else may write to.
+/// Folders among the runs that belong to this user and that no other user may write to.
 fn entries() -> impl Iterator<Item = DirEntry> {
     let entries = Place::usual().and_then(|place| fs::read_dir(place.path).ok());
     entries.into_iter().flatten().flatten().filter(|entry| {
@@ -209,7 +211,8 @@ fn entries() -> impl Iterator<Item = DirEntry> {
     })
 }
 
-/// When a run's last generation began, in milliseconds since 1970: by its own word, by its id, by its journal.
+/// When a run's last generation began, in milliseconds since 1970: from its lock, its id or its
+/// journal.
 fn order_of(folder: &Folder) -> u64 {
     let began = |Glance { began, .. }| (began * 1000.0) as u64;
     folder
@@ -225,8 +228,8 @@ fn order_in(id: &OsStr) -> Option<u64> {
     (time.len() == DIGITS).then(|| time.parse().ok())?
 }
 
-/// What the next generation has: the time in milliseconds since 1970, but more than any other one has, though the
-/// clock may have been set back.
+/// The order of the next generation: the time in milliseconds since 1970, but more than that of any
+/// other one, even if the clock was set back.
 pub(crate) fn next_order() -> u64 {
     let others = entries().map(|entry| {
         let folder = Folder::at(entry.path());
@@ -241,23 +244,23 @@ pub(crate) fn now() -> u64 {
 }
 
 fn after(now: u64, others: impl Iterator<Item = u64>) -> u64 {
-    // One that no clock can have told says nothing.
+    // An impossible time is ignored.
     let possible = 10_u64.pow(DIGITS as u32) - 1;
     others.filter(|other| *other < possible).map(|other| other + 1).fold(now, u64::max)
 }
 
-/// A new run's id: sorted by name runs are sorted by time, and no two have the same, wherever they begin.
+/// A new run's id: ids sort by time, and no two runs have the same one, wherever they begin.
 pub(crate) fn new_id(order: u64) -> String {
     format!("{order:0DIGITS$}-{}", files::unguessable())
 }
 
-/// The folder of a new run, where all are.
+/// The folder of a new run, in the default place.
 ///
 /// # Errors
 /// One line that says why there is none.
 pub(crate) fn new_folder(id: &str) -> Result<Folder, String> {
     let place = Place::usual().ok_or("neither XDG_STATE_HOME nor HOME is set")?;
-    // Whoever has no home gets none from us.
+    // A missing home directory is not created.
     if let Some(home) = std::env::var_os(HOME).map(PathBuf::from)
         && place.path.starts_with(&home)
         && !home.is_dir()
@@ -267,7 +270,7 @@ pub(crate) fn new_folder(id: &str) -> Result<Folder, String> {
     Ok(Folder::at(place.path.join(id)))
 }
 
-/// Names the variable that has led to a folder of the usual place.
+/// Adds the variable that determined the default place to a message.
 pub(crate) fn explain(why: &str) -> String {
     match Place::usual() {
         Some(place) => format!("{why} ({})", place.variable),
@@ -275,12 +278,13 @@ pub(crate) fn explain(why: &str) -> String {
     }
 }
 
-/// Removes the oldest of the runs that are finished, where there are very many, and what was killed before it was one.
+/// Removes the oldest finished runs where there are more than `KEPT`, and the remains of starts
+/// that were killed.
 pub(crate) fn prune() {
     let entries: Vec<PathBuf> = entries().map(|entry| entry.path()).collect();
     for path in &entries {
         if !Folder::at(path.clone()).has_journal() {
-            // Only if it is empty; who is about to use it makes it again.
+            // Only if it is empty; a run that is about to use it makes it again.
             let _ = fs::remove_dir(path);
         }
     }

@@ -1,4 +1,4 @@
-//! What a journal says of each task: its end, or how its attempts went.
+//! What a journal says of each task: its end, or the history of its attempts.
 
 use std::collections::HashMap;
 
@@ -8,54 +8,55 @@ use crate::engine::sabotage::{self, Bug};
 
 use super::record::{Again, Bytes, End, Intent, Kind, Record, Start, State};
 
-/// The cause of an attempt that had finished when everything died, before that could be written down.
+/// The cause of an attempt that had finished, but msup died before that could be journaled.
 const UNHEARD: &str = "msup was gone before it was written down";
 
-/// A task, as the journal names it: by its number and its value. The same number may stand for another value
-/// after the input was changed.
+/// A task, as the journal names it: by its number and its value. The same number may belong to
+/// another value after the input was changed.
 pub(super) type Name = (u64, Vec<u8>);
 
-/// What is known of a task that has reached its end.
+/// What is known of a finished task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) state: State,
     pub(crate) cause: Option<String>,
     pub(crate) attempt: u32,
-    /// It was given up after it had been in flight when a generation died.
+    /// It was quarantined after it had been in flight when a generation died.
     pub(super) is_suspect: bool,
-    /// No attempt before it was without a word.
+    /// No attempt before it was unrecorded.
     pub(super) is_exact: bool,
 }
 
-/// What is known of a task that has not.
+/// What is known of an unfinished task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Story {
     /// The last attempt that has started.
     pub(crate) attempts: u32,
-    /// No attempt was without a word.
+    /// No attempt was unrecorded.
     pub(super) is_exact: bool,
-    /// How many of them failed, and how many brought their process down.
+    /// How many of them failed, and how many crashed their process.
     pub(crate) failures: u32,
     pub(crate) crashes: u32,
     /// It was in flight when a generation died; and how often it was alone then.
     pub(crate) is_suspect: bool,
     pub(crate) alone: u32,
-    /// An attempt that was handed over, in which task slot, of which nothing else is known.
+    /// A published attempt, and its task slot, of which nothing else is known.
     open: Option<(u32, u16)>,
 }
 
-/// Of all tasks.
+/// The stories of all tasks.
 #[derive(Debug, Default)]
 pub(super) struct Stories {
     pub(super) ends: HashMap<Name, Known>,
     pub(super) open: HashMap<Name, Story>,
-    /// Files that were about to be put in their places, of tasks that have not reached their end.
+    /// Files that were about to be renamed, of unfinished tasks.
     intents: HashMap<Name, Intent>,
-    /// What was handed over last in each task slot, in this generation.
+    /// What was last published in each task slot, in this generation.
     cells: HashMap<u16, Name>,
-    /// Something was handed over in this generation.
+    /// Something was published in this generation.
     has_started: bool,
-    /// How many attempts were cut off in it, as far as was written down: that may have been cut off itself.
+    /// The number of attempts recorded as cut off in it: the recording itself may have been cut
+    /// off.
     cut_off: u64,
     /// Attempts are journaled before they start.
     is_exact: bool,
@@ -69,8 +70,9 @@ impl Story {
 }
 
 impl Stories {
-    /// A generation begins. What was handed over in the one before, and is still open, never started. If that one
-    /// `has_died` before it had handed over anything, something outside kills msup, and no task is blamed for that.
+    /// A generation begins. Attempts published in the one before that are still open never started.
+    /// If that one `has_died` before it published anything, something outside kills msup, and no
+    /// task is blamed for that.
     pub(super) fn begin(&mut self, is_exact: bool, has_died: bool) {
         if has_died && !self.has_started {
             self.open.values_mut().for_each(|story| story.alone = 0);
@@ -82,7 +84,7 @@ impl Stories {
         }
     }
 
-    /// Takes in what is said of a task.
+    /// Takes in a record about a task.
     pub(super) fn take(&mut self, record: Record) {
         match record {
             Record::Start(start) => self.start(start),
@@ -111,7 +113,7 @@ impl Stories {
                 story.crashes += u32::from(kind == Some(Kind::Crashed));
             }
             Record::Intent(intent) => {
-                // Should it have to be run again: never as the same attempt.
+                // If it must run again, it never gets the same attempt number.
                 let name = (intent.seq, intent.value.0.clone());
                 let story = self.story(name.clone());
                 story.attempts = story.attempts.max(intent.attempt);
@@ -135,7 +137,8 @@ impl Stories {
         self.has_started = true;
         let name = (seq, value.0);
         let before = self.cells.insert(cell, name.clone());
-        // Its slot was free again: it has finished, and its end waited for its output to be shown.
+        // Its slot was free again: the attempt has finished, and its end waited for its output to
+        // be shown.
         if let Some(story) = before.and_then(|before| self.open.get_mut(&before))
             && let Some((attempt, _)) = story.open.filter(|open| open.1 == cell)
         {
@@ -146,7 +149,7 @@ impl Stories {
         story.open = Some((attempt, cell));
     }
 
-    /// A task has ended. One that is run again after its end ends again: the last time counts.
+    /// A task has finished. If it is run again and finishes again, the last time counts.
     pub(super) fn end(&mut self, end: End) {
         let End { seq, value, attempt, state, cause, .. } = end;
         let name = (seq, value.0);
@@ -157,8 +160,9 @@ impl Stories {
         self.ends.insert(name, known);
     }
 
-    /// What has become of attempts of which nothing is known but that they were handed over; `noted` is what workers
-    /// have noted, by task slot, if they could. If the generation `has_died`, those in flight were cut off.
+    /// Decides the fate of attempts of which only the publication is known. `noted`: the notes of
+    /// workers, by task slot, if there are any. If the generation `has_died`, attempts in flight
+    /// were cut off.
     pub(super) fn cut_off(
         &mut self,
         noted: Option<&[Option<Entry>]>,
@@ -171,14 +175,14 @@ impl Stories {
             let name = (seq, value);
             let Some(story) = self.open.get_mut(&name) else { continue };
             if self.intents.contains_key(&name) {
-                // It has finished; whether it counts is for its file to say.
+                // It has finished; its file decides whether it counts.
                 continue;
             }
             let Some((attempt, _)) = story.open.take_if(|open| open.1 == cell) else { continue };
             let of_it = |entry: &&Entry| entry.seq == name.0 && entry.attempt == attempt;
             let noted = noted.filter(|_| !sabotage::has(Bug::CountsUnstarted));
             let entry = noted.map(|noted| noted.get(usize::from(cell)).copied().flatten());
-            // Where it is not known whether it has started: rather one too many than one too few.
+            // Where it is unknown whether it has started, it counts as started.
             let has_finished = entry.map_or(Some(false), |entry| {
                 entry.as_ref().filter(of_it).map(|entry| entry.finished)
             });
@@ -203,14 +207,14 @@ impl Stories {
         records
     }
 
-    /// In the order of their numbers.
+    /// The intents, in the order of the tasks' numbers.
     pub(super) fn take_intents(&mut self) -> Vec<(Name, Intent)> {
         let mut intents: Vec<(Name, Intent)> = self.intents.drain().collect();
         intents.sort_by_key(|intent| intent.0.0);
         intents
     }
 
-    /// Forgets what is said of tasks with higher numbers. How many there were.
+    /// Forgets tasks with higher numbers. Returns how many there were.
     pub(super) fn keep_up_to(&mut self, last: u64) -> u64 {
         let before = self.ends.len() + self.open.len() + self.intents.len();
         self.ends.retain(|name, _| name.0 <= last);

@@ -1,4 +1,5 @@
-//! What is left alive of an earlier generation: found by the name of its run in its environment, and killed.
+//! Survivors of an earlier generation: processes that have the id of its run in their environment.
+//! They are found and killed.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,8 +15,9 @@ use super::runs;
 /// How long they may take to die.
 const DIE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Locks a run's folder, after killing what of the run is still alive. The lock that everything inherits tells of
-/// most; what has closed it is found by its environment alone, so that is always looked through.
+/// Locks a run's folder, after killing what is still alive of the run. The inherited lock reveals
+/// most survivors; processes that have closed it are found only by their environment, so all
+/// environments are always searched.
 ///
 /// # Errors
 /// One line that says what is in the way.
@@ -58,7 +60,7 @@ fn pause() {
 
 /// The processes of a run that have it in their environment.
 struct Survivors {
-    /// What stands there.
+    /// The variable that marks them.
     mark: Vec<u8>,
     /// This process and those above it: a shell that a task has opened may resume the run.
     spared: Vec<i32>,
@@ -75,7 +77,7 @@ impl Survivors {
         Survivors { mark, spared, killed: HashSet::new() }
     }
 
-    /// Kills all that are there now. Whether there were any: they may have started others.
+    /// Kills all that are there now. Returns whether there were any: they may have started others.
     fn kill(&mut self) -> bool {
         let mut are_left = false;
         for kin in
@@ -90,7 +92,8 @@ impl Survivors {
     }
 
     fn kill_one(&self, kin: Kin) -> bool {
-        // First a descriptor, then the look: so it cannot be another process that has got the number since.
+        // The pidfd is opened before the environment is read: so the signal cannot hit a later
+        // process with the same pid.
         let pidfd = Pid::from_raw(kin.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
         let Some(Ok(pidfd)) = pidfd else { return false };
         let environment = fs::read(format!("/proc/{}/environ", kin.pid)).unwrap_or_default();

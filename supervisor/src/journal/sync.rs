@@ -1,4 +1,5 @@
-//! A thread that makes what was written survive a power cut: the event loop never waits for a disk.
+//! A thread that syncs what was written, so that it survives a power cut: the event loop never
+//! waits for a disk.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -8,12 +9,12 @@ use std::time::Duration;
 
 use crate::os::threads;
 
-/// What a run may lose of its journal; what is lost is run again.
+/// What a run may lose of its journal; tasks whose end is lost run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// Nothing when msup is killed; anything when the power is cut.
     Process,
-    /// The last second or so when the power is cut.
+    /// About the last second when the power is cut.
     Batch,
     /// Each record is on its way to the disk as soon as it is written.
     Task,
@@ -44,13 +45,13 @@ struct State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics with it.
+        // No thread panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Sync {
-    /// For these files, in this order. It writes to the eventfd when it fails.
+    /// Syncs these files, in this order. It writes to the eventfd when it fails.
     ///
     /// # Errors
     /// One line that says why no thread can be started.
@@ -71,7 +72,7 @@ impl Sync {
         Ok(Sync { shared, thread: Some(thread) })
     }
 
-    /// Nothing is made safe.
+    /// Syncs nothing.
     #[cfg(test)]
     pub(crate) fn none() -> Sync {
         let (state, changed) = (Mutex::new(State::default()), Condvar::new());
@@ -85,12 +86,12 @@ impl Sync {
         }
     }
 
-    /// Why it cannot be relied on any more, if so.
+    /// The error after which the journal cannot be relied on, if there was one.
     pub(super) fn failed(&self) -> Option<String> {
         self.shared.lock().failed.clone()
     }
 
-    /// Returns when everything is safe, or cannot be made so.
+    /// Returns when everything is synced, or cannot be.
     pub(super) fn finish(&mut self) {
         self.shared.lock().ends = true;
         self.shared.changed.notify_one();
@@ -115,7 +116,7 @@ impl Shared {
                 return;
             }
             drop(state);
-            // Never tried again: the kernel says it once, and forgets what it could not write.
+            // Never retried: the kernel reports an error once, and forgets what it could not write.
             if let Some(why) = files.iter().find_map(|file| file.sync_data().err()) {
                 self.lock().failed = Some(why.to_string());
                 let _ = rustix::io::write(doorbell, &1u64.to_ne_bytes());
@@ -154,7 +155,7 @@ mod tests {
         let (_reader, pipe) = rustix::pipe::pipe().expect("a pipe");
         let bell = doorbell();
         let heard = bell.try_clone().expect("a descriptor");
-        // No disk under it: EINVAL.
+        // A pipe cannot be synced: EINVAL.
         let mut sync =
             Sync::start(vec![File::from(pipe)], Durability::Task, bell).expect("a thread");
         sync.written();

@@ -1,22 +1,22 @@
-//! How the machine as a whole is off: for memory, and for CPU time.
+//! What is measured of the whole machine: memory, and CPU time.
 
 use std::time::{Duration, Instant};
 
 use crate::os::{cpu_time, memory};
 
-/// How often it is asked how much memory is left.
+/// How often the available memory is read.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
-/// The time over which CPUs are seen to idle.
+/// The time over which the idle time of the CPUs is measured.
 const IDLE_OVER: Duration = Duration::from_millis(500);
 
-/// What was last seen of it.
+/// The last measurements.
 #[derive(Debug)]
 pub(crate) struct Machine {
     memory: memory::Memory,
     due: Instant,
     stalled: Option<u64>,
-    /// When the idle time of the CPUs was last looked at, and what it was: in each window, and over several.
+    /// When the CPUs' idle time was last read, and its value: per window, and over several windows.
     idle: Option<(Instant, Duration)>,
     long_idle: Option<(Instant, Duration)>,
 }
@@ -27,7 +27,7 @@ impl Machine {
         Machine { memory, due: now, stalled, idle: None, long_idle: None }
     }
 
-    /// Bytes of memory left; `None`: not asked this time.
+    /// Bytes of memory left; `None`: not read this time.
     pub(crate) fn available(&mut self, now: Instant) -> Option<u64> {
         if now < self.due {
             return None;
@@ -36,7 +36,8 @@ impl Machine {
         self.memory.available()
     }
 
-    /// The share of the time since the last look in which everybody waited for memory.
+    /// The share of the time since the last look in which all tasks of the machine waited for
+    /// memory.
     pub(crate) fn stalled(&mut self, span: Duration) -> f64 {
         let now = memory::stalled();
         let before = std::mem::replace(&mut self.stalled, now);
@@ -45,8 +46,9 @@ impl Machine {
         stalled.as_secs_f64() / span.as_secs_f64().max(1e-9)
     }
 
-    /// The share of the time in which CPUs idled, `None` where the last look is not long ago: idle time is counted in
-    /// hundredths of a second. Nor where this process may use more CPUs than `procs`.
+    /// The share of the time in which CPUs idled. `None` if the last look is recent, because idle
+    /// time is counted in hundredths of a second, and where this process may use more CPUs than
+    /// `procs`.
     pub(crate) fn idle(&mut self, now: Instant, procs: f64) -> Option<f64> {
         let cpus = f64::from(cpu_time::cpus());
         if cpus > procs || self.long_idle.is_some_and(|(then, _)| now < then + IDLE_OVER) {
@@ -59,7 +61,7 @@ impl Machine {
         Some(share / cpus)
     }
 
-    /// CPU time that was used by whomever since the last look; `None` at the first one.
+    /// CPU time that all processes have used since the last look; `None` at the first one.
     pub(crate) fn busy(&mut self, now: Instant) -> Option<Duration> {
         let idle = cpu_time::idle()?;
         let (then, before) = self.idle.replace((now, idle))?;

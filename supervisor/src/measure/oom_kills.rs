@@ -1,14 +1,15 @@
-//! Whether a SIGKILL was the kernel's, because there was no memory left. It counts whom it ends, on the
-//! whole machine, before it does; who was killed just after the count has risen was meant.
+//! Decides whether a SIGKILL came from the kernel, because no memory was left. The kernel counts
+//! such kills on the whole machine, before each kill; a process of ours that is killed just after
+//! the count has risen was its target.
 
 use std::time::{Duration, Instant};
 
 use crate::os::memory;
 
-/// A kill that nobody of ours has died of for so long was meant for somebody else.
+/// A counted kill that matches no death of ours within this time hit another process.
 const MEANT_FOR_US: Duration = Duration::from_secs(1);
 
-/// The kernel's count, as far as it was looked at.
+/// The kernel's count, as last read.
 #[derive(Debug)]
 pub(crate) struct Watch {
     count: u64,
@@ -22,18 +23,18 @@ impl Watch {
         Watch { count, unclaimed: 0, due: Instant::now() + MEANT_FOR_US }
     }
 
-    /// Forgets kills of long ago, now and then.
+    /// Forgets old kills, now and then.
     pub(crate) fn look(&mut self) {
         let now = Instant::now();
         if now >= self.due {
             self.due = now + MEANT_FOR_US;
-            // What was counted since the last look stays for one more.
+            // Kills counted since the last look stay for one more.
             let fresh = self.count_new();
             self.unclaimed = fresh;
         }
     }
 
-    /// Somebody of ours was killed: whether that was for want of memory.
+    /// A process of ours was killed: returns whether that was for lack of memory.
     pub(crate) fn explains_a_kill(&mut self) -> bool {
         self.unclaimed += self.count_new();
         let explained = self.unclaimed > 0;

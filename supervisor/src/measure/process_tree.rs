@@ -1,4 +1,4 @@
-//! The processes below a command: a shell's pipeline, what a build starts, what became a daemon.
+//! The process tree below a command: a shell's pipeline, what a build starts, what became a daemon.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,11 +9,11 @@ use msup_protocol::process_tree;
 use crate::os::cgroup::Groups;
 use crate::os::cpu_time;
 
-/// All processes are looked through at most this often, and for at most one part in so many of a CPU.
+/// All processes are listed at most this often, and for at most one part in `BUDGET` of a CPU.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const BUDGET: u32 = 300;
 
-/// Clock ticks of `/proc`, in nanoseconds: 100 a second on every architecture that Linux has in use.
+/// Clock ticks of `/proc`: 100 a second on every architecture in use with Linux.
 const TICK: Duration = Duration::from_millis(10);
 
 /// The processes below a worker's command.
@@ -22,16 +22,16 @@ struct Family {
     command: i32,
     /// Each with its CPU time when last seen.
     members: HashMap<i32, Duration>,
-    /// CPU time of members that are gone.
+    /// CPU time of members that have exited.
     gone: Duration,
 }
 
-/// All of them.
+/// The processes below all commands.
 #[derive(Debug)]
 pub(crate) struct Families {
     families: HashMap<WorkerId, Family>,
     due: Option<Instant>,
-    /// Whether the kernel lists the children of a process. If not, all processes are looked through.
+    /// Whether the kernel lists the children of a process. If not, all processes are searched.
     listed: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for Families {
 }
 
 impl Families {
-    /// Finds out who belongs where, if it is time.
+    /// Finds the processes of each command, if it is time.
     pub(crate) fn look(
         &mut self,
         commands: &[(WorkerId, i32)],
@@ -57,7 +57,8 @@ impl Families {
         let everybody = (groups.is_none() && !self.listed).then(children_of_everybody);
         let mut families = HashMap::new();
         for (worker, command) in commands {
-            // What lost its parent becomes the worker's child, a subreaper's.
+            // A process that loses its parent becomes the worker's child: the worker is a
+            // subreaper.
             let Some(root) = pid_of(*worker) else { continue };
             let mut found = match (groups, &everybody) {
                 (Some(groups), _) => groups.members(*worker),
@@ -66,8 +67,8 @@ impl Families {
                 }
                 (None, None) => below(root, listed_children),
             };
-            // The worker may be one command further by now; but not if the command was seen before and has exited, for
-            // then the worker waits for what it left running.
+            // The worker may be one command further by now; but not if the command was seen before
+            // and has exited: then the worker waits for what it left running.
             let is_known = self.families.get(worker).is_some_and(|it| it.command == *command);
             if !found.contains(command) && !is_known {
                 continue;
@@ -104,12 +105,13 @@ impl Families {
             }
         });
         let living: Duration = family.members.values().sum();
-        // The command's own account of children it has waited for knows those too that nobody saw.
+        // The kernel's account of children that the command has waited for includes those that were
+        // never seen here.
         let reaped = process_tree::look_up(family.command).map_or(0, |kin| kin.reaped_ticks);
         living + family.gone.max(TICK * u32::try_from(reaped).unwrap_or(u32::MAX))
     }
 
-    /// Whether any command has started others.
+    /// Whether any command has started other processes.
     pub(crate) fn any(&self) -> bool {
         !self.families.is_empty()
     }

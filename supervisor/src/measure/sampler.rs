@@ -1,4 +1,5 @@
-//! What commands really use: their clocks while they run, the kernel's account when they end.
+//! Measures what commands really use: their CPU clocks while they run, the kernel's account when
+//! they exit.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -16,76 +17,79 @@ use crate::measure::process_tree::Families;
 use crate::os::cgroup::Groups;
 use crate::os::{cpu_quota, cpu_time};
 
-/// A window: long enough for the kernel's ticks to be seen, short enough to follow. The first ones are
-/// what the ramp costs, whatever looking costs then; and as long as it lasts they are not stretched, for so much CPU time.
+/// A window: long enough for the kernel's ticks to be seen, short enough to follow changes. The
+/// first `FIRST_WINDOWS` make up the ramp and are short, whatever measuring costs then; until
+/// `RAMP_COST` of CPU time is used, they are not stretched.
 const WINDOW: Duration = Duration::from_millis(40);
 const FIRST_WINDOW: Duration = Duration::from_millis(12);
 const FIRST_WINDOWS: u32 = 12;
 const RAMP_COST: Duration = Duration::from_millis(20);
 
-/// Looking at commands may use one part in so many of one CPU; looking for what they have started comes on top, and both
-/// together take one in a hundred at most.
+/// Sampling commands may use one part in `BUDGET` of one CPU; searching for their children comes on
+/// top, and both together take at most one in a hundred.
 const BUDGET: u32 = 150;
 
-/// At most so many commands are asked what they are doing just now, and what memory they have; and where
-/// that is limited.
+/// At most this number of commands is asked for its state and its memory; the second value holds
+/// where memory is limited.
 const ASKED: usize = 8;
 const ASKED_OF_MEMORY: usize = 64;
 
 /// The weight of the last window in a command's own use, and of the last cycle in the mean.
 const NEWEST: f64 = 0.3;
 const NEWEST_CYCLE: f64 = 0.05;
-/// And of the last answer to whether it could run.
+/// The weight of the last answer to whether it could run.
 const NEWEST_WANTS: f64 = 0.2;
 
-/// When this part of what commands used is seen only after their end, the machine's CPUs are looked at instead:
-/// what they started comes and goes too fast to be looked at itself.
+/// When this part of what commands used is seen only after their exit, the machine's CPUs are
+/// measured instead: their children come and go too fast to be sampled.
 const HIDDEN: f64 = 0.3;
-/// The mean over so many is taken; until there are any, what starts others is presumed to do so.
+/// The mean covers this number of commands; until there are any, commands that start others are
+/// presumed to hide their use.
 const KNOWN: u32 = 20;
 
-/// A command that went to sleep only once, when it was started, did nothing but compute, however long others
-/// had the CPU.
+/// A command that went to sleep only once, when it was started, only computed, however long other
+/// processes had the CPU.
 const NEVER_SLEEPS: u64 = 1;
 
-/// One command that runs.
+/// One running command.
 #[derive(Clone, Debug)]
 pub(super) struct Gauge {
     pub(super) pid: i32,
-    /// CPU time that was counted so far, and that of its own process when last seen.
+    /// CPU time counted so far, and that of its own process when last seen.
     counted: Duration,
     own: Duration,
-    /// CPUs it uses, smoothed. A new one is taken to compute.
+    /// CPUs it uses, smoothed. A new command is presumed to compute.
     pub(super) cpus: f64,
-    /// In how many windows it was looked at.
+    /// The number of windows in which it was sampled.
     pub(super) windows: u32,
-    /// When its clock was last looked at, and last seen to have moved.
+    /// When its CPU clock was last read, and when it last moved.
     looked: Instant,
     moved: Instant,
-    /// Bytes of memory it had when last asked, 0 before.
+    /// Bytes of memory when last asked, 0 before.
     resident: u64,
-    /// How much of the time it could run, had it a CPU, smoothed over the times it was asked.
+    /// The share of the time in which it could run, had it a CPU, smoothed over the samples.
     pub(super) wants: f64,
-    /// Where its use is that of its worker's control group: what that had used before it.
+    /// Where the control group of its worker is measured: what that had used before this command.
     before: Option<Duration>,
 }
 
-/// Looks at the commands of all workers, window by window.
+/// Samples the commands of all workers, window by window.
 #[derive(Debug)]
 pub(crate) struct Meter {
     gauges: Vec<Option<Gauge>>,
-    /// The control groups that all workers and commands are in, and what was used in them up to the last window.
+    /// The control groups of all workers and commands, and the CPU time used in them up to the last
+    /// window.
     groups: Option<Rc<Groups>>,
     counted: Duration,
-    /// Commands start others, and are looked at group by group, where there are groups.
+    /// Commands start others, and are measured group by group, where there are groups.
     starts_others: bool,
     families: Families,
-    /// What was counted of commands that have ended, until their outcome comes in.
+    /// What was counted of commands that have exited, until their outcome comes in.
     past: HashMap<i32, Duration>,
     began: Instant,
     due: Instant,
     pub(super) windows: u32,
-    /// What ended in this window: CPU time not counted before, and how it ran.
+    /// What finished in this window: CPU time not counted before, and how it ran.
     ended_used: Duration,
     workers_used: Duration,
     ended_runnable: f64,
@@ -106,15 +110,15 @@ pub(crate) struct Meter {
     pub(crate) cpus: f64,
     /// Time spent above `procs`, in CPU seconds.
     pub(crate) debt: f64,
-    /// CPU time that looking has taken.
+    /// CPU time that measuring has taken.
     pub(crate) cost: Duration,
     procs: f64,
-    /// The part of that many CPUs that a control group lets us use.
+    /// The part of `procs` CPUs that the CPU quota of a control group allows.
     share: f64,
 }
 
 impl Meter {
-    /// `watches_memory`: there is a limit on it.
+    /// `watches_memory`: memory is limited.
     pub(crate) fn new(
         procs: u32,
         max_workers: u16,
@@ -154,12 +158,12 @@ impl Meter {
         }
     }
 
-    /// When the next window ends.
+    /// When the next window closes.
     pub(crate) fn due(&self) -> Instant {
         self.due
     }
 
-    /// A command has ended: what of its use was not seen yet belongs to this window.
+    /// A command has exited: the part of its use that was not seen yet belongs to this window.
     pub(crate) fn ended(&mut self, usage: &Usage) {
         let pid = usage.pid.cast_signed();
         let running =
@@ -184,7 +188,7 @@ impl Meter {
         self.note_cycle(wall / (usage.sleeps + 1) as f64);
         self.ended.add(Duration::from_nanos(usage.cpu_ns + usage.worker_ns).as_secs_f64(), wall);
         if counted.is_none() {
-            // Too short to have been looked at.
+            // Too short to have been sampled.
             let share = (cpu.as_secs_f64() / wall.max(1e-9)).min(1.0);
             let share = if usage.sleeps <= NEVER_SLEEPS { 1.0 } else { share };
             self.ended_runnable += share * wall;
@@ -192,7 +196,7 @@ impl Meter {
         }
     }
 
-    /// Everything stood still for so long: that says nothing of commands.
+    /// The run stood still for `pause`: that says nothing about commands.
     pub(crate) fn paused(&mut self, pause: Duration) {
         (self.began, self.due) = (self.began + pause, self.due + pause);
         self.machine = Machine::new(Instant::now());
@@ -205,14 +209,15 @@ impl Meter {
         }
     }
 
-    /// Everybody is gone.
+    /// All workers are gone.
     pub(crate) fn lost_all(&mut self) {
         self.gauges.fill(None);
         self.past.clear();
     }
 
-    /// Ends the window, if it is time. `pid_of` tells the process of a worker; `had_more`, whether there were tasks that
-    /// could have been started; `is_ramping`, that as yet each window tells how many are to be.
+    /// Closes the window, if it is time. `pid_of` gives the process of a worker; `had_more`:
+    /// whether there were tasks that could have been started; `is_ramping`: whether each window
+    /// still decides the number of commands.
     pub(crate) fn look(
         &mut self,
         segment: &Segment,
@@ -224,7 +229,7 @@ impl Meter {
         if now < self.due {
             return None;
         }
-        // What is not in a group must be looked at by itself, and so must all.
+        // Processes outside the groups must be measured one by one; so, then, are all.
         self.groups.take_if(|groups| groups.is_partial());
         let shared = segment.shared();
         let before = cpu_time::own_thread();
@@ -307,7 +312,8 @@ impl Meter {
             if let Some(old) = gauge.take() {
                 self.past.insert(old.pid, old.counted);
             }
-            // The number comes from shared memory: it counts only if the kernel says whose child that is.
+            // The number comes from shared memory: it counts only if the kernel says that it is the
+            // worker's child.
             let parent = process_tree::look_up(command).map(|kin| kin.parent);
             if parent.is_none() || parent != pid_of(worker) {
                 return Duration::ZERO;
@@ -327,7 +333,8 @@ impl Meter {
             });
         }
         let Some(gauge) = gauge else { return Duration::ZERO };
-        // A command that has exited is charged with what it left running, as long as its worker waits for that.
+        // A command that has exited is charged for what it left running, as long as its worker
+        // waits for that.
         gauge.own = cpu_time::of(command).unwrap_or(gauge.own);
         let own = gauge.own;
         let total = match &self.groups {
@@ -353,13 +360,13 @@ impl Meter {
         used
     }
 
-    /// What was used in all groups since the last window.
+    /// CPU time used in all groups since the last window.
     fn used_in_groups(&mut self) -> Option<Duration> {
         let total = self.groups.as_ref()?.cpu_time()?;
         Some(total.saturating_sub(std::mem::replace(&mut self.counted, total)))
     }
 
-    /// Whether much of what commands use is not seen by looking at processes.
+    /// Whether much of what commands use is not seen by sampling processes.
     fn hides(&self) -> bool {
         if self.known < KNOWN / 2 { self.families.any() } else { self.hidden >= HIDDEN }
     }
@@ -368,7 +375,8 @@ impl Meter {
         self.cycle += NEWEST_CYCLE * (seconds - self.cycle);
     }
 
-    /// The shares of commands that can run, and that wait in a common queue. Not all are asked.
+    /// The share of commands that can run, and the share that waits in a common queue. Not all are
+    /// asked.
     fn ask(&mut self, commands: &[(WorkerId, i32)], span: Duration) -> (Option<f64>, f64) {
         let asked = commands.len().min(self.asked_at_most);
         let (mut runnable, mut queued, mut known) = (0, 0, 0);
@@ -410,7 +418,7 @@ impl Meter {
         gauges.map(|gauge| (now - gauge.moved).as_secs_f64()).collect()
     }
 
-    /// What commands have, as far as they were asked.
+    /// The memory of the commands, as far as they were asked.
     fn residents(&self, commands: &[(WorkerId, i32)]) -> Vec<u64> {
         let gauges = commands.iter().filter_map(|(worker, command)| {
             let gauge = self.gauges.get(usize::from(*worker))?.as_ref()?;
@@ -420,8 +428,8 @@ impl Meter {
     }
 }
 
-/// For how long one command in five at least has not computed, in seconds: their cycles are no shorter, those included of
-/// which no end was seen yet.
+/// At least one command in five has not computed for this long, in seconds: cycles are no shorter
+/// than that, unfinished ones included.
 fn stillness(still: &[f64]) -> f64 {
     let mut still = still.to_vec();
     let at = still.len() * 4 / 5;
@@ -431,7 +439,7 @@ fn stillness(still: &[f64]) -> f64 {
     *still.select_nth_unstable_by(at, f64::total_cmp).1
 }
 
-/// Whether a process waits for a file lock, as far as this kernel tells.
+/// Whether a process waits for a file lock, as far as this kernel reveals it.
 fn waits_for_lock(pid: i32) -> bool {
     std::fs::read(format!("/proc/{pid}/wchan"))
         .is_ok_and(|place| place.windows(15).any(|part| part == b"lock_inode_wait"))

@@ -1,4 +1,4 @@
-//! Which command has which token: tokens follow what commands were seen to use.
+//! Charges tokens to commands: tokens follow the CPU use of commands.
 
 use msup_protocol::layout::Shared;
 use msup_protocol::packed::WorkerId;
@@ -7,33 +7,33 @@ use msup_protocol::token::{Freed, Sighting, State};
 
 use super::sampler::Gauge;
 
-/// A command that uses so much of a CPU more than it has tokens for should get one more.
+/// A command whose CPU use exceeds its tokens by this much gets one more.
 const NEEDS: f64 = 0.6;
-/// One that uses less than this of a token can do without it.
+/// A command that uses less than this of a token does not need it.
 const SPARES: f64 = 0.2;
 
-/// A command that could run whenever it was asked, all in all so often, computes and does not wait. Where more do
-/// than there are tokens they share what there is, and each seems to use little.
+/// A command that could run in at least this share of the samples computes and does not wait. Where
+/// more commands compute than there are tokens, they share the CPUs, and each seems to use little.
 const COMPUTES: f64 = 0.95;
 
-/// A command is known after so many windows. Until then it is presumed to compute.
+/// A command is known after this number of windows. Until then it is presumed to compute.
 const KNOWN_AFTER: u32 = 4;
 
-/// A command, the CPUs it uses, and the tokens it has.
+/// A command, the CPUs it uses, and its tokens.
 struct Account {
     worker: WorkerId,
     command: i32,
     cpus: f64,
-    /// Whether that is known, not presumed.
+    /// Whether its use is known, not presumed.
     is_known: bool,
     words: Vec<Sighting>,
 }
 
-/// Moves tokens from commands that do not use them to those that use more than they have. Returns how
-/// many are owed to commands after that.
+/// Moves tokens from commands that do not use them to those that use more than they have. Returns
+/// the number of tokens still owed to commands.
 pub(super) fn settle(shared: &Shared<'_>, gauges: &[Option<Gauge>], procs: u32) -> u32 {
     let (mut accounts, mut free) = accounts(shared, gauges);
-    // Those that use most of what they have no token for come first.
+    // The commands that use most beyond their tokens come first.
     accounts.sort_by(|one, other| other.lacks().total_cmp(&one.lacks()));
     let mut spare: Vec<Sighting> = accounts
         .iter()
@@ -52,7 +52,7 @@ pub(super) fn settle(shared: &Shared<'_>, gauges: &[Option<Gauge>], procs: u32) 
             charge(shared, at, account);
         }
     }
-    // Many that share what there is have no whole token's worth each, but all of them together do.
+    // Where many share the CPUs, none uses a whole token, but together they do.
     let little = || accounts.iter().filter(|account| account.lacks() < NEEDS);
     let mut together = little().map(Account::lacks).sum::<f64>();
     for account in little().filter(|account| account.words.is_empty()) {
@@ -64,7 +64,7 @@ pub(super) fn settle(shared: &Shared<'_>, gauges: &[Option<Gauge>], procs: u32) 
         charge(shared, at, account);
     }
     if !shared.tasks.any_ready() {
-        // Nobody could take them up, so they may lie open as what they are.
+        // No task could use them, so they may stay charged to their commands instead of idle.
         for at in spare {
             let _ = shared.tokens.discharge(at);
         }
@@ -103,7 +103,7 @@ fn accounts(shared: &Shared<'_>, gauges: &[Option<Gauge>]) -> (Vec<Account>, Vec
     (accounts, free)
 }
 
-/// One more token for a command, unless it has just ended.
+/// Charges one more token to a command, unless it has just exited.
 fn charge(shared: &Shared<'_>, at: Sighting, account: &Account) {
     let Some(charged) = shared.tokens.charge(at, account.worker) else { return };
     let slot = shared.line.slot(account.worker);

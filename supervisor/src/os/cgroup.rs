@@ -1,9 +1,9 @@
-//! Control groups of the second kind. What a command starts stays in its worker's group, whatever it does, so the
-//! kernel keeps account of all of it together, and ends it together.
+//! Control groups (version 2). What a command starts stays in its worker's group, whatever it does,
+//! so the kernel accounts for all of it together, and kills it together.
 //!
-//! A run has a group below msup's own, and each worker that runs commands is in one below that. msup itself stays where
-//! it is. Nobody's limits are changed. Whoever may not make groups, which most users may not outside of containers and
-//! sessions of their own, does without.
+//! A run has a group below msup's own, and each worker that runs commands has one below that. msup
+//! itself stays where it is. No limits are changed. Users who may not create groups, which most may
+//! not outside of containers and sessions of their own, run without groups.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -20,37 +20,38 @@ use msup_protocol::process_tree::Identity;
 use msup_protocol::{crash, env as names};
 use rustix::fs::{Access, FlockOperation, access, flock};
 
-/// The groups of runs are called this, then their process.
+/// The groups of runs have this prefix, followed by their process.
 const PREFIX: &str = "msup-";
 
-/// How long what was killed in a group may take to be gone.
+/// How long killed processes of a group may take to disappear.
 const GONE_WITHIN: Duration = Duration::from_millis(400);
 
-/// The control groups of a run. Their end is the end of all that is in them.
+/// The control groups of a run. Dropping them kills everything in them.
 #[derive(Debug)]
 pub(crate) struct Groups {
     folder: PathBuf,
     account: File,
-    /// Some worker has none.
+    /// Some worker has no group.
     is_partial: Cell<bool>,
-    /// Groups that were killed. What is started in one is killed, too, at least by Linux 6.18: it must be made anew.
+    /// Groups that were killed. Processes started in one are killed too, at least up to Linux 6.18:
+    /// it must be created again.
     killed: RefCell<HashSet<WorkerId>>,
-    /// Says to other containers that this run lives.
+    /// Shows other containers that this run is alive.
     _lock: File,
 }
 
 impl Groups {
-    /// Makes a group for this run, after removing what runs that were killed have left.
+    /// Creates a group for this run, after removing those of killed runs.
     ///
     /// # Errors
-    /// Why there are none here.
+    /// Why groups cannot be used here.
     pub(crate) fn create() -> io::Result<Groups> {
         if std::env::var_os(names::NO_GROUPS).is_some() {
             return Err(io::Error::other(format!("{} is set", names::NO_GROUPS)));
         }
         let own = own_group().ok_or_else(|| io::Error::other("not mounted"))?;
         sweep(&own);
-        // Whoever moves a process must be allowed to where the two groups meet.
+        // Moving a process requires write access where the two groups meet.
         access(own.join("cgroup.procs"), Access::WRITE_OK)?;
         let folder = own.join(format!("{PREFIX}{}-0", Identity::own()));
         fs::create_dir(&folder)?;
@@ -78,11 +79,11 @@ impl Groups {
         }
         let folder = self.folder.join(worker.to_string());
         if self.killed.borrow_mut().remove(&worker) {
-            // What was killed may hang in the kernel: then there is none.
+            // A killed process may hang in the kernel: then there is no group.
             fs::remove_dir(&folder)?;
         }
         match fs::create_dir(&folder) {
-            // That of an earlier worker, which left in peace.
+            // The group of an earlier worker that exited normally.
             Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
@@ -94,12 +95,12 @@ impl Groups {
         self.is_partial.set(true);
     }
 
-    /// Whether there are workers without one.
+    /// Whether there are workers without a group.
     pub(crate) fn is_partial(&self) -> bool {
         self.is_partial.get()
     }
 
-    /// CPU time of all that was ever in the groups, up to the last tick of the kernel.
+    /// CPU time of all processes that were ever in the groups, up to the last tick of the kernel.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
         let mut text = [0; 256];
         let len = self.account.read_at(&mut text, 0).ok()?;
@@ -111,7 +112,7 @@ impl Groups {
         parse_cpu_time(&fs::read_to_string(self.file(worker, "cpu.stat")).ok()?)
     }
 
-    /// The processes in a worker's group, itself included.
+    /// The processes in a worker's group, including the worker.
     pub(crate) fn members(&self, worker: WorkerId) -> Vec<i32> {
         let list = fs::read_to_string(self.file(worker, "cgroup.procs")).unwrap_or_default();
         list.lines().filter_map(|pid| pid.parse().ok()).collect()
@@ -119,7 +120,7 @@ impl Groups {
 
     /// Kills everything in a worker's group.
     pub(crate) fn kill(&self, worker: WorkerId) {
-        // It could not be made if there is none.
+        // This fails if there is no group.
         if fs::write(self.file(worker, "cgroup.kill"), "1").is_ok() {
             self.killed.borrow_mut().insert(worker);
         }
@@ -136,7 +137,7 @@ impl Drop for Groups {
     }
 }
 
-/// The account of a run's group, where it can be used as one.
+/// The CPU account of a run's group, if the group can be used.
 fn open(folder: &Path) -> io::Result<File> {
     if !folder.join("cgroup.kill").exists() {
         return Err(io::Error::other("this kernel cannot kill a whole group"));
@@ -153,14 +154,15 @@ fn own_group() -> Option<PathBuf> {
         .map(|(path, root)| below(&root, path))
 }
 
-/// Ends and removes what dead runs have left in a group.
+/// Kills and removes what dead runs have left in a group.
 fn sweep(own: &Path) {
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
         match name.and_then(Identity::of_name).map(Identity::is_gone) {
             Some(Some(true)) => remove(&entry.path()),
-            // Of another container: its lock, and that nothing is in it, tell that it is gone. Nothing is killed.
+            // A run of another container: it is gone if its lock is free and its group is empty.
+            // Nothing is killed.
             Some(None) if is_empty(&entry.path()) && lock(&entry.path()).is_ok() => {
                 is_removed(&entry.path());
             }
@@ -169,20 +171,20 @@ fn sweep(own: &Path) {
     }
 }
 
-/// Whether no process is in a group, nor below it.
+/// Whether no process is in a group or below it.
 fn is_empty(folder: &Path) -> bool {
     let events = fs::read_to_string(folder.join("cgroup.events")).unwrap_or_default();
     events.lines().any(|line| line == "populated 0")
 }
 
-/// Takes the lock of a run's group, which falls with its supervisor.
+/// Takes the lock of a run's group, which is released when its supervisor exits.
 fn lock(folder: &Path) -> io::Result<File> {
     let folder = File::open(folder)?;
     flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
     Ok(folder)
 }
 
-/// Removes a run's group and those below it, after killing what is there.
+/// Removes a run's group and those below it, after killing the processes in them.
 fn remove(folder: &Path) {
     let began = Instant::now();
     while !is_removed(folder) && began.elapsed() < GONE_WITHIN {
@@ -191,7 +193,7 @@ fn remove(folder: &Path) {
     }
 }
 
-/// Whether a group is gone now, those of runs in its commands included.
+/// Removes a group and those below it, and returns whether it is gone.
 fn is_removed(folder: &Path) -> bool {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -201,7 +203,7 @@ fn is_removed(folder: &Path) -> bool {
     fs::remove_dir(folder).is_ok() || !folder.exists()
 }
 
-/// `usage_usec MICROSECONDS` in a line of its own.
+/// `usage_usec MICROSECONDS` on its own line.
 fn parse_cpu_time(stat: &str) -> Option<Duration> {
     let line = stat.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
     line.parse().ok().map(Duration::from_micros)
@@ -216,7 +218,7 @@ pub(super) fn path_in(own: &str, is_it: impl Fn(&str) -> bool) -> Option<&str> {
     })
 }
 
-/// Where a control group file system with this option is mounted, by `/proc/self/mountinfo`.
+/// Where a control group file system with this option is mounted, from `/proc/self/mountinfo`.
 pub(super) fn mount_of(mounts: &str, kind: &str, option: &str) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (front, back) = line.split_once(" - ")?;
@@ -227,7 +229,8 @@ pub(super) fn mount_of(mounts: &str, kind: &str, option: &str) -> Option<PathBuf
     })
 }
 
-/// The group itself, or, in a container that sees only its own part of the tree, the root of that.
+/// The group itself, or, in a container that sees only its own part of the tree, the root of that
+/// part.
 pub(super) fn below(root: &Path, path: &str) -> PathBuf {
     let folder = root.join(path.trim_start_matches('/'));
     if folder.is_dir() { folder } else { root.to_owned() }

@@ -1,4 +1,4 @@
-//! How long processes have been there.
+//! How long processes have been running.
 
 use std::time::Duration;
 

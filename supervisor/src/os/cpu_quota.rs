@@ -1,4 +1,5 @@
-//! How many CPUs this process may use: those it may run on, or as many as the quotas of its control groups are worth.
+//! The number of CPUs this process may use: its allowed CPUs, limited by the quotas of its control
+//! groups.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use super::cgroup::{below, mount_of, path_in};
 use super::cpu_time;
 
-/// Whole CPUs: a quota of 1.5 is worth 2, since with 1 a third of it would be lost.
+/// Whole CPUs: a quota of 1.5 counts as 2, since 1 would waste a third of it.
 pub(crate) fn cpus() -> u32 {
     let allowed = cpu_time::cpus().max(1);
     quota().map_or(allowed, |quota| rounded_up(quota).min(allowed))
@@ -25,11 +26,11 @@ pub(crate) fn quota() -> Option<f64> {
 }
 
 fn rounded_up(quota: f64) -> u32 {
-    // Three halves of a period are no more than 1.5.
+    // Quotas are rounded: 1.5 must not become more than 1.5.
     (quota - 1e-6).ceil().max(1.0) as u32
 }
 
-/// What limits a group above limits this one.
+/// A limit on a group also limits the groups below it.
 fn smallest(own: &Path, root: &Path, quota: fn(&Path) -> Option<f64>) -> Option<f64> {
     let folders = own.ancestors().take_while(|folder| folder.starts_with(root));
     folders.filter_map(quota).min_by(f64::total_cmp)
@@ -46,7 +47,7 @@ fn quota_of_v2(folder: &Path) -> Option<f64> {
     ratio(quota, period)
 }
 
-/// Microseconds of CPU time in a period of so many. No quota is `-1` or `max`.
+/// CPU time per period, both in microseconds. No quota is `-1` or `max`.
 fn ratio(quota: &str, period: &str) -> Option<f64> {
     let (quota, period) = (quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?);
     (quota > 0 && period > 0).then(|| quota as f64 / period as f64)

@@ -1,15 +1,16 @@
-//! CPU time of whole processes, this one and others.
+//! CPU time of whole processes, this one and others, and the idle time of CPUs.
 
 use std::fs;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// CPU time of all threads of a process so far; `None` when there is no such process. The kernel books it
-/// when a thread is switched and at its ticks, so it is exact over tens of milliseconds only.
+/// CPU time of all threads of a process so far; `None` when there is no such process. The kernel
+/// updates it when a thread is switched and at its ticks, so it is exact over tens of milliseconds
+/// only.
 pub(crate) fn of(pid: i32) -> Option<Duration> {
-    // Linux makes the clock's id of the process id this way (`CPUCLOCK_SCHED`, a stable interface);
-    // clock_getcpuclockid(3) would ask the kernel a second time.
+    // Linux derives the clock's id from the process id this way (`CPUCLOCK_SCHED`, a stable
+    // interface); clock_getcpuclockid(3) would need a second system call.
     read(ClockId::from_raw((!pid << 3) | 2))
 }
 
@@ -23,14 +24,14 @@ pub(crate) fn own_thread() -> Duration {
     read(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default()
 }
 
-/// Time since boot that the CPUs this process may use had nothing to do, theirs together; `None` where
-/// that cannot be seen.
+/// Idle time since boot of the CPUs this process may use, summed over them; `None` where it is not
+/// available.
 pub(crate) fn idle() -> Option<Duration> {
     let allowed = rustix::thread::sched_getaffinity(None).ok()?;
     parse_idle(&fs::read_to_string("/proc/stat").ok()?, |cpu| allowed.is_set(cpu))
 }
 
-/// How many CPUs this process may use.
+/// The number of CPUs this process may use.
 pub(crate) fn cpus() -> u32 {
     rustix::thread::sched_getaffinity(None).map_or(1, |allowed| allowed.count())
 }

@@ -1,5 +1,5 @@
-//! Opening files where somebody else may have put something in their place: never through a link, never waiting for
-//! the other end of a pipe, never a file of another user.
+//! Opens files where another user may have put something in their place: never through a link,
+//! never waiting for the other end of a pipe, never a file of another user.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -11,33 +11,34 @@ use rustix::fs::{Access, Mode, OFlags, access};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// What msup keeps for its user alone.
+/// The mode of files that msup keeps for its user alone.
 const OWN: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// Everybody may write to it.
+/// Any user may write to it.
 const SHARED: u32 = 0o002;
 
-/// Everybody may write to it, but only remove what is his.
+/// Any user may write to it, but only remove their own files.
 const STICKY: u32 = 0o1000;
 
-/// Bits that nobody can guess, as 16 digits.
+/// Random bits that cannot be guessed, as 16 digits.
 pub(crate) fn unguessable() -> String {
     let mut bytes = [0; 8];
-    // So few bytes come whole. Without the call, in a sandbox that forbids it, there are other sources.
+    // A read this short is never partial. Where a sandbox forbids the call, there are other
+    // sources.
     if getrandom(&mut bytes, GetRandomFlags::empty()) != Ok(bytes.len()) {
         bytes = other_bits();
     }
     format!("{:016x}", u64::from_ne_bytes(bytes))
 }
 
-/// The seeds of the standard library's hash maps.
+/// Bits from the seeds of the standard library's hash maps.
 fn other_bits() -> [u8; 8] {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id()).to_ne_bytes()
 }
 
-/// Opens a regular file of this process' user; one that is created nobody else may read. `how` says for what,
-/// and whether it is created.
+/// Opens a regular file of this process' user; a created one is readable by this user only. `how`:
+/// the access mode, and whether it is created.
 ///
 /// # Errors
 /// It cannot be opened, or it is something else.
@@ -58,7 +59,8 @@ pub(crate) fn open_own(path: &Path, how: OFlags) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file that a command has made, to make it safe: never what a link or a pipe in its place stands for.
+/// Opens a file that a command has made, to sync it: never what a link or a pipe in its place leads
+/// to.
 ///
 /// # Errors
 /// It cannot be opened, or is something else.
@@ -70,7 +72,7 @@ pub(crate) fn open_made(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Creates a file beside another one, in whose place it is put when it is complete.
+/// Creates a file beside another one, which it replaces when it is complete.
 ///
 /// # Errors
 /// It cannot be created.
@@ -83,19 +85,19 @@ pub(crate) fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     Ok((open(&beside, how, Mode::from_raw_mode(0o666))?, beside))
 }
 
-/// Creates a file that is not there yet, for this process' user alone.
+/// Creates a new file for this process' user alone.
 ///
 /// # Errors
-/// It is there, or cannot be created.
+/// It already exists, or cannot be created.
 pub(crate) fn create_own(path: &Path) -> io::Result<File> {
     let how = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
     open(path, how, OWN)
 }
 
-/// Makes sure that a folder is one of this process' user, and that not everybody may write to it.
+/// Makes sure that a folder belongs to this process' user, and is not writable by everyone.
 ///
 /// # Errors
-/// It is not.
+/// It does not, or it is.
 pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     let meta = fs::metadata(path)?;
     if !meta.is_dir() {
@@ -108,13 +110,13 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether everybody may write to a folder.
+/// Whether any user may write to a folder.
 pub(crate) fn is_shared(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|meta| meta.mode() & SHARED != 0)
 }
 
-/// Opens a file that the user has named for writing, at its end; if it is not there it is created. A device, such
-/// as a terminal or `/dev/null`, may stand in its place; a pipe may not: nobody may ever read from it.
+/// Opens a file that the user has named, for appending; it is created if it does not exist. It may
+/// be a device, such as a terminal or `/dev/null`, but not a pipe, which may never have a reader.
 ///
 /// # Errors
 /// It cannot be opened, or is something else.
@@ -124,7 +126,7 @@ pub(crate) fn open_named(path: &Path) -> io::Result<File> {
     let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
     let file = open(path, how, everybody).map_err(|why| {
         match why.raw_os_error().map(Errno::from_raw_os_error) {
-            // A pipe that nobody has open, and a socket.
+            // A pipe without a reader, or a socket.
             Some(Errno::NXIO) => no_file(),
             _ => why,
         }
@@ -133,7 +135,7 @@ pub(crate) fn open_named(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Empties a file that the user has named, but not one that standard output or error goes to as well.
+/// Empties a file that the user has named, unless standard output or error goes to it as well.
 ///
 /// # Errors
 /// It cannot be changed.
@@ -145,7 +147,7 @@ pub(crate) fn empty(file: &File) -> io::Result<()> {
     file.set_len(0)
 }
 
-/// Whether what the user has named is a device, or what standard output or error goes to.
+/// Whether a file that the user has named is a device, or receives standard output or error.
 pub(crate) fn is_device_or_stream(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.file_type().is_char_device() || is_stream(&meta))
 }
@@ -158,8 +160,8 @@ fn is_stream(meta: &fs::Metadata) -> bool {
     goes_there(rustix::fs::fstat(io::stdout())) || goes_there(rustix::fs::fstat(io::stderr()))
 }
 
-/// Makes sure that what the user has named can be written, without touching it. What is not there can be created
-/// if its folder can be written to.
+/// Makes sure that a file that the user has named can be written, without touching it. A missing
+/// file can be created if its folder can be written to.
 ///
 /// # Errors
 /// It cannot, or it is something else.
@@ -175,7 +177,7 @@ pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The same of a file that another one is put in the place of.
+/// The same for a file that is to be replaced by another one.
 ///
 /// # Errors
 /// As above.
@@ -188,7 +190,7 @@ pub(crate) fn check_replaceable(path: &Path) -> io::Result<()> {
     check_folder_writable(&path.canonicalize()?)
 }
 
-/// Whether a file can be made where this one is.
+/// Checks that files can be created in the folder of this one.
 fn check_folder_writable(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let how = Access::WRITE_OK | Access::EXEC_OK;
@@ -209,7 +211,7 @@ fn no_file() -> io::Error {
     )
 }
 
-/// Of a link that another user has left where everybody may, nobody can say where it leads next.
+/// A link that another user has left in a folder that any user may write to could lead anywhere.
 fn refuse_strange_link(path: &Path) -> io::Result<()> {
     let Ok(link) = fs::symlink_metadata(path) else { return Ok(()) };
     if !link.is_symlink() {
@@ -234,7 +236,7 @@ fn check_owner(meta: &fs::Metadata) -> io::Result<()> {
 }
 
 fn open(path: &Path, how: OFlags, mode: Mode) -> io::Result<File> {
-    // Not to wait for the other end of a pipe; on files it means nothing.
+    // So as not to wait for the other end of a pipe; it has no effect on files.
     let how = how | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     match rustix::fs::open(path, how, mode) {
         Ok(fd) => Ok(File::from(fd)),

@@ -1,4 +1,4 @@
-//! Ctrl-Z: everything that a run has started stands still, then this process.
+//! Ctrl-Z: stops everything that a run has started, then this process.
 
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
@@ -8,14 +8,16 @@ use msup_protocol::process_tree::{self, Kin};
 use nix::sys::signal::{Signal as Raised, raise};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Whoever starts others faster than they can be stopped is given up after so many looks.
+/// A process that starts others faster than they can be stopped is given up after this number of
+/// looks.
 const LOOKS_AT_MOST: u32 = 100;
 
-/// Processes that stand still because of us.
+/// The processes that we have stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Frozen(Vec<OwnedFd>);
 
-/// Stops every process below this one that is not below one of `spared`, nor stopped already.
+/// Stops every process below this one, except those below one of `spared` and those already
+/// stopped.
 pub(crate) fn freeze(spared: &[Kin]) -> Frozen {
     let own = std::process::id().cast_signed();
     let (mut frozen, mut known) = (Vec::new(), HashSet::new());
@@ -29,16 +31,16 @@ pub(crate) fn freeze(spared: &[Kin]) -> Frozen {
         if new.is_empty() {
             break;
         }
-        // What they had just started is seen with the next look.
+        // Processes that they had just started are seen with the next look.
         frozen.extend(new);
     }
     Frozen(frozen)
 }
 
-/// Stops this process, until somebody lets it go on. How long that took.
+/// Stops this process until it gets SIGCONT. Returns how long that took.
 pub(crate) fn stand_still() -> Duration {
     let began = Instant::now();
-    // For this thread: it has happened when this returns.
+    // Raised for this thread: it has happened when this returns.
     let _ = raise(Raised::SIGSTOP);
     began.elapsed()
 }
@@ -69,7 +71,7 @@ fn below(ancestor: i32, all: &[Kin], spared: &[Kin]) -> Vec<Kin> {
 
 fn stop(kin: &Kin) -> Option<OwnedFd> {
     let pidfd = pidfd_open(Pid::from_raw(kin.pid)?, PidfdFlags::empty()).ok()?;
-    // Now the number cannot pass on to somebody else any more; has it before?
+    // Now the pid cannot be reused any more; the start time shows whether it was before.
     let is_same = process_tree::start_time(kin.pid) == Some(kin.start);
     (is_same && pidfd_send_signal(&pidfd, Signal::STOP).is_ok()).then_some(pidfd)
 }

@@ -1,4 +1,4 @@
-//! Limits of this process: open files and processes.
+//! Resource limits of this process: open files, processes, and file sizes.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 /// Descriptors kept free for everything but workers, each of which needs one.
 const FILES_ASIDE: u64 = 48;
-/// With fewer there is none left for a single worker: 33 are open during a run, and a few more for moments.
+/// With fewer, not even one worker can start: 33 are open during a run, and a few more at times.
 const FILES_AT_LEAST: u64 = 40;
 
 /// A worker and its command are two processes; half is left to everything else.
 const PROCESSES_PER_WORKER: u64 = 4;
 
-/// Shared memory has so many bytes at least, and so many more for each worker and a task for it.
+/// The least size of shared memory in bytes, and its growth per worker with one task.
 const BYTES_ASIDE: u64 = 2048;
 const BYTES_PER_WORKER: u64 = 1024;
 
-/// How many workers there may be, and which limit says so.
+/// The largest possible number of workers, and the limit that determines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Most {
     pub(crate) workers: u64,
@@ -28,7 +28,7 @@ enum Limit {
     Files(u64),
     Processes(u64),
     FileSize(u64),
-    /// As many as slots can be numbered.
+    /// The number of slots that can be numbered.
     Slots,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn raise_open_files() -> u64 {
     soft
 }
 
-/// Makes shared memory under the hard limit on file sizes, which counts for it.
+/// Creates shared memory under the hard limit on file sizes, which applies to it.
 pub(crate) fn with_hard_file_limit<T>(make: impl FnOnce() -> T) -> T {
     let kind = Resource::RLIMIT_FSIZE;
     let limits = getrlimit(kind).ok().filter(|(soft, hard)| soft < hard);
@@ -68,7 +68,7 @@ pub(crate) fn with_hard_file_limit<T>(make: impl FnOnce() -> T) -> T {
     made
 }
 
-/// How many workers the limits on files and processes allow.
+/// The number of workers that the limits on files and processes allow.
 ///
 /// # Errors
 /// Not even one: which limit it is, and what is needed.
@@ -77,7 +77,7 @@ pub(crate) fn most_workers() -> Result<Most, String> {
     most(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_NPROC), file_size())
 }
 
-/// Bytes that shared memory may have, which the kernel counts as a file.
+/// The largest size of shared memory in bytes: for the kernel it is a file.
 pub(crate) fn file_size() -> u64 {
     getrlimit(Resource::RLIMIT_FSIZE).map_or(RLIM_INFINITY, |(_, hard)| hard)
 }
@@ -92,12 +92,12 @@ fn most(files: u64, processes: u64, file_size: u64) -> Result<Most, String> {
     let workers = files.saturating_sub(FILES_ASIDE).max(1);
     let by_files = Most { workers, limit: Limit::Files(files) };
     let by_processes = Most {
-        // With fewer it is tried all the same: nobody knows how many there are already.
+        // With fewer it is tried all the same: the present number of processes is unknown.
         workers: (processes / PROCESSES_PER_WORKER).max(1),
         limit: Limit::Processes(processes),
     };
     let by_file_size = Most {
-        // Where not even one fits, that is said when it is tried.
+        // Where not even one fits, creating shared memory fails with a message.
         workers: (file_size.saturating_sub(BYTES_ASIDE) / BYTES_PER_WORKER).max(1),
         limit: Limit::FileSize(file_size),
     };

@@ -1,22 +1,23 @@
-//! Memory: what is left of it, whether everybody waits for it, whom the kernel has ended for want of it.
+//! Memory: how much is available, whether all processes wait for it, and how many were killed for
+//! lack of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cgroup::{below, mount_of, path_in};
 
-/// What this machine tells, and the control groups that limit this process.
+/// The memory of this machine, and the control groups that limit this process.
 #[derive(Debug)]
 pub(crate) struct Memory {
     groups: Vec<Group>,
 }
 
-/// A control group with a limit on memory: the files that tell of it.
+/// A control group with a memory limit: the files that describe it.
 #[derive(Debug)]
 struct Group {
     folder: PathBuf,
     names: [&'static str; 2],
-    /// Of what it uses, this can be had back: file pages nobody has looked at lately.
+    /// The part of its use that can be reclaimed: file pages that were not used lately.
     inactive: &'static str,
 }
 
@@ -27,7 +28,7 @@ impl Memory {
         Memory { groups: Group::find(&own, &mounts) }
     }
 
-    /// Bytes that can still be had without taking them from somebody.
+    /// Bytes that are available without taking them from a process.
     pub(crate) fn available(&self) -> Option<u64> {
         let machine = fs::read_to_string("/proc/meminfo").ok()?;
         let machine = field(&machine, "MemAvailable:").map(|kib| kib << 10);
@@ -40,19 +41,19 @@ impl Memory {
     }
 }
 
-/// Microseconds since boot in which every process that could have run waited for memory; `None` where the
-/// kernel does not keep account of it.
+/// Microseconds since boot in which every process that could have run waited for memory; `None`
+/// where the kernel does not account for it.
 pub(crate) fn stalled() -> Option<u64> {
     parse_stalled(&fs::read_to_string("/proc/pressure/memory").ok()?)
 }
 
-/// How many processes the kernel has ended since boot because there was no memory left, in whatever group.
+/// The number of processes that the kernel has killed since boot for lack of memory, in any group.
 pub(crate) fn kills() -> Option<u64> {
     field(&fs::read_to_string("/proc/vmstat").ok()?, "oom_kill")
 }
 
 impl Group {
-    /// Those with a limit that this process is in. `own` is `/proc/self/cgroup`, `mounts`
+    /// The memory-limited groups that this process is in. `own` is `/proc/self/cgroup`, `mounts`
     /// `/proc/self/mountinfo`.
     fn find(own: &str, mounts: &str) -> Vec<Group> {
         let old = path_in(own, |controllers| controllers.split(',').any(|one| one == "memory"))
@@ -63,7 +64,7 @@ impl Group {
         let new = new.map(|place| (place, ["memory.max", "memory.current"], "inactive_file"));
         let groups = old.into_iter().chain(new).flat_map(|((path, root), names, inactive)| {
             let own = below(&root, path);
-            // What limits a group above limits this one.
+            // A limit on a group also limits the groups below it.
             let folders = own.ancestors().take_while(|folder| folder.starts_with(&root));
             let folders: Vec<PathBuf> = folders.map(Path::to_owned).collect();
             folders.into_iter().map(move |folder| Group { folder, names, inactive })
@@ -72,7 +73,7 @@ impl Group {
     }
 
     fn available(&self) -> Option<u64> {
-        // The old kind says "no limit" with a number that no machine has.
+        // Version 1 expresses "no limit" by a number that no machine has.
         const NO_LIMIT: u64 = 1 << 60;
         let [limit, used] = self.names.map(|name| {
             fs::read_to_string(self.folder.join(name)).ok()?.trim().parse::<u64>().ok()
@@ -84,7 +85,7 @@ impl Group {
     }
 }
 
-/// `NAME NUMBER` or `NAME: NUMBER kB` in a line of its own.
+/// `NAME NUMBER` or `NAME: NUMBER kB` on its own line.
 fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
@@ -121,7 +122,8 @@ mod tests {
         assert!(Memory::open().available().is_some_and(|bytes| bytes > 1 << 20));
     }
 
-    /// A folder that looks like a group stands for one: its limit counts, and what it can give back.
+    /// A folder that looks like a group stands for one: its limit counts, minus the use that cannot
+    /// be reclaimed.
     #[test]
     fn a_limit_is_what_it_leaves() {
         let folder = tempfile::tempdir().expect("a folder");

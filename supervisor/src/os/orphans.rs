@@ -1,4 +1,4 @@
-//! What dead workers leave behind: the supervisor is a subreaper, so it becomes our child.
+//! What dead workers leave behind: the supervisor is a subreaper, so orphans become its children.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
-/// Children this process had before it became msup: a shell that replaced itself by msup may have started what
-/// feeds us. They are none of ours.
+/// Children this process had before it became msup: a shell that replaced itself by msup may have
+/// started what feeds it. They do not belong to the run.
 static INHERITED: OnceLock<Vec<Kin>> = OnceLock::new();
 
 /// A worker's slot, as the environment of its commands names it.
@@ -35,27 +35,27 @@ impl Slot<'_> {
     }
 }
 
-/// How often it is looked before nothing is believed to be there.
+/// The number of looks before nothing is taken to be left.
 const LOOKS: u32 = 3;
 
 /// The supervisor as the parent of last resort.
 #[derive(Debug)]
 pub(crate) struct Orphanage {
     inherited: &'static [Kin],
-    /// Left running by tasks of workers that have left as they were told to. They stay until the run is over.
+    /// Left running by tasks of workers that exited as told. They stay until the run is over.
     adopted: Vec<Kin>,
 }
 
-/// Kills every process below this one and waits for their deaths, for at most `patience`. Returns how many are left.
-/// Before [`Orphanage::open`] there are none.
+/// Kills every process below this one and waits for their deaths, for at most `patience`. Returns
+/// how many are left. Before [`Orphanage::open`] there are none.
 pub(crate) fn kill_all(patience: Duration) -> usize {
     let orphanage = |inherited| Orphanage { inherited, adopted: Vec::new() };
     INHERITED.get().map_or(0, |inherited| orphanage(inherited).sweep_all(patience))
 }
 
 impl Orphanage {
-    /// Makes this process the parent of whatever loses its parent below it. Call it before anything
-    /// is started.
+    /// Makes this process the parent of every process below it that loses its parent. Call it
+    /// before anything is started.
     ///
     /// # Errors
     /// The system refused.
@@ -65,7 +65,7 @@ impl Orphanage {
         Ok(Orphanage { inherited, adopted: Vec::new() })
     }
 
-    /// Children that are none of ours.
+    /// Children that do not belong to the run.
     pub(crate) fn inherited(&self) -> &[Kin] {
         self.inherited
     }
@@ -76,32 +76,34 @@ impl Orphanage {
         self.adopted = children.into_iter().filter(|child| !child.ended).collect();
     }
 
-    /// Kills every child that is neither in `workers` nor adopted, and theirs in turn, and waits until they are gone, for
-    /// at most `patience`.
+    /// Kills every child that is neither in `workers` nor adopted, and their children in turn, and
+    /// waits until they are gone, for at most `patience`.
     pub(crate) fn sweep(&self, workers: &[i32], patience: Duration) {
         self.sweep_but(workers, &self.adopted, patience);
     }
 
-    /// As [`Orphanage::sweep`], after the death of a worker in this slot. A child whose environment names another slot of the
-    /// same run is left: its worker has left as it was told to, or is dead itself, and that was not seen yet.
+    /// As [`Orphanage::sweep`], after the death of a worker in this slot. A child whose environment
+    /// names another slot of the same run is left: its worker has exited as told, or has just died,
+    /// and that was not seen yet.
     pub(crate) fn sweep_slot(&self, slot: &Slot<'_>, workers: &[i32], patience: Duration) {
         self.sweep_while(workers, &self.adopted, patience, |child| !slot.is_of_another(child.pid));
     }
 
-    /// Kills every child of this process that is in the session of a dead task loop. Others may belong to loops that
-    /// are alive: what loses its parent below one becomes this process' child.
+    /// Kills every child of this process that is in the session of a dead task loop. Others may
+    /// belong to live loops: orphans below one become children of this process.
     pub(crate) fn sweep_loop(&self, dead: i32, workers: &[i32], patience: Duration) {
         let is_its = |child: &Kin| child.session == dead;
         self.kill_all(|| self.children_but(workers).into_iter().filter(is_its).collect(), patience);
     }
 
-    /// Kills every child, adopted ones included, and theirs in turn, and waits until they are gone, for at most
-    /// `patience`. No worker may be left. Returns how many processes are left.
+    /// Kills every child, including adopted ones, and their children in turn, and waits until they
+    /// are gone, for at most `patience`. No worker may be left. Returns how many processes are
+    /// left.
     pub(crate) fn sweep_all(&self, patience: Duration) -> usize {
         self.sweep_but(&[], &[], patience)
     }
 
-    /// Whether a process below this one lives that is none of the inherited ones. No worker may be left.
+    /// Whether a process below this one is alive that is not inherited. No worker may be left.
     pub(crate) fn any_left_running(&self) -> bool {
         // A process whose parent exits at this moment is on no list, but the kernel knows of it.
         if self.reap_adopted(|_| false) == Some(false) {
@@ -112,7 +114,7 @@ impl Orphanage {
         is_alone || (0..LOOKS).any(|_| !self.left_running().is_empty())
     }
 
-    /// Every living process below this one that none of its own workers is above of. No worker may be left.
+    /// Every living process of the run below this one. No worker may be left.
     pub(crate) fn left_running(&self) -> Vec<Kin> {
         let mut found = self.children_but(&[]);
         let below: Vec<Kin> =
@@ -122,8 +124,8 @@ impl Orphanage {
         found
     }
 
-    /// Reaps children that have exited until one of them `is_worker`, which is left: then `None`. Else whether any child is
-    /// left.
+    /// Reaps exited children until one of them `is_worker`, which is left: then returns `None`,
+    /// else whether any child is left.
     pub(crate) fn reap_adopted(&self, is_worker: impl Fn(i32) -> bool) -> Option<bool> {
         loop {
             let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -150,7 +152,7 @@ impl Orphanage {
         patience: Duration,
         is_meant: impl Fn(&Kin) -> bool,
     ) -> usize {
-        // What has lost its parent in the session of a spared one is spared, too.
+        // Orphans in the session of a spared process are spared, too.
         let is_spared = |child: &Kin| {
             spared.iter().any(|one| is_same(one, child) || one.session == child.session)
         };
@@ -161,7 +163,8 @@ impl Orphanage {
         self.kill_all(orphans, patience)
     }
 
-    /// Kills these, and those that follow them, until there are none, for at most `patience`. Returns how many are left.
+    /// Kills these, and those that follow them, until there are none, for at most `patience`.
+    /// Returns how many are left.
     fn kill_all(&self, orphans: impl Fn() -> Vec<Kin>, patience: Duration) -> usize {
         let started = Instant::now();
         loop {
@@ -180,15 +183,16 @@ impl Orphanage {
         }
     }
 
-    /// Whether a child is none of the run's: it was there before, or is in this process' own session. Workers and commands
-    /// make sessions of their own; what a shell has started that then replaced itself by msup has not, and its children
-    /// become ours when it exits.
+    /// Whether a child does not belong to the run: it was there before, or is in this process' own
+    /// session. Workers and commands create their own sessions; processes started by a shell that
+    /// then replaced itself by msup have not, and their children become ours when they exit.
     fn is_inherited(&self, child: &Kin) -> bool {
         let own = nix::unistd::getsid(None).map_or(0, Pid::as_raw);
         child.session == own || self.inherited.iter().any(|old| is_same(old, child))
     }
 
-    /// The children that are neither workers nor inherited, those that could be reaped left out.
+    /// The children that are neither workers nor inherited, without those that were reaped just
+    /// now.
     fn children_but(&self, workers: &[i32]) -> Vec<Kin> {
         process_tree::children_of(getpid().as_raw())
             .into_iter()
@@ -202,7 +206,7 @@ fn is_same(one: &Kin, other: &Kin) -> bool {
     (one.pid, one.start) == (other.pid, other.start)
 }
 
-/// Whether this child, which has exited, could be reaped. It was not one of the workers.
+/// Reaps this exited child, which is not a worker. Returns whether that succeeded.
 fn reap(pid: i32) -> bool {
     let status = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
     !matches!(status, Ok(WaitStatus::StillAlive))

@@ -1,5 +1,5 @@
-//! Standard output and error as somebody else may have left them: a full pipe is waited for, even
-//! when it was made non-blocking.
+//! A writer for standard output and error: waits while a pipe is full, even when another process
+//! has made it non-blocking.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};

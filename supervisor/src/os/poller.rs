@@ -1,4 +1,4 @@
-//! Waiting for any of many descriptors.
+//! Waits for any of many descriptors (epoll).
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -1,4 +1,4 @@
-//! Worker processes: starting, signalling, and learning how they ended.
+//! Worker processes: starting them, signalling them, and learning how they exited.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -34,7 +34,7 @@ pub(crate) struct Recipe {
     pub(crate) in_flight: Option<PathBuf>,
 }
 
-/// A worker's process, until it is reaped. One that is dropped before is ended.
+/// A worker's process, until it is reaped. Dropping it before that kills it.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: Pid,
@@ -43,13 +43,14 @@ pub(crate) struct Process {
 }
 
 impl Recipe {
-    /// Starts a worker, in a control group of its own if that can be. Call it from the thread that lives as long as
-    /// the run: workers ask the kernel to be told when the thread that started them is gone.
+    /// Starts a worker, in a control group of its own if possible. Call it from the thread that
+    /// lives as long as the run: workers ask the kernel for a signal when the thread that started
+    /// them is gone.
     ///
     /// # Errors
-    /// No process can be made, or the program cannot be executed.
+    /// The process cannot be created, or the program cannot be executed.
     pub(crate) fn start(&self, worker: WorkerId, groups: Option<&Groups>) -> io::Result<Process> {
-        // What a worker prints by itself must not get between the tasks' outputs.
+        // What a worker itself prints must not get between the outputs of tasks.
         let stdout = io::stderr().as_fd().try_clone_to_owned()?;
         let Some(groups) = groups else { return self.start_in(None, worker, &stdout) };
         match groups.enter(worker, |group| self.start_in(Some(group), worker, &stdout)) {
@@ -93,7 +94,7 @@ impl Recipe {
         Ok(Process { pid, pidfd, reaped: false })
     }
 
-    /// What a worker is told in its environment.
+    /// The environment variables of a worker.
     fn variables(&self, worker: WorkerId) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![
             (names::SEGMENT_FD, self.segment.as_raw_fd().to_string().into()),
@@ -118,12 +119,12 @@ impl Process {
         self.pidfd.as_fd()
     }
 
-    /// Ends it. What it had started becomes ours, see [`crate::os::orphans`].
+    /// Kills it. What it had started becomes ours, see [`crate::os::orphans`].
     pub(crate) fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// How it ended, if it has; it keeps its number until [`Process::reap`].
+    /// How it exited, if it has; its pid stays reserved until [`Process::reap`].
     pub(crate) fn ended(&self) -> Option<WorkerEnd> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), options).ok()??;
@@ -135,7 +136,7 @@ impl Process {
         Some(end)
     }
 
-    /// Lets go of its number. Only after [`Process::ended`] has answered.
+    /// Releases its pid. Only after [`Process::ended`] has returned a value.
     pub(crate) fn reap(mut self) {
         self.reaped = true;
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;

@@ -1,5 +1,5 @@
-//! The run's folder, for payloads too large for shared memory, and the sweeping of what dead runs
-//! left.
+//! The run's temporary folder, for payloads too large for shared memory, and the removal of folders
+//! of dead runs.
 
 use std::fs::{self, DirBuilder, DirEntry, File};
 use std::io;
@@ -14,25 +14,24 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::files;
 
-/// In each folder: whoever holds it lives.
+/// The lock in each folder: the process that holds it is alive.
 const LOCK: &str = "lock";
 
-/// How often a dead run's lock is asked, and how long between: a worker that was just being started when its
-/// supervisor was killed has it until it executes its program.
+/// How often the lock of a dead run is tried, and the pause in between: a worker that was being
+/// started when its supervisor was killed holds the lock until it executes its program.
 const ASKED: u32 = 10;
 const ASKED_EVERY: Duration = Duration::from_millis(5);
 
-/// A folder of this run alone, locked while the run lives and removed when it is over.
+/// A folder of this run alone, locked while the run is alive and removed when it is over.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
-    /// Holds the lock. Closed in workers, so that it falls with this process.
+    /// Holds the lock. Closed in workers, so that it is released when this process exits.
     _lock: File,
 }
 
 impl RunFolder {
-    /// Creates `$TMPDIR/msup-USER-PROCESS-RANDOM`, after removing what runs that were killed have left
-    /// there.
+    /// Creates `$TMPDIR/msup-USER-PROCESS-RANDOM`, after removing those of killed runs.
     ///
     /// # Errors
     /// It cannot be created.
@@ -71,7 +70,7 @@ impl Drop for RunFolder {
     }
 }
 
-/// Creates a file in a run's folder. Where tasks have removed the folder it is made again.
+/// Creates a file in a run's folder. The folder is created again if tasks have removed it.
 ///
 /// # Errors
 /// It cannot be created.
@@ -81,7 +80,7 @@ pub(crate) fn create_file(path: &Path) -> io::Result<File> {
             create_folder(path.parent().unwrap_or(path))?;
             files::create_own(path)
         }
-        // Nobody but a task of the run can have put it there.
+        // Only a task of the run can have put it there.
         Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_file(path)?;
             files::create_own(path)
@@ -91,7 +90,7 @@ pub(crate) fn create_file(path: &Path) -> io::Result<File> {
     created.map_err(|why| describe(path, &why))
 }
 
-/// Creates a folder in a run's folder, and that itself where tasks have removed it.
+/// Creates a folder in a run's folder, which is created again if tasks have removed it.
 ///
 /// # Errors
 /// It cannot be created.
@@ -99,12 +98,12 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Names the folder, and the variable that says where it is.
+/// Adds the folder, and the variable that determines its place, to an error.
 pub(crate) fn describe(path: &Path, why: &io::Error) -> io::Error {
     io::Error::new(why.kind(), format!("the run's folder {} (TMPDIR): {why}", path.display()))
 }
 
-/// Where the folders of all runs are.
+/// The place of the folders of all runs.
 fn place() -> io::Result<PathBuf> {
     let named = std::env::var_os("TMPDIR").filter(|place| !place.is_empty());
     std::path::absolute(named.unwrap_or_else(|| "/tmp".into()))
@@ -114,7 +113,7 @@ fn prefix() -> String {
     format!("msup-{}-", rustix::process::geteuid().as_raw())
 }
 
-/// Locks a folder that was just made; `None` if another start has taken it for a dead run's.
+/// Locks a folder that was just created; `None` if another start took it for that of a dead run.
 fn begin(path: &Path) -> io::Result<Option<File>> {
     let lock = match files::create_own(&path.join(LOCK)) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -124,7 +123,7 @@ fn begin(path: &Path) -> io::Result<Option<File>> {
     Ok(is_ours.then_some(lock))
 }
 
-/// Takes a lock, if nobody has it.
+/// Takes a lock, if it is free.
 fn is_free(lock: &File) -> bool {
     flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
@@ -135,18 +134,18 @@ fn sweep(place: &Path, prefix: &str) {
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else { continue };
-        // Nobody else's, and no link.
+        // Only folders of this user, and no links.
         if entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == own) {
             sweep_one(&entry, Identity::of_name(rest).map(Identity::is_gone));
         }
     }
 }
 
-/// `is_gone`: whether its process is; `None` within if that cannot be seen from here, and without if the name says
-/// nothing.
+/// `is_gone`: whether its process is gone; `Some(None)` if that cannot be seen from here, `None` if
+/// the name has no identity.
 fn sweep_one(entry: &DirEntry, is_gone: Option<Option<bool>>) {
     let path = entry.path();
-    // A machine or a container that cannot be seen from here may have the same numbers. The lock is always asked.
+    // An unseen machine or container may use the same numbers, so the lock is always tried.
     let is_seen_gone = match is_gone {
         None | Some(Some(false)) => return,
         Some(is_gone) => is_gone == Some(true),
@@ -164,9 +163,9 @@ fn sweep_one(entry: &DirEntry, is_gone: Option<Option<bool>>) {
                 let _ = fs::remove_dir_all(&path);
             }
         }
-        // It was killed before it made one, or a task has removed it.
+        // It was killed before it created one, or a task has removed it.
         Err(_) if is_seen_gone => drop(fs::remove_dir_all(&path)),
-        // Only if it is empty; whoever has just made it takes another one.
+        // Only if it is empty; a run that has just created it creates another one.
         Err(_) => drop(fs::remove_dir(&path)),
     }
 }

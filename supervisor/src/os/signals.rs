@@ -1,4 +1,5 @@
-//! The signals that stop a run, let it stand still or ask about it, as descriptors for the event loop.
+//! The signals that stop a run, suspend it or ask for its status, as descriptors for the event
+//! loop.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -9,8 +10,8 @@ use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1, SIGXCPU, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 
-/// A file that would grow beyond the limit on file sizes (`ulimit -f`) is an error of the write, not the end of this
-/// process. A handler, since what is ignored would stay ignored in what is executed.
+/// Makes writes beyond the limit on file sizes (`ulimit -f`) fail instead of killing this process.
+/// A handler, since ignored signals would stay ignored in executed programs.
 ///
 /// # Errors
 /// The system refused.
@@ -23,26 +24,26 @@ pub(crate) fn outlive_file_limit() -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct Signals {
     pipes: Vec<(u8, UnixStream)>,
-    /// Somebody has asked what runs.
+    /// The user has asked what runs.
     asked: bool,
-    /// It shall stand still.
+    /// The run is to be suspended.
     pauses: bool,
     child_exited: Arc<AtomicBool>,
-    /// The last one that asks to stop.
+    /// The last signal that asks to stop.
     last: Option<u8>,
 }
 
 impl Signals {
-    /// Handlers for SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGTSTP and SIGUSR1; one that was ignored when msup started (`nohup`, a
-    /// background job of a script) stays ignored.
+    /// Handlers for SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGTSTP and SIGUSR1; a signal that was
+    /// ignored when msup started (`nohup`, a background job of a script) stays ignored.
     ///
     /// # Errors
     /// The system refused.
     pub(crate) fn install() -> io::Result<Signals> {
-        // Whoever started us may have left signals blocked; threads started later inherit the mask.
+        // Our parent may have left signals blocked; threads started later inherit the mask.
         SigSet::all().thread_unblock()?;
-        // And SIGCHLD ignored, with which the kernel would reap workers behind our back. Any handler
-        // ends that, and does not survive into what we execute.
+        // Our parent may have left SIGCHLD ignored, and then the kernel would reap workers by
+        // itself. Any handler ends that, and does not survive into executed programs.
         let child_exited = Arc::default();
         signal_hook::flag::register(SIGCHLD, Arc::clone(&child_exited))?;
         let mut pipes = Vec::new();
@@ -84,7 +85,7 @@ impl Signals {
         self.last
     }
 
-    /// Whether it shall stand still, since before the last call of [`Signals::arrived`].
+    /// Whether SIGTSTP had arrived by the last call of [`Signals::arrived`].
     pub(crate) fn pauses(&mut self) -> bool {
         std::mem::take(&mut self.pauses)
     }
@@ -94,19 +95,20 @@ impl Signals {
         self.child_exited.swap(false, Ordering::SeqCst)
     }
 
-    /// A child that has exited was not reaped yet.
+    /// Notes that an exited child was not reaped yet.
     pub(crate) fn note_child_exit(&self) {
         self.child_exited.store(true, Ordering::SeqCst);
     }
 
-    /// Whether somebody has asked what runs, before the last call of [`Signals::arrived`].
+    /// Whether the user had asked what runs by the last call of [`Signals::arrived`].
     pub(crate) fn asked(&mut self) -> bool {
         std::mem::take(&mut self.asked)
     }
 }
 
-/// Dies of this signal, as if it had never been handled: a shell that runs msup in a loop stops then. Returns when that
-/// cannot be: the first process of a pid namespace gets no signal that it does not handle.
+/// Dies of this signal, as if it had never been handled: then a shell that runs msup in a loop
+/// stops. Returns when that is impossible: the first process of a pid namespace gets no signal that
+/// it does not handle.
 pub(crate) fn die_of(signal: u8) {
     if std::process::id() != 1 {
         let _ = emulate_default_handler(i32::from(signal));

@@ -1,4 +1,5 @@
-//! The terminal on standard error: its size, and whether this process may draw on it.
+//! The terminal on standard error: its size, and whether this process may draw on it; and what
+//! standard output is.
 
 use std::io;
 
@@ -6,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{isatty, tcgetpgrp, tcgetwinsize};
 
-/// What a terminal has that does not say.
+/// The size of a terminal that does not report it.
 const COLUMNS: u16 = 80;
 const ROWS: u16 = 24;
 
@@ -18,13 +19,13 @@ pub(crate) fn size() -> (usize, usize) {
     (known(size.map(|size| size.ws_row), ROWS), known(size.map(|size| size.ws_col), COLUMNS))
 }
 
-/// Whether a shell has put this process into the background. One whose terminal is not its controlling one is
-/// nobody's background job.
+/// Whether a shell has put this process into the background. False if the terminal is not its
+/// controlling terminal.
 pub(crate) fn is_in_background() -> bool {
     tcgetpgrp(io::stderr()).is_ok_and(|foreground| foreground != getpgrp())
 }
 
-/// Whether standard error is a terminal on which lines can be drawn anew.
+/// Whether standard error is a terminal on which lines can be redrawn.
 pub(crate) fn can_be_drawn_on() -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     isatty(io::stderr()) && !is_dumb
@@ -42,7 +43,7 @@ pub(crate) fn output_is_piped() -> bool {
     matches!(kind, Ok(FileType::Fifo | FileType::Socket))
 }
 
-/// Whether standard output is a pipe or socket that nobody reads any more.
+/// Whether standard output is a pipe or socket without a reader.
 pub(crate) fn reader_is_gone() -> bool {
     let stdout = io::stdout();
     let mut looked = [PollFd::new(&stdout, PollFlags::empty())];
@@ -51,7 +52,7 @@ pub(crate) fn reader_is_gone() -> bool {
         && looked[0].revents().contains(PollFlags::ERR)
 }
 
-/// Whether standard output is a file with nothing in it.
+/// Whether standard output is an empty file.
 pub(crate) fn output_is_empty_file() -> bool {
     use rustix::fs::{FileType, fstat};
     fstat(io::stdout()).is_ok_and(|stat| {

@@ -1,4 +1,4 @@
-//! Starting threads: a limit on processes or memory is an error to report, not a panic.
+//! Starts threads: a limit on processes or memory is an error to report, not a panic.
 
 use std::thread::{Builder, JoinHandle};
 

@@ -1,4 +1,4 @@
-//! Signals to process trees: to a whole process group where the tree has one, else to one process after the other.
+//! Signals to process trees: to a whole process group where possible, else to each process.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-/// Sends a signal to each of these processes once. A group whose number is not in `spared` gets it as one, with members
-/// that were started just now: a group never reaches beyond the session, and so the tree, in which it was made.
+/// Sends a signal to each of these processes once. A group that is not in `spared` gets it as a
+/// whole, including members that were started just now: a group never extends beyond its session,
+/// and so never beyond the process tree.
 pub(crate) fn signal(targets: &[Kin], spared: &[i32], signal: Signal) {
     let mut groups = BTreeSet::new();
     for target in targets.iter().filter(|target| !target.ended) {
@@ -22,7 +23,7 @@ pub(crate) fn signal(targets: &[Kin], spared: &[i32], signal: Signal) {
     }
 }
 
-/// Whether this process still has its number, and is in its group.
+/// Whether this process still has its pid, and is in its group.
 fn is_still(target: &Kin) -> bool {
     let now = process_tree::look_up(target.pid);
     now.is_some_and(|now| (now.start, now.group) == (target.start, target.group))
@@ -31,7 +32,7 @@ fn is_still(target: &Kin) -> bool {
 fn signal_one(target: &Kin, signal: Signal) {
     let Some(pid) = rustix::process::Pid::from_raw(target.pid) else { return };
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    // From here on the number cannot become another process'.
+    // From here on the pid cannot be reused.
     if process_tree::start_time(target.pid) == Some(target.start)
         && let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32)
     {

@@ -1,4 +1,4 @@
-//! What one task wrote: in memory, or somewhere on disk.
+//! The output of one task: in memory, or on disk.
 
 use std::borrow::Borrow;
 use std::fs::File;
@@ -11,36 +11,36 @@ use super::Spilled;
 use crate::journal::{Keeper, KeptFor};
 use crate::os::run_folder::create_file;
 
-/// Counted for every output, however short: what it takes to keep one.
+/// Added for every output, however short: the cost of keeping one.
 const EACH: u64 = 256;
 
 /// A byte that waits on disk weighs this much less than one in memory.
 const DISK_WEIGHS_LESS: u64 = 32;
 
-/// Where the last line of an output is looked for.
+/// The number of last bytes in which the last line is searched.
 const TAIL: usize = 4096;
 
-/// What a task wrote to one stream.
+/// The output of a task on one stream.
 #[derive(Debug)]
 pub(crate) enum Piece {
     /// In memory.
     Bytes(Vec<u8>),
-    /// In a file of the run's folder; it is removed when it is written.
+    /// In a file of the run's folder; the file is removed once the output is written.
     File(Spilled),
-    /// Among other held outputs in a file without a name: from where, how many bytes.
+    /// Among other held outputs in a file without a name: from where, and the number of bytes.
     Spooled(Arc<File>, u64, u64),
 }
 
-/// What one task wrote; it has reached its end.
+/// The output of a finished task.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     /// The task's number in the input.
     pub(crate) seq: u64,
-    /// The last one's number, where there is nothing to show of several in a row.
+    /// The last one's number, where several tasks in a row have nothing to show.
     pub(crate) last: u64,
     pub(crate) stdout: Piece,
     pub(crate) stderr: Piece,
-    /// For whom it is kept, if it may be.
+    /// The attempt for which it is kept with the run, if it may be.
     pub(crate) writer: Option<KeptFor>,
 }
 
@@ -73,7 +73,7 @@ impl Piece {
         }
     }
 
-    /// Reads it, and leaves it where it is.
+    /// A reader that leaves it where it is.
     fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
         Ok(match self {
             Piece::Bytes(bytes) => Box::new(bytes.as_slice()),
@@ -87,7 +87,7 @@ impl Piece {
         })
     }
 
-    /// Its last line that is not blank, as far as the last few bytes go.
+    /// Its last line that is not blank, as far as it is in the last `TAIL` bytes.
     fn last_line(&self) -> Option<Vec<u8>> {
         match self {
             Piece::Bytes(bytes) => last_line(&bytes[bytes.len().saturating_sub(TAIL)..]),
@@ -105,7 +105,7 @@ impl Piece {
         }
     }
 
-    /// Writes it out, and removes what it occupies.
+    /// Writes it out, and frees its space.
     pub(super) fn copy(self, to: &mut impl Write) -> Result<(), Broken> {
         match self {
             Piece::Bytes(bytes) => to.write_all(&bytes).map_err(Broken::Target),
@@ -118,15 +118,15 @@ impl Piece {
         }
     }
 
-    /// Removes what it occupies.
+    /// Frees its space.
     pub(super) fn discard(self) {
         if let Piece::File(spilled) = self {
             drop(spilled.take());
         }
     }
 
-    /// Moves it from memory into `file` at `at`. Returns how many bytes that took; on failure it
-    /// stays where it is.
+    /// Moves it from memory into `file` at `at`. Returns the number of bytes; on failure it stays
+    /// in memory.
     pub(super) fn spool(&mut self, file: &Arc<File>, at: u64) -> u64 {
         let Piece::Bytes(bytes) = self else { return 0 };
         let len = bytes.len() as u64;
@@ -139,7 +139,7 @@ impl Piece {
 }
 
 impl Delivery {
-    /// Of a task that wrote nothing.
+    /// For a task that wrote nothing.
     pub(crate) fn nothing(seq: u64, last: u64) -> Delivery {
         let nothing = || Piece::Bytes(Vec::new());
         Delivery { seq, last, stdout: nothing(), stderr: nothing(), writer: None }
@@ -173,7 +173,7 @@ impl Delivery {
         self.stdout.is_empty() && self.stderr.is_empty()
     }
 
-    /// What it counts while it waits.
+    /// Its weight while it waits.
     pub(super) fn weight(&self) -> u64 {
         EACH + self.stdout.weight() + self.stderr.weight()
     }
@@ -198,7 +198,7 @@ impl<F: Borrow<File>> Read for Window<F> {
     }
 }
 
-/// Not [`io::copy`], which does not tell whose error it was.
+/// Not [`io::copy`], which does not tell whether reading or writing failed.
 fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Broken> {
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -220,13 +220,13 @@ fn tail(spilled: &Spilled) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What was drawn over with a carriage return is not the line any more.
+/// Text that was overwritten after a carriage return does not count as the line.
 fn last_line(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut lines = bytes.rsplit(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii);
     lines.find(|line| !line.is_empty()).map(<[u8]>::to_vec)
 }
 
-/// A file that goes when it is closed.
+/// A file that is deleted when it is closed.
 pub(super) fn nameless_file(folder: &Path) -> io::Result<File> {
     let path = folder.join("held");
     let file = create_file(&path)?;
@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes, then fails.
+    /// Accepts this number of bytes, then fails.
     struct Takes(usize);
 
     impl Write for Takes {

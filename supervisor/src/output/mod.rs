@@ -1,4 +1,4 @@
-//! Writing what tasks wrote and what msup says of itself, each in one piece, in a thread of its own:
+//! Writes the output of tasks and the messages of msup, each in one piece, in a thread of its own:
 //! a full pipe, a stopped terminal or a slow disk never holds up the event loop.
 
 mod capture;
@@ -31,10 +31,10 @@ const BACKLOG: u64 = 32 << 20;
 /// With more outputs than this waiting for their turn (`-k`), nothing new is started.
 const HELD: u64 = 1 << 18;
 
-/// So long the bar may take to go away.
+/// How long the bar may take to disappear.
 const HIDE_WITHIN: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether anybody reads standard output.
+/// How often the reader of standard output is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How outputs are written.
@@ -42,7 +42,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct Style {
     /// In the order of the input.
     pub(crate) keep_order: bool,
-    /// Where outputs that wait for their turn go when they are many.
+    /// The folder for outputs that wait for their turn when they are large.
     pub(crate) folder: PathBuf,
     /// Whether there is a progress bar.
     pub(crate) bar: bool,
@@ -53,19 +53,19 @@ pub(crate) struct Style {
 /// Why standard output takes no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Nobody reads it any more.
+    /// No process reads it any more.
     Closed,
-    /// The system's words.
+    /// A system error.
     Other(String),
 }
 
-/// The writer's end that the event loop holds. Nothing here waits.
+/// The event loop's handle to the writer. Nothing here waits.
 #[derive(Debug)]
 pub(crate) struct Output {
     sender: Option<Sender<Message>>,
     state: Arc<State>,
     keep_order: bool,
-    /// When it was last looked whether anybody reads.
+    /// When the reader was last checked.
     looked: Instant,
 }
 
@@ -73,9 +73,9 @@ pub(crate) struct Output {
 enum Message {
     Deliver(Delivery),
     Say(String),
-    /// Take the bar away, and say so.
+    /// Remove the bar, and confirm it.
     Hide(Sender<()>),
-    /// It may be drawn again.
+    /// The bar may be drawn again.
     Unhide,
     /// There will be no more deliveries.
     Close,
@@ -100,8 +100,8 @@ struct State {
 }
 
 impl Output {
-    /// Starts the writer. It writes to the eventfd when pressure ends, standard output fails, or all
-    /// is written.
+    /// Starts the writer. It writes to the eventfd when pressure falls, standard output fails, or
+    /// everything is written.
     ///
     /// # Errors
     /// One line: standard output or error cannot be used, or no thread can be started.
@@ -115,7 +115,8 @@ impl Output {
         Ok(Output { sender: Some(sender), state, keep_order, looked: Instant::now() })
     }
 
-    /// Hands over what a task wrote. Whether there is anything to show, and so [`Output::shown`] will tell.
+    /// Hands over a task's output. Returns whether there is anything to show, so that
+    /// [`Output::shown`] will report it.
     pub(crate) fn deliver(&self, delivery: Delivery) -> bool {
         let is_empty = delivery.is_empty();
         if self.keep_order || !is_empty {
@@ -129,7 +130,7 @@ impl Output {
         std::mem::take(&mut *self.state.shown.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Says something on standard error, a line or several.
+    /// Prints one or several lines on standard error.
     pub(crate) fn say(&self, text: String) {
         self.send(Message::Say(text));
     }
@@ -141,7 +142,7 @@ impl Output {
         }
     }
 
-    /// Takes the bar away, and waits for that, but not for a terminal that is stuck.
+    /// Removes the bar, and waits for that, but not for a terminal that is stuck.
     pub(crate) fn hide(&self) {
         let (hidden, told) = channel();
         self.send(Message::Hide(hidden));
@@ -159,8 +160,8 @@ impl Output {
             || self.state.held.load(Ordering::Relaxed) > HELD
     }
 
-    /// Looks now and then whether the reader has gone since it was shown something. Where tasks write nothing
-    /// nobody need read it.
+    /// Checks now and then whether the reader has gone since output was shown. Where tasks write
+    /// nothing, no reader is needed.
     pub(crate) fn look_for_reader(&mut self) {
         if self.looked.elapsed() < LOOK_EVERY || !self.state.has_shown.load(Ordering::Relaxed) {
             return;
@@ -176,12 +177,12 @@ impl Output {
         self.state.failure.get()
     }
 
-    /// Whether all that was delivered can be seen, or is about to be: nothing was lost on the way.
+    /// Whether all that was delivered is shown, or about to be: nothing was lost on the way.
     pub(crate) fn is_whole(&self) -> bool {
         self.failure().is_none() && self.state.lost.load(Ordering::Relaxed) == 0
     }
 
-    /// There will be no more deliveries. Some words may follow.
+    /// There will be no more deliveries. Messages may follow.
     pub(crate) fn close(&self) {
         self.send(Message::Close);
     }
@@ -196,7 +197,7 @@ impl Output {
         self.sender = None;
     }
 
-    /// Whether the writer has ended, since [`Output::end`].
+    /// Whether the writer has finished, since [`Output::end`].
     pub(crate) fn has_ended(&self) -> bool {
         self.state.ended.load(Ordering::Acquire)
     }
@@ -204,7 +205,7 @@ impl Output {
     fn send(&self, message: Message) {
         self.state.backlog.fetch_add(message.weight(), Ordering::Relaxed);
         if let Some(sender) = &self.sender {
-            // The writer only ends when this end is dropped.
+            // The writer only stops when this handle is dropped.
             let _ = sender.send(message);
         }
     }
@@ -247,7 +248,7 @@ impl State {
         let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
     }
 
-    /// One sum of what waits went from `before` to `now`: rings when that ended the pressure.
+    /// A sum of what waits went from `before` to `now`: rings if that ended the pressure.
     fn fell(&self, before: u64, now: u64, limit: u64) {
         if before > limit && now <= limit {
             self.ring();

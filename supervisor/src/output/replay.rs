@@ -1,4 +1,5 @@
-//! Outputs of tasks that have finished in an earlier generation, shown again (`msup resume --replay`).
+//! Outputs of tasks that have finished in an earlier generation, shown again (`msup resume
+//! --replay`).
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -10,20 +11,21 @@ use rustix::fs::OFlags;
 use crate::journal::{Folder, Kept, KeptFor, Place, Record, Seed, read, seed};
 use crate::output::{Delivery, Piece};
 
-/// What is shown again.
+/// The outputs to show again.
 #[derive(Debug)]
 pub(crate) struct Replay {
     file: Arc<File>,
-    /// By what is run, in the order of the numbers that they had.
+    /// By task content, in the order of their earlier numbers.
     places: HashMap<Vec<u8>, VecDeque<Option<Place>>>,
-    /// By the numbers that they have now.
+    /// By their present numbers.
     next: HashMap<u64, Place>,
-    /// How many were too large to be kept.
+    /// The number of outputs that were too large to be kept.
     pub(crate) missing: u64,
 }
 
 impl Replay {
-    /// Of the run in this folder; the journal says what has finished, `describe` what is run.
+    /// For the run in this folder; the journal says which tasks have finished, `describe` gives a
+    /// task's content.
     ///
     /// # Errors
     /// One line that says what is in the way.
@@ -68,7 +70,7 @@ impl Replay {
         }
     }
 
-    /// What the task with this number wrote, if it wrote something.
+    /// The output of the task with this number, if it wrote something.
     pub(crate) fn take(&mut self, seq: u64) -> Option<Delivery> {
         let Place::Kept { at, lens } = self.next.remove(&seq)? else { return None };
         let piece = |at, len| match len {

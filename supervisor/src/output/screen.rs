@@ -1,5 +1,6 @@
-//! The bar on the terminal. The cursor stays where the bar begins: whatever else is written, by whomever, and however the
-//! terminal breaks lines anew when its size changes, erasing from there on takes the bar away and nothing else.
+//! The bar on the terminal. The cursor stays where the bar begins: whatever any process writes, and
+//! however the terminal rewraps lines when its size changes, erasing from there on removes the bar
+//! and nothing else.
 
 use std::io::{self, Write};
 use std::thread;
@@ -13,10 +14,10 @@ use crate::report::paint::Paint;
 /// A run that is over before this shows no bar.
 const NOT_BEFORE: Duration = Duration::from_millis(300);
 
-/// It is drawn anew this often even if nothing has changed: the terminal's size may have.
+/// It is redrawn this often even if nothing has changed: the terminal's size may have.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
 
-/// The bar stands at least for so long before it is taken away for output: else it would flicker.
+/// The bar stays at least this long before it is removed for output: else it would flicker.
 const STANDS: Duration = Duration::from_millis(30);
 
 /// From the cursor's row to the end of the screen.
@@ -34,7 +35,7 @@ pub(super) struct Screen {
     progress: Progress,
     /// It must not be drawn.
     hidden: bool,
-    /// Whether it stands there, and since when it has not changed.
+    /// Whether it is on the screen, and since when it has not changed.
     stands: bool,
     drawn: Instant,
     /// Its height, which does not shrink.
@@ -56,7 +57,7 @@ impl Screen {
         })
     }
 
-    /// Draws the bar, if it is time; `progress` is what is new, if anything.
+    /// Draws the bar, if it is time; `progress`: new figures, if any.
     pub(super) fn show(&mut self, progress: Option<Progress>) {
         let is_new = progress.is_some();
         self.progress = progress.unwrap_or_else(|| std::mem::take(&mut self.progress));
@@ -72,7 +73,7 @@ impl Screen {
         let (rows, columns) = terminal::size();
         let mut lines = self.progress.lines(columns, self.paint);
         self.height = self.height.max(lines.len());
-        // One row at least is for output.
+        // At least one row is for output.
         lines.resize(self.height.min(rows.saturating_sub(1)).max(1), String::new());
         let mut text = format!("{WRAP_OFF}{ERASE}\x1b[m{}", lines.join("\r\n"));
         if lines.len() > 1 {
@@ -84,7 +85,7 @@ impl Screen {
         self.drawn = Instant::now();
     }
 
-    /// Takes it away, so that something else can be written where it stood.
+    /// Removes the bar, so that something else can be written in its place.
     pub(super) fn lift(&mut self) {
         if !std::mem::take(&mut self.stands) || terminal::is_in_background() {
             return;
@@ -93,7 +94,7 @@ impl Screen {
         self.write(ERASE);
     }
 
-    /// Takes it away until it may be drawn again.
+    /// Removes the bar until it may be drawn again.
     pub(super) fn hide(&mut self, hidden: bool) {
         self.lift();
         self.hidden = hidden;
@@ -105,7 +106,7 @@ impl Screen {
     }
 
     fn write(&mut self, text: &str) -> bool {
-        // When the terminal is gone there is nobody to show it to.
+        // When the terminal is gone the bar cannot be shown.
         self.terminal.write_all(text.as_bytes()).is_ok()
     }
 }

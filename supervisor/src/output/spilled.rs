@@ -1,5 +1,5 @@
-//! An output in a file of the run's folder, which tasks can change, remove and put something else in the place of:
-//! it is opened once, and only what its worker said is read.
+//! An output in a file of the run's folder. Tasks can change, remove or replace that file, so it is
+//! opened once, and only read if it is as its worker described it.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,8 @@ use rustix::fs::OFlags;
 
 use crate::os::{files, run_folder};
 
-/// So many are kept open until they are written; a removed folder takes nothing from them. The others are opened then.
+/// The number of files kept open until they are written; removing the folder does not affect these.
+/// The others are opened then.
 const KEPT_OPEN: usize = 32;
 
 /// An output in a file.
@@ -22,15 +23,15 @@ pub(crate) struct Spilled {
     pub(super) file: Option<(File, Arc<()>)>,
 }
 
-/// How many are open.
+/// Counts the open ones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OpenOnes(Arc<()>);
 
 impl Spilled {
-    /// What a worker has written to this file and left like this.
+    /// A file that a worker has written, with the worker's description of it.
     ///
     /// # Errors
-    /// It is not there, or not what was written.
+    /// It does not exist, or is not what was written.
     pub(crate) fn open(path: PathBuf, left: LeftFile, open_ones: &OpenOnes) -> io::Result<Spilled> {
         let file = open(&path, left).map_err(|why| run_folder::describe(&path, &why))?;
         let is_kept = Arc::strong_count(&open_ones.0) <= KEPT_OPEN;
@@ -38,7 +39,7 @@ impl Spilled {
         Ok(Spilled { path, left, file })
     }
 
-    /// Looks into its file.
+    /// Reads its file.
     pub(super) fn read<T>(&self, look: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         match &self.file {
             Some((file, _)) => look(file),
@@ -46,7 +47,7 @@ impl Spilled {
         }
     }
 
-    /// Its file, which has no name any more.
+    /// Its file, after removing its name.
     pub(super) fn take(self) -> io::Result<File> {
         let Spilled { path, left, file } = self;
         let file = file.map_or_else(|| open(&path, left), |(file, _)| Ok(file));

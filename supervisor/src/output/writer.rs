@@ -1,4 +1,4 @@
-//! The writer's thread.
+//! The writer's thread: writes outputs and messages, and draws the bar.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -16,7 +16,7 @@ use crate::os::terminal;
 /// Outputs that wait for their turn (`-k`) beyond this many bytes go to a file.
 const HELD_IN_MEMORY: u64 = 16 << 20;
 
-/// How often the bar is told anew.
+/// How often the bar is updated.
 const BAR_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Writer {
@@ -30,7 +30,7 @@ pub(super) struct Writer {
     held: BTreeMap<u64, Delivery>,
     held_in_memory: u64,
     next: u64,
-    /// Tasks whose outputs are written but for what is buffered.
+    /// Tasks whose outputs are written except for what is buffered.
     unflushed: Vec<u64>,
 }
 
@@ -64,14 +64,14 @@ impl Writer {
                 Message::Say(text) => {
                     self.flush();
                     self.on_stderr(|stderr| {
-                        // When standard error is gone there is nobody to tell.
+                        // When standard error is gone the message cannot be shown.
                         let _ = stderr.write_all(text.as_bytes());
                     });
                 }
                 Message::Hide(hidden) => {
                     self.flush();
                     self.hide(true);
-                    // Who asked may have given up waiting.
+                    // The sender of the message may have stopped waiting.
                     let _ = hidden.send(());
                 }
                 Message::Unhide => self.hide(false),
@@ -88,7 +88,7 @@ impl Writer {
         self.state.ring();
     }
 
-    /// The next message; while there is none, what was written can be seen, and the bar moves.
+    /// The next message; while there is none, what was written is flushed, and the bar moves.
     fn receive(&mut self, messages: &Receiver<Message>) -> Option<Message> {
         match messages.try_recv() {
             Ok(message) => return Some(message),
@@ -113,7 +113,7 @@ impl Writer {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     fn lift(&mut self) {
         if let Some(screen) = &mut self.screen {
             screen.lift();
@@ -126,7 +126,7 @@ impl Writer {
         }
     }
 
-    /// What was held back behind tasks that never ran, and the end of the bar.
+    /// Writes what was held back behind tasks that never ran, and removes the bar for good.
     fn close(&mut self) {
         for delivery in std::mem::take(&mut self.held).into_values() {
             self.write(delivery);
@@ -138,8 +138,8 @@ impl Writer {
         self.state.ring();
     }
 
-    /// Keeps an output until it is its turn. What is held does not count as backlog: it must not stop
-    /// the task it waits for.
+    /// Keeps an output until it is its turn. What is held does not count as backlog: it must not
+    /// stop the task it waits for.
     fn hold(&mut self, delivery: Delivery) {
         self.held_in_memory += delivery.in_memory();
         self.held.insert(delivery.seq, delivery);
@@ -154,7 +154,7 @@ impl Writer {
         }
     }
 
-    /// Moves what is held in memory to one more file; on failure it simply stays in memory.
+    /// Moves what is held in memory to one more file; on failure it stays in memory.
     fn spool(&mut self) {
         let Ok(file) = nameless_file(&self.style.folder).map(Arc::new) else { return };
         let mut at = 0;
@@ -176,7 +176,7 @@ impl Writer {
         }
         if !stderr.is_empty() {
             self.flush();
-            // When standard error is gone there is nobody to tell.
+            // When standard error is gone the output cannot be shown.
             let has_bar = self.screen.is_some();
             let copied = self.on_stderr(|out| copy(stderr, out, has_bar));
             if let Err(Broken::Source(why)) = copied {
@@ -196,7 +196,7 @@ impl Writer {
         copy(stdout, &mut self.stdout, self.shares_terminal)
     }
 
-    /// Keeps it with the run. What cannot be kept costs the run nothing.
+    /// Keeps it with the run. A failure to keep it does not affect the run.
     fn keep(&mut self, delivery: &Delivery) {
         if let Some(keeper) = &mut self.style.keeper
             && self.state.failure.get().is_none()
@@ -217,7 +217,7 @@ impl Writer {
     }
 
     fn flush(&mut self) {
-        // Before it is shown, and what was shown is journaled.
+        // Outputs are kept before they are shown, and shown before their ends are journaled.
         if let Some(keeper) = &mut self.style.keeper
             && let Err(why) = keeper.flush()
         {
@@ -233,7 +233,7 @@ impl Writer {
         }
     }
 
-    /// Whether it is written, but for what is buffered.
+    /// Whether it is written, except for what is buffered.
     fn note(&mut self, seq: u64, written: Result<(), Broken>) -> bool {
         let is_written = written.is_ok();
         match written {
@@ -264,7 +264,7 @@ impl Writer {
     }
 }
 
-/// Copies an output; where the bar is drawn below it, its last line ends, too.
+/// Copies an output; where the bar is drawn below it, a missing newline is added.
 fn copy(piece: Piece, to: &mut impl Write, ends_line: bool) -> Result<(), Broken> {
     if !ends_line || piece.is_empty() {
         return piece.copy(to);

@@ -1,4 +1,4 @@
-//! What the progress bar says, and the line of `--progress`.
+//! The text of the progress bar, and the line of `--progress`.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::paint::{Paint, Style};
 use super::rate::Rate;
 
-/// So many tasks are named below the bar.
+/// The number of tasks named below the bar.
 pub(crate) const NAMED: usize = 5;
 
-/// Tasks that have run for less are not worth a line that would flicker.
+/// Tasks that have run for less than this get no line: it would flicker.
 pub(crate) const NAMED_AFTER: Duration = Duration::from_secs(1);
 
 /// Between two fields.
 const SEPARATOR: &str = " · ";
 
-/// How a run shows that it gets on.
+/// How a run shows its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     Silent,
@@ -29,24 +29,24 @@ pub(crate) enum Manner {
 /// What the bar shows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Progress {
-    /// How many tasks are known, and whether they are all.
+    /// The number of known tasks, and whether they are all.
     pub(crate) total: u64,
     pub(crate) all_read: bool,
-    /// How many have reached their end, in earlier generations too.
+    /// The number of finished tasks, earlier generations included.
     pub(crate) ended: u64,
     pub(crate) running: u32,
     pub(crate) failed: u64,
     pub(crate) retried: u64,
     /// Nothing new is started any more.
     pub(crate) stops: bool,
-    /// Of this generation.
+    /// The rate of this generation.
     pub(crate) rate: Option<Rate>,
-    /// Tasks that have run longest: for how long, and what they are.
+    /// The longest-running tasks: for how long, and what they are.
     pub(crate) longest: Vec<(Duration, String)>,
 }
 
 impl Progress {
-    /// The lines of the bar for a terminal of so many columns, none of which is longer.
+    /// The lines of the bar; none is longer than the terminal has columns.
     pub(crate) fn lines(&self, columns: usize, paint: Paint) -> Vec<String> {
         let mut first = Line::new(columns);
         for (index, (text, style)) in self.fields().iter().enumerate() {
@@ -100,7 +100,7 @@ impl Progress {
     }
 }
 
-/// A line that ends before the last column: a terminal that is written to there may begin another one.
+/// A line that leaves the last column free: a terminal may wrap after that column.
 struct Line {
     text: String,
     left: usize,
@@ -142,7 +142,7 @@ impl Line {
     }
 }
 
-/// A time that has passed, to the second.
+/// Elapsed time, to the second.
 fn lasting(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -152,7 +152,7 @@ fn lasting(time: Duration) -> String {
     }
 }
 
-/// A time to come, which nobody knows exactly.
+/// An estimated time to come.
 fn roughly(time: Duration) -> String {
     let seconds = time.as_secs_f64().ceil() as u64;
     match seconds {

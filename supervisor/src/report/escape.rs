@@ -1,5 +1,6 @@
-//! How values, causes and messages are shown: on one line, without anything that a terminal would obey, and not too
-//! long. Whatever msup shows that it did not choose itself passes through here.
+//! Makes values, causes and messages safe to show: on one line, without anything that a terminal
+//! would obey, and not too long. All text that msup shows but did not choose itself passes through
+//! here.
 
 use std::fmt::Write;
 use std::io;
@@ -29,7 +30,8 @@ pub(crate) fn message(text: impl AsRef<[u8]>) -> String {
     line(text.as_ref(), MESSAGE)
 }
 
-/// JSON that a terminal may show: what it would obey is escaped as JSON does it, so that nothing is lost.
+/// JSON that a terminal may show: what it would obey is escaped as in JSON, so that nothing is
+/// lost.
 ///
 /// # Errors
 /// It cannot be written.
@@ -56,9 +58,9 @@ impl Formatter for Harmless {
     }
 }
 
-/// These bytes on one line of at most so many characters. Control characters are shown as in C, characters that are
-/// invisible or turn the direction of text as `\u{..}`, bytes that are not UTF-8 as `\x..`. A backslash stays as it is:
-/// paths and commands must remain readable.
+/// These bytes on one line of at most `most` characters. Control characters are shown as in C,
+/// characters that are invisible or change the direction of text as `\u{..}`, bytes that are not
+/// UTF-8 as `\x..`. A backslash stays as it is: paths and commands must remain readable.
 fn line(bytes: &[u8], most: usize) -> String {
     let mut text = String::with_capacity(bytes.len().min(most) + 4);
     // Not text.len(), since a character may have several bytes.
@@ -107,8 +109,8 @@ fn is_obeyed(c: char) -> bool {
     c.is_control() || is_unseen(c)
 }
 
-/// Characters that cannot be seen, break lines, or change how others are arranged. Joiners stay: scripts and emoji
-/// need them.
+/// Characters that are invisible, break lines, or change how others are arranged. Joiners stay:
+/// scripts and emoji need them.
 fn is_unseen(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'

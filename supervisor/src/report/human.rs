@@ -1,4 +1,4 @@
-//! The closing report: the result and the next step, what failed and why.
+//! The closing report: the result and the next step, which tasks failed and why.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -9,10 +9,10 @@ use super::paint::{Paint, Style};
 use super::summary::Summary;
 use crate::engine::{Failure, Tally};
 
-/// A task that took less is not worth a word.
+/// Shorter tasks are not mentioned.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// What is told of a run.
+/// The content of the report.
 pub(crate) struct Report<'a> {
     pub(crate) summary: &'a Summary,
     pub(crate) tally: &'a Tally,
@@ -22,25 +22,25 @@ pub(crate) struct Report<'a> {
     pub(crate) last_lines: &'a BTreeMap<u64, Vec<u8>>,
     pub(crate) next: Next,
     pub(crate) paint: Paint,
-    /// What is said of tokens and workers only where that was asked for.
+    /// Whether to show the figures about tokens and workers.
     pub(crate) stats: bool,
 }
 
-/// What can be done next.
+/// What the user can do next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Next {
     /// The run was stopped before all its input was read.
     pub(crate) unread: bool,
-    /// The output of so many tasks could not be shown.
+    /// The number of tasks whose output could not be shown.
     pub(crate) unshown: u64,
     /// It was halted: what is left is not meant to run.
     pub(crate) halted: bool,
-    /// Only tasks that have ended before are run again: what does so with those that are left.
+    /// Only finished tasks are run again: the command that does so for those that are left.
     pub(crate) retry: Option<&'static str>,
-    /// What was not read then cannot be read by `msup resume`, either.
+    /// Values that were not read cannot be read by `msup resume`, either.
     pub(crate) needs_list: bool,
-    /// How `msup resume` must name the run, and how others: empty where they find it by themselves. `None` where there
-    /// is no journal.
+    /// How `msup resume` must name the run, and how other commands must: empty where they find it
+    /// by themselves. `None` where there is no journal.
     pub(crate) resume: Option<Vec<u8>>,
     pub(crate) others: Option<Vec<u8>>,
 }
@@ -63,7 +63,7 @@ impl Next {
         Some(format!("{text}: {}", command(&[verb, list, &escape::message(run.as_ref()?)])))
     }
 
-    /// Lists all failures.
+    /// The command that lists all failures.
     fn log(&self) -> Option<String> {
         let run = self.others.as_ref().map(escape::message)?;
         // Without a name it lists the runs.
@@ -223,7 +223,7 @@ fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A time of a second or two to the hundredth, a long one to the second.
+/// A short time to the hundredth of a second, a long one to the second.
 fn lasted(seconds: f64) -> String {
     if seconds < 9.995 {
         return format!("{seconds:.2} s");

@@ -1,5 +1,5 @@
-//! GNU parallel's joblog: a line per task that has finished. It is for people's scripts; the run needs none of it and
-//! does not stop when it cannot be written.
+//! The joblog in the format of GNU parallel: a line per finished task. It is for the user's
+//! scripts; the run does not need it and does not stop when it cannot be written.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +20,7 @@ const COLUMNS: &[u8] =
 
 const COLUMN_COUNT: usize = 9;
 
-/// So many bytes are kept for a disk that is full; what comes then is not written at all.
+/// The number of bytes kept while the disk is full; further lines are dropped.
 const KEPT_AT_MOST: usize = 16 << 20;
 
 /// The file, and how writing it goes.
@@ -28,21 +28,22 @@ const KEPT_AT_MOST: usize = 16 << 20;
 pub(crate) struct Joblog {
     path: PathBuf,
     file: Appender,
-    /// What was said of it last.
+    /// The state that was last reported.
     said: Flushed,
-    /// Lines that were not even kept.
+    /// Lines that were dropped.
     dropped: u64,
-    /// Lines of tasks whose outputs have not been shown yet: as in the journal, they have not finished.
+    /// Lines of tasks whose outputs have not been shown yet: as in the journal, they have not
+    /// finished.
     held: HashMap<u64, Vec<u8>>,
 }
 
-/// One line: a task that has ended.
+/// One line: a finished task.
 struct Line<'a> {
     seq: u64,
-    /// In seconds since 1970, and in seconds.
+    /// The start in seconds since 1970, and the duration in seconds.
     start: f64,
     wall: f64,
-    /// How many bytes it has shown.
+    /// The number of bytes shown.
     received: u64,
     exit: u8,
     signal: u8,
@@ -50,7 +51,7 @@ struct Line<'a> {
 }
 
 impl Joblog {
-    /// Makes sure that it can be opened, without touching it.
+    /// Checks that it can be opened, without touching it.
     ///
     /// # Errors
     /// One line that says what is in the way.
@@ -59,7 +60,8 @@ impl Joblog {
         files::check_writable(path).map_err(|why| line(path, &why))
     }
 
-    /// Opens it; a path that begins with `+` is added to, as in GNU parallel, and that of a run that is taken up again.
+    /// Opens it. It is appended to if the path begins with `+`, as in GNU parallel, or if a run is
+    /// resumed.
     ///
     /// # Errors
     /// One line that says what is in the way.
@@ -82,7 +84,8 @@ impl Joblog {
         Ok(joblog)
     }
 
-    /// Adds a line if this is the end of a task, which shows so many bytes; when it has, if it `will_show` them.
+    /// Adds a line if this is the end of a task, with `received` bytes of output; only once these
+    /// are shown, if it `will_show` them.
     pub(crate) fn add(
         &mut self,
         entry: &Entry,
@@ -111,8 +114,8 @@ impl Joblog {
         }
     }
 
-    /// Adds the lines of tasks that have ended before: a kill may have come between the journal and this file. What
-    /// they have shown is not known any more.
+    /// Adds the lines of tasks that finished before: a kill may have come between the journal and
+    /// this file. The size of their outputs is unknown.
     ///
     /// # Errors
     /// One line that says why this file or the journal cannot be read.
@@ -162,7 +165,7 @@ impl Joblog {
         self.file.buffer().extend_from_slice(line);
     }
 
-    /// Writes what was added. What there is to say about that, if it is new.
+    /// Writes what was added. Returns a message if the state has changed.
     pub(crate) fn flush(&mut self) -> Option<String> {
         if matches!(self.said, Flushed::Broken(_)) {
             return None;
@@ -185,7 +188,7 @@ impl Joblog {
         Some(text)
     }
 
-    /// Writes what is left. What is missing in it, if anything is.
+    /// Writes what is left. Returns what is missing in it, if anything is.
     pub(crate) fn finish(&mut self) -> Option<String> {
         let _ = self.flush();
         let path = self.path.display();
@@ -204,14 +207,14 @@ impl Line<'_> {
         let mut out = Vec::with_capacity(command.len() + 64);
         // Writing into memory cannot fail.
         let _ = write!(out, "{seq}\t:\t{start:.3}\t{wall:10.3}\t0\t{received}\t{exit}\t{signal}\t");
-        // As parallel does it: a line is a line.
+        // As parallel does it: newlines are replaced, so that a task stays on one line.
         out.extend(command.iter().map(|byte| if *byte == b'\n' { 0 } else { *byte }));
         out.push(b'\n');
         out
     }
 }
 
-/// A checksum of what names the task of a line: its number and its command.
+/// A checksum of what identifies the task of a line: its number and its command.
 fn name_of(line: &[u8]) -> u64 {
     let mut fields = line.splitn(COLUMN_COUNT, |byte| *byte == b'\t');
     let mut hasher = DefaultHasher::new();
@@ -219,7 +222,7 @@ fn name_of(line: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The file, and whether it is added to.
+/// The file, and whether it is appended to.
 fn file(typed: &Path, continues: bool) -> (&Path, bool) {
     use std::os::unix::ffi::OsStrExt;
     match typed.as_os_str().as_bytes().strip_prefix(b"+") {

@@ -1,5 +1,5 @@
-//! What msup tells of a run: the summary, the trace line, the closing report, the bar, and
-//! how what others chose is shown.
+//! What msup reports about a run: the summary, the trace line, the closing report, the bar, and the
+//! escaping of text that msup did not choose.
 
 pub(crate) mod bar;
 pub(crate) mod escape;

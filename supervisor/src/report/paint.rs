@@ -1,6 +1,6 @@
 //! Colours, for terminals only.
 
-/// What a piece of text is.
+/// The style of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
@@ -17,7 +17,7 @@ pub(crate) struct Paint {
 }
 
 impl Paint {
-    /// For a stream that is a terminal, or is none: `NO_COLOR`, if it is set to anything, says no.
+    /// For a stream, which may be a terminal; a non-empty `NO_COLOR` turns colours off.
     pub(crate) fn of(is_terminal: bool) -> Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");

@@ -1,39 +1,39 @@
-//! How fast tasks reach their end in this generation of a run.
+//! How fast tasks finish in this generation of a run.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-/// The rate is that of so long a time, or since the beginning: long enough to be steady, short enough to follow a
-/// change.
+/// The rate covers this time, or the time since the beginning: long enough to be steady, short
+/// enough to follow a change.
 const OVER: Duration = Duration::from_secs(60);
 
 /// How often a sample is kept.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Before this nothing can be said.
+/// Before this the rate is unknown.
 const NOT_BEFORE: Duration = Duration::from_millis(500);
 
-/// Tasks in a time.
+/// Tasks per time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rate {
     per_second: f64,
 }
 
-/// What has been counted: when, and how many had ended by then.
+/// The counts: when, and how many tasks had finished by then.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     samples: VecDeque<(Duration, u64)>,
 }
 
 impl Rate {
-    /// So many in this time.
+    /// `count` tasks in this time.
     pub(crate) fn of(count: u64, time: Duration) -> Option<Rate> {
         let per_second = count as f64 / time.as_secs_f64();
         (count > 0 && per_second.is_finite()).then_some(Rate { per_second })
     }
 
-    /// How long so many take.
+    /// How long `count` tasks take.
     pub(crate) fn time_for(self, count: u64) -> Duration {
         Duration::try_from_secs_f64(count as f64 / self.per_second).unwrap_or(Duration::MAX)
     }
@@ -52,7 +52,7 @@ impl fmt::Display for Rate {
 }
 
 impl Pace {
-    /// At this time so many had ended in this generation. The rate.
+    /// At `now`, `ended` tasks had finished in this generation. Returns the rate.
     pub(crate) fn note(&mut self, now: Duration, ended: u64) -> Option<Rate> {
         if self.samples.is_empty() {
             self.samples.push_back((Duration::ZERO, 0));
@@ -61,7 +61,7 @@ impl Pace {
         let rate = if now < NOT_BEFORE {
             None
         } else {
-            // Where none has ended for so long, it is still known how long they take in all.
+            // Where none has finished recently, the rate since the beginning is used.
             let recent = Rate::of(ended.saturating_sub(before), now.saturating_sub(since));
             recent.or_else(|| Rate::of(ended, now))
         };

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::journal::State;
 use crate::os::files;
 
-/// Goes up whenever a field changes its meaning or goes away.
+/// Increased whenever a field changes its meaning or is removed.
 const SCHEMA: u32 = 1;
 
 /// A finished run in figures. Field names are the JSON's.
@@ -48,7 +48,7 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// One that had reached this state is left after all.
+    /// Counts a task in this state as left after all.
     pub(crate) fn leave(&mut self, state: State) {
         let count = match state {
             State::Succeeded => &mut self.succeeded,
@@ -64,10 +64,10 @@ impl Tasks {
 pub(crate) struct Workers {
     pub(crate) peak: u32,
     pub(crate) spawned: u64,
-    /// Ended without being told to.
+    /// Exited or killed without being told to exit.
     pub(crate) lost: u64,
     pub(crate) reaped_idle: u64,
-    /// How often all workers there may be were in blocking calls while a CPU was free.
+    /// How often all workers were in blocking calls, no more were allowed, and a CPU was free.
     pub(crate) stalls: u64,
 }
 
@@ -89,13 +89,13 @@ pub(crate) struct Tokens {
     pub(crate) reclaims: u64,
     pub(crate) lent: u64,
     pub(crate) rescues: u64,
-    /// How often the segment had to be replaced because somebody had written over it.
+    /// How often the segment had to be replaced because it was overwritten.
     pub(crate) epochs: u64,
     pub(crate) wait_seconds: f64,
 }
 
 impl Summary {
-    /// The figures of a run that has these names; the rest is zero.
+    /// A summary with these names; the figures are zero.
     pub(crate) fn new(run_id: String, procs: u32, max_workers: u32) -> Summary {
         Summary {
             schema: SCHEMA,
@@ -116,7 +116,7 @@ impl Summary {
         }
     }
 
-    /// Writes it as JSON. The file is either the old one or whole.
+    /// Writes it as JSON. The file has either its old content or the complete new one.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -126,7 +126,7 @@ impl Summary {
             // A terminal has no old content to protect; what standard output has written stays.
             return self.write_to(files::open_named(path)?);
         }
-        // A link stands for what it leads to.
+        // A link stands for its target.
         let path = if path.is_symlink() { &path.canonicalize()? } else { path };
         let (file, temporary) = files::create_beside(path)?;
         let written = self.write_to(file).and_then(|()| std::fs::rename(&temporary, path));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use msup_protocol::token::Census;
 
-/// What one line shows; see docs for the legend: all are counts, `retakes` and later since the start.
+/// The content of one line; see docs for the legend: all are counts, `retakes` and later since the
+/// start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Line {
     pub(crate) at: Duration,
@@ -18,25 +19,25 @@ pub(crate) struct Line {
     pub(crate) steals: u64,
     pub(crate) rescues: u64,
     pub(crate) lost: u64,
-    /// For commands whose number follows what they use.
+    /// For commands whose number follows their resource use.
     pub(crate) measured: Option<Measured>,
 }
 
-/// What was measured of commands, and what follows from it.
+/// Measurements of commands, and what follows from them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Measured {
     /// CPUs they used in the last window.
     pub(crate) used: f64,
     /// Tokens that are owed to commands: as long as there are any, nothing new is started.
     pub(crate) owed: u32,
-    /// CPU seconds that they have used beyond what there are tokens.
+    /// CPU seconds that they have used beyond their tokens.
     pub(crate) debt: f64,
-    /// How many may be in flight.
+    /// The number that may be in flight.
     pub(crate) target: u32,
 }
 
-/// When the next line is due after one that was printed at `now`, having been due at `due`: always
-/// later than now, and at its old pace unless that was missed.
+/// When the next line is due after one that was due at `due` and printed at `now`: always later
+/// than now, and at the old pace unless that was missed.
 pub(crate) fn next_due(due: Duration, every: Duration, now: Duration) -> Duration {
     let next = due + every;
     if next > now { next } else { now + every }

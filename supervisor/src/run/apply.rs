@@ -1,4 +1,4 @@
-//! What is to be done: the engine's effects, carried out.
+//! Carries out the engine's effects.
 
 use msup_protocol::park::Futex;
 
@@ -9,13 +9,14 @@ use crate::output::Delivery;
 use crate::report::human;
 
 impl Run {
-    /// Carries out what the engine asks for; what comes of it at once are further events.
+    /// Carries out the effects; immediate results become further events.
     pub(super) fn perform(&mut self, effects: &mut Vec<Effect>, events: &mut Vec<Event>) {
         let (mut published, mut stopped) = (false, Vec::new());
         for effect in effects.drain(..) {
             match effect {
                 Effect::Publish { slot } => {
-                    // No attempt begins before it is written down, and the end of the one before.
+                    // An attempt starts only after its start, and the end of the attempt before,
+                    // are journaled.
                     self.books.flush_if_urgent();
                     if self.books.is_full() {
                         events.push(Event::Withdrawn { slot });
@@ -37,7 +38,7 @@ impl Run {
                         events.push(if claimed.is_empty() {
                             Event::SpawnFailed { worker, why }
                         } else {
-                            // It lived, and was ended because it could not be watched.
+                            // It was alive, and was killed because it could not be watched.
                             let end = WorkerEnd::Signaled(SIGKILL);
                             Event::WorkerEnded {
                                 worker,
@@ -116,7 +117,8 @@ impl Run {
         self.queue.publish(slot, task, out.as_deref())
     }
 
-    /// Remembers what a failed task said last; where there is no report, what it could not say itself is said now.
+    /// Keeps the last line of a failed task; where there is no report, says now what the command
+    /// could not say itself.
     fn tell_failure(&mut self, entry: &Entry) {
         let Entry::End { seq, value, attempt, failure: Some((cause, quarantined)), .. } = entry
         else {
@@ -133,7 +135,7 @@ impl Run {
         }
     }
 
-    /// What the attempt in this slot wrote is of no use any more, unless it was put in its place.
+    /// Discards the file that the attempt in this slot wrote, unless it was renamed to its place.
     fn forget_file(&mut self, slot: u16) {
         if let Some(commits) = &mut self.commits {
             commits.forget(slot);
@@ -153,7 +155,7 @@ impl Closing {
         self.unshown.insert(*seq, state);
     }
 
-    /// Keeps the last line of what a task wrote to standard error, if it has failed and will be named.
+    /// Keeps the last line that a task wrote to standard error, if it has failed and will be named.
     fn keep_line_of(&mut self, delivery: &Delivery, has_failed: bool) {
         let is_named = has_failed && !self.quiet && self.last_lines.len() < FAILURES_NAMED;
         self.last_line = if is_named { delivery.last_line() } else { None };

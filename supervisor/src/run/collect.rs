@@ -1,4 +1,4 @@
-//! What has happened: from signals, workers, output, books and input to events.
+//! Collects what has happened, as events: from signals, workers, output, the journal and the input.
 
 use std::sync::mpsc::TryRecvError;
 
@@ -30,7 +30,8 @@ impl Run {
         if !ended.is_empty()
             && let Some(violation) = self.crew.lost_segment()
         {
-            // Neither the workers nor their tasks are to blame: the next look at the segment begins another epoch.
+            // Neither the workers nor their tasks are to blame: the next audit of the segment
+            // begins a new epoch.
             self.queue.violation.get_or_insert(violation);
             return;
         }
@@ -69,8 +70,8 @@ impl Run {
         }
     }
 
-    /// Takes groups of values for as long as the engine wants them: nobody rings for one that was
-    /// left lying.
+    /// Takes groups of values for as long as the engine wants them: no wake-up comes for a group
+    /// that is left waiting.
     pub(super) fn take_input(&mut self, effects: &mut Vec<Effect>) {
         if !self.first.is_empty() {
             let mut known = std::mem::take(&mut self.first);
@@ -111,7 +112,7 @@ impl Run {
     /// Values, each with what is known of it.
     pub(super) fn inputs(&mut self, values: Vec<Vec<u8>>) -> Event {
         self.books.spool(&values);
-        // Numbers of values that are missing stay theirs.
+        // Missing values keep their numbers.
         let missing = std::mem::take(&mut self.missing);
         let first = self.engine.accepted() + 1 + missing;
         let numbers = first..;

@@ -1,4 +1,5 @@
-//! Processes that tasks left running on purpose, when the last worker is gone: they may finish, for a while.
+//! Processes that tasks left running on purpose: when the last worker is gone, they are waited for
+//! and then stopped.
 
 use std::time::Duration;
 
@@ -6,11 +7,12 @@ use super::Run;
 use crate::engine::{Act, Leave};
 use crate::tasks::stopping::{named, send};
 
-/// How soon it is seen that the last of them has exited.
+/// How soon the exit of the last of them is seen.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 impl Run {
-    /// Waits for what tasks left running, then stops it. A signal cuts the wait short, a second one the grace.
+    /// Waits for what tasks left running, then stops it. A signal cuts the wait short, a second one
+    /// the grace.
     pub(super) fn see_daemons_off(&mut self) {
         let patience = match self.leave {
             Leave::Alone => return,
@@ -40,7 +42,8 @@ impl Run {
         self.stop_daemons();
     }
 
-    /// What the event loop does about signals, while it does nothing else. Whether one has asked to stop.
+    /// Does what the event loop does about signals, while the loop itself does not run. Returns
+    /// whether one has asked to stop.
     fn tends(&mut self) -> bool {
         self.note_standstill();
         let is_told = !self.signals.arrived().is_empty();
@@ -53,7 +56,7 @@ impl Run {
         is_told
     }
 
-    /// Processes of attempts that were stopped and have reported have the rest of their grace.
+    /// Processes of stopped attempts whose workers have reported get the rest of their grace.
     fn finish_stopping(&mut self) {
         while let Some(due) = self.stopping.due() {
             if self.tends() {

@@ -1,4 +1,4 @@
-//! The end of a run: the last output, the books, the report.
+//! How a run finishes: the last output, the journal, the report.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -18,7 +18,7 @@ use crate::report::human::{Next, Report};
 use crate::report::paint::Paint;
 use crate::report::summary::Summary;
 
-/// How long what is left of a run may take to die at its end.
+/// How long remaining processes of a run may take to die.
 const LAST_SWEEP: Duration = Duration::from_secs(2);
 
 /// How long output may still take when the run was killed.
@@ -67,8 +67,8 @@ impl Run {
         self.exit(status)
     }
 
-    /// How to exit with this status. A signal that arrived when everything was done counts as well: a loop around this
-    /// run must stop.
+    /// How to exit with this status. A signal that arrived when everything was done counts as well:
+    /// a loop around this run must stop.
     fn exit(&mut self, status: u8) -> Exit {
         let stops_with = |signal: &u8| status == exit::SIGNAL_BASE.saturating_add(*signal);
         let stopped_by = self.engine.stopped_by().filter(stops_with);
@@ -79,24 +79,24 @@ impl Run {
         stopped_by.or(self.signals.last()).map_or(Exit::Status(status), Exit::Signal)
     }
 
-    /// The tokens now that the last worker has gone. Nobody needs the segment from here on, whatever is
-    /// written over it.
+    /// The tokens after the last worker has gone. From here on the segment is not needed, whatever
+    /// is written over it.
     fn last_look(&mut self) -> Census {
         if let Err(violation) = self.audit() {
             let mut effects = Vec::new();
             self.begin_anew(&violation, &mut effects);
             self.perform(&mut effects, &mut Vec::new());
-            // A second one at this very moment would be told of as tokens that are missing.
+            // A second violation at this moment would be reported as missing tokens.
             let _ = self.audit();
         }
         self.audit.census()
     }
 
-    /// The exit status, now that the books are closed.
+    /// Closes the journal and returns the exit status.
     fn close_books(&mut self, status: u8) -> u8 {
         self.note_shown();
         self.books.flush();
-        // Who has told the run to stop does not wait for that.
+        // A user who told the run to stop does not wait for that.
         let waits = !self.engine.is_stopped();
         if waits && self.books.is_full() {
             self.say("waiting for disk space for the journal; a signal (Ctrl-C) ends the wait");
@@ -189,8 +189,8 @@ impl Run {
         summary
     }
 
-    /// Waits for the writer, as long as nobody minds. A signal says that somebody does: nothing but
-    /// output is left to wait for. Who has already killed the run does not wait for long either.
+    /// Waits for the writer until a signal arrives: only output is left to wait for. A run that was
+    /// already killed does not wait for long either.
     fn wait_for_output(&mut self, is_done: fn(&Output) -> bool) -> Result<(), Option<u8>> {
         let began = Instant::now();
         let bell = Bell::new(self.segment.shared().header.armed(), self.doorbell.as_fd());

@@ -1,5 +1,5 @@
-//! The event loop: gathers events, lets the engine decide, carries out its effects. The one place
-//! where the pure core and the adapters meet.
+//! The event loop: gathers events, lets the engine decide, carries out its effects. Only here the
+//! pure core and the adapters meet.
 
 mod apply;
 mod collect;
@@ -61,30 +61,33 @@ use reading_on::ReadingOn;
 use segment_recovery::Epochs;
 use stats::Figures;
 
-/// The loop looks around this often even if nothing happens.
+/// The loop looks at everything at least this often.
 const LOOK_AT_LEAST: Duration = Duration::from_millis(100);
 
-/// A turn of the loop that takes so much longer than it may was no turn: the whole run stood still, stopped or frozen.
+/// A turn of the loop that takes this much longer than it may was no turn: the whole run was
+/// stopped or frozen.
 const STOOD_STILL: Duration = Duration::from_secs(1);
 
 const SIGKILL: u8 = 9;
 
-/// With so many outcomes since it last slept the loop wants to be woken for batches, or after this time.
+/// With this number of outcomes since it last slept the loop is woken for batches only, or after
+/// `BATCH_WITHIN`.
 const BATCH: usize = 32;
 const BATCH_WITHIN: Duration = Duration::from_millis(1);
 
-/// Bytes of a task slot, and how many slots there are: enough to keep every worker busy while the
-/// supervisor sleeps, within 8 MiB unless more workers are asked for.
+/// The size of a task slot in bytes, and the number of slots: enough to keep all workers busy while
+/// the supervisor sleeps, within 8 MiB unless more workers are asked for.
 const CELL_BYTES: u32 = 4096;
 const TASK_SLOTS: std::ops::RangeInclusive<u32> = 256..=2000;
 
-/// So many commands may lie ready beyond those that run. Each is journaled before, and again after a death.
+/// The number of commands that may lie ready beyond those that run. Each is journaled before, and
+/// again after a crash of msup.
 const COMMANDS_AHEAD: u32 = 64;
 
-/// Token words beyond `--procs`: a few to lend.
+/// Token words beyond `--procs`, for lending.
 const LENDABLE: u32 = 4;
 
-/// Keys of the poller; workers have their slot's number.
+/// Keys of the poller; a worker's key is the number of its slot.
 const KEY_BELL: u64 = 1 << 32;
 const KEY_SIGNAL: u64 = 2 << 32;
 
@@ -96,7 +99,7 @@ pub(crate) enum Exit {
     Signal(u8),
 }
 
-/// Runs a plan to its end.
+/// Runs a plan until it finishes.
 ///
 /// # Errors
 /// One line that says why the run could not start or go on.
@@ -110,17 +113,18 @@ pub(crate) fn run(plan: Plan) -> Result<Exit, String> {
 #[derive(Debug)]
 struct Closing {
     quiet: bool,
-    /// What the run shows is all that comes of it.
+    /// The output shown is the only result of the run.
     shows_only: bool,
     stats: bool,
     /// The folder in which msup was started.
     here: PathBuf,
     /// COMMAND as typed.
     command: Option<Vec<u8>>,
-    /// What the tasks that are named said last on standard error, and the one whose output was handed over last.
+    /// The last lines on standard error of the tasks that are named, and of the task whose output
+    /// was handed over last.
     last_lines: BTreeMap<u64, Vec<u8>>,
     last_line: Option<Vec<u8>>,
-    /// Tasks that have finished, and whose output has not been shown yet.
+    /// Tasks that have finished, but whose output has not been shown yet.
     unshown: HashMap<u64, State>,
 }
 
@@ -130,16 +134,16 @@ struct Run {
     books: Books,
     /// For tasks that make files.
     commits: Option<Commits>,
-    /// Of the output that was handed over last: whether it is to be shown, and how many bytes.
+    /// Of the output that was handed over last: whether it is to be shown, and its number of bytes.
     delivered: (bool, u64),
     /// Tasks that are known before any input is read.
     first: Vec<Input>,
-    /// How many values are missing before the next one that is read.
+    /// The number of values missing before the next one that is read.
     missing: u64,
     crew: Crew,
     figures: Figures,
     lender: Lender,
-    /// For commands whose number follows what they use.
+    /// For commands whose number follows their resource use.
     meter: Option<Meter>,
     attempts: Attempts,
     stopping: Stopping,
@@ -158,7 +162,7 @@ struct Run {
     sysmon: sysmon::Handle,
     progress: Telling,
     longest_first: Option<JobLog>,
-    /// How long tasks may take.
+    /// The time limit of tasks.
     timeout: Option<Duration>,
     /// When the loop last began a turn, and for how long the run has stood still in all.
     last_turn: Instant,
@@ -170,7 +174,7 @@ struct Run {
     began: Instant,
     under_pressure: bool,
     output_failed: bool,
-    /// How many outcomes came in since the loop last slept.
+    /// The number of outcomes since the loop last slept.
     outcomes: usize,
     finished: bool,
     /// Last, so that it is removed after everything that writes to it.
@@ -226,8 +230,9 @@ impl Run {
         rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
         let is_task_loop = matches!(plan.job, Job::Values);
-        // Where there are none, commands are measured and ended process by process.
-        // What is to be left alone would be killed with its group.
+        // Without control groups commands are measured and stopped process by process. With
+        // `--leave alone` there are none: processes to be left alone would be killed with their
+        // group.
         let has_groups = !is_task_loop && plan.leave != Leave::Alone;
         let groups = if has_groups { Groups::create().ok() } else { None };
         let groups = groups.map(Rc::new);
@@ -238,7 +243,8 @@ impl Run {
             plan.out.clone(),
             plan.memory_per_task.unwrap_or(0),
         );
-        // Before anything is started: what it inherits tells that something of this run is alive.
+        // Before anything is started: the descriptors that processes inherit show that something of
+        // this run is alive.
         let describe = |value: &[u8], seq| queue.describe(value, seq);
         let continues = matches!(plan.keeping, Keeping::Continued { .. });
         let (joblog, keeps_all) = (plan.joblog.as_deref(), plan.keeps_all_output);
@@ -262,8 +268,8 @@ impl Run {
             worker_program,
             procs: plan.procs,
             max_workers: plan.max_workers,
-            // More slots than commands lie ready: a slot that a long task leaves is not the next one that is looked
-            // at, so commands start in the order of their input.
+            // More slots than ready commands: then a slot left by a long task is not the next one
+            // that workers look at, so commands start in the order of their input.
             task_slots: sizes.tasks as usize,
             most_published: match is_task_loop {
                 true => sizes.tasks,
@@ -347,7 +353,7 @@ impl Run {
     fn turn_until_finished(&mut self) -> io::Result<()> {
         let (mut events, mut effects) = (Vec::new(), Vec::new());
         while !self.finished || self.reads_on() {
-            // Between two events the words and the engine's own ledger must agree.
+            // Between two events the words in the segment and the engine's table must agree.
             if events.is_empty()
                 && let Err(violation) = self.audit()
             {
@@ -385,7 +391,7 @@ impl Run {
         self.sysmon.findings.wants_worker.store(false, Ordering::SeqCst);
         self.lend();
         let shared = self.segment.shared();
-        // In this order: what is claimed after the first is seen as held in the second.
+        // In this order: a task claimed after the first read is seen as held in the second.
         let (ready, in_flight) = shared.tasks.load();
         let census = shared.tokens.census();
         self.figures.look(census, in_flight);
@@ -407,11 +413,11 @@ impl Run {
         }
     }
 
-    /// Tells the meter of commands that have ended, and finds out why those did that were killed.
+    /// Reports finished commands to the meter, and finds out why killed ones were killed.
     fn account(&mut self, events: &mut [Event]) {
         for event in events {
             let Event::Collected { outcome, starved, .. } = event else { continue };
-            // Those that are waited for are told of when the run is over.
+            // Under `Wait` these processes are reported when the run is over.
             outcome.leaked &= !matches!(self.leave, Leave::Wait(_));
             if let Some(meter) = &mut self.meter {
                 meter.ended(&outcome.usage);
@@ -422,7 +428,7 @@ impl Run {
         }
     }
 
-    /// Ends the meter's window, if it is time.
+    /// Closes the meter's window, if it is time.
     fn measure(&mut self, effects: &mut Vec<Effect>) {
         let Some(meter) = &mut self.meter else { return };
         let crew = &self.crew;
@@ -450,8 +456,8 @@ impl Run {
     fn sleep(&mut self) -> io::Result<()> {
         let now = self.began.elapsed();
         let until = |at: Duration| at.saturating_sub(now);
-        // A line that has become due just now is printed at once. What the engine wanted to look at
-        // in the past it has looked at.
+        // A line that has just become due is printed at once. What the engine wanted to look at in
+        // the past it has looked at.
         let trace = self.schedtrace.map(|(_, next)| until(next));
         let engine = self.engine.looks_again_at().map(until).filter(|nap| !nap.is_zero());
         let meter =
@@ -464,13 +470,14 @@ impl Run {
         let shared = self.segment.shared();
         let bell = Bell::new(shared.header.armed(), self.doorbell.as_fd());
         let (wants, nap) = if self.outcomes >= BATCH {
-            // They come in so fast that it is enough to be woken for batches, and to look now and then.
+            // Outcomes come in so fast that it is enough to be woken for batches, and to look now
+            // and then.
             (Wants::Batches, nap.min(BATCH_WITHIN))
         } else {
             (Wants::Each, nap)
         };
         bell.arm(wants);
-        // Once more, now that everybody can see that it is about to sleep.
+        // Look once more, now that workers can see that it is about to sleep.
         let news = shared.done.any() || self.sysmon.findings.wants_worker.load(Ordering::SeqCst);
         let timeout = if news { Duration::ZERO } else { nap };
         self.outcomes = if news { self.outcomes } else { 0 };
@@ -491,7 +498,7 @@ impl Run {
         if let Some((every, next)) = self.schedtrace
             && now >= next
         {
-            // When nobody reads them, no more are kept than of anything else.
+            // While output is not read, no more lines are kept either.
             if !self.under_pressure {
                 self.output.say(format!("{}\n", self.trace_line(now)));
             }

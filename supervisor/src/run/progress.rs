@@ -1,4 +1,4 @@
-//! What the bar, or a line now and then, tells of the run.
+//! What the progress bar, or a line now and then, shows of the run.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::report::bar::{Manner, NAMED, NAMED_AFTER, Progress};
 use crate::report::escape;
 use crate::report::rate::Pace;
 
-/// How often the bar is told anew.
+/// How often the bar is updated.
 const BAR_EVERY: Duration = Duration::from_millis(100);
 
-/// When what is told next, and what has to be known for that.
+/// When the next update is due, and the data it needs.
 #[derive(Debug)]
 pub(super) struct Telling {
     manner: Manner,
@@ -42,12 +42,12 @@ impl Run {
         if self.progress.manner == Manner::Silent || now < self.progress.due {
             return;
         }
-        // What stood still does not count.
+        // Time in which the run stood still does not count.
         let awake = now.saturating_sub(self.segment.shared().header.paused());
         let progress = self.look_at_progress(awake);
         match self.progress.manner {
             Manner::Lines(every) => {
-                // When nobody reads them, no more are kept than of anything else.
+                // While output is not read, no more lines are kept either.
                 if !self.under_pressure {
                     self.say(&progress.line());
                 }
@@ -80,7 +80,7 @@ impl Run {
         }
     }
 
-    /// Those that have run longest, and long enough to be named.
+    /// The tasks that have run longest, and long enough to be named.
     fn longest_running(&mut self, now: Duration) -> Vec<(Duration, String)> {
         if !self.progress.has_bar() {
             return Vec::new();

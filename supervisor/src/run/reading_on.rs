@@ -1,5 +1,5 @@
-//! Values that a run has not read when it is stopped. Where nobody can read them a second time, they are kept with the
-//! run: a file is read to its end, a pipe for a moment.
+//! Values that a run has not read when it is stopped. Where they cannot be read a second time, they
+//! are kept with the run: a file is read to its end, a pipe for a moment.
 
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
@@ -8,25 +8,27 @@ use super::Run;
 use crate::engine::{Effect, Event};
 use crate::input::Group;
 
-/// How long a pipe is read on, and holds up the end of the run. What it has delivered has arrived by then.
+/// How long a pipe is read after the stop, which delays the exit. What was written to it has
+/// arrived by then.
 const PIPE_WITHIN: Duration = Duration::from_millis(300);
 
-/// A pipe that ends later than so long before the stop may have lost its writer to the same signal: its list may be cut
-/// off.
+/// If a pipe was closed later than this time before the stop, the same signal may have killed its
+/// writer: the list may be cut off.
 const TOGETHER: Duration = Duration::from_secs(1);
 
-/// Groups of values that are taken in one turn of the loop: what is kept is written in between.
+/// The number of groups of values taken in one turn of the loop: what is kept is written in
+/// between.
 const GROUPS_PER_TURN: usize = 64;
 
-/// How far that has come.
+/// The state of reading on.
 #[derive(Debug)]
 pub(super) struct ReadingOn {
-    /// The values can be read to their end without waiting for anybody.
+    /// The values can be read to their end without waiting for another process.
     all_there: bool,
     /// Since when the run has been stopped.
     since: Option<Instant>,
     over: bool,
-    /// More may lie ready: nobody rings for that.
+    /// More may lie ready: no wake-up comes for that.
     pub(super) has_more: bool,
 }
 
@@ -35,7 +37,7 @@ impl ReadingOn {
         ReadingOn { all_there, since: None, over: false, has_more: false }
     }
 
-    /// So many signals to stop have arrived. The first one after the stop gives the rest up.
+    /// This number of signals to stop has arrived. The first one after the stop ends the reading.
     pub(super) fn heard(&mut self, signals: usize) {
         let at_most = if self.since.is_some() { 0 } else { 1 };
         self.over |= signals > at_most;
@@ -53,7 +55,7 @@ impl ReadingOn {
 }
 
 impl Run {
-    /// Whether the run is over but for values that are still to be kept.
+    /// Whether the run is over except for values that are still to be kept.
     pub(super) fn reads_on(&self) -> bool {
         self.engine.is_unread()
             && self.books.keeps_values()
@@ -61,7 +63,7 @@ impl Run {
             && self.reading_on.goes_on()
     }
 
-    /// Keeps what was not read when the run was stopped. None of it is run.
+    /// Keeps the values that were unread when the run was stopped. None of them is run.
     pub(super) fn read_on(&mut self, effects: &mut Vec<Effect>) {
         self.reading_on.has_more = false;
         if !self.reads_on() {
@@ -83,7 +85,7 @@ impl Run {
                     continue;
                 }
                 Err(TryRecvError::Empty) => return,
-                // Damaged values are only among those that were kept before.
+                // Only values that were kept before can be damaged.
                 Ok(Group::Missing(_)) => continue,
                 Ok(Group::Failed(why)) => {
                     self.reading_on.over = true;

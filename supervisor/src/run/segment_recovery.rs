@@ -1,5 +1,5 @@
-//! An epoch: the time in which one segment is in use. It ends with the run, or when somebody has
-//! written over the segment.
+//! Epochs: an epoch is the time in which one segment is in use. It ends with the run, or when the
+//! segment was overwritten; then a new segment is made.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::sysmon;
 /// How every epoch of a run is set up.
 pub(super) struct Epochs {
     sizes: Sizes,
-    /// Bytes of the segment, were there no limit.
+    /// The size of the segment without a limit, in bytes.
     wanted: u64,
     procs: u32,
     nofile: u64,
@@ -32,17 +32,19 @@ pub(super) struct Epochs {
 /// What belongs to one epoch.
 pub(super) struct Epoch {
     pub(super) segment: Arc<Segment>,
-    /// For workers to inherit, who close it in what they execute. This process executes nothing else.
+    /// For workers to inherit, which close it in what they execute. This process executes nothing
+    /// else.
     pub(super) fd: OwnedFd,
-    /// Where its payloads go that are too large for the segment. What an earlier epoch left undelivered
-    /// keeps its place.
+    /// The folder of its payloads that are too large for the segment. What an earlier epoch left
+    /// undelivered stays in its folder.
     pub(super) folder: PathBuf,
 }
 
 /// Cells are made no smaller than this: a short command still fits.
 const LEAST_CELL: u32 = 512;
 
-/// These sizes, or smaller ones that fit so many bytes: fewer tasks lie ready, and larger ones go into files.
+/// These sizes, or smaller ones that fit into `bytes`: fewer tasks lie ready, and larger ones go
+/// into files.
 fn fitting(mut sizes: Sizes, bytes: u64) -> Sizes {
     while total(sizes) > bytes {
         if sizes.cell_bytes > LEAST_CELL {
@@ -106,7 +108,7 @@ impl Epochs {
 }
 
 impl Run {
-    /// Whether the words and the engine's own ledger agree.
+    /// Whether the words in the segment and the engine's table agree.
     pub(super) fn audit(&mut self) -> Result<(), Violation> {
         self.queue.violation.take().map_or(Ok(()), Err)?;
         let engine = &self.engine;
@@ -116,8 +118,8 @@ impl Run {
         self.audit.look(&self.segment.shared(), is_occupied)
     }
 
-    /// The segment cannot be trusted any more. Everybody who has it is ended, and the run goes on with
-    /// a fresh one; what was under way is run again.
+    /// The segment cannot be trusted any more. All workers are killed, and the run goes on with a
+    /// fresh one; tasks that were under way run again.
     pub(super) fn begin_anew(&mut self, violation: &Violation, effects: &mut Vec<Effect>) {
         self.sysmon.stop();
         self.crew.end_all();
@@ -146,7 +148,7 @@ impl Run {
             }
             commits.forget_all();
         }
-        // Who has finished needs no other segment.
+        // A run that has finished needs no other segment.
         let failed = begun.err().filter(|_| !self.finished);
         let why = violation.to_string();
         let unstarted = self.books.unstarted(&self.engine);

@@ -1,4 +1,4 @@
-//! What the loop sees at every turn, and the summary made of it at the end.
+//! Figures that the loop updates at every turn, and the summary made of them at the end.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -86,7 +86,7 @@ impl Figures {
     }
 }
 
-/// CPU time of all workers and commands: every one of them has been reaped.
+/// CPU time of all workers and commands: all of them have been reaped.
 fn cpu_of_the_reaped() -> Duration {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Duration::ZERO };
     let micros =

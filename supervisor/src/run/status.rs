@@ -1,4 +1,4 @@
-//! What runs just now, for a person who asks with SIGUSR1: since when, and what it waits for.
+//! What runs at the moment, for a user who asks with SIGUSR1: since when, and what it waits for.
 
 use std::fmt::Write;
 use std::fs;
@@ -11,11 +11,11 @@ use super::Run;
 use crate::os::clock;
 use crate::report::escape;
 
-/// No more tasks are told than this.
+/// No more tasks are listed than this.
 const TOLD: usize = 50;
 
 impl Run {
-    /// A line for each running task, the one that has run longest first.
+    /// Prints a line for each running task, the longest-running one first.
     pub(super) fn tell_running(&self) {
         let shared = self.segment.shared();
         let mut running = Vec::new();
@@ -27,7 +27,7 @@ impl Run {
             let (Some(worker), Some(task)) = (seen.owner(), self.engine.task(slot)) else {
                 continue;
             };
-            // Of a command the process itself, if the kernel says that it is that worker's child.
+            // For a command its own process, if the kernel says that it is that worker's child.
             let own = self.crew.pid(worker);
             let command = shared.line.slot(worker).map_or(0, |slot| slot.command().cast_signed());
             let command = process_tree::look_up(command).filter(|kin| Some(kin.parent) == own);
@@ -71,7 +71,7 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// What a process does, as far as the kernel tells.
+/// What a process does, as far as the kernel reveals it.
 fn does(kin: &Kin) -> String {
     let place = fs::read_to_string(format!("/proc/{}/wchan", kin.pid)).unwrap_or_default();
     let place = match place.trim() {

@@ -1,21 +1,21 @@
-//! Ctrl-Z (SIGTSTP): everything stands still, the clocks of timeouts too, until SIGCONT.
+//! Ctrl-Z (SIGTSTP): everything stands still, including the clocks of timeouts, until SIGCONT.
 
 use super::Run;
 use crate::os::freeze::stand_still;
 
 impl Run {
-    /// Returns when somebody has let the run go on. Should this process be killed meanwhile, the kernel lets
-    /// those that stand still go on, and tells workers that they are alone.
+    /// Returns when SIGCONT has arrived. If this process is killed meanwhile, the kernel resumes
+    /// the stopped processes, and tells workers that their supervisor is gone.
     pub(super) fn pause(&mut self) {
         self.books.flush();
         let frozen = self.crew.freeze();
         if self.progress.has_bar() {
-            // Where it stood the shell prints its prompt.
+            // The shell prints its prompt where the bar was.
             self.output.hide();
         }
         let pause = stand_still();
         self.output.unhide();
-        // Before anybody else can look at a clock.
+        // Before any other process can look at a clock.
         self.leave_out(pause);
         self.last_turn = std::time::Instant::now();
         frozen.thaw();

@@ -1,4 +1,5 @@
-//! Watching over attempts: those that take too long, those whose command left processes running, those that are stopped.
+//! Watches attempts: those that exceed their time limit, those whose command left processes
+//! running, those that are stopped.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,14 @@ use crate::tasks::stopping::Place;
 use crate::workers::processes::Crew;
 
 impl Run {
-    /// Time since the run began, that in which everything stood still left out.
+    /// Time since the run began, without the time in which everything stood still.
     pub(super) fn active(&self) -> Duration {
         self.began.elapsed().saturating_sub(self.stood_still)
     }
 
-    /// Leaves out time in which this process could do nothing, although it had asked to be woken: it was stopped, or frozen
-    /// with its container. Tasks could do nothing either, or no more than run on.
+    /// Leaves out time in which this process could do nothing, although it had asked to be woken:
+    /// it was stopped, or frozen with its container. Tasks could do nothing either, or only what
+    /// was already running.
     pub(super) fn note_standstill(&mut self) {
         let now = Instant::now();
         let took = now - std::mem::replace(&mut self.last_turn, now);
@@ -26,7 +28,7 @@ impl Run {
         }
     }
 
-    /// The run stood still for so long: no clock of a task counts that.
+    /// The run stood still for `pause`: no clock of a task counts that.
     pub(super) fn leave_out(&mut self, pause: Duration) {
         self.stood_still += pause;
         self.segment.shared().header.add_pause(pause);
@@ -35,7 +37,8 @@ impl Run {
         }
     }
 
-    /// Stops what takes too long or was left running for too long, and goes on with what is being stopped.
+    /// Stops attempts that exceed their time limit or left processes running for too long, and
+    /// continues to stop those being stopped.
     pub(super) fn watch_attempts(&mut self) {
         let (now, segment) = (self.active(), std::sync::Arc::clone(&self.segment));
         let shared = segment.shared();
@@ -96,7 +99,7 @@ impl Run {
         }
     }
 
-    /// Stops the attempts of these workers, and lets them leave.
+    /// Stops the attempts of these workers, and lets the workers exit.
     pub(super) fn stop_workers(&mut self, workers: &[WorkerId]) {
         let now = self.active();
         self.attempts.look(self.segment.shared().tasks, now);
@@ -109,7 +112,7 @@ impl Run {
     }
 }
 
-/// A worker's process and its command's, as the segment says.
+/// The processes of a worker and its command, as the segment says.
 fn place_of(shared: &Shared<'_>, crew: &Crew, worker: WorkerId) -> Option<Place> {
     let command = shared.line.slot(worker)?.command().cast_signed();
     Some(Place { worker: crew.pid(worker)?, command })

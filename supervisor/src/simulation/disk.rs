@@ -1,4 +1,5 @@
-//! Files of which a power cut takes what was not made safe, at any byte, on a disk that may be full.
+//! Fake files for tests: a power cut takes what was not synced, at any byte, and the disk may be
+//! full.
 
 use std::cell::{Ref, RefCell};
 use std::io::{self, Write};
@@ -13,7 +14,7 @@ pub(super) struct FakeFile(Rc<RefCell<Content>>);
 #[derive(Debug, Default)]
 struct Content {
     bytes: Vec<u8>,
-    /// So many bytes are safe.
+    /// The number of synced bytes.
     synced: usize,
     is_full: bool,
 }
@@ -21,7 +22,7 @@ struct Content {
 impl Write for FakeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut content = self.0.borrow_mut();
-        // A disk that becomes full takes a part of the write at which it does.
+        // A disk that becomes full accepts a part of the current write.
         let len = if content.is_full { bytes.len() / 2 } else { bytes.len() };
         content.bytes.extend_from_slice(&bytes[..len]);
         if len == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(len) }
@@ -56,7 +57,7 @@ impl FakeFile {
         content.synced = content.synced.min(len);
     }
 
-    /// Some of what was not safe is gone.
+    /// Loses some of the bytes that were not synced.
     pub(super) fn lose_power(&self, random: &mut Random) {
         let (len, synced) = {
             let content = self.0.borrow();

@@ -1,32 +1,33 @@
-//! Judges what happened.
+//! Records what happened in a simulated run, and judges it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What happened to tasks, over all generations. Tasks are known by their value, of which there is one each.
+/// What happened to tasks, over all generations. Tasks are known by their value, which is unique.
 #[derive(Debug, Default)]
 pub(super) struct History {
     running: BTreeMap<String, (u32, u32)>,
-    /// The last attempt that was begun: generation and number.
+    /// The last attempt that began: generation and number.
     last: BTreeMap<String, (u32, u32)>,
-    /// A power cut may have taken what was known of attempts: their numbers are not followed up.
+    /// A power cut may have lost what was known of attempts: their numbers are not checked.
     has_forgotten: bool,
     /// What was in flight when a supervisor died.
     suspects: BTreeSet<String>,
-    /// How often nothing else was, as far as could be known from what was written.
+    /// How often nothing else was, as far as the journal could show.
     alone: BTreeMap<String, u32>,
-    /// What was killed, without a word about it yet.
+    /// What was killed, and not journaled yet.
     killed: BTreeSet<String>,
-    /// What got a signal in its last attempt: it may have stopped half-way, or have left something undone.
+    /// What got a signal in its last attempt: it may have stopped half-way, or have left something
+    /// undone.
     stopped: BTreeSet<String>,
     /// Outputs that were shown, of attempts that succeeded or not.
     shown: BTreeMap<String, u32>,
-    /// Ends that are in the journal for good, as far as a process' death goes.
+    /// Ends that are in the journal, safe from the death of the process.
     written: BTreeMap<String, bool>,
     pub(super) wrongs: Vec<String>,
 }
 
 impl History {
-    /// Of a run whose workers can note what they take up, or cannot: then attempt numbers are not followed up.
+    /// For a run whose workers can take notes, or cannot: then attempt numbers are not checked.
     pub(super) fn new(notes: bool) -> History {
         History { has_forgotten: !notes, ..History::default() }
     }
@@ -61,14 +62,14 @@ impl History {
         self.stopped.insert(value.to_owned());
     }
 
-    /// It has ended, or its process has.
+    /// It has finished, or its process has exited.
     pub(super) fn stops(&mut self, value: &str) {
         if self.running.remove(value).is_none() {
             self.wrong(format!("{value} ends but does not run"));
         }
     }
 
-    /// Every process is gone; what is known of attempts may be as well.
+    /// Every process is gone; what is known of attempts may be lost as well.
     pub(super) fn all_die(&mut self, forgets: bool) {
         self.has_forgotten |= forgets;
         if forgets {
@@ -87,17 +88,17 @@ impl History {
         self.suspects.extend(running.into_keys());
     }
 
-    /// It was killed, and nothing has been written about that.
+    /// It was killed, and that is not journaled yet.
     pub(super) fn is_killed(&mut self, value: &str) {
         self.killed.insert(value.to_owned());
     }
 
-    /// That is written now.
+    /// That is journaled now.
     pub(super) fn is_told(&mut self, value: &str) {
         self.killed.remove(value);
     }
 
-    /// It is given up because supervisors died while it was alone in flight.
+    /// It is quarantined because supervisors died while it was alone in flight.
     pub(super) fn condemns(&mut self, value: &str, limit: u32) {
         let alone = self.alone.get(value).copied().unwrap_or(0);
         if alone < limit && !self.has_forgotten {
@@ -112,7 +113,7 @@ impl History {
         }
     }
 
-    /// Its end was written; `has_output`: there was something to show.
+    /// Its end was journaled; `has_output`: there was something to show.
     pub(super) fn writes(&mut self, value: &str, succeeded: bool, has_output: bool) {
         if has_output && !self.shown.contains_key(value) {
             self.wrong(format!("the end of {value} is written before it is shown"));
@@ -127,7 +128,7 @@ impl History {
         }
     }
 
-    /// These ends are left. What was known of attempts may be gone with what a power cut has taken.
+    /// These ends are left. Knowledge of attempts may be lost in a power cut.
     pub(super) fn keeps(&mut self, left: &BTreeSet<String>, power_cut: bool) {
         self.written.retain(|value, _| left.contains(value));
         if power_cut {
@@ -135,7 +136,7 @@ impl History {
         }
     }
 
-    /// The run is over: every one of these has one end. How many did not succeed.
+    /// The run is over: every one of these has one end. Returns how many did not succeed.
     pub(super) fn settles(&mut self, values: &[String]) -> u64 {
         let missing: Vec<&String> =
             values.iter().filter(|value| !self.written.contains_key(*value)).collect();

@@ -1,10 +1,11 @@
-//! Runs without processes, clocks or disks: the engine and the journal against everything that can go wrong, drawn
-//! from a seed, in virtual time.
+//! Runs without processes, clocks or disks: the engine and the journal against everything that can
+//! go wrong, drawn from a seed, in virtual time.
 //!
-//! A run has a phase of faults, in which workers are killed, commands crash, the segment is written over, disks are
-//! full, and the supervisor itself dies, with or without the power; and then a phase without any, in which it must
-//! come to its end. What happened is judged by [`history`]. `MSUP_SEED=N cargo test -p msup simulation` plays one
-//! seed again and tells what happens; `MSUP_SEEDS=N` plays so many.
+//! A run has a phase of faults, in which workers are killed, commands crash, the segment is
+//! overwritten, disks are full, and the supervisor itself dies, with or without a power cut; and
+//! then a phase without faults, in which it must finish. [`history`] judges what happened.
+//! `MSUP_SEED=N cargo test -p msup simulation` replays one seed and prints what happens;
+//! `MSUP_SEEDS=N` plays that number of seeds.
 
 #![expect(clippy::print_stdout, reason = "tests tell what happens")]
 
@@ -25,7 +26,7 @@ fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Plays these seeds on all CPUs. The first one that fails, and why.
+/// Plays these seeds on all CPUs. Returns the first one that fails, and why.
 fn play(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> {
     let threads = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
     std::thread::scope(|scope| {
@@ -67,17 +68,17 @@ fn nothing_is_lost_whatever_happens() {
     }
 }
 
-/// A judge that finds nothing is worth nothing: an engine that is broken on purpose is found out.
+/// A judge that finds nothing proves nothing: planted bugs must be detected.
 #[test]
 fn broken_engines_are_found_out() {
-    // What panics here is meant to; nobody needs to read it.
+    // Panics are expected here.
     for bug in Bug::ALL {
         let found = play(0..SEEDS, Some(bug));
         assert!(found.is_some(), "{bug:?} was not noticed in {SEEDS} runs");
     }
 }
 
-/// The same seed is the same run.
+/// The same seed gives the same run.
 #[test]
 fn a_seed_is_a_run() {
     for seed in 0..20 {

@@ -1,4 +1,4 @@
-//! What is drawn from a seed.
+//! Random numbers from a seed.
 
 /// SplitMix64.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Random {
         self.draw() % n
     }
 
-    /// True once in so many times.
+    /// True once in `n` times.
     pub(super) fn once_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }

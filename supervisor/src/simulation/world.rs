@@ -24,10 +24,10 @@ use crate::journal::{
 
 use stopping::Climb;
 
-/// A run that has not come to its end after so many steps never will.
+/// A run that has not finished after this number of steps never will.
 const STEPS_AT_MOST: u32 = 30_000;
 
-/// A supervisor looks around at least this often.
+/// A supervisor looks at everything at least this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The run's id.
@@ -45,13 +45,13 @@ enum Nature {
     Flaky,
     /// Always exits with a status.
     Bad,
-    /// Always brings its process down.
+    /// Always crashes its process.
     Poison,
     /// Never exits: it is stopped.
     Hangs,
     /// Leaves processes running that never exit.
     Leaves,
-    /// Takes the supervisor down with it.
+    /// Kills the supervisor, too.
     Killer,
 }
 
@@ -60,7 +60,7 @@ enum Worker {
     Vacant,
     Starting,
     Idle,
-    /// In this slot, with this value; and how the attempt will end.
+    /// In this slot, with this value.
     Busy(u16, String),
 }
 
@@ -103,7 +103,7 @@ pub(super) struct World {
     known: Option<KnownTasks>,
     records: FakeFile,
     spool: Option<FakeFile>,
-    /// So much of the journal was looked at.
+    /// The number of journal bytes already looked at.
     read: usize,
     /// What workers have noted of what they take up, by task slot; and whether they could.
     noted: Vec<Option<Entry>>,
@@ -111,7 +111,7 @@ pub(super) struct World {
     trouble: Trouble,
     /// Something was noted that must be written before anything is published.
     is_urgent: bool,
-    /// How many supervisors have begun.
+    /// The number of supervisors that have begun.
     begun: u64,
     /// The supervisor is killed in the middle of its next write.
     dies_writing: bool,
@@ -122,13 +122,13 @@ pub(super) struct World {
     procs: usize,
     limits: Limits,
     natures: BTreeMap<String, Nature>,
-    /// What will be read in this generation, and how much was.
+    /// The values of this generation, and how many were read.
     values: Vec<String>,
     next_value: usize,
     outputs: BTreeSet<String>,
     delivered: bool,
     faults: u64,
-    /// There has been none since this generation began.
+    /// There has been no fault since this generation began.
     is_calm: bool,
     history: History,
     finished: Option<u8>,
@@ -217,12 +217,12 @@ impl World {
         world
     }
 
-    /// What happened, if it was told.
+    /// What happened, if it was recorded.
     pub(super) fn story(self) -> Vec<String> {
         self.story
     }
 
-    /// Plays until the end. What was wrong, if anything.
+    /// Plays until the run is over. Returns what was wrong, if anything.
     pub(super) fn play(&mut self) -> Result<(), String> {
         for _ in 0..STEPS_AT_MOST {
             let Some(Reverse((at, _, happening))) = self.happenings.pop() else {
@@ -266,7 +266,7 @@ impl World {
         self.happenings.push(Reverse((self.now + wait, self.happened, happening)));
     }
 
-    /// A supervisor takes up the run, after saying what the one before has left behind.
+    /// A supervisor takes up the run, after recording what the one before has left behind.
     fn begin(&mut self, generation: u32, cut_off: Vec<Record>) {
         self.generation = generation;
         self.begun += 1;
@@ -357,7 +357,7 @@ impl World {
         for effect in effects {
             self.perform(effect, &mut events);
             if self.begun != begun {
-                // What the one that was killed wanted is of no interest any more.
+                // The remaining effects of the killed supervisor do not count.
                 return;
             }
         }
@@ -387,7 +387,7 @@ impl World {
         }
     }
 
-    /// Idle workers take up what lies ready, as long as there are tokens.
+    /// Idle workers claim ready tasks, as long as there are tokens.
     fn claim(&mut self) {
         loop {
             let busy = self.workers.iter().filter(|one| matches!(one.0, Worker::Busy(..))).count();
@@ -430,7 +430,7 @@ impl World {
             Nature::Flaky if self.random.once_in(4) => Verdict::Exited(1),
             Nature::Flaky if self.random.once_in(6) => Verdict::Signaled(SIGSEGV),
             Nature::Good | Nature::Flaky if self.faults > 0 && self.random.once_in(25) => {
-                // Somebody has killed the command alone.
+                // The command alone was killed from outside.
                 Verdict::Signaled(SIGKILL)
             }
             Nature::Good | Nature::Flaky | Nature::Leaves => Verdict::Exited(0),
@@ -440,7 +440,7 @@ impl World {
         self.reports(worker, slot, value, verdict, killed);
     }
 
-    /// A worker reports the end of its attempt.
+    /// A worker reports the outcome of its attempt.
     fn reports(
         &mut self,
         worker: WorkerId,
@@ -526,9 +526,9 @@ impl World {
         self.later(20, Happening::Reads);
     }
 
-    /// A supervisor has come to its end. The judgement, unless the run goes on.
+    /// A supervisor has finished. Returns the judgement, unless the run goes on.
     fn end(&mut self, status: u8) -> Option<Result<(), String>> {
-        // What is on its way to the terminal arrives.
+        // Outputs on their way to the terminal arrive.
         self.set_full(false);
         let left: Vec<_> = std::mem::take(&mut self.happenings).into_sorted_vec();
         for Reverse((_, _, happening)) in left {
@@ -556,7 +556,7 @@ impl World {
         }
         let values = self.values.clone();
         let failures = self.history.settles(&values);
-        // What --halt has stopped exits as that says, though nothing was left.
+        // A run stopped by --halt exits with that status, even if nothing was left.
         if !self.engine.is_halted() && status != exit::for_failures(failures) {
             let told = &self.engine.tally().failures;
             let told: Vec<String> = told.iter().map(|one| text(&one.value)).collect();
@@ -571,13 +571,13 @@ impl World {
     }
 }
 
-/// What the journal says.
+/// The content of the journal.
 impl World {
     fn past(&self) -> Result<Past, String> {
         Past::of(std::io::Cursor::new(&*self.records.bytes()), RUN)
     }
 
-    /// No task brings its process down more often than it may, whatever generations there were.
+    /// No task crashes its process more often than allowed, over all generations.
     fn judge_crashes(&mut self) {
         let mut crashes: BTreeMap<String, u32> = BTreeMap::new();
         let all = read(&*self.records.bytes(), &Seed::new(RUN), |_, record| {

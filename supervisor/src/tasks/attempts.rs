@@ -1,11 +1,11 @@
-//! Which attempt each worker has, and since when.
+//! Which attempt each worker runs, and since when.
 
 use std::time::Duration;
 
 use msup_protocol::packed::WorkerId;
 use msup_protocol::task::{Snapshot, State, Tasks};
 
-/// How often they are looked at: a timeout is late by so much at most.
+/// How often they are looked at: a timeout is late by this at most.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// An attempt, as its task slot shows it. Equal sights are the same attempt.
@@ -15,7 +15,8 @@ pub(crate) struct Sight {
     pub(crate) seen: Snapshot,
 }
 
-/// The attempts of all workers when last looked at, by worker, each with the time of its first sight.
+/// The attempts of all workers when last looked at, by worker, each with the time of its first
+/// sight.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     sights: Vec<Option<(Sight, Duration)>>,
@@ -27,7 +28,7 @@ impl Attempts {
         Attempts { sights: vec![None; usize::from(max_workers)], next: Duration::ZERO }
     }
 
-    /// Looks anew, if it is time. In `now` the time in which everything stood still is left out.
+    /// Looks again, if it is time. `now` leaves out the time in which everything stood still.
     pub(crate) fn look_if_due(&mut self, tasks: Tasks<'_>, now: Duration) -> bool {
         let is_due = now >= self.next;
         if is_due {
@@ -36,7 +37,7 @@ impl Attempts {
         is_due
     }
 
-    /// Looks anew.
+    /// Looks again.
     pub(crate) fn look(&mut self, tasks: Tasks<'_>, now: Duration) {
         self.next = now + LOOK_EVERY;
         let mut sights = vec![None; self.sights.len()];
@@ -45,7 +46,7 @@ impl Attempts {
             let Some((seen, worker)) = claimed.and_then(|seen| Some((seen, seen.owner()?))) else {
                 continue;
             };
-            // The word can be written by anybody: its owner may be no worker.
+            // Any process of the run can write the word: its owner may be no worker.
             let Some(place) = sights.get_mut(usize::from(worker)) else { continue };
             let sight = Sight { slot, seen };
             let known = self.sights[usize::from(worker)].filter(|(known, _)| *known == sight);

@@ -1,4 +1,5 @@
-//! Tasks whose command has exited and has left processes running in its session: they are waited for, for a while.
+//! Tasks whose command has exited and left processes running in its session: they are waited for,
+//! for a while.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use msup_protocol::packed::WorkerId;
 use super::attempts::{Attempts, Sight};
 use crate::engine::Leave;
 
-/// Waiting that takes no longer than this is not reported.
+/// Shorter waits are not reported.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
 /// At most one line in this time.
@@ -34,7 +35,7 @@ impl Leftovers {
         Leftovers { leave, waits: Vec::new(), next_report: Duration::ZERO }
     }
 
-    /// Takes in the workers that wait just now. Returns those that have waited for long enough.
+    /// Takes in the workers that wait now. Returns those that have waited for long enough.
     pub(crate) fn look(
         &mut self,
         waiting: impl Iterator<Item = WorkerId>,
@@ -57,13 +58,13 @@ impl Leftovers {
         over.map(|wait| (wait.worker, wait.attempt)).collect()
     }
 
-    /// The tasks that have been waited for for a while and of which nothing was said yet, if it is time to say something:
-    /// the slots, and how much longer they are waited for at most.
+    /// The tasks that have been waited for for a while and were not reported yet, if a report is
+    /// due: their slots, and how much longer they are waited for at most.
     pub(crate) fn report(&mut self, now: Duration) -> Option<(Vec<u16>, Duration)> {
         let Leave::Wait(patience) = self.leave else { return None };
         let is_new = |wait: &&mut Wait| {
             let waited = now.saturating_sub(wait.since);
-            // What is over in a moment is not worth a line.
+            // A wait that is over in a moment is not worth a line.
             !wait.told && waited >= REPORT_AFTER && waited + REPORT_AFTER <= patience
         };
         let new: Vec<&mut Wait> = self.waits.iter_mut().filter(is_new).collect();

@@ -1,4 +1,4 @@
-//! Tasks on their way: the slots they share with workers, running attempts, and how these are stopped.
+//! Tasks in the shared task slots, running attempts, and how attempts are stopped.
 
 pub(crate) mod attempts;
 pub(crate) mod leftovers;

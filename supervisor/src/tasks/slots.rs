@@ -1,4 +1,5 @@
-//! Tasks on their way to workers and outcomes on their way back.
+//! The supervisor's side of the task slots: tasks on their way to workers, and outcomes on their
+//! way back.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -23,7 +24,7 @@ use crate::journal::KeptFor;
 use crate::os::run_folder::create_file;
 use crate::output::{Delivery, OpenOnes, Piece, Spilled};
 
-/// Device, inode number, and when it was made, where the file system tells.
+/// Device, inode number, and creation time where the file system records it.
 type Identity = (u64, u64, Option<SystemTime>);
 
 /// The supervisor's side of the task slots.
@@ -33,21 +34,22 @@ pub(crate) struct Queue {
     job: Job,
     /// The files that commands make, if they do.
     out: Option<OutTemplate>,
-    /// Bytes of memory that each command may have, 0 for any number.
+    /// Bytes of memory that each command may have, 0 for no limit.
     memory: u64,
     /// The name of each slot's last publication, and whether its frame is in a file.
     publications: Vec<(u64, bool)>,
-    /// Whose outputs are in the slots.
+    /// The tasks whose outputs are in the slots.
     writers: Vec<KeptFor>,
     frame: Vec<u8>,
     /// Outputs in files, by the slots whose attempts wrote them.
     spilled: HashMap<u16, [Option<Spilled>; 2]>,
     open_ones: OpenOnes,
-    /// Which folder that is: tasks may remove it, and it is made again. Nothing if that has been told.
+    /// The folder's identity: tasks may remove the folder, and then it is made again. `None` once
+    /// that was reported.
     folder_was: Option<Identity>,
-    /// What there is to say, if anything.
+    /// A message to show, if there is one.
     pub(crate) notice: Option<String>,
-    /// What was found that nobody can have written who keeps to the protocol.
+    /// A finding that no process that keeps to the protocol can have written.
     pub(crate) violation: Option<Violation>,
 }
 
@@ -89,10 +91,10 @@ impl Queue {
         self.violation = None;
     }
 
-    /// Puts a task into its slot; what it makes, it writes to `out`.
+    /// Puts a task into its slot; the file that it makes is written to `out`.
     ///
     /// # Errors
-    /// One line that says why it cannot be.
+    /// One line that says why it cannot be published.
     pub(crate) fn publish(
         &mut self,
         slot: u16,
@@ -101,7 +103,7 @@ impl Queue {
     ) -> Result<(), String> {
         let segment = Arc::clone(&self.segment);
         let tasks = segment.shared().tasks;
-        // From here on the slot's files are this task's, also if it cannot be published.
+        // From here on the slot's files are this task's, even if it cannot be published.
         let publication = tasks.next_publication(slot);
         self.publications[usize::from(slot)] = (publication, false);
         let TaskRecord { seq, attempt, .. } = *task;
@@ -119,20 +121,20 @@ impl Queue {
             tasks.write(slot, &[]).map_err(|why| why.to_string())?;
         }
         if tasks.publish(slot) != Some(publication) {
-            // We had not filled it.
+            // The slot was not in the state in which we had left it.
             self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot)));
         }
         Ok(())
     }
 
-    /// Tells workers that tasks were published.
+    /// Announces published tasks to workers.
     pub(crate) fn announce(&self) {
         let shared = self.segment.shared();
         shared.pass_on(&Futex, None);
         shared.watch.token_wanted(&Futex);
     }
 
-    /// Whether the slot's task could be taken back.
+    /// Withdraws the slot's task; returns whether that succeeded.
     pub(crate) fn withdraw(&mut self, slot: u16) -> bool {
         let withdrawn = self.segment.shared().tasks.withdraw(slot);
         if withdrawn {
@@ -141,7 +143,7 @@ impl Queue {
         withdrawn
     }
 
-    /// Collects what workers say is done.
+    /// Collects the tasks that workers have marked done.
     pub(crate) fn collect(&mut self, events: &mut Vec<Event>) {
         let segment = Arc::clone(&self.segment);
         for slot in segment.shared().done.drain() {
@@ -190,7 +192,8 @@ impl Queue {
         }
     }
 
-    /// Opens the files that an attempt wrote, before anybody else can. Where that cannot be, it is repeated.
+    /// Opens the files that an attempt wrote, before another process can. If that fails, the
+    /// attempt is repeated.
     fn take_files(&mut self, slot: u16, outcome: &mut OutcomeFrame) {
         let left = [&outcome.stdout, &outcome.stderr].map(|stream| match stream {
             Stream::Here(_) => None,
@@ -218,7 +221,7 @@ impl Queue {
         self.look_at_folder();
     }
 
-    /// Tells once if the folder has been made again.
+    /// Reports once if the folder has been made again.
     fn look_at_folder(&mut self) {
         let now = identity(&self.folder);
         if self.folder_was.is_none() || now.is_none() || now == self.folder_was {
@@ -231,7 +234,7 @@ impl Queue {
         ));
     }
 
-    /// What a task wrote, for the writer.
+    /// A task's output, for the writer.
     pub(crate) fn delivery(
         &mut self,
         seq: u64,
@@ -246,7 +249,7 @@ impl Queue {
         let piece = |stream, spilled: Option<Spilled>| match (stream, spilled) {
             (Stream::Here(bytes), _) => Piece::Bytes(ByteBuf::into_vec(bytes)),
             (Stream::File(_), Some(spilled)) => Piece::File(spilled),
-            // Without one there was no outcome.
+            // Without a file there was no outcome.
             (Stream::File(_), None) => Piece::Bytes(Vec::new()),
         };
         let (stdout, stderr) = (piece(outcome.stdout, out), piece(outcome.stderr, err));
@@ -258,7 +261,7 @@ impl Queue {
         Some(self.memory).filter(|bytes| *bytes > 0)
     }
 
-    /// A task as a person could run it again: its command, or its value for task loops.
+    /// A task as the user could run it again: its command, or its value for task loops.
     pub(crate) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {
             Job::Commands(template) => {
@@ -269,7 +272,7 @@ impl Queue {
         }
     }
 
-    /// What logs of other runs know a task by.
+    /// The key by which logs of other runs identify a task.
     pub(crate) fn outline_key(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {
             Job::Commands(template) => {
@@ -279,13 +282,13 @@ impl Queue {
         }
     }
 
-    /// The file that a task makes when it is run by hand: straight where it belongs.
+    /// The file that a task makes when it is run by hand: at its final place.
     fn made_by(&self, value: &[u8], seq: u64) -> PathBuf {
         let file = self.out.as_ref().and_then(|out| out.file(value, seq).ok());
         file.map(|file| file.path()).unwrap_or_default()
     }
 
-    /// Removes what the slot's last attempt wrote to files, or was to read from one.
+    /// Removes the files that the slot's last attempt wrote or was to read.
     pub(crate) fn discard(&mut self, slot: u16) {
         self.forget_task_file(slot);
         self.spilled.remove(&slot);
@@ -303,14 +306,15 @@ impl Queue {
     }
 }
 
-/// An outcome, if it is one and every number in it can be true.
+/// Decodes an outcome, if it is one and every number in it is possible.
 fn understand(frame: &[u8]) -> Result<OutcomeFrame, String> {
     let outcome: OutcomeFrame = codec::decode(frame).map_err(|why| why.to_string())?;
     outcome.check().map_err(|why| why.to_string())?;
     Ok(outcome)
 }
 
-/// A folder as no other one is: its number may be that of a removed one, but it was made later.
+/// The identity of a folder: a new folder may have the inode number of a removed one, but it was
+/// created later.
 fn identity(folder: &Path) -> Option<Identity> {
     std::fs::metadata(folder).ok().map(|meta| (meta.dev(), meta.ino(), meta.created().ok()))
 }
@@ -369,7 +373,7 @@ mod tests {
         assert_ne!(identity(&folder).expect("there"), before);
     }
 
-    /// Any number, small ones and the largest more often.
+    /// Any number; small ones and the largest are more frequent.
     fn number() -> impl Strategy<Value = u64> {
         prop_oneof![
             Just(0),
@@ -440,7 +444,8 @@ mod tests {
     }
 
     proptest! {
-        /// What a worker reports is refused, or everything that reckons with it can.
+        /// An outcome that a worker reports is either refused, or all code that uses it can handle
+        /// it.
         #[test]
         fn any_outcome_is_refused_or_reckoned_with(
             outcomes in proptest::collection::vec(outcome(), 1..20),
@@ -463,7 +468,7 @@ mod tests {
             prop_assert!(engine.tally().busy < Duration::from_secs(20 * 1_000_000_000));
         }
 
-        /// So is what has become of an outcome on its way.
+        /// The same holds for an outcome damaged on its way.
         #[test]
         fn any_damage_to_an_outcome_is_survived(
             outcome in outcome(), at in any::<prop::sample::Index>(), byte in any::<u8>(),

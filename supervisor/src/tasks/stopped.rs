@@ -1,4 +1,5 @@
-//! Tasks that are stopped (SIGSTOP, SIGTTIN): nobody waits for them unless it is said.
+//! Finds tasks that are stopped (SIGSTOP, SIGTTIN), so that the user is told instead of waiting for
+//! them in vain.
 
 use std::time::Duration;
 
@@ -12,17 +13,18 @@ use super::stopping::Place;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOKED_AT: usize = 64;
 
-/// Which tasks have been seen to be stopped.
+/// The tasks that have been seen to be stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Stopped {
     next: Duration,
     next_worker: usize,
-    /// Each with whether it was told of. Not at the first sight: it may be over in a moment.
+    /// Each with whether it was reported. Not at the first sight: it may be over in a moment.
     seen: Vec<(WorkerId, Sight, bool)>,
 }
 
 impl Stopped {
-    /// Looks at some tasks, if it is time. Returns those that are stopped and were not told of: the slot, and the process.
+    /// Looks at some tasks, if it is time. Returns those that are stopped and were not reported:
+    /// the slot, and the process.
     pub(crate) fn look(
         &mut self,
         attempts: &Attempts,

@@ -1,4 +1,5 @@
-//! Stopping attempts: what takes too long, what was left running, and everything when the run is stopped.
+//! Stops attempts: those over their time limit, those that left processes running, and all when the
+//! run is stopped.
 
 use std::time::Duration;
 
@@ -10,16 +11,17 @@ use super::attempts::Sight;
 use crate::engine::{Act, Event, Killed, Ladder, Step};
 use crate::os::tree;
 
-/// Processes that a message names; the others are counted.
+/// The number of processes that a message names; the others are counted.
 const NAMED: usize = 3;
 
-/// How attempts are stopped.
+/// The attempts that are being stopped, and how.
 pub(crate) struct Stopping {
     steps: Vec<Step>,
-    /// Workers run commands: they are not part of the tree that is stopped, and report how it went.
+    /// Workers run commands: the workers are not part of the process tree that is stopped, and
+    /// report the outcome.
     spares_workers: bool,
     climbs: Vec<Climb>,
-    /// Nothing gets time any more.
+    /// Nothing gets more time.
     hurried: bool,
 }
 
@@ -31,11 +33,11 @@ struct Climb {
     ladder: Ladder,
     /// Processes that have got a signal.
     signalled: Vec<Kin>,
-    /// Its worker has reported its end, and may run another one.
+    /// Its worker has reported its outcome, and may run another one.
     reported: bool,
 }
 
-/// What is to be known of a worker: its process, and the number of its command, a hint.
+/// Where an attempt runs: its worker's process, and the number of its command, a hint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) worker: i32,
@@ -52,7 +54,7 @@ impl Stopping {
         self.climbs.iter().map(|climb| climb.ladder.due()).min()
     }
 
-    /// How processes are stopped, for those that no attempt has.
+    /// The ladder for processes that belong to no attempt.
     pub(crate) fn ladder(&self, now: Duration) -> Ladder {
         let mut ladder = Ladder::new(&self.steps, now);
         if self.hurried {
@@ -77,7 +79,7 @@ impl Stopping {
         self.climbs.iter_mut().for_each(|climb| climb.ladder.hurry(now));
     }
 
-    /// Goes on with everything that is due. Returns the workers that are to be killed.
+    /// Takes the steps that are due. Returns the workers that are to be killed.
     pub(crate) fn go_on(
         &mut self,
         now: Duration,
@@ -107,7 +109,7 @@ impl Stopping {
         killed
     }
 
-    /// Notes in the events of attempts that were stopped why they were.
+    /// Notes in the events of stopped attempts why they were stopped.
     pub(crate) fn mark(&mut self, events: &mut [Event]) {
         for event in events {
             let Event::Collected { slot, killed, .. } = event else { continue };
@@ -119,7 +121,7 @@ impl Stopping {
         }
     }
 
-    /// A worker is dead. The slot of the attempt that was being stopped, and why.
+    /// A worker is dead. Returns the slot of its attempt that was being stopped, and why.
     pub(crate) fn lost(&mut self, dead: WorkerId) -> Option<(u16, Killed)> {
         let is_its = |climb: &Climb| climb.worker == dead && !climb.reported;
         let at = self.climbs.iter().position(is_its)?;
@@ -140,7 +142,8 @@ impl Climb {
 
     /// The living processes of the attempt.
     fn targets(&self, place: Option<Place>, spares_workers: bool) -> Vec<Kin> {
-        // The worker may have gone on to another attempt: from now on only what has got a signal counts.
+        // The worker may have gone on to another attempt: from now on only processes that have got
+        // a signal count.
         let Some(place) = place.filter(|_| !self.reported) else { return self.survivors() };
         let below = process_tree::descendants_of(place.worker);
         let mut targets = match self.why {
@@ -170,7 +173,8 @@ impl Climb {
     }
 }
 
-/// Sends a signal; what is stopped goes on, so that it can act on it. `worker` leads a group that is spared.
+/// Sends a signal, then SIGCONT, so that stopped processes can act on it. `worker` leads a group
+/// that is spared.
 pub(crate) fn send(targets: &[Kin], worker: Option<i32>, signal: i32) {
     let own = nix::unistd::getpgrp().as_raw();
     let spared = [own, worker.unwrap_or(own)];
@@ -180,8 +184,9 @@ pub(crate) fn send(targets: &[Kin], worker: Option<i32>, signal: i32) {
     tree::signal(targets, &spared, Signal::SIGCONT);
 }
 
-/// What belongs to a worker's command: all that is below the worker but what was there before the command was, daemons
-/// of earlier ones. When the command has exited, what it left in its session.
+/// The processes of a worker's command: all below the worker, except those that were there before
+/// the command: daemons of earlier commands. When the command has exited: what it left in its
+/// session.
 fn of_command(below: Vec<Kin>, place: Place) -> Vec<Kin> {
     // The number comes from shared memory: it counts only for a child of that worker.
     let is_command = |kin: &&Kin| (kin.pid, kin.parent) == (place.command, place.worker);
@@ -189,7 +194,8 @@ fn of_command(below: Vec<Kin>, place: Place) -> Vec<Kin> {
         return below.into_iter().filter(|kin| kin.session == place.command).collect();
     };
     let is_older = |kin: &Kin| kin.start < command.start && kin.parent == place.worker;
-    // A daemon that was there before: what is below it, and what has lost its parent in one of its sessions.
+    // Daemons that were there before: the processes below them, and orphans in one of their
+    // sessions.
     let (mut pids, mut sessions) = (Vec::new(), Vec::new());
     // Parents come before their children.
     for kin in &below {

@@ -1,4 +1,4 @@
-//! The workers' processes: starting them, letting them go, burying them.
+//! The worker processes: starting them, letting them exit, cleaning up after dead ones.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ use crate::os::orphans::{Orphanage, Slot};
 use crate::os::poller::Poller;
 use crate::os::process::{Process, Recipe};
 
-/// After this a worker that was let go at the end of the run is killed: it has no task.
+/// A worker that is told to exit at the end of the run is killed after this: it has no task.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the descendants of a dead worker may take to die before its tokens are given out again.
 const ORPHANS_DIE_WITHIN: Duration = Duration::from_millis(50);
 
-/// How long everybody may take to die when an epoch ends.
+/// How long all workers may take to die when an epoch ends.
 const END_ALL_WITHIN: Duration = Duration::from_secs(2);
 
 struct Member {
@@ -38,7 +38,7 @@ struct Member {
     deadline: Option<Instant>,
 }
 
-/// What workers have counted, the dead included.
+/// What workers have counted, including dead ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) fast_exits: u64,
@@ -49,13 +49,13 @@ pub(crate) struct Counted {
     pub(crate) reclaims: u64,
 }
 
-/// All workers' processes.
+/// All worker processes.
 pub(crate) struct Crew {
     segment: Arc<Segment>,
     recipe: Recipe,
     orphanage: Orphanage,
     groups: Option<Rc<Groups>>,
-    /// Workers run commands: they adopt what loses its parent below them.
+    /// Workers run commands: they adopt processes below them that lose their parent.
     runs_commands: bool,
     members: Vec<Option<Member>>,
     /// Members whose pidfd became readable.
@@ -81,8 +81,8 @@ impl Crew {
     /// Starts a worker in a vacant slot.
     ///
     /// # Errors
-    /// One line that says why there is no process; the slot is vacant again, but what a process that
-    /// could not be kept has claimed is the caller's to look after.
+    /// One line that says why there is no process. The slot is vacant again, but tasks that a
+    /// discarded process has claimed are left to the caller.
     pub(crate) fn spawn(&mut self, worker: WorkerId, poller: &Poller) -> Result<(), String> {
         let shared = self.segment.shared();
         let slot = shared.line.slot(worker).ok_or("no such slot")?;
@@ -98,7 +98,7 @@ impl Crew {
                 Ok(())
             }
             Err(why) => {
-                // It may have lived for an instant, and taken something up.
+                // It may have lived for an instant, and claimed a task.
                 self.sweep_after(worker, &[]);
                 self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
                 Err(format!("{}: {why}", self.recipe.program.display()))
@@ -106,7 +106,7 @@ impl Crew {
         }
     }
 
-    /// A worker's process.
+    /// The pid of a worker's process.
     pub(crate) fn pid(&self, worker: WorkerId) -> Option<i32> {
         let member = self.members.get(usize::from(worker))?.as_ref()?;
         Some(member.process.pid())
@@ -120,8 +120,8 @@ impl Crew {
             .is_some_and(|kin| kin.stuck)
     }
 
-    /// Lets a worker leave when it has no task. At the end of the run it can have none, and is killed
-    /// if it stays.
+    /// Tells a worker to exit when it has no task. At the end of the run it can have none, and is
+    /// killed if it stays.
     pub(crate) fn dismiss(&mut self, worker: WorkerId, at_the_end: bool) {
         let shared = self.segment.shared();
         if let Some(slot) = shared.line.slot(worker) {
@@ -140,24 +140,25 @@ impl Crew {
         }
     }
 
-    /// Reaps what was adopted and has exited. Whether nothing that has exited is left.
+    /// Reaps adopted processes that have exited. Returns whether none that has exited is left.
     pub(crate) fn reap_adopted(&self) -> bool {
         let is_worker =
             |pid| self.members.iter().flatten().any(|member| member.process.pid() == pid);
         self.orphanage.reap_adopted(is_worker).is_some()
     }
 
-    /// Whether a process that a task has left running lives. For the time when no worker is left.
+    /// Whether a process that a task has left running lives. Valid when no worker is left.
     pub(crate) fn any_left_running(&self) -> bool {
         self.orphanage.any_left_running()
     }
 
-    /// The living processes that dead workers' tasks have left running. For the time when no worker is left.
+    /// The living processes that dead workers' tasks have left running. Valid when no worker is
+    /// left.
     pub(crate) fn left_running(&self) -> Vec<Kin> {
         self.orphanage.left_running()
     }
 
-    /// Kills those whose time is up.
+    /// Kills the workers whose time is up.
     pub(crate) fn escalate(&mut self) {
         let now = Instant::now();
         for member in self.members.iter_mut().flatten() {
@@ -168,12 +169,12 @@ impl Crew {
         }
     }
 
-    /// These pidfds are readable.
+    /// Notes the workers whose pidfds are readable.
     pub(crate) fn note(&mut self, workers: impl Iterator<Item = WorkerId>) {
         self.noted.extend(workers);
     }
 
-    /// Who has parked or claimed a task for the first time.
+    /// Reports workers that have parked or claimed a task for the first time.
     pub(crate) fn settle(&mut self, events: &mut Vec<Event>) {
         let shared = self.segment.shared();
         for (worker, member) in self.members.iter_mut().enumerate() {
@@ -189,7 +190,7 @@ impl Crew {
         }
     }
 
-    /// The noted ones that have really ended.
+    /// The noted workers that have really exited.
     pub(crate) fn ended(&mut self) -> Vec<(WorkerId, WorkerEnd)> {
         let noted = std::mem::take(&mut self.noted);
         let ended = noted.into_iter().filter_map(|worker| {
@@ -199,14 +200,14 @@ impl Crew {
         ended.collect()
     }
 
-    /// Takes a dead worker's tokens back and lets its process go, after what it left behind has been
-    /// ended: a command of its must not run beside the next owner of its token.
+    /// Reclaims a dead worker's tokens and releases its process, after everything it left behind
+    /// has been killed: its command must not run alongside the next owner of its token.
     pub(crate) fn bury(&mut self, ended: (WorkerId, WorkerEnd)) -> (WorkerId, WorkerEnd) {
         let (worker, end) = ended;
         let Some(member) = self.members[usize::from(worker)].take() else { return ended };
         match end {
             WorkerEnd::Exited(exit::SUCCESS) => {}
-            // What its tasks left running is nobody's fault: it stays until the run is over.
+            // What its tasks left running is no fault: it stays until the run is over.
             WorkerEnd::Exited(exit::WORKER_LEFT_PROCESSES) => {
                 let members = self.members.iter().flatten().map(|member| member.process.pid());
                 let workers: Vec<i32> = members.chain([member.process.pid()]).collect();
@@ -232,17 +233,17 @@ impl Crew {
         (worker, end)
     }
 
-    /// Everybody stands still, and what they have started.
+    /// Freezes all workers and everything they have started.
     pub(crate) fn freeze(&self) -> Frozen {
         freeze(self.orphanage.inherited())
     }
 
-    /// Kills whatever is left when no worker is. Returns how many could not be.
+    /// Kills what is left when no worker is. Returns the number that could not be killed.
     pub(crate) fn sweep(&self, patience: Duration) -> usize {
         self.orphanage.sweep_all(patience)
     }
 
-    /// Ends everybody at once, and whatever they had started: the segment they share is no good.
+    /// Kills all workers and everything they had started: the segment they share cannot be trusted.
     pub(crate) fn end_all(&mut self) {
         for (worker, member) in self.members.iter().enumerate() {
             if let Some(member) = member {
@@ -258,15 +259,15 @@ impl Crew {
             std::thread::sleep(Duration::from_millis(1));
         }
         for member in members {
-            // One that hangs in the kernel has nothing to share with the others any more.
+            // One that hangs in the kernel no longer shares anything with the others.
             member.process.reap();
         }
         self.noted.clear();
         self.orphanage.sweep(&[], END_ALL_WITHIN);
     }
 
-    /// Whether the segment is shorter than it was made: workers are killed by a SIGBUS where it ends, and new ones
-    /// cannot attach.
+    /// Whether the segment is shorter than it was made: workers that access the missing part are
+    /// killed by SIGBUS, and new ones cannot attach.
     pub(crate) fn lost_segment(&self) -> Option<Violation> {
         let len = rustix::fs::fstat(&self.recipe.segment).ok()?.st_size.cast_unsigned();
         (len < self.segment.bytes()).then(|| Violation::cut(len))
@@ -291,7 +292,7 @@ impl Crew {
         counted
     }
 
-    /// Ends what a worker has started, where that has a control group.
+    /// Kills everything that a worker has started, where the worker has a control group.
     fn kill_group(&self, worker: WorkerId) {
         if let Some(groups) = &self.groups {
             groups.kill(worker);
@@ -323,7 +324,7 @@ impl Counted {
             (&mut self.steals, &counters.steals),
             (&mut self.wait_ns, &counters.wait_ns),
         ] {
-            // Whatever stands there: it must not bring the supervisor down.
+            // Whatever value is there: it must not crash the supervisor.
             *sum = sum.saturating_add(counter.load(Ordering::Relaxed));
         }
     }

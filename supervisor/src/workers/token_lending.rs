@@ -1,12 +1,12 @@
-//! Lending a token: while a holder is stopped, or hangs in a wait that nothing interrupts, its token
-//! does nobody any good. One more is put into use, and retired when the holder comes back.
+//! Lends tokens: while a holder is stopped or in an uninterruptible wait, its token is useless. One
+//! more is put into use, and retired when the holder comes back.
 
 use std::time::Duration;
 
 use msup_protocol::packed::WorkerId;
 use msup_protocol::token::{Sighting, State};
 
-/// A holder that has not moved for so long is looked at.
+/// A holder that has not moved for this long is looked at.
 const SUSPECT_AFTER: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ struct Holder {
     is_stuck: bool,
 }
 
-/// What is known of the holders, and how many tokens are lent for them.
+/// What is known of the holders, and the number of tokens lent for them.
 pub(crate) struct Lender {
     procs: u32,
     at_most: u32,
@@ -31,8 +31,8 @@ impl Lender {
         Lender { procs, at_most, holders: Vec::new(), lent: 0 }
     }
 
-    /// How many tokens are to be in use now, given one look at the words. `is_stuck` tells of a worker
-    /// whether its process makes no progress by itself.
+    /// The number of tokens to be in use now, given one look at the words. `is_stuck`: whether a
+    /// worker's process makes no progress by itself.
     pub(crate) fn look(
         &mut self,
         now: Duration,

@@ -1,9 +1,9 @@
-//! `--out`: each task writes a file of its own, which is put in its place when the task has succeeded. Only
-//! files that are complete are ever seen there, and of two attempts of a task only one is.
+//! `--out`: each task writes a file of its own, which is renamed to its place when the task has
+//! succeeded. Only complete files are ever seen there, and of two attempts of a task only one.
 //!
-//! Who owns a temporary file: the attempt that writes it, from its publication to its outcome; the
-//! [`Committer`], if that was a success; then nobody, and it is gone. An attempt that was ended is dead before
-//! its task is published again, and the next one has another name.
+//! A temporary file is owned by the attempt that writes it, from its publication to its outcome;
+//! then, if the attempt succeeded, by the [`Committer`]; then it is gone. An attempt that was
+//! stopped is dead before its task is published again, and the next attempt uses another name.
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -29,15 +29,15 @@ pub(crate) struct Commits {
     places: Places,
     /// Which task makes which file.
     makers: HashMap<Key, u64>,
-    /// Files that attempts write, or have written, by their task slots; and whether the journal says that they
-    /// are about to be placed.
+    /// Files that attempts write, or have written, by their task slots; and whether the journal
+    /// says that they are about to be placed.
     begun: HashMap<u16, (Pair, bool)>,
-    /// Outcomes of those whose files are on their way.
+    /// Outcomes of attempts whose files are being placed.
     held: HashMap<u16, Event>,
-    /// Those that are placed as soon as the journal says so.
+    /// Files that are placed as soon as the journal says so.
     intended: Vec<u16>,
-    /// Temporary files that are removed as soon as the journal says that they are not placed: an intent
-    /// without its temporary file means that it was.
+    /// Temporary files that are removed as soon as the journal says that they are not placed: an
+    /// intent without its temporary file means that it was.
     void: Vec<PathBuf>,
 }
 
@@ -61,7 +61,7 @@ impl Commits {
             self.places.sweep(&file);
             self.reserve(&file, seq)
         });
-        // Who has ended was judged before.
+        // A finished task was judged before.
         let is_open = matches!(input.earlier, Earlier::Nothing | Earlier::Tried(_));
         if let Err(why) = claimed
             && is_open
@@ -79,29 +79,29 @@ impl Commits {
         if first == seq { Ok(()) } else { Err(same()) }
     }
 
-    /// The file that the task's next attempt writes, in a folder that is there.
+    /// The file that the task's next attempt writes, in an existing folder.
     ///
     /// # Errors
-    /// One line that says why it cannot be.
+    /// One line that says why there is none.
     pub(crate) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, String> {
         let file = self.template.file(&task.value, task.seq)?;
         let temporary = self.places.prepare(&file, task.seq, task.attempt)?;
-        // Now that its folder is there, that may turn out to be another task's.
+        // Now that its folder exists, it may turn out to be that of another task.
         self.reserve(&file, task.seq)?;
         let pair = Pair { slot, temporary: temporary.clone(), target: file.path() };
         self.begun.insert(slot, (pair, false));
         Ok(temporary)
     }
 
-    /// Whether the task in this slot has ended but for its file.
+    /// Whether the task in this slot has finished except for its file.
     pub(crate) fn is_under_way(&self, slot: u16) -> bool {
         self.held.contains_key(&slot)
     }
 
-    /// Keeps back the outcomes of attempts that have succeeded, until their files are in their places.
+    /// Holds back the outcomes of successful attempts, until their files are in their places.
     pub(crate) fn hold(&mut self, events: &mut Vec<Event>) {
         let (to_hold, others) = std::mem::take(events).into_iter().partition(|event| {
-            // One that was stopped may have stopped half-way, whatever its exit status.
+            // A stopped attempt may have stopped half-way, whatever its exit status.
             matches!(event, Event::Collected { outcome, killed: None | Some(Killed::Leftovers), .. }
                 if has_succeeded(&outcome.verdict))
         });
@@ -117,7 +117,7 @@ impl Commits {
         }
     }
 
-    /// Takes in what has been done to files: outcomes that were held back follow.
+    /// Takes in the committer's reports: outcomes that were held back follow.
     pub(crate) fn look(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
         for report in self.committer.reports() {
             self.take(report, engine, books, events);
@@ -138,7 +138,8 @@ impl Commits {
     ) {
         match report {
             Report::Secured(slot, Ok(())) => {
-                // CRASH: secured_before_intent. A temporary file, which the next generation removes.
+                // CRASH: secured_before_intent. A temporary file, which the next generation
+                // removes.
                 crash::point("secured_before_intent");
                 let Some((pair, is_intended)) = self.begun.get_mut(&slot) else { return };
                 if let (Some(task), Some(Event::Collected { outcome, .. })) =
@@ -154,7 +155,7 @@ impl Commits {
                 self.release(slot, Ok(()), events);
             }
             Report::Placed(slot, failed) => {
-                // Before its end: that may have to wait until what it printed has been shown.
+                // Journaled before its end, which may have to wait until its output has been shown.
                 if let Some(task) = engine.task(slot) {
                     books.void(task);
                 }
@@ -165,7 +166,7 @@ impl Commits {
         }
     }
 
-    /// The journal says what is intended, and what not any more: it may be done.
+    /// Intents and voids are journaled: they are carried out.
     pub(crate) fn carry_out(&mut self) {
         for slot in self.intended.drain(..) {
             if let Some((pair, _)) = self.begun.get(&slot) {
@@ -175,7 +176,8 @@ impl Commits {
         self.void.drain(..).for_each(|temporary| self.committer.remove(temporary));
     }
 
-    /// Waits for all that is on its way. What cannot be, because the journal cannot be written, is run again.
+    /// Waits for all files on their way. If the journal cannot be written, tasks whose files are
+    /// not placed run again.
     pub(crate) fn settle(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
         while !self.held.is_empty() {
             books.flush();
@@ -195,7 +197,7 @@ impl Commits {
         }
     }
 
-    /// The attempt in this slot has ended: what it wrote goes, unless it was placed.
+    /// The attempt in this slot is over: its file is removed, unless it was placed.
     pub(crate) fn forget(&mut self, slot: u16) {
         match self.begun.remove(&slot) {
             Some((pair, true)) => self.void.push(pair.temporary),
@@ -204,13 +206,13 @@ impl Commits {
         }
     }
 
-    /// All attempts have ended.
+    /// All attempts are over.
     pub(crate) fn forget_all(&mut self) {
         let slots: Vec<u16> = self.begun.keys().copied().collect();
         slots.into_iter().for_each(|slot| self.forget(slot));
     }
 
-    /// The run is over, and the journal says all there is to say.
+    /// The run is over, and the journal is complete.
     pub(crate) fn finish(&mut self) {
         self.carry_out();
         self.committer.finish();

@@ -1,8 +1,8 @@
-//! A thread that puts the files that tasks made in their places: syncing and renaming may take long, and the
-//! event loop never waits for a disk.
+//! A thread that renames the files that tasks made to their places: syncing and renaming may take
+//! long, and the event loop never waits for a disk.
 //!
-//! A file is secured first. Then the event loop journals that it is about to be placed, and only then it is:
-//! whoever finds that record and no temporary file any more knows that it was.
+//! A file is secured first. Then the event loop journals that it is about to be placed, and only
+//! then it is placed: so a record without its temporary file means that the file was placed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -24,12 +24,12 @@ pub(crate) struct Pair {
     pub(crate) target: PathBuf,
 }
 
-/// What was done, or why not: one line.
+/// The result of an order, or one line that says why it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// The temporary file is complete, and a power cut does not change that.
     Secured(u16, Result<(), String>),
-    /// It stands in its place.
+    /// It is in its place.
     Placed(u16, Result<(), String>),
     /// What was journaled cannot be synced to disk.
     JournalLost(String),
@@ -42,7 +42,7 @@ enum Order {
     Remove(PathBuf),
 }
 
-/// The event loop's end of the thread.
+/// The event loop's handle to the thread.
 #[derive(Debug)]
 pub(crate) struct Committer {
     orders: Option<Sender<Order>>,
@@ -51,9 +51,9 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    /// Starts the thread, which writes to the eventfd with every report. If it is `durable` nothing is reported
-    /// before a power cut cannot undo it, and of the journal, if there is one, everything that was written
-    /// before an order to place.
+    /// Starts the thread, which writes to the eventfd with every report. If it is `durable`,
+    /// results are synced to disk before they are reported, and the journal, if there is one,
+    /// before any file is placed.
     ///
     /// # Errors
     /// One line that says why no thread can be started.
@@ -84,7 +84,7 @@ impl Committer {
 
     fn order(&self, order: Order) {
         if let Some(orders) = &self.orders {
-            // The thread only ends when this end is dropped.
+            // The thread only stops when this handle is dropped.
             let _ = orders.send(order);
         }
     }
@@ -97,12 +97,12 @@ impl Committer {
         }
     }
 
-    /// What was done since the last time.
+    /// The reports since the last time.
     pub(crate) fn reports(&self) -> Vec<Report> {
         self.reports.try_iter().collect()
     }
 
-    /// Waits for one more.
+    /// Waits for one more report.
     pub(crate) fn wait(&self) -> Option<Report> {
         self.reports.recv().ok()
     }
@@ -115,8 +115,7 @@ struct Hands {
     doorbell: OwnedFd,
 }
 
-/// All orders that have come in while the last were carried out are carried out together: they share what
-/// takes long.
+/// Orders that came in while the last were carried out are carried out together: they share syncs.
 fn run(orders: &Receiver<Order>, hands: &Hands) {
     while let Ok(first) = orders.recv() {
         let (mut to_place, mut to_remove) = (Vec::new(), Vec::new());
@@ -133,7 +132,7 @@ fn run(orders: &Receiver<Order>, hands: &Hands) {
         if to_place.is_empty() && to_remove.is_empty() {
             continue;
         }
-        // Never tried again: the kernel says it once, and forgets what it could not write.
+        // Never retried: the kernel reports an error once, and forgets what it could not write.
         match hands.sync_journal() {
             Ok(()) => {
                 hands.place(&to_place);
@@ -160,13 +159,14 @@ impl Hands {
         if pairs.is_empty() {
             return;
         }
-        // CRASH: intent_before_rename. An intent whose temporary file is there: the task is run again.
+        // CRASH: intent_before_rename. An intent whose temporary file exists: the task runs again.
         crash::point("intent_before_rename");
         let placed = pairs.iter().map(|Pair { temporary, target, .. }| {
             fs::rename(temporary, target).map_err(|why| format!("{}: {why}", target.display()))
         });
         let placed: Vec<Result<(), String>> = placed.collect();
-        // CRASH: rename_before_end. An intent without its temporary file: the task has been committed.
+        // CRASH: rename_before_end. An intent without its temporary file: the task has been
+        // committed.
         crash::point("rename_before_end");
         let folders: BTreeSet<&Path> = pairs.iter().map(|pair| folder_of(&pair.target)).collect();
         let unsafe_ones: Vec<(&Path, String)> = folders
@@ -188,7 +188,7 @@ impl Hands {
     }
 }
 
-/// Makes sure that it is a file, and complete.
+/// Makes sure that it is a regular file; synced to disk, if `durable`.
 fn secure(temporary: &Path, durable: bool) -> Result<(), String> {
     let meta = fs::symlink_metadata(temporary).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound => "it has not written its output file ({out}, $MSUP_OUT)".into(),
@@ -204,7 +204,7 @@ fn secure(temporary: &Path, durable: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Removes a temporary file, whatever it is: nobody needs it any more.
+/// Removes a temporary file, whatever it is: it is not needed any more.
 pub(crate) fn remove(temporary: &Path) {
     let removed = fs::remove_file(temporary);
     if removed.is_err_and(|why| why.kind() == io::ErrorKind::IsADirectory) {
@@ -212,7 +212,7 @@ pub(crate) fn remove(temporary: &Path) {
     }
 }
 
-/// Makes what was renamed in it survive a power cut.
+/// Makes renames in this folder survive a power cut.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), String> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|why| format!("{}: cannot be synced to disk: {why}", folder.display()))
@@ -277,7 +277,7 @@ mod tests {
     fn nothing_is_placed_whose_intent_is_not_safe() {
         let folder = tempfile::tempdir().expect("a folder");
         let (_reader, pipe) = rustix::pipe::pipe().expect("a pipe");
-        // No disk under it: EINVAL.
+        // A pipe cannot be synced: EINVAL.
         let committer = committer(Some(File::from(pipe)));
         let pair = pair(folder.path(), 1);
         fs::write(&pair.temporary, b"new").expect("writable");

@@ -1,4 +1,5 @@
-//! The folders that files are put into: which they are, whatever they are called, and where in them tasks write.
+//! The folders that files are placed into: their identity, whatever their path, and where in them
+//! tasks write.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
@@ -11,21 +12,22 @@ use crate::cli::{OutFile, temporaries_of};
 use crate::os::files;
 use crate::output::files::committer::{folder_of, remove, sync_folder};
 
-/// A folder as no other one is, by whatever path.
+/// The identity of a folder, whatever its path: device and inode number.
 type Identity = (u64, u64);
 
-/// All of them, in a generation of a run.
+/// All target folders of a generation.
 pub(crate) struct Places {
     run: String,
     /// There were generations before this one.
     continues: bool,
     durable: bool,
-    /// Those that were looked at, with the folder in which tasks write where everybody may write to the place itself.
+    /// Folders that were looked at, with the private folder in which tasks write where any user may
+    /// write to the folder itself.
     known: HashMap<Identity, Option<PathBuf>>,
     hashers: [RandomState; 2],
 }
 
-/// Two hashes of a file's place and name stand for it.
+/// Two hashes of a file's folder and name identify it.
 pub(crate) type Key = [u64; 2];
 
 impl Places {
@@ -34,8 +36,9 @@ impl Places {
         Places { run, continues, durable, known, hashers }
     }
 
-    /// Whoever makes this file, by whatever path, has the same key, as long as nobody changes what links mean. Of a
-    /// folder that is not there yet the one above it counts, and its own path below that.
+    /// Tasks that make the same file, by whatever path, get the same key, as long as links do not
+    /// change. For a folder that does not exist yet, the nearest existing one above it counts, and
+    /// the path from there.
     pub(crate) fn key(&self, file: &OutFile) -> Key {
         let path = file.path();
         let folder = folder_of(&path);
@@ -44,19 +47,21 @@ impl Places {
         [0, 1].map(|one: usize| self.hashers[one].hash_one(&name))
     }
 
-    /// Removes what earlier generations have left where this file belongs, if nobody has yet.
+    /// Removes what earlier generations have left where this file belongs, unless that was done
+    /// before.
     pub(crate) fn sweep(&mut self, file: &OutFile) {
         if self.continues {
             let path = file.path();
-            // What is not there needs no sweeping; what is wrong with it is told when a task is to write there.
+            // A missing folder needs no sweeping; problems with it are reported when a task is to
+            // write there.
             let _ = self.look(folder_of(&path));
         }
     }
 
-    /// Where an attempt writes this file, in a folder that is there.
+    /// Where an attempt writes this file, in an existing folder.
     ///
     /// # Errors
-    /// One line that says why it cannot be.
+    /// One line that says why it cannot.
     pub(crate) fn prepare(
         &mut self,
         file: &OutFile,
@@ -94,7 +99,8 @@ impl Places {
         file.temporary(&self.run, &files::unguessable(), seq, attempt, within)
     }
 
-    /// Looks at a folder for the first time in this generation: what is there of the run is of the dead.
+    /// Looks at a folder for the first time in this generation: what is there of the run belongs to
+    /// dead generations.
     fn look(&mut self, folder: &Path) -> io::Result<Identity> {
         let meta = fs::metadata(folder)?;
         let identity = (meta.dev(), meta.ino());
@@ -119,17 +125,17 @@ impl Places {
         Ok(())
     }
 
-    /// Another user could put something into the place of what tasks write there.
+    /// Another user could replace what tasks write there.
     fn make_private(&mut self, folder: &Path, identity: Identity) -> io::Result<PathBuf> {
         let name = format!("{}{}", temporaries_of(&self.run), files::unguessable());
-        // As the user has named it: in the working folder without a path.
+        // Named as the user did: in the working folder without a path.
         let path = if folder == Path::new(".") { name.into() } else { folder.join(name) };
         DirBuilder::new().mode(0o700).create(&path)?;
         self.known.insert(identity, Some(path.clone()));
         Ok(path)
     }
 
-    /// Nobody writes there any more.
+    /// No task writes there any more.
     pub(crate) fn leave(&mut self) {
         for private in self.known.drain().filter_map(|(_, private)| private) {
             let _ = fs::remove_dir(private);
@@ -137,7 +143,7 @@ impl Places {
     }
 }
 
-/// A folder: the nearest one that is there, and the path from there.
+/// A folder: the nearest existing one, and the path from there.
 fn spot(folder: &Path) -> (Option<Identity>, PathBuf) {
     let mut there = folder;
     let mut missing: Vec<Component> = Vec::new();
@@ -156,7 +162,7 @@ fn spot(folder: &Path) -> (Option<Identity>, PathBuf) {
     let mut below = PathBuf::new();
     for part in missing.into_iter().rev() {
         match part {
-            // What is made there is no link.
+            // What is created there is no link.
             Component::ParentDir if below.pop() => {}
             Component::ParentDir => return spot(&there.join("..")),
             part => below.push(part),

@@ -1,4 +1,5 @@
-//! What goes wrong, up to the supervisor's own death, and how the run is taken up again.
+//! The faults of a simulated run, including the death of the supervisor, and how the run is
+//! resumed.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ impl World {
     pub(super) fn crash(&mut self, power_cut: bool) {
         self.history.all_die(power_cut || !self.notes);
         if power_cut {
-            // What was not made safe of this is lost as well.
+            // What was not synced of this is lost as well.
             self.noted.fill(None);
         }
         self.dies_writing &= !power_cut;
@@ -49,7 +50,7 @@ impl World {
         self.climbs.clear();
         self.is_urgent = false;
         let Ok(mut past) = self.past() else {
-            // Not even its beginning has survived: somebody starts it again.
+            // Not even its beginning has survived: the user starts it again.
             self.records.truncate(0);
             if let Some(spool) = &self.spool {
                 spool.truncate(0);
@@ -81,7 +82,7 @@ impl World {
         self.begin(generation, cut_off);
     }
 
-    /// Now and then a generation is given up after some tasks.
+    /// Now and then a generation is halted after some tasks.
     pub(super) fn halt(&mut self) -> Option<Halt> {
         if self.faults == 0 || !self.random.once_in(3) {
             return None;

@@ -1,4 +1,4 @@
-//! What the engine asks for, done in virtual time; and the journal on its fake disk.
+//! Carries out the engine's effects in virtual time, and the journal's writes on its fake disk.
 
 use msup_protocol::codec::Stream;
 
@@ -7,7 +7,8 @@ use crate::engine::{Effect, Entry, Event, Killed};
 use crate::journal::run_log::write_down;
 use crate::journal::{Record, Seed, State, Trouble, read};
 
-/// Nothing is given up for having been alone in flight when the supervisor died before that has happened so often.
+/// A task that was alone in flight when the supervisor died is not quarantined before that has
+/// happened this often.
 const LEAST_BLAME: u32 = 5;
 
 impl World {
@@ -106,7 +107,7 @@ impl World {
         self.spool.iter().for_each(|spool| spool.set_full(is_full));
     }
 
-    /// Writes what was added to the journal, and looks at what stands there now.
+    /// Writes what was added to the journal, and reads what is there now.
     pub(super) fn flush(&mut self) {
         let before = self.records.len();
         let trouble = self.journal.flush();
@@ -130,7 +131,7 @@ impl World {
         self.read_news();
     }
 
-    /// What has been written to the journal.
+    /// Reads what was written to the journal.
     pub(super) fn read_news(&mut self) {
         let (mut ends, read_to) = (Vec::new(), self.read);
         let news =
@@ -144,7 +145,7 @@ impl World {
             let value = text(&end.value.0);
             let has_output = self.outputs.contains(&value);
             let is_blamed = end.cause.is_some_and(|cause| cause.starts_with("msup was killed"));
-            // Where workers could note nothing, more is taken for in flight than was.
+            // Where workers could note nothing, more attempts are taken to be in flight than were.
             if is_blamed && self.notes {
                 let limit = self.limits.policy.crash_limit.max(LEAST_BLAME);
                 self.history.condemns(&value, limit);

@@ -1,4 +1,4 @@
-//! Attempts that are stopped, by the same ladder as in a real run, and what they make of it.
+//! Simulated attempts that are stopped, by the same ladder as in a real run, and how they react.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_millis(100);
 /// An attempt that is being stopped.
 #[derive(Debug)]
 pub(super) struct Climb {
-    /// No two are the same.
+    /// Unique.
     number: u64,
     ladder: Ladder,
     why: Killed,
@@ -25,7 +25,7 @@ pub(super) struct Climb {
 }
 
 impl World {
-    /// This worker's attempt is stopped, if it has one.
+    /// Stops this worker's attempt, if it has one.
     pub(super) fn stop(&mut self, worker: WorkerId, why: Killed) {
         let is_busy = matches!(self.workers[usize::from(worker)].0, Worker::Busy(..));
         if !is_busy || self.climbs.contains_key(&worker) {
@@ -73,7 +73,7 @@ impl World {
         self.happenings.push(std::cmp::Reverse((due, self.happened, again)));
     }
 
-    /// Its processes have exited. How says nothing of whether it had finished.
+    /// Its processes have exited. Their status does not show whether the attempt had finished.
     pub(super) fn yields(&mut self, worker: WorkerId, number: u64) {
         let is_it = self.climbs.get(&worker).is_some_and(|climb| climb.number == number);
         let Worker::Busy(slot, value) = self.workers[usize::from(worker)].0.clone() else { return };
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// The worker reports or is gone: why its attempt got a signal, if it did.
+    /// The worker reports or is gone: returns why its attempt got a signal, if it did.
     pub(super) fn was_stopped(&mut self, worker: WorkerId) -> Option<Killed> {
         let climb = self.climbs.remove(&worker)?;
         climb.ladder.has_begun().then_some(climb.why)
