@@ -1,9 +1,9 @@
 //! `msup`: runs batches of file-processing work so that nobody has to choose `-j`.
 //!
-//! Reading order: `cli` (what was asked for), `engine` (what to do about everything that can happen),
-//! `run` (where events meet effects), `sysmon`, then the adapters (`os`).
+//! Reading order: `cli` (what the user asked for), `engine` (what to do about every event), `run`
+//! (where events meet effects), `sysmon`, then the adapters (`os`).
 
-// These panic when nobody reads what they print.
+// These panic when no process reads what they print.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{self, Write};

@@ -41,13 +41,13 @@ pub(crate) enum Event {
     },
     /// A worker has parked or claimed a task for the first time.
     WorkerSettled(WorkerId),
-    /// A worker's process has ended, its tokens are reclaimed and its outcomes collected.
+    /// A worker's process has exited; its tokens are reclaimed and its outcomes collected.
     WorkerEnded {
         /// Which.
         worker: WorkerId,
-        /// A worker has parked or claimed a task for the first time.
+        /// How.
         end: WorkerEnd,
-        /// A worker's process has exited; its tokens are reclaimed and its outcomes collected.
+        /// The slots of the tasks it had claimed, free again.
         claimed: Vec<u16>,
         /// It was killed, and the kernel has just killed a process for lack of memory.
         starved: bool,

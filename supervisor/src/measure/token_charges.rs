@@ -64,7 +64,7 @@ pub(super) fn settle(shared: &Shared<'_>, gauges: &[Option<Gauge>], procs: u32) 
         charge(shared, at, account);
     }
     if !shared.tasks.any_ready() {
-        // No task could use them, so they may stay charged to their commands instead of idle.
+        // No ready task could use them, so they may be idle.
         for at in spare {
             let _ = shared.tokens.discharge(at);
         }

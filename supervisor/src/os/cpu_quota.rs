@@ -26,7 +26,7 @@ pub(crate) fn quota() -> Option<f64> {
 }
 
 fn rounded_up(quota: f64) -> u32 {
-    // Quotas are rounded: 1.5 must not become more than 1.5.
+    // Allows for floating-point error: a quota of 2 must not count as 3.
     (quota - 1e-6).ceil().max(1.0) as u32
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn create_own(path: &Path) -> io::Result<File> {
 /// Makes sure that a folder belongs to this process' user, and is not writable by everyone.
 ///
 /// # Errors
-/// It does not, or it is.
+/// It does not, or any user may write to it.
 pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     let meta = fs::metadata(path)?;
     if !meta.is_dir() {

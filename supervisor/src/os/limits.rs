@@ -68,7 +68,7 @@ pub(crate) fn with_hard_file_limit<T>(make: impl FnOnce() -> T) -> T {
     made
 }
 
-/// The number of workers that the limits on files and processes allow.
+/// The number of workers that the limits on open files, processes and file sizes allow.
 ///
 /// # Errors
 /// Not even one: which limit it is, and what is needed.

@@ -226,7 +226,7 @@ fn last_line(bytes: &[u8]) -> Option<Vec<u8>> {
     lines.find(|line| !line.is_empty()).map(<[u8]>::to_vec)
 }
 
-/// A file that is deleted when it is closed.
+/// A file without a name, whose space is freed when it is closed.
 pub(super) fn nameless_file(folder: &Path) -> io::Result<File> {
     let path = folder.join("held");
     let file = create_file(&path)?;

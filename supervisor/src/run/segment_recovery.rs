@@ -118,7 +118,7 @@ impl Run {
         self.audit.look(&self.segment.shared(), is_occupied)
     }
 
-    /// The segment cannot be trusted any more. All workers are killed, and the run goes on with a
+    /// The segment cannot be trusted any more. All workers are killed, and the run continues with a
     /// fresh one; tasks that were under way run again.
     pub(super) fn begin_anew(&mut self, violation: &Violation, effects: &mut Vec<Effect>) {
         self.sysmon.stop();
