@@ -1,5 +1,6 @@
-//! Whether the words still say what they could say. The supervisor asks at every look: whoever writes
-//! where it should not, a worker's stray pointer or somebody with the descriptor, ends the epoch.
+//! Checks that every word has a possible value, at every look of the supervisor. A stray write to
+//! the segment, by a worker's wild pointer or by a process with the descriptor, makes the
+//! supervisor abandon the segment.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use crate::packed::WorkerId;
 use crate::task::{Snapshot as TaskSnapshot, State as TaskState};
 use crate::token::{Census, Sighting};
 
-/// What nobody that keeps to the protocol can have done to the segment.
+/// A change of the segment that no process that keeps to the protocol can have made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation(Kind);
 
@@ -19,13 +20,13 @@ enum Kind {
 }
 
 impl Violation {
-    /// A word of this kind and index, and what it says.
+    /// A word of this kind and index, and its value.
     #[must_use]
     pub fn new(what: &'static str, index: u16, seen: impl fmt::Debug) -> Violation {
         Violation(Kind::Word { what, index, seen: format!("{seen:?}") })
     }
 
-    /// Its memory has been cut to this length, in bytes.
+    /// Its memory was truncated to this length, in bytes.
     #[must_use]
     pub fn cut(bytes: u64) -> Violation {
         Violation(Kind::Cut { bytes })
@@ -41,33 +42,33 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What every word said at the last look: from there on it may only go forward.
+/// The values of all words at the last look: after that their stamps may only go forward.
 #[derive(Debug)]
 pub struct Audit {
-    /// What the header said before anybody else could write to it. Workers that attach later believe it.
+    /// The header before any other process could write to it. Workers that attach later trust it.
     identity: Identity,
     tokens: Vec<Sighting>,
     tasks: Vec<TaskSnapshot>,
 }
 
-/// A stamp may have wrapped around; no word changes half of all stamps often between two looks.
+/// A stamp may have wrapped around; no word changes 2^39 times between two looks.
 fn is_ahead(now: u64, before: u64) -> bool {
     const STAMPS: u64 = 1 << 40;
     now.wrapping_sub(before) % STAMPS < STAMPS / 2
 }
 
 impl Audit {
-    /// For a segment that nobody else has seen yet.
+    /// For a segment that no other process has seen yet.
     #[must_use]
     pub fn new(shared: &Shared<'_>) -> Audit {
         Audit { identity: shared.header.identity(), tokens: Vec::new(), tasks: Vec::new() }
     }
 
-    /// Looks at the header and at every token and task word. `is_occupied` tells of a task slot whether the supervisor
-    /// has put a task into it that it has not collected or withdrawn.
+    /// Checks the header and every token and task word. `is_occupied` says whether the supervisor
+    /// has put a task into a slot and has not yet collected or withdrawn it.
     ///
     /// # Errors
-    /// The first word that is impossible.
+    /// The first impossible word.
     pub fn look(
         &mut self,
         shared: &Shared<'_>,

@@ -1,10 +1,10 @@
-//! An asymmetric memory barrier between processes: next to nothing for the many who pass often, a
-//! system call for the one who passes rarely.
+//! An asymmetric memory barrier between processes: almost free for the many workers that pass
+//! often, a system call for sysmon, which passes rarely.
 //!
-//! A worker that gives its token up stores one word and reads another; between the two the processor
-//! would need a full barrier, which costs as much as all the rest of a blocking call together. Instead
-//! sysmon, before it sleeps, has the kernel put a full barrier into every worker that runs
-//! (`membarrier(2)`, `GLOBAL_EXPEDITED`). A kernel that cannot do that gets the barrier in each call.
+//! A worker that lets its token go stores one word and loads another. Between the two the processor
+//! would need a full barrier, which costs as much as the rest of a blocking call. Instead sysmon,
+//! before it sleeps, has the kernel put a full barrier into every running worker (`membarrier(2)`,
+//! `GLOBAL_EXPEDITED`). On a kernel without that, each call has its own barrier.
 
 use crate::sync::{Ordering, compiler_fence, fence};
 
@@ -18,7 +18,7 @@ pub fn is_supported() -> bool {
     membarrier_query().contains_command(MembarrierCommand::GlobalExpedited)
 }
 
-/// In the model too: `tests/loom/barriers.rs` looks at the pair of sides by itself.
+/// In the model too: `tests/loom/barriers.rs` checks the two sides by themselves.
 #[must_use]
 #[cfg(loom)]
 pub fn is_supported() -> bool {
@@ -28,13 +28,13 @@ pub fn is_supported() -> bool {
 /// The side that passes often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LightSide {
-    /// Nobody puts barriers into this process: it does so itself.
+    /// The kernel puts no barriers into this process: it fences by itself.
     fences: bool,
 }
 
 impl LightSide {
-    /// Lets the kernel put barriers into this process whenever the heavy side asks for them, if the
-    /// heavy side will; `false` makes it fence by itself.
+    /// With `heavy_side_asks`, registers this process so that the kernel puts barriers into it when
+    /// the heavy side asks for them. Without it, or if that fails, the process fences by itself.
     #[must_use]
     pub fn new(heavy_side_asks: bool) -> LightSide {
         LightSide { fences: !(heavy_side_asks && register()) }
@@ -52,12 +52,12 @@ impl LightSide {
 }
 
 /// The side that passes rarely: afterwards every store that a worker made before its own
-/// [`LightSide::pass`] can be seen, or the worker sees what was stored before this.
+/// [`LightSide::pass`] is visible, or the worker sees what was stored before this.
 pub fn heavy_side() {
     fence(Ordering::SeqCst);
     #[cfg(not(loom))]
     {
-        // Where it fails, `is_supported()` was false and all workers fence.
+        // If this fails, `is_supported()` was false and all workers fence.
         let _ = membarrier(MembarrierCommand::GlobalExpedited);
     }
 }

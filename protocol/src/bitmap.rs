@@ -1,8 +1,8 @@
-//! Bitmaps in shared memory: hints about which of many slots are worth a look.
+//! Bitmaps in shared memory: hints about which slots are worth checking.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// A set of small numbers. A bit may be stale: whoever acts on it checks the slot it points at.
+/// A set of small numbers. A bit may be stale: readers check the slot it points at.
 #[derive(Clone, Copy, Debug)]
 pub struct Bits<'a> {
     words: &'a [AtomicU64],
@@ -15,30 +15,30 @@ impl<'a> Bits<'a> {
         Bits { words }
     }
 
-    /// How many words a set of `n` members needs.
+    /// The number of words that a set of `n` members needs.
     #[must_use]
     pub const fn words_for(n: usize) -> usize {
         n.div_ceil(64)
     }
 
-    /// Puts `member` in.
+    /// Adds `member`.
     pub fn set(self, member: u16) {
         if let Some(word) = self.words.get(usize::from(member) / 64) {
-            // ORDERING: SeqCst. The first half of both Dekker pairs of a waiter and of a completion;
+            // ORDERING: SeqCst. The first half of the Dekker pairs of a waiter and of a completion;
             // pairs with `TokenWord::load()` of a rescan and with the loads in `iter()`.
             word.fetch_or(1 << (member % 64), Ordering::SeqCst);
         }
     }
 
-    /// Takes `member` out.
+    /// Removes `member`.
     pub fn clear(self, member: u16) {
         if let Some(word) = self.words.get(usize::from(member) / 64) {
-            // ORDERING: SeqCst, so that a grant made before it is seen by the declines after it.
+            // ORDERING: SeqCst, so that the declines after it see a grant made before it.
             word.fetch_and(!(1 << (member % 64)), Ordering::SeqCst);
         }
     }
 
-    /// Whether `member` is in.
+    /// Whether the set contains `member`.
     #[must_use]
     pub fn has(self, member: u16) -> bool {
         // ORDERING: SeqCst, see `iter()`.
@@ -47,30 +47,30 @@ impl<'a> Bits<'a> {
             .is_some_and(|word| word.load(Ordering::SeqCst) >> (member % 64) & 1 == 1)
     }
 
-    /// Whether anybody is in.
+    /// Whether the set has any member.
     #[must_use]
     pub fn any(self) -> bool {
         // ORDERING: SeqCst, see `iter()`.
         self.words.iter().any(|word| word.load(Ordering::SeqCst) != 0)
     }
 
-    /// How many are in.
+    /// The number of members.
     #[must_use]
     pub fn count(self) -> u32 {
         self.words.iter().map(|word| word.load(Ordering::Relaxed).count_ones()).sum()
     }
 
-    /// The members, ascending, as each word is reached.
+    /// The members in ascending order; each word is read when the iteration reaches it.
     pub fn iter(self) -> impl Iterator<Item = u16> + 'a {
         // ORDERING: SeqCst. The second half of a releaser's Dekker pair; pairs with `set()`.
         self.drain_with(|word| word.load(Ordering::SeqCst))
     }
 
-    /// The members, ascending, each taken out as its word is reached.
+    /// The members in ascending order; each word is emptied when the iteration reaches it.
     pub fn drain(self) -> impl Iterator<Item = u16> + 'a {
         self.drain_with(|word| match word.load(Ordering::SeqCst) {
             0 => 0,
-            // ORDERING: SeqCst. Acquires what each member wrote before it put itself in.
+            // ORDERING: SeqCst. Acquires what each member wrote before it added itself.
             _ => word.swap(0, Ordering::SeqCst),
         })
     }

@@ -1,4 +1,4 @@
-//! Frames: what a task's cell or its file holds. The only module that knows the serializer.
+//! Frames: the content of a task's cell or file. The only module that knows the serializer.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -26,29 +26,29 @@ pub enum Work {
     Value(ByteBuf),
 }
 
-/// A command, ready to be run but for the worker's slot number.
+/// A command, complete except for the worker's slot number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Program and arguments.
     pub argv: Vec<ByteBuf>,
     /// Variables to add to its environment.
     pub env: Vec<(ByteBuf, ByteBuf)>,
-    /// Where the slot number goes: argument and byte offset in it, ascending.
+    /// Where to insert the slot number: argument and byte offset in it, ascending.
     pub slot_marks: Vec<(u32, u32)>,
-    /// How many threads it is advised to use.
+    /// The number of threads it is advised to use.
     pub threads: u32,
-    /// Bytes of data that it may have, 0 for as many as it likes.
+    /// The limit on its data in bytes, 0 for none.
     pub memory: u64,
 }
 
-/// How an attempt ended, from a worker to the supervisor.
+/// The result of an attempt, from a worker to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeFrame {
-    /// The end itself.
+    /// The result itself.
     pub verdict: Verdict,
     /// Wall time of the attempt in nanoseconds.
     pub wall_ns: u64,
-    /// What it used, for commands.
+    /// The resources used, for commands.
     pub usage: Usage,
     /// Whether the command left processes running that the worker did not wait for.
     pub leaked: bool,
@@ -58,41 +58,42 @@ pub struct OutcomeFrame {
     pub stderr: Stream,
 }
 
-/// What a command and whatever it waited for used until its end, as the kernel tells its parent.
+/// The resources that a command and the children it waited for used, mostly from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Its process id, 0 when there was none.
     pub pid: u32,
-    /// From its start to its end, in nanoseconds.
+    /// From its start to its exit without pauses of the run, in nanoseconds.
     pub wall_ns: u64,
     /// CPU time in nanoseconds.
     pub cpu_ns: u64,
-    /// How often it went to sleep of its own accord.
+    /// The number of its voluntary context switches.
     pub sleeps: u64,
-    /// Bytes of memory that the largest of its processes had at most.
+    /// Peak memory in bytes of the largest of its processes.
     pub peak: u64,
-    /// CPU time in nanoseconds that its worker itself has used since its last report.
+    /// CPU time in nanoseconds that the worker itself has used since its last report.
     pub worker_ns: u64,
 }
 
-/// The end of an attempt whose worker lived to tell.
+/// The result of an attempt whose worker survived it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// The task function returned well.
+    /// The task function returned `Ok`.
     Done,
     /// The task function returned an error: its text.
     Failed(String),
-    /// The task function panicked: its message. The worker leaves after this.
+    /// The task function panicked: its message. The worker exits after this.
     Panicked(String),
     /// The command exited with this status.
     Exited(u8),
-    /// The command was ended by this signal.
+    /// The command was killed by this signal.
     Signaled(u8),
-    /// The command could not be started: the system's error number, and what that means where it is known.
+    /// The command could not be started: the system's error number, and an explanation if there is
+    /// one.
     CannotStart(i32, String),
     /// The worker could not do its own part (read the task, keep the output): why.
     Trouble(String),
-    /// What the worker was to read or has written is gone, by no doing of this attempt alone: why. It is repeated.
+    /// The task or its output is gone, and not because of this attempt alone: why. It is retried.
     Lost(String),
 }
 
@@ -101,18 +102,18 @@ pub enum Verdict {
 pub enum Stream {
     /// All of it.
     Here(ByteBuf),
-    /// In a file of the run's folder, whose name both sides derive.
+    /// In a file in the run's folder; both sides derive its name.
     File(LeftFile),
 }
 
-/// A file as its worker left it: tasks can put another one in its place.
+/// A file as its worker left it: tasks can replace it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftFile {
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub len: u64,
-    /// Its number in its file system.
+    /// Its inode number.
     pub inode: u64,
-    /// When it was written to last, in seconds and nanoseconds since 1970.
+    /// Its last modification, in seconds and nanoseconds since 1970.
     pub modified: (i64, i64),
 }
 
@@ -120,7 +121,7 @@ impl LeftFile {
     /// This file as it is now.
     ///
     /// # Errors
-    /// The system's words.
+    /// The system's error.
     pub fn of(file: &std::fs::File) -> std::io::Result<LeftFile> {
         use std::os::unix::fs::MetadataExt;
         let meta = file.metadata()?;
@@ -137,15 +138,15 @@ impl Stream {
     }
 }
 
-/// No attempt takes longer, nor uses more CPU time: 30 years, in nanoseconds.
+/// No attempt takes longer or uses more CPU time: 30 years, in nanoseconds.
 const NS_AT_MOST: u64 = 30 * 365 * 86_400 * 1_000_000_000;
 /// No command sleeps more often: a million times a second for a year.
 const SLEEPS_AT_MOST: u64 = 365 * 86_400 * 1_000_000;
-/// No process has more memory than a virtual address has bits for, 57 on the largest machines.
+/// No process has more memory than a virtual address can span: 57 bits on the largest machines.
 const PEAK_AT_MOST: u64 = 1 << 57;
 /// The kernel's limit on process ids.
 const PID_AT_MOST: u32 = 1 << 22;
-/// The kernel's last error number and its last signal.
+/// The kernel's highest error number and highest signal.
 const ERRNO_AT_MOST: i32 = 4095;
 const SIGNAL_AT_MOST: u8 = 64;
 
@@ -158,16 +159,16 @@ pub struct OutOfRange {
 }
 
 impl OutcomeFrame {
-    /// Checks that every number is in its range. A worker is any program: what it reports may be anything, and
-    /// the supervisor reckons with it. Sums of thousands of such numbers fit their types.
+    /// Checks that every number is in its range. Any program can be a worker and report anything,
+    /// and the supervisor calculates with these numbers. Sums of thousands of them fit their types.
     ///
     /// # Errors
-    /// The first number that is not.
+    /// The first number that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
         let OutcomeFrame { verdict, wall_ns, usage, leaked: _, stdout, stderr } = self;
         let Usage { pid, wall_ns: command_ns, cpu_ns, sleeps, peak, worker_ns } = *usage;
         let len = |stream: &Stream| match stream {
-            // Within the frame, whose length was checked.
+            // Part of the frame, whose length was checked.
             Stream::Here(_) => 0,
             Stream::File(left) => left.len,
         };
@@ -210,13 +211,13 @@ fn in_range(
     if range.contains(&number) { Ok(()) } else { Err(OutOfRange { what, number }) }
 }
 
-/// The bytes are no frame, or too many.
+/// The bytes are no frame, or too long.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// It cannot be encoded within [`MAX_FRAME`].
     #[error("a frame of {0} bytes is larger than {MAX_FRAME}")]
     TooLarge(usize),
-    /// Not what an encoder writes.
+    /// Not an encoder's output.
     #[error("malformed frame: {0}")]
     Malformed(String),
 }
@@ -232,7 +233,7 @@ pub fn encode<T: Serialize>(frame: &T, bytes: &mut Vec<u8>) -> Result<(), CodecE
     if bytes.len() > MAX_FRAME { Err(CodecError::TooLarge(bytes.len())) } else { Ok(()) }
 }
 
-/// Decodes a frame that is exactly `bytes`.
+/// Decodes a frame that must span exactly `bytes`.
 ///
 /// # Errors
 /// [`CodecError::Malformed`], also for bytes left over.
@@ -286,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_lying_length_allocates_nothing() {
-        // A value of 2^63 bytes, says the frame.
+        // The frame claims a value of 2^63 bytes.
         let mut bytes = vec![1, 1, 1, 253];
         bytes.extend((1u64 << 63).to_le_bytes());
         assert!(decode::<TaskFrame>(&bytes).is_err());

@@ -1,11 +1,11 @@
-//! Points at which a test can have a process killed: between two steps that a death could separate.
+//! Points at which a test can kill a process: between two steps that a death could separate.
 //!
-//! Each point has a label, a row in the crash table of `token/README.md`, and a test of that name in
-//! `tests/tests/crash_points.rs`. Only debug builds have them. `MSUP_CRASH_WORKER=LABEL:FILE` (or
-//! `_SUPERVISOR`) kills the first process of that kind that comes by, and leaves FILE as a sign. With `panic@LABEL` it
-//! panics instead.
+//! Each point has a label, a row in the crash table of `token/README.md`, and a test of that name
+//! in `tests/tests/crash_points.rs`. Only debug builds have them. `MSUP_CRASH_WORKER=LABEL:FILE`
+//! (or `_SUPERVISOR`) kills the first process of that kind that reaches the point, and creates
+//! FILE. With `panic@LABEL` the process panics instead.
 
-/// Which processes a variable is for.
+/// The processes that a variable is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// `MSUP_CRASH_WORKER`.
@@ -39,7 +39,7 @@ mod armed {
 
     use super::Role;
 
-    /// The label and the file of this process, if it is to die.
+    /// The label and the file for this process, if it shall die.
     static ORDER: OnceLock<Option<(String, String)>> = OnceLock::new();
 
     pub(super) fn arm(role: Role) {
@@ -55,7 +55,7 @@ mod armed {
 
     pub(super) fn point(label: &str) {
         let Some(Some((wanted, file))) = ORDER.get() else { return };
-        // Whoever creates the file is the one.
+        // The process that creates the file dies.
         let (panics, wanted) = match wanted.strip_prefix("panic@") {
             Some(wanted) => (true, wanted),
             None => (false, wanted.as_str()),

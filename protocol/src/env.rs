@@ -1,4 +1,4 @@
-//! The environment variables between supervisor, workers and commands: all names, in one list.
+//! The names of all environment variables between supervisor, workers and commands.
 
 /// For workers: the segment's descriptor.
 pub const SEGMENT_FD: &str = "MSUP_SEGMENT_FD";
@@ -6,12 +6,12 @@ pub const SEGMENT_FD: &str = "MSUP_SEGMENT_FD";
 pub const DOORBELL_FD: &str = "MSUP_DOORBELL_FD";
 /// For workers: their slot's number.
 pub const WORKER_SLOT: &str = "MSUP_WORKER_SLOT";
-/// For workers: the supervisor's process id, to notice that it died before they could ask to be told.
+/// For workers: the supervisor's process id, to notice if it died before the death signal was set.
 pub const SUPERVISOR_PID: &str = "MSUP_SUPERVISOR_PID";
 /// For workers: the run's folder, where payloads too large for a task slot go.
 pub const RUN_FOLDER: &str = "MSUP_RUN_FOLDER";
 
-/// For workers, if a journal is kept: the file where they note what they take up.
+/// For workers, if a journal is kept: the file in which they note the attempts they take up.
 pub const IN_FLIGHT: &str = "MSUP_IN_FLIGHT";
 
 /// The variables that are for workers alone and that commands must not inherit.
@@ -22,22 +22,23 @@ pub const FOR_WORKERS: [&str; 6] =
 pub const RUN: &str = "MSUP_RUN";
 /// For commands: the task's number in the input, from 1.
 pub const SEQ: &str = "MSUP_SEQ";
-/// For commands: the worker's slot, from 1; no two commands alive at once have the same.
+/// For commands: the worker's slot, from 1; no two commands running at once have the same.
 pub const SLOT: &str = "MSUP_SLOT";
 /// For commands: which attempt of the task this is, from 1.
 pub const ATTEMPT: &str = "MSUP_ATTEMPT";
-/// For commands: how many threads it is advised to use.
+/// For commands: the number of threads it is advised to use.
 pub const THREADS: &str = "MSUP_THREADS";
-/// For commands with `--out`: the file to write, which is put in its place when the command has succeeded.
+/// For commands with `--out`: the file to write, which is moved into place when the command
+/// succeeds.
 pub const OUT: &str = "MSUP_OUT";
-/// [`THREADS`] as OpenMP calls it; set unless somebody else has set it.
+/// [`THREADS`] under OpenMP's name; set unless it is already set.
 pub const OMP_THREADS: &str = "OMP_NUM_THREADS";
-/// [`SEQ`] as GNU parallel calls it.
+/// [`SEQ`] under GNU parallel's name.
 pub const PARALLEL_SEQ: &str = "PARALLEL_SEQ";
-/// [`SLOT`] as GNU parallel calls it.
+/// [`SLOT`] under GNU parallel's name.
 pub const PARALLEL_JOBSLOT: &str = "PARALLEL_JOBSLOT";
 
-/// For users: another `msup-worker` than the one beside `msup`.
+/// For users: a `msup-worker` other than the one beside `msup`.
 pub const WORKER_PROGRAM: &str = "MSUP_WORKER";
-/// For users: set to anything, no control groups are made.
+/// For users: if set to anything, msup makes no control groups.
 pub const NO_GROUPS: &str = "MSUP_NO_GROUPS";

@@ -1,28 +1,28 @@
-//! Exit statuses, documented once.
+//! Exit statuses.
 
 /// All tasks succeeded.
 pub const SUCCESS: u8 = 0;
-/// From here down to 1: that many tasks failed.
+/// A status from 1 to this is the number of failed tasks.
 pub const MOST_COUNTED_FAILURES: u8 = 100;
-/// More tasks failed than can be counted.
+/// More tasks failed than the status can count.
 pub const MORE_FAILURES: u8 = 101;
-/// The journal could not be written: what has ended since is not on record.
+/// The journal could not be written: results since then are not on record.
 pub const JOURNAL_LOST: u8 = 102;
-/// Wrong usage, or msup itself could not go on.
+/// Wrong usage, or msup itself could not continue.
 pub const ERROR: u8 = 255;
-/// Added to a signal's number when msup ends because of it.
+/// Added to a signal's number when that signal makes msup exit.
 pub const SIGNAL_BASE: u8 = 128;
 
 /// A worker's: the segment is of another version than the worker.
 pub const WORKER_MISMATCH: u8 = 76;
 /// A worker's: it could not attach for another reason.
 pub const WORKER_CANNOT_ATTACH: u8 = 77;
-/// A worker's: the supervisor is gone, or told it to leave at once.
+/// A worker's: the supervisor is gone or has declared the worker dead, or its task cannot be read.
 pub const WORKER_TOLD_TO_END: u8 = 78;
-/// A worker's: it left as it was told to, and processes that its tasks started are still running.
+/// A worker's: it left when told to, and processes that its tasks started are still running.
 pub const WORKER_LEFT_PROCESSES: u8 = 79;
 
-/// The exit status for a run of which `failures` tasks did not succeed.
+/// The exit status of a run in which `failures` tasks did not succeed.
 #[must_use]
 pub fn for_failures(failures: u64) -> u8 {
     match failures {

@@ -1,4 +1,4 @@
-//! Who gets a free token: granting it, and the order in which.
+//! Granting idle tokens, and in which order.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::packed::WorkerId;
 use crate::park::Park;
 use crate::token::State;
 
-/// Nobody goes past somebody who has waited longer than this in the middle of a task.
+/// No worker passes one that has waited longer than this in the middle of a task.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 impl Shared<'_> {
-    /// Grants idle tokens: to who waits in the middle of a task, oldest first, then to parked workers
-    /// as long as tasks are ready. `not_to` is a worker that is about to look for itself. Returns how
-    /// many were granted.
+    /// Grants idle tokens: to workers that wait in the middle of a task, oldest first, then to
+    /// parked workers as long as tasks are ready. `not_to` is a worker that is about to look for
+    /// itself. Returns the number of grants.
     pub fn pass_on(&self, park: &impl Park, not_to: Option<WorkerId>) -> u32 {
         let mut granted = 0;
         for at in self.tokens.sight().filter(|at| at.seen.state() == Some(State::Idle)) {
@@ -30,8 +30,8 @@ impl Shared<'_> {
         granted
     }
 
-    /// Who should get a token next, passing over those who have one granted already: the oldest
-    /// waiter, else a parked worker if a task is ready.
+    /// The worker that should get the next token: the oldest waiter, else a parked worker if a task
+    /// is ready. Workers that already have a grant are skipped.
     #[must_use]
     pub fn taker(&self, not_to: Option<WorkerId>) -> Option<WorkerId> {
         self.oldest_unserved(not_to).or_else(|| {
@@ -41,7 +41,7 @@ impl Shared<'_> {
         })
     }
 
-    /// Who has waited longest in the middle of a task and has nothing granted.
+    /// The worker that has waited longest in the middle of a task and has no grant.
     #[must_use]
     pub fn oldest_unserved(&self, not_to: Option<WorkerId>) -> Option<WorkerId> {
         self.line
@@ -51,8 +51,8 @@ impl Shared<'_> {
             .map(|waiter| waiter.worker)
     }
 
-    /// Whether `me`, which has waited since `since_ns`, may take a token past the line: nobody who has
-    /// waited longer has waited for more than a millisecond.
+    /// Whether `me`, which has waited since `since_ns`, may take a token past the line: no worker
+    /// that has waited longer has waited for more than a millisecond.
     #[must_use]
     pub fn may_go_first(&self, me: WorkerId, since_ns: u64, now_ns: u64) -> bool {
         let lost_patience = now_ns.saturating_sub(PATIENCE.as_nanos() as u64);
@@ -62,8 +62,8 @@ impl Shared<'_> {
             .any(|waiter| waiter.worker != me && waiter.since_ns < since_ns.min(lost_patience))
     }
 
-    /// Whether this worker has waited too long for the niceties: it gets the first token that can be
-    /// taken from anybody.
+    /// Whether this worker has waited too long for the usual checks: it gets the first token that
+    /// can be taken from any worker.
     #[must_use]
     pub fn has_lost_patience(&self, worker: WorkerId, now_ns: u64) -> bool {
         let since_ns = self.line.slot(worker).map_or(0, |slot| slot.ticket());

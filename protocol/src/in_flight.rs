@@ -1,10 +1,12 @@
-//! Which attempts have started and which have finished, in a file that outlives every process of the run.
+//! Which attempts have started and which have finished, in a file that outlives every process of
+//! the run.
 //!
-//! The segment is gone when everything dies at once, and the journal alone only says which attempts were handed
-//! to workers. Each worker writes one entry of this file when it takes up an attempt, and again when the
-//! attempt has finished. An entry stands at the number of the attempt's task slot.
+//! If all processes die at once, the segment is gone, and the journal alone only says which
+//! attempts were handed to workers. Each worker writes an entry of this file when it takes up an
+//! attempt, and again when the attempt has finished. The index of an entry is the attempt's task
+//! slot.
 //!
-//! The file is a help for recovery: what is lost of it makes attempt numbers less exact, and nothing else.
+//! The file helps recovery: losing some of it makes attempt numbers less exact, and nothing else.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -28,22 +30,22 @@ pub struct Entry {
     pub finished: bool,
 }
 
-/// The file as one run uses it.
+/// The file of one run.
 #[derive(Debug)]
 pub struct InFlight {
     file: File,
-    /// The checksum of the run's id, with which the checksum of each entry begins.
+    /// The checksum of the run's id: the seed for the checksum of each entry.
     seed: u32,
 }
 
 impl InFlight {
-    /// This file, of the run with this id.
+    /// This file, for the run with this id.
     #[must_use]
     pub fn new(file: File, run: &[u8]) -> InFlight {
         InFlight { file, seed: crc32fast::hash(run) }
     }
 
-    /// Makes room for so many slots, without an entry.
+    /// Makes room for this number of slots, without entries.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -52,17 +54,18 @@ impl InFlight {
         self.file.write_all_at(&vec![0; slots as usize * ENTRY], 0)
     }
 
-    /// Notes what became of the attempt in this slot. A disk that does not take it is no reason to stop.
+    /// Notes the state of the attempt in this slot. A failed write is ignored.
     pub fn note(&self, slot: u16, entry: Entry) {
         let _ = self.file.write_all_at(&self.encode(entry), u64::from(slot) * ENTRY as u64);
     }
 
-    /// All entries by slot; `None` if there is no room for any, so that nobody can have noted something.
+    /// All entries by slot; `None` if the file has no room for any, so that no worker can have
+    /// written.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn read(&self) -> std::io::Result<Option<Vec<Option<Entry>>>> {
-        // A file that is longer was not written by us.
+        // A longer file was not written by us.
         let mut bytes = vec![0; (usize::from(u16::MAX) + 1) * ENTRY];
         let mut len = 0;
         while len < bytes.len() {

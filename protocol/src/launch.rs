@@ -1,8 +1,10 @@
-//! Starting a worker: from its first instruction on it dies with its parent, and is in its control group if it has one.
+//! Starting a worker: from its first instruction on it dies with its parent, and is in its control
+//! group if it has one.
 //!
-//! The standard library can do neither without slower detours: the death signal must be set in the child before it
-//! executes anything, and a process that is moved into a group later must wait until nobody on the machine forks, some
-//! milliseconds each. This is what `posix_spawn` does, with a death signal, and with `clone3` in a control group.
+//! The standard library cannot do either without slow workarounds: the death signal must be set in
+//! the child before it executes anything, and moving a process into a group later must wait until
+//! no process on the machine forks, which takes some milliseconds each time. This is what
+//! `posix_spawn` does, with a death signal, and with `clone3` into a control group.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -14,10 +16,10 @@ use libc::{c_char, c_int, c_void};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-/// The child's stack while it borrows memory.
+/// The size of the child's stack while it shares memory.
 const STACK_BYTES: usize = 64 << 10;
 
-/// The status of a child that could not become the program; nobody sees it.
+/// The status of a child that could not execute the program; it is never reported.
 const NOT_EXECUTED: c_int = 127;
 
 /// `CLONE_INTO_CGROUP`, which is wider than the C library's type for such flags.
@@ -28,21 +30,22 @@ const INTO_GROUP: u64 = 1 << 33;
 pub struct Order<'a> {
     /// The program's path.
     pub program: &'a CStr,
-    /// Its arguments, the first one being its name.
+    /// Its arguments; the first one is its name.
     pub arguments: &'a [CString],
     /// Its environment.
     pub environment: &'a [CString],
     /// Its standard input and output.
     pub streams: [BorrowedFd<'a>; 2],
-    /// The control group to start it in; `None`: the one that this process is in.
+    /// The control group to start it in; `None`: the caller's own.
     pub group: Option<BorrowedFd<'a>>,
 }
 
-/// Starts a program in a session of its own, so without a terminal. The kernel kills it when the thread that calls this exits, unless
-/// the program asks for something else. Returns its id and a descriptor of it.
+/// Starts a program in a session of its own, so without a terminal. The kernel kills it when the
+/// calling thread exits, unless the program changes that. Returns its id and its pidfd.
 ///
 /// # Errors
-/// What the kernel says: no process can be made, not in this group, or the program cannot be executed.
+/// The kernel's error: it cannot create a process, not in this group, or the program cannot be
+/// executed.
 pub fn start(what: Order<'_>) -> io::Result<(i32, OwnedFd)> {
     let pointers = |strings: &[CString]| -> Vec<*const c_char> {
         strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
@@ -73,12 +76,12 @@ struct Child {
     envp: Vec<*const c_char>,
     streams: [RawFd; 2],
     parent: libc::pid_t,
-    /// Its answer: why it could not execute the program.
+    /// The child's answer: why it could not execute the program.
     errno: c_int,
 }
 
-/// The cheapest way: the child borrows this process' memory until it executes the program, and this thread sleeps until
-/// then.
+/// The cheapest way: the child shares this process' memory until it executes the program, and this
+/// thread sleeps until then.
 fn borrowing_memory(child: &mut Child) -> io::Result<(i32, OwnedFd)> {
     extern "C" fn run(child: *mut c_void) -> c_int {
         // SAFETY: the only reference while the parent sleeps; it is passed below.
@@ -94,8 +97,9 @@ fn borrowing_memory(child: &mut Child) -> io::Result<(i32, OwnedFd)> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     let mut pidfd: c_int = -1;
     let _blocked = BlockedSignals::new();
-    // SAFETY: the child runs on its own stack while this thread sleeps (CLONE_VFORK), so the stack and what it is given
-    // outlive its use of them; it makes system calls only. The kernel stores the descriptor in the last argument.
+    // SAFETY: the child runs on its own stack while this thread sleeps (CLONE_VFORK), so the stack
+    // and the argument outlive the child's use of them; it makes system calls only. The kernel
+    // stores the descriptor in the last argument.
     let pid = unsafe {
         libc::clone(run, top, flags, ptr::from_mut(child).cast::<c_void>(), &raw mut pidfd)
     };
@@ -106,23 +110,24 @@ fn borrowing_memory(child: &mut Child) -> io::Result<(i32, OwnedFd)> {
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
-/// In a control group: only `clone3` can, and it has no function to run on another stack, so the child has a copy of all
-/// memory.
+/// In a control group: only `clone3` can do this, and it cannot run a function on another stack, so
+/// the child gets a copy of all memory.
 fn in_group(child: &mut Child, group: BorrowedFd<'_>) -> io::Result<(i32, OwnedFd)> {
     let mut pidfd: c_int = -1;
     // SAFETY: all-zero is a valid value of a structure of integers.
     let mut order: libc::clone_args = unsafe { std::mem::zeroed() };
-    // This thread sleeps until the program runs, so that it can be told why it does not.
+    // This thread sleeps until the program runs or the child reports why not.
     order.flags = (libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64 | INTO_GROUP;
     order.pidfd = ptr::from_mut(&mut pidfd) as u64;
     order.exit_signal = libc::SIGCHLD as u64;
     order.cgroup = group.as_raw_fd() as u64;
     let (told, tells) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let (size, blocked) = (size_of::<libc::clone_args>(), BlockedSignals::new());
-    // SAFETY: a valid order of that size. The child has a copy of all memory, and makes system calls only.
+    // SAFETY: valid arguments of that size. The child has a copy of all memory, and makes system
+    // calls only.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const order, size) };
     if result == 0 {
-        // SAFETY: this is the child; system calls with valid places.
+        // SAFETY: this is the child; system calls with valid pointers.
         unsafe {
             let errno = child.execute().to_ne_bytes();
             libc::write(tells.as_raw_fd(), errno.as_ptr().cast(), errno.len());
@@ -137,7 +142,7 @@ fn in_group(child: &mut Child, group: BorrowedFd<'_>) -> io::Result<(i32, OwnedF
     // SAFETY: the call succeeded and stored a descriptor that is ours alone.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let mut errno = [0; 4];
-    // When nothing was said, it runs.
+    // An empty pipe means that the program runs.
     if rustix::io::read(&told, &mut errno) == Ok(errno.len()) {
         child.errno = c_int::from_ne_bytes(errno);
     }
@@ -145,16 +150,18 @@ fn in_group(child: &mut Child, group: BorrowedFd<'_>) -> io::Result<(i32, OwnedF
 }
 
 impl Child {
-    /// What the child does: becomes the program, or returns why not.
+    /// The child's part: becomes the program, or returns why not.
     ///
     /// # Safety
-    /// The child alone may call it, with null-terminated arrays of null-terminated strings and open descriptors.
+    /// Only the child may call it, with null-terminated arrays of null-terminated strings and open
+    /// descriptors.
     unsafe fn execute(&self) -> c_int {
-        // SAFETY: system calls on this process' own state, with valid places and what the caller vouches for.
+        // SAFETY: system calls on this process' own state, with valid pointers and what the caller
+        // guarantees.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
             if libc::getppid() != self.parent {
-                // The parent died before the kernel could be asked.
+                // The parent died before the death signal was set.
                 libc::_exit(NOT_EXECUTED);
             }
             libc::setsid();
@@ -165,7 +172,8 @@ impl Child {
                 let mut action: libc::sigaction = std::mem::zeroed();
                 libc::sigaction(signal, ptr::null(), &raw mut action);
                 let is_ours = ![libc::SIG_IGN, libc::SIG_DFL].contains(&action.sa_sigaction);
-                // What arrives from now on must not run a handler of ours; and Rust ignores SIGPIPE.
+                // Our handlers must not run for a signal that arrives from now on; and Rust ignores
+                // SIGPIPE.
                 if is_ours || signal == libc::SIGPIPE {
                     libc::signal(signal, libc::SIG_DFL);
                 }
@@ -178,7 +186,8 @@ impl Child {
     }
 }
 
-/// All signals blocked until dropped: between clone and exec no handler of ours may run in the child.
+/// All signals blocked until dropped: between clone and exec none of our handlers may run in the
+/// child.
 #[expect(missing_debug_implementations, reason = "a mask of the C library's")]
 pub struct BlockedSignals(libc::sigset_t);
 
@@ -187,7 +196,7 @@ impl BlockedSignals {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it acts")]
     pub fn new() -> BlockedSignals {
-        // SAFETY: valid places for both masks.
+        // SAFETY: valid pointers to both masks.
         unsafe {
             let mut all: libc::sigset_t = std::mem::zeroed();
             let mut before: libc::sigset_t = std::mem::zeroed();
@@ -200,7 +209,7 @@ impl BlockedSignals {
 
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        // SAFETY: the mask that was there before.
+        // SAFETY: a valid pointer to the former mask.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
     }
 }
@@ -236,7 +245,7 @@ mod tests {
         assert_eq!(wait(&pidfd), Some(libc::SIGKILL));
     }
 
-    /// In the group that this process is in, if there is one that can be told.
+    /// In this process' own control group, if it can be found.
     #[test]
     fn a_program_runs_or_it_is_said_why_not() {
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -255,7 +264,7 @@ mod tests {
                 let why = why.expect_err("it is not there");
                 assert_eq!(why.kind(), io::ErrorKind::NotFound);
             }
-            // Somebody else's group.
+            // Another user's group.
             Err(why) => assert_ne!(why.kind(), io::ErrorKind::NotFound, "{why}"),
         }
     }

@@ -1,8 +1,8 @@
 //! The bits of every ownership word: `[stamp 40][owner 16][state 8]`.
 //!
-//! Token words and task words have the same shape: a state, whose it is, and a stamp that goes up by
-//! one at every change, so that a compare-and-swap prepared from an old sight of the word cannot
-//! succeed.
+//! Token words and task words have the same shape: a state, an owner, and a stamp that goes up by
+//! one at every change, so that a compare-and-swap prepared from a stale snapshot of the word
+//! fails.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ const OWNER_SHIFT: u32 = 8;
 const STAMP_SHIFT: u32 = 24;
 const STAMP_MASK: u64 = (1 << 40) - 1;
 
-/// One sight of an ownership word, as a value.
+/// A snapshot of an ownership word, as a value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Packed(u64);
 
@@ -24,7 +24,7 @@ impl Packed {
         Packed((stamp & STAMP_MASK) << STAMP_SHIFT | (owner as u64) << OWNER_SHIFT | state as u64)
     }
 
-    /// The word as loaded from memory. Any value is allowed; who reads a state checks it.
+    /// The word as loaded from memory. Any value is allowed; readers of the state check it.
     #[must_use]
     pub const fn from_raw(raw: u64) -> Packed {
         Packed(raw)
@@ -48,13 +48,13 @@ impl Packed {
         (self.0 >> OWNER_SHIFT) as WorkerId
     }
 
-    /// How often the word had changed, modulo 2^40.
+    /// The number of changes of the word so far, modulo 2^40.
     #[must_use]
     pub const fn stamp(self) -> u64 {
         self.0 >> STAMP_SHIFT
     }
 
-    /// What this word becomes when it changes to `state` and `owner`: the stamp goes up by one.
+    /// The word after a change to `state` and `owner`: the stamp goes up by one.
     #[must_use]
     pub const fn next(self, owner: WorkerId, state: u8) -> Packed {
         Packed::new(self.stamp().wrapping_add(1), owner, state)

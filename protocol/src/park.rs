@@ -1,4 +1,4 @@
-//! Sleeping until a word changes, and waking who sleeps on it: shared futexes behind a trait.
+//! Sleeping until a word changes, and waking sleepers: shared futexes behind a trait.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use rustix::thread::futex;
 
 use crate::sync::AtomicU32;
 
-/// How a process sleeps on a shared word. Wakes are idempotent, may be spurious, and are only a hint:
-/// who wakes up looks at the words again.
+/// How a process sleeps on a shared word. Wakes are idempotent, may be spurious, and are only a
+/// hint: a woken process checks the words again.
 pub trait Park {
-    /// Sleeps while `word` is `expected`, at most `timeout`; may return at any time.
+    /// Sleeps while `word` is `expected`, for at most `timeout`; may return at any time.
     fn wait(&self, word: &AtomicU32, expected: u32, timeout: Duration);
-    /// Wakes everybody who sleeps on `word`.
+    /// Wakes every process that sleeps on `word`.
     fn wake(&self, word: &AtomicU32);
 }
 
@@ -28,7 +28,7 @@ impl Park for Futex {
             tv_sec: timeout.as_secs() as i64,
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
-        // EAGAIN (it changed), EINTR and ETIMEDOUT all mean the same: look again.
+        // EAGAIN (the word changed), EINTR and ETIMEDOUT all mean the same: check again.
         let _ = futex::wait(word, futex::Flags::empty(), expected, Some(&timeout));
     }
 

@@ -1,4 +1,4 @@
-//! The processes below a process: how both guardians (supervisor and worker) find what is left to kill.
+//! Process trees: how both guardians (supervisor and worker) find what is left to kill.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 /// One process as `/proc` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kin {
-    /// Its id: valid while its parent has not reaped it.
+    /// Its id: valid until its parent reaps it.
     pub pid: i32,
     /// Its parent.
     pub parent: i32,
@@ -16,26 +16,26 @@ pub struct Kin {
     pub group: i32,
     /// Its session, which is named after the process that made it.
     pub session: i32,
-    /// Whether it has exited, all its threads included, and waits to be reaped.
+    /// Whether it has exited with all its threads and waits to be reaped.
     pub ended: bool,
-    /// Whether it is stopped, or in a wait that nothing interrupts: it makes no progress by itself.
+    /// Whether it is stopped or in an uninterruptible wait: it makes no progress by itself.
     pub stuck: bool,
-    /// What its first thread does, in the kernel's letter: `R` runs or could, `S` waits, `D` waits for a
-    /// disk, mostly.
+    /// The state of its first thread, in the kernel's letter: `R` running or runnable, `S` waiting,
+    /// `D` mostly waiting for a disk.
     pub state: char,
-    /// CPU time of the children it has reaped, theirs included, in clock ticks.
+    /// CPU time of the children it has reaped and of theirs, in clock ticks.
     pub reaped_ticks: u64,
     /// When it started, in clock ticks since boot: with the pid, its identity.
     pub start: u64,
-    /// Bytes of memory it has just now, what it shares included.
+    /// Bytes of memory it has now, shared memory included.
     pub resident: u64,
 }
 
-/// A process as no other can be: what is named after it can be told to be an orphan later.
+/// A unique identity of a process: what is named after it can later be recognised as an orphan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Its machine since that was last started, by its boot id and its name: machines may share a folder, and number
-    /// their process id namespaces alike.
+    /// Its machine since the last boot, from boot id and name: machines may share a folder and
+    /// number their process id namespaces alike.
     machine: u64,
     /// The inode of its process id namespace: containers may share a folder, but not their ids.
     namespace: u64,
@@ -52,7 +52,7 @@ impl Identity {
         Identity { machine, namespace, pid, start: start_time(pid).unwrap_or(0) }
     }
 
-    /// Takes an identity off the front of a name that begins with one and a `-`.
+    /// Parses the identity at the front of a name, where a `-` follows it.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Identity> {
         let mut parts = name.split('-');
@@ -63,8 +63,8 @@ impl Identity {
         parts.next().map(|_| Identity { machine, namespace, pid, start })
     }
 
-    /// Whether the process is no more, or has ended and only waits to be reaped; `None` when it cannot be seen
-    /// from here.
+    /// Whether the process is gone, or has exited and only waits to be reaped; `None` if it cannot
+    /// be seen from here.
     #[must_use]
     pub fn is_gone(self) -> Option<bool> {
         let here = self.machine == own_machine() && self.namespace == own_namespace();
@@ -78,7 +78,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A number of its boot id and name that no other machine has.
+/// A hash of boot id and name: no other machine has the same.
 fn own_machine() -> u64 {
     let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let name = fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -93,20 +93,20 @@ fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
 }
 
-/// What `/proc/PID/stat` says of a process; `None` when there is none.
+/// What `/proc/PID/stat` says about a process; `None` if there is none.
 #[must_use]
 pub fn look_up(pid: i32) -> Option<Kin> {
     parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// When a process started; `None` when there is none.
+/// When a process started; `None` if there is none.
 #[must_use]
 pub fn start_time(pid: i32) -> Option<u64> {
     look_up(pid).map(|kin| kin.start)
 }
 
-/// The children of a process, ended ones that nobody has reaped included. Reads `/proc/PID/task/*/
-/// children` where the kernel has it, else all of `/proc`.
+/// The children of a process, including those that have exited and are not reaped. Reads
+/// `/proc/PID/task/*/children` if the kernel has it, else all of `/proc`.
 #[must_use]
 pub fn children_of(parent: i32) -> Vec<Kin> {
     listed_children(parent).unwrap_or_else(|| {
@@ -114,10 +114,10 @@ pub fn children_of(parent: i32) -> Vec<Kin> {
     })
 }
 
-/// All processes below a process, parents before their children. One that is started meanwhile may be missed.
+/// All processes below a process, parents before children. One that starts meanwhile may be missed.
 #[must_use]
 pub fn descendants_of(root: i32) -> Vec<Kin> {
-    // Looked at once where the kernel does not list children.
+    // Read all at once if the kernel does not list children.
     let everybody = (!lists_children()).then(|| {
         let mut children: HashMap<i32, Vec<Kin>> = HashMap::new();
         everybody().for_each(|kin| children.entry(kin.parent).or_default().push(kin));
@@ -137,7 +137,7 @@ pub fn descendants_of(root: i32) -> Vec<Kin> {
     found
 }
 
-/// The name of a process' program; empty when there is no such process.
+/// The name of a process' program; empty if there is no such process.
 #[must_use]
 pub fn name_of(pid: i32) -> String {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -167,12 +167,13 @@ fn all_pids() -> impl Iterator<Item = i32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// Every process there is.
+/// Every process.
 pub fn everybody() -> impl Iterator<Item = Kin> {
     all_pids().filter_map(look_up)
 }
 
-/// `PID (COMM) STATE PPID PGRP SESSION ... CUTIME(16th) CSTIME ... THREADS(20th) ... STARTTIME(22nd) VSIZE RSS(24th)`; COMM may hold anything, `)` included.
+/// `PID (COMM) STATE PPID PGRP SESSION ... CUTIME(16th) CSTIME ... THREADS(20th) ...`
+/// `STARTTIME(22nd) VSIZE RSS(24th)`; COMM may contain anything, even `)`.
 fn parse(stat: &[u8]) -> Option<Kin> {
     let close = stat.iter().rposition(|byte| *byte == b')')?;
     let pid_end = stat.iter().position(|byte| *byte == b' ')?;
@@ -189,7 +190,8 @@ fn parse(stat: &[u8]) -> Option<Kin> {
     let start = fields.nth(1)?.parse().ok()?;
     let pages: u64 = fields.nth(1)?.parse().ok()?;
     let resident = pages * rustix::param::page_size() as u64;
-    // A first thread that has exited is shown as a zombie, however many others live on.
+    // If the first thread has exited, the process is shown as a zombie even while other threads
+    // live.
     let ended = matches!(state, 'Z' | 'X') && threads <= 1;
     let stuck = matches!(state, 'T' | 't' | 'D');
     Some(Kin { pid, parent, group, session, ended, stuck, state, reaped_ticks, start, resident })

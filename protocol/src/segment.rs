@@ -19,15 +19,15 @@ pub use create::{CreateError, create, sweep};
 /// Why a segment cannot be mapped.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// The system refused.
+    /// A system call failed.
     #[error("cannot map the segment: {0}")]
     System(#[from] io::Error),
-    /// It is not what this program needs.
+    /// It is not a segment that this program can use.
     #[error("the segment does not fit: {0}")]
     Mismatch(#[from] Mismatch),
 }
 
-/// A mapped segment. The memory stays mapped as long as this lives.
+/// A mapped segment. The memory stays mapped as long as this value lives.
 #[derive(Debug)]
 pub struct Segment {
     memory: Memory,
@@ -36,8 +36,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Maps the segment behind an inherited descriptor and checks that it fits: this layout version
-    /// and, if `release` is given, exactly that release. A forked child does not get the mapping.
+    /// Maps the segment behind an inherited descriptor and checks this layout version and, if
+    /// `release` is given, exactly that release. A forked child does not inherit the mapping.
     ///
     /// # Errors
     /// [`AttachError`] when it cannot be mapped or does not fit.
@@ -90,9 +90,9 @@ struct Memory {
     keeper: Keeper,
 }
 
-/// Who unmaps the memory.
+/// What unmaps the memory.
 enum Keeper {
-    /// The crate that created it.
+    /// The `shared_memory` crate, which created it.
     #[cfg(feature = "create")]
     Crate { _guard: fault::Guard, _mapping: shared_memory::Shmem },
     /// [`Memory`] itself.
@@ -124,7 +124,7 @@ impl Memory {
         let base = base.map_err(io::Error::from)?;
         let base = NonNull::new(base.cast::<u8>()).ok_or(Mismatch::Foreign)?;
         let memory = Memory { base, len, keeper: Keeper::Own };
-        // A child that forks must not run with our slot.
+        // A forked child must not run with our slot.
         // SAFETY: the range was just mapped, and is mapped no differently in this process.
         unsafe { rustix::mm::madvise(base.as_ptr().cast(), len, Advice::LinuxDontFork) }
             .map_err(io::Error::from)?;
@@ -162,7 +162,7 @@ impl Drop for Memory {
     }
 }
 
-/// What may live in shared memory that other processes change at any time.
+/// What may live in shared memory that other processes can change at any time.
 ///
 /// # Safety
 /// `repr(C)` or transparent, made of atomics only, valid for any bytes, no pointers, no descriptors.
@@ -172,5 +172,5 @@ unsafe trait Words {}
 unsafe impl Words for crate::sync::AtomicU64 {}
 // SAFETY: `repr(C)`, one atomic.
 unsafe impl Words for crate::token::TokenWord {}
-// SAFETY: `repr(C)`, atomics and one reserved word that nobody reads.
+// SAFETY: `repr(C)`, atomics and padding.
 unsafe impl Words for crate::slot::WorkerSlot {}

@@ -1,4 +1,4 @@
-//! The supervisor's side: burying the dead, and what sysmon looks for.
+//! The supervisor's side: burying dead workers, and what sysmon looks for.
 
 use std::time::Duration;
 
@@ -9,26 +9,27 @@ use crate::slot::Status;
 use crate::sysmon_sleep::Quiet;
 use crate::token::{Sighting, State};
 
-/// A grant that nobody took up for this long goes to somebody else.
+/// A grant that its worker does not accept for this long goes to another worker.
 const REVOKE_AFTER: Duration = Duration::from_millis(10);
 
-/// A token that stood free this long beside somebody who wants it is a lost wake.
+/// A token that stayed idle this long while the same worker wants one means a lost wake.
 const RESCUE_AFTER: Duration = Duration::from_millis(50);
 
 impl Shared<'_> {
-    /// Takes back everything of a worker whose death the kernel has confirmed, and wakes whoever its
-    /// death may have left asleep. The slot is vacant then. Every step may be repeated. Returns how
-    /// many tokens came back. Its tasks are the caller's to look after.
+    /// Takes back every token of a worker whose death the kernel has confirmed, and wakes the
+    /// workers that its death may have left asleep. The slot is vacant afterwards. Every step may
+    /// be repeated. Returns the number of tokens reclaimed. The caller handles the dead worker's
+    /// tasks.
     pub fn bury(&self, park: &impl Park, dead: WorkerId) -> u32 {
-        // First nobody new reads the dead one's announcement, then the words are scanned: a grant
-        // that was already on its way is revoked by sysmon, which sees the vacant slot.
+        // First the announcement goes, so that no new reader sees it; then the words are scanned.
+        // sysmon, which sees the vacant slot, revokes a grant that was already on its way.
         if let Some(slot) = self.line.slot(dead) {
             slot.set_status(Status::Vacant);
         }
         self.line.withdraw(dead);
         self.line.unpark(dead);
         let reclaimed = self.tokens.reclaim(dead);
-        // It may have died between a grant and the wake, or between a kick's two steps.
+        // It may have died between a grant and the wake, or between the two steps of a kick.
         for at in self.tokens.sight().filter(|at| at.seen.state() == Some(State::Granted)) {
             if let Some(owner) = at.seen.owner() {
                 self.line.wake(park, owner);
@@ -39,8 +40,8 @@ impl Shared<'_> {
         reclaimed
     }
 
-    /// Lets so many commands start without a token from now on, and wakes as many parked workers. May be said again at
-    /// any time: who took a start and died made none.
+    /// Sets the number of commands that may start without a token from now on, and wakes as many
+    /// parked workers. May be repeated at any time: a worker that took a start and died made none.
     pub fn allow_starts(&self, park: &impl Park, starts: u32) {
         self.header.allow_starts(starts);
         for worker in self.line.parked().take(starts as usize) {
@@ -54,22 +55,22 @@ impl Shared<'_> {
 struct Memory {
     at: Sighting,
     since_ns: u64,
-    /// Somebody who wanted this free token, and since when.
+    /// A worker that wanted this idle token, and since when.
     starved: Option<(WorkerId, u64)>,
 }
 
 /// What one look of sysmon did and found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Blocked tokens handed to somebody who wants one.
+    /// Blocked tokens handed to waiting workers.
     pub retakes: u32,
-    /// Grants taken back.
+    /// Grants revoked.
     pub revokes: u32,
     /// Lost wakes repaired. Zero unless a process was killed or stopped.
     pub rescues: u32,
-    /// A token is free or blocked, a task is ready, and no worker is there to bring them together.
+    /// A token is idle or blocked, a task is ready, and there is no worker for them.
     pub wants_worker: bool,
-    /// There is nothing to wait for with a clock; what ends that quiet.
+    /// Nothing needs to be timed: the kind of quiet, which determines what ends it.
     pub quiet: Option<Quiet>,
 }
 
@@ -81,7 +82,7 @@ impl Look {
     }
 }
 
-/// sysmon's memory: it acts on a word only when it has seen it unchanged before.
+/// sysmon's memory: it acts on a word only if the word has not changed since an earlier look.
 #[derive(Debug, Default)]
 pub struct Sysmon {
     words: Vec<Memory>,
@@ -150,8 +151,8 @@ impl Sysmon {
         self.words[index]
     }
 
-    /// A free token and somebody who wants it. Whoever freed it, or the event loop, is about to bring
-    /// them together; only when the same two stay apart was a wake lost.
+    /// An idle token and a worker that wants it. The worker that freed it, or the event loop, is
+    /// about to grant it; only if the two stay apart was a wake lost.
     fn starve(
         &mut self,
         shared: &Shared<'_>,
@@ -183,8 +184,8 @@ fn is_vacant(shared: &Shared<'_>, at: Sighting) -> bool {
     slot.is_none_or(|slot| slot.status() == Status::Vacant)
 }
 
-/// Takes a grant back that nobody takes up. Its owner is dead, stopped or starved of CPU time: until
-/// it says again that it wants a token, nobody else has to wait for it.
+/// Revokes a grant that its worker does not accept. The worker is dead, stopped or starved of CPU
+/// time: until it announces itself again, no other worker waits for it.
 fn revoke(shared: &Shared<'_>, park: &impl Park, at: Sighting) -> u32 {
     if shared.tokens.revoke(at).is_none() {
         return 0;

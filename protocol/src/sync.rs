@@ -1,4 +1,5 @@
-//! The only door to atomics and to the clock that stamps announcements: the real ones, or loom's model.
+//! The only module with access to atomics and to the clock that stamps announcements: the real
+//! ones, or loom's model.
 
 pub use std::sync::atomic::compiler_fence;
 
@@ -22,7 +23,7 @@ pub fn now_ns() -> u64 {
     (now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64).max(1)
 }
 
-/// In the model time only tells earlier from later.
+/// In the model, time only tells earlier from later.
 #[must_use]
 #[cfg(loom)]
 pub fn now_ns() -> u64 {

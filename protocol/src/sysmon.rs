@@ -1,5 +1,5 @@
-//! sysmon's schedule: how often it looks, and when it sleeps. What it does when it looks is
-//! [`crate::supervisor_side`]'s.
+//! sysmon's schedule: how often it looks, and when it sleeps. [`crate::supervisor_side`] has what a
+//! look does.
 
 use std::time::Duration;
 
@@ -8,16 +8,17 @@ use crate::park::Park;
 use crate::supervisor_side::{Look, Sysmon};
 use crate::sync::now_ns;
 
-/// Go's numbers: it starts with 20 µs, and after 50 looks that changed nothing doubles up to 10 ms.
+/// Go's numbers: it starts with 20 µs and, after 50 looks that changed nothing, doubles up to 10
+/// ms.
 const SHORTEST: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_millis(10);
 const LOOKS_BEFORE_BACKOFF: u32 = 50;
 
-/// It looks up after this long even if nobody kicks it: a belt, never relied on.
+/// It wakes up after this long even without a kick. Only a safeguard: nothing relies on it.
 const SLEEP_AT_MOST: Duration = Duration::from_millis(100);
 
-/// Looks again and again. `note` is told of every look and says whether to go on; to end a sleep, kick
-/// with [`crate::sysmon_sleep::Watch::rouse`]. `nap` sleeps for about as long as it is told.
+/// Looks again and again. `note` gets every look and returns whether to go on; to interrupt a
+/// sleep, kick with [`crate::sysmon_sleep::Watch::rouse`]. `nap` sleeps for about the given time.
 pub fn watch(
     shared: &Shared<'_>,
     park: &impl Park,
@@ -33,7 +34,7 @@ pub fn watch(
         }
         if let Some(quiet) = look.quiet {
             shared.watch.lie_down(quiet);
-            // Once more, now that everybody can see that it is about to sleep.
+            // Once more, now that every worker can see that it is about to sleep.
             let again = sysmon.look(shared, park, now_ns());
             let go_on = note(&again);
             if again.quiet == Some(quiet) && go_on {

@@ -1,8 +1,8 @@
-//! Whether sysmon sleeps, and waking it: whoever makes it needed kicks it.
+//! Whether sysmon sleeps, and how it is woken (kicked).
 //!
-//! sysmon may sleep only while no word is `Granted`, and none is `Idle` or `Blocked` while somebody
+//! sysmon may sleep only while no word is `Granted`, and none is `Idle` or `Blocked` while a worker
 //! wants a token. It says which of the two kinds of quiet it saw, so that a blocking call does not
-//! pay for a wake when nobody wants its token.
+//! pay for a wake when no worker wants its token.
 
 use std::time::Duration;
 
@@ -19,9 +19,10 @@ const ALL_IN_USE: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Quiet {
-    /// Nobody wants a token: kicked by who starts to want one.
+    /// No worker wants a token. The next worker that wants one kicks sysmon.
     NobodyWants = NOBODY_WANTS,
-    /// Somebody wants one and all are in use: kicked by who lets one go, too.
+    /// A worker wants a token and all are in use. A worker that lets its token go kicks sysmon,
+    /// too.
     AllInUse = ALL_IN_USE,
 }
 
@@ -38,18 +39,19 @@ impl<'a> Watch<'a> {
         Watch { word }
     }
 
-    /// Asked after a token went to `Blocked`: whether sysmon sleeps because it saw none that it could
-    /// take. Then rouse it, or see yourself to it that somebody gets the token.
+    /// Asked after a token went to `Blocked`: whether sysmon sleeps because it found no token to
+    /// take. If so, the caller must rouse sysmon or hand over the token itself.
     #[must_use]
     #[inline]
     pub fn is_over_all_in_use(self) -> bool {
-        // ORDERING: SeqCst. The word was changed, `LightSide::pass()` stands between, then this is read;
-        // sysmon writes this, then reads the words. One of them sees the other; pairs with
-        // `lie_down()`.
+        // ORDERING: SeqCst. The caller changes the token word, executes `LightSide::pass()`, then
+        // reads this word. sysmon writes this word, then reads the token words. One of them sees
+        // the other; pairs with `lie_down()`.
         self.word.load(Ordering::SeqCst) == ALL_IN_USE
     }
 
-    /// Called after somebody announced itself, parked while tasks are ready, or a task was published.
+    /// Called after a worker announced itself or parked while tasks are ready, or a task was
+    /// published.
     pub fn token_wanted(self, park: &impl Park) {
         // ORDERING: SeqCst, see `is_over_all_in_use()`.
         if self.word.load(Ordering::SeqCst) == NOBODY_WANTS {
@@ -57,7 +59,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Called after a token was granted: sysmon sees to it that it is taken up.
+    /// Called after a token was granted: sysmon makes sure that it is accepted.
     pub fn token_granted(self, park: &impl Park) {
         // ORDERING: SeqCst, see `is_over_all_in_use()`.
         if self.word.load(Ordering::SeqCst) != AWAKE {
@@ -65,23 +67,24 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Wakes sysmon whatever it does.
+    /// Wakes sysmon, whatever it is doing.
     pub fn rouse(self, park: &impl Park) {
         self.word.store(AWAKE, Ordering::SeqCst);
-        // CRASH: kick_before_wake. sysmon sleeps on; whoever reaps the dead kicks it again.
+        // CRASH: kick_before_wake. sysmon sleeps on; the reap kicks it again.
         crash::point("kick_before_wake");
         park.wake(self.word);
     }
 
-    /// sysmon's first step towards sleep. It looks at everything once more before [`Watch::sleep`].
+    /// sysmon's first step towards sleep. It must scan everything once more before
+    /// [`Watch::sleep`].
     pub fn lie_down(self, quiet: Quiet) {
         // ORDERING: SeqCst, see `is_over_all_in_use()`.
         self.word.store(quiet as u32, Ordering::SeqCst);
-        // A token that was blocked just now may still be on its way to memory.
+        // The store of a token that was blocked just now may not be visible yet.
         heavy_side();
     }
 
-    /// sysmon changed its mind.
+    /// sysmon does not sleep after all.
     pub fn get_up(self) {
         self.word.store(AWAKE, Ordering::SeqCst);
     }

@@ -1,15 +1,15 @@
 //! The task slots: the queue from the supervisor to the workers, and the way back.
 //!
-//! A slot goes `Free → Ready → Claimed(w) → Done(w) → Free`. The supervisor fills free slots in order;
-//! a worker claims a ready one with one compare-and-swap, which records it as the claimant. So there
-//! is no ring and no step between which a task could be lost. The payload (the task's frame, later the
-//! outcome's) stands in a cell beside the word.
+//! A slot goes `Free → Ready → Claimed(w) → Done(w) → Free`. The supervisor fills free slots in
+//! order; a worker claims a ready one with one compare-and-swap, which records it as the owner. So
+//! there is no ring buffer, and no step at which a task could be lost. The payload (the task's
+//! frame, later the outcome's) is in a cell beside the word.
 
 use crate::crash;
 use crate::packed::{Packed, WorkerId};
 use crate::sync::{AtomicU64, Ordering};
 
-/// What a task word can say.
+/// The states of a task word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
@@ -23,12 +23,12 @@ pub enum State {
     Done = 4,
 }
 
-/// One sight of a task word.
+/// A snapshot of a task word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot(Packed);
 
 impl Snapshot {
-    /// The state, or `None` when the word is corrupt.
+    /// The state, or `None` if the word is corrupt.
     #[must_use]
     pub fn state(self) -> Option<State> {
         [State::Free, State::Ready, State::Claimed, State::Done]
@@ -36,20 +36,20 @@ impl Snapshot {
             .find(|state| *state as u8 == self.0.state())
     }
 
-    /// How often the word had changed.
+    /// The number of changes of the word so far, modulo 2^40.
     #[must_use]
     pub fn stamp(self) -> u64 {
         self.0.stamp()
     }
 
-    /// Who claimed it; `None` while nobody has.
+    /// The worker that claimed it; `None` if it is not claimed.
     #[must_use]
     pub fn owner(self) -> Option<WorkerId> {
         matches!(self.state(), Some(State::Claimed | State::Done)).then(|| self.0.owner())
     }
 }
 
-/// A task in the caller's hand: its word is `Claimed(me)`.
+/// A task that the caller has claimed: its word is `Claimed(me)`.
 #[must_use = "a claim ends with complete()"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -65,8 +65,8 @@ impl Claim {
         self.index
     }
 
-    /// How often the slot had changed when it was published: with the index, a name for this one
-    /// publication of this one task, the same on both sides.
+    /// The slot's stamp at its publication: with the index, a name for this one publication of this
+    /// one task, the same on both sides.
     #[must_use]
     pub fn publication(&self) -> u64 {
         self.stamp
@@ -77,9 +77,9 @@ impl Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{len} bytes do not fit a cell of {capacity} bytes")]
 pub struct TooLong {
-    /// How many bytes there are.
+    /// The length of the frame.
     pub len: usize,
-    /// How many bytes fit.
+    /// The number of bytes that fit.
     pub capacity: usize,
 }
 
@@ -98,8 +98,9 @@ pub struct Tasks<'a> {
 }
 
 impl<'a> Tasks<'a> {
-    /// The slots over these words and cells; `cells` holds `cell_words` for each word of `words`. `head` counts on
-    /// from slot to slot, round and round: its remainder by the number of slots is where claims begin to look.
+    /// The slots over these words and cells; `cells` holds `cell_words` for each word of `words`.
+    /// `head` counts up without wrapping at the number of slots: claims start at its remainder by
+    /// that number.
     #[must_use]
     pub fn new(
         words: &'a [AtomicU64],
@@ -111,7 +112,7 @@ impl<'a> Tasks<'a> {
         Tasks { words, cells, cell_words, head }
     }
 
-    /// How many slots there are.
+    /// The number of slots.
     #[must_use]
     pub fn len(self) -> usize {
         self.words.len()
@@ -123,17 +124,17 @@ impl<'a> Tasks<'a> {
         self.words.is_empty()
     }
 
-    /// How many bytes of frame fit a cell.
+    /// The number of bytes of frame that fit a cell.
     #[must_use]
     pub fn capacity(self) -> usize {
         (self.cell_words - 1) * 8
     }
 
-    /// One slot as it is now; `None` when there is no such index.
+    /// One slot as it is now; `None` if there is no such index.
     #[must_use]
     pub fn sighted(self, index: u16) -> Option<Snapshot> {
         let word = self.words.get(usize::from(index))?;
-        // ORDERING: SeqCst. A parking worker puts itself among the parked, then looks here; the
+        // ORDERING: SeqCst. A parking worker sets its parked bit, then loads this word. The
         // supervisor publishes, then looks for parked workers. Pairs with `change()`.
         Some(Snapshot(Packed::from_raw(word.load(Ordering::SeqCst))))
     }
@@ -144,7 +145,7 @@ impl<'a> Tasks<'a> {
         self.starting_at_head().any(|(_, index)| self.is_in(index, State::Ready))
     }
 
-    /// How many slots are ready, and how many claimed.
+    /// The numbers of ready and of claimed slots.
     #[must_use]
     pub fn load(self) -> (u32, u32) {
         let count =
@@ -158,36 +159,37 @@ impl<'a> Tasks<'a> {
         self.starting_at_head().find_map(|(position, index)| {
             let seen = self.sighted(index).filter(|seen| seen.state() == Some(State::Ready))?;
             let claimed = self.change(index, seen, State::Claimed, me)?;
-            // CRASH: claim_before_head. Claimed(dead): the task is run again. The head is but a hint.
+            // CRASH: claim_before_head. Claimed(dead): the task is run again. The head is only a
+            // hint.
             crash::point("claim_before_head");
             self.look_from(position.wrapping_add(1));
             Some(Claim { index, stamp: seen.0.stamp(), seen: claimed })
         })
     }
 
-    /// Claimed(me) → Done(me), after the outcome is in the cell. False when the slot is no longer the
+    /// Claimed(me) → Done(me), after the outcome is in the cell. False if the slot is no longer the
     /// caller's: the supervisor has declared it dead.
     #[must_use]
     pub fn complete(self, me: WorkerId, claim: Claim) -> bool {
         self.change(claim.index, claim.seen, State::Done, me).is_some()
     }
 
-    /// Free → Ready, the supervisor's, after the task's frame is in the cell. Returns the name of this
-    /// publication (see [`Claim::publication`]), or `None` when the slot is not free.
+    /// Free → Ready, the supervisor's, after the task's frame is in the cell. Returns the name of
+    /// this publication (see [`Claim::publication`]), or `None` if the slot is not free.
     #[must_use]
     pub fn publish(self, index: u16) -> Option<u64> {
         let seen = self.sighted(index).filter(|seen| seen.state() == Some(State::Free))?;
         self.change(index, seen, State::Ready, 0).map(|ready| ready.0.stamp())
     }
 
-    /// The name that the slot's next publication will have, as long as it stays free.
+    /// The name of the slot's next publication, if it stays free until then.
     #[must_use]
     pub fn next_publication(self, index: u16) -> u64 {
         self.sighted(index).map_or(0, |seen| seen.0.next(0, State::Ready as u8).stamp())
     }
 
-    /// Ready → Free, the supervisor's: nobody shall start this task any more. False when a worker was
-    /// faster.
+    /// Ready → Free, the supervisor's: no worker shall start this task any more. False if a worker
+    /// was faster.
     #[must_use]
     pub fn withdraw(self, index: u16) -> bool {
         self.sighted(index)
@@ -195,18 +197,18 @@ impl<'a> Tasks<'a> {
             .is_some_and(|seen| self.change(index, seen, State::Free, 0).is_some())
     }
 
-    /// Done or Claimed → Free, the supervisor's: the outcome was read, or its claimant is dead.
-    /// `seen` is the sight on which it decided. False when the slot has changed.
+    /// Done or Claimed → Free, the supervisor's: the outcome was read, or its owner is dead. `seen`
+    /// is the snapshot on which it decided. False if the slot has changed.
     #[must_use]
     pub fn vacate(self, index: u16, seen: Snapshot) -> bool {
         matches!(seen.state(), Some(State::Done | State::Claimed))
             && self.change(index, seen, State::Free, 0).is_some()
     }
 
-    /// Writes a frame into a slot's cell. Only who owns the slot does.
+    /// Writes a frame into a slot's cell. Only the slot's owner may do this.
     ///
     /// # Errors
-    /// [`TooLong`] when it does not fit; the cell is unchanged then.
+    /// [`TooLong`] if it does not fit; the cell is unchanged then.
     pub fn write(self, index: u16, frame: &[u8]) -> Result<(), TooLong> {
         if frame.len() > self.capacity() {
             return Err(TooLong { len: frame.len(), capacity: self.capacity() });
@@ -228,7 +230,7 @@ impl<'a> Tasks<'a> {
     /// Reads a slot's cell into `frame`, which is emptied first.
     ///
     /// # Errors
-    /// [`Garbled`] when length or checksum do not fit.
+    /// [`Garbled`] if length or checksum do not match.
     pub fn read(self, index: u16, frame: &mut Vec<u8>) -> Result<(), Garbled> {
         frame.clear();
         let (meta, body) = self.cell(index).ok_or(Garbled)?;
@@ -242,7 +244,7 @@ impl<'a> Tasks<'a> {
             frame.extend_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
         }
         frame.truncate(len);
-        // The copy is checked, not the cell: a stray writer could change it in between.
+        // The copy is checked, not the cell: a stray writer could change the cell in between.
         if crc32fast::hash(frame) == check { Ok(()) } else { Err(Garbled) }
     }
 
@@ -251,7 +253,7 @@ impl<'a> Tasks<'a> {
         self.cells.get(start..start + self.cell_words)?.split_first()
     }
 
-    /// Positions from the head on, once round, and the slots that they are.
+    /// Positions from the head on, one round, and their slots.
     fn starting_at_head(self) -> impl Iterator<Item = (u64, u16)> + 'a {
         let len = self.words.len() as u64;
         let head = self.head.load(Ordering::Relaxed);
@@ -259,8 +261,9 @@ impl<'a> Tasks<'a> {
             .map(move |offset| (head.wrapping_add(offset), ((head % len + offset) % len) as u16))
     }
 
-    /// Claims begin to look here. A worker that is late to say so does not send the others back to slots that have
-    /// been filled again since: tasks start in the order of their publication.
+    /// Moves the head, where claims start to look, forward only. A late worker must not send the
+    /// others back to slots that have been filled again since: tasks start in the order of their
+    /// publication.
     fn look_from(self, position: u64) {
         self.head.fetch_max(position, Ordering::Relaxed);
     }
@@ -271,7 +274,8 @@ impl<'a> Tasks<'a> {
 
     fn change(self, index: u16, seen: Snapshot, state: State, owner: WorkerId) -> Option<Snapshot> {
         let next = Snapshot(seen.0.next(owner, state as u8));
-        // ORDERING: SeqCst, see `sighted()`. As release and acquire it carries the cell's content.
+        // ORDERING: SeqCst, see `sighted()`. As release and acquire it publishes the cell's
+        // content.
         self.words
             .get(usize::from(index))?
             .compare_exchange(seen.0.raw(), next.0.raw(), Ordering::SeqCst, Ordering::Relaxed)
@@ -279,7 +283,7 @@ impl<'a> Tasks<'a> {
             .map(|_| next)
     }
 
-    /// Overwrites all words while nobody else can see them: before the first worker is spawned.
+    /// Overwrites all words before the first worker is started, when no other process can see them.
     #[cfg(feature = "create")]
     pub(crate) fn set_up(self) {
         for word in self.words {

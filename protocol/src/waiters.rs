@@ -1,8 +1,8 @@
-//! Who waits: workers in the middle of a task that want a token back, and parked workers.
+//! The waiting line: workers in the middle of a task that want a token again, and parked workers.
 //!
-//! A *waiter* announces itself with a ticket (the time since which it waits) and is served before any
-//! new task, oldest first. A *parked* worker has nothing to do and may be given a token when a task
-//! is ready. Announcements are hints: a grant to somebody who no longer waits is declined by it.
+//! A *waiter* announces itself with a ticket (the time since which it waits) and goes before any
+//! new task, oldest first. A *parked* worker has nothing to do and may get a token when a task is
+//! ready. Announcements are hints: a worker that no longer waits declines a grant.
 
 use crate::bitmap::Bits;
 use crate::crash;
@@ -16,7 +16,7 @@ use crate::sync::Ordering;
 pub struct Waiter {
     /// Which worker.
     pub worker: WorkerId,
-    /// Since when, in [`crate::sync::now_ns`].
+    /// Since when it waits, in [`crate::sync::now_ns`].
     pub since_ns: u64,
 }
 
@@ -35,13 +35,13 @@ impl<'a> Line<'a> {
         Line { slots, announced, parked }
     }
 
-    /// A worker's slot; `None` when there is no such worker.
+    /// A worker's slot; `None` if there is no such worker.
     #[must_use]
     pub fn slot(self, worker: WorkerId) -> Option<&'a WorkerSlot> {
         self.slots.get(usize::from(worker))
     }
 
-    /// How many slots there are.
+    /// The number of slots.
     #[must_use]
     pub fn len(self) -> usize {
         self.slots.len()
@@ -53,7 +53,7 @@ impl<'a> Line<'a> {
         self.slots.is_empty()
     }
 
-    /// Puts `me` in line as of `since_ns`. The caller looks at the tokens again afterwards.
+    /// Puts `me` in line as of `since_ns`. The caller scans the tokens again afterwards.
     pub fn announce(self, me: WorkerId, since_ns: u64) {
         if let Some(slot) = self.slot(me) {
             slot.set_ticket(since_ns);
@@ -75,36 +75,36 @@ impl<'a> Line<'a> {
         self.announced.has(me)
     }
 
-    /// sysmon's: nobody grants to `worker` again before it says that it still wants a token. Wake it
-    /// afterwards. Its ticket stays as it is: that is the worker's own.
+    /// sysmon's: no process grants to `worker` until it announces itself again. Wake it afterwards.
+    /// Its ticket stays: only the worker itself changes that.
     pub fn pass_over(self, worker: WorkerId) {
         self.announced.clear(worker);
         self.parked.clear(worker);
     }
 
-    /// Puts `me` among the parked. The caller looks at tasks and tokens again before it sleeps.
+    /// Marks `me` as parked. The caller checks tasks and tokens again before it sleeps.
     pub fn park(self, me: WorkerId) {
         self.parked.set(me);
     }
 
-    /// Takes `me` out of the parked. The caller declines what it was granted meanwhile.
+    /// Clears the mark. The caller declines what it was granted meanwhile.
     pub fn unpark(self, me: WorkerId) {
         self.parked.clear(me);
     }
 
-    /// Whether anybody waits for a token in the middle of a task.
+    /// Whether any worker waits for a token in the middle of a task.
     #[must_use]
     pub fn somebody_waits(self) -> bool {
         self.announced.any()
     }
 
-    /// How many wait for a token in the middle of a task.
+    /// The number of workers that wait for a token in the middle of a task.
     #[must_use]
     pub fn waiting(self) -> u32 {
         self.announced.count()
     }
 
-    /// Who waits. A set bit without a ticket is one that is just coming or going.
+    /// The waiters. A worker whose bit is set without a ticket is just joining or leaving.
     pub fn waiters(self) -> impl Iterator<Item = Waiter> + 'a {
         self.announced.iter().filter_map(move |worker| {
             let since_ns = self.slot(worker)?.ticket();
@@ -112,13 +112,13 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// Who has waited longest.
+    /// The worker that has waited longest.
     #[must_use]
     pub fn oldest(self) -> Option<Waiter> {
         self.waiters().min_by_key(|waiter| waiter.since_ns)
     }
 
-    /// A parked worker, the one with the lowest slot: the others may then be idle for long.
+    /// The parked worker with the lowest slot number, so that the others may stay idle for long.
     #[must_use]
     pub fn a_parked(self) -> Option<WorkerId> {
         self.parked.iter().next()
@@ -129,13 +129,13 @@ impl<'a> Line<'a> {
         self.parked.iter()
     }
 
-    /// How many are parked.
+    /// The number of parked workers.
     #[must_use]
     pub fn parked_count(self) -> u32 {
         self.parked.count()
     }
 
-    /// Makes `worker` look at the words again, whether it sleeps or is just about to.
+    /// Makes `worker` check the words again, whether it sleeps or is about to.
     pub fn wake(self, park: &impl Park, worker: WorkerId) {
         if let Some(slot) = self.slot(worker) {
             // ORDERING: SeqCst; pairs with the load of the park word before a rescan. Either the

@@ -1,8 +1,8 @@
-//! A worker's side: taking a token, giving it up, waiting for one, and finding the next task.
+//! A worker's side: taking a token, letting it go, waiting for one, and finding the next task.
 //!
-//! Two rules make lost grants impossible. Before it sleeps, a worker first says so (announces or
-//! parks), then looks at the words once more. And after it got a token in any way, it first takes its
-//! announcement back, then declines whatever was granted to it besides.
+//! Two rules make lost grants impossible. Before a worker sleeps, it first says so (announces or
+//! parks), then scans the words once more. After it got a token in any way, it first withdraws its
+//! announcement, then declines all other grants to it.
 
 mod blocking;
 mod waiting;
@@ -20,11 +20,12 @@ use crate::sync::{Ordering, now_ns};
 use crate::task::Claim;
 use crate::token::{Freed, Held, Revoked};
 
-/// A parked worker looks again after this long even if nobody wakes it.
+/// A parked worker looks again after this long even without a wake.
 const PARK_AT_MOST: Duration = Duration::from_secs(1);
 
-/// Every so many tasks a worker goes on to a new task although somebody waits for a token, so that
-/// new tasks cannot starve. Go's scheduler uses the same number for the same purpose.
+/// Once in this number of tasks, a worker starts a new task although another worker waits for a
+/// token, so that new tasks cannot starve. Go's scheduler uses the same number for the same
+/// purpose.
 const NEW_TASK_TURN: u64 = 61;
 
 /// A worker's place in the segment.
@@ -36,14 +37,14 @@ pub struct Seat<'a, P> {
     park: P,
     light_side: LightSide,
     turns: u64,
-    /// A command has just ended that had no token in the end.
+    /// Its last command has just exited and had no token at that time.
     has_ended_one: Cell<bool>,
-    /// Whether the next blocking call shall hand the token over, and when the last one did.
+    /// Whether the next blocking call hands the token over, and the time of the last hand-over.
     is_eager: Cell<bool>,
     handed_at_ns: Cell<u64>,
     /// Since when this worker has had a token without waiting for one.
     held_since_ns: Cell<u64>,
-    /// How many calls had kept the token when last one lost it.
+    /// The number of calls that had kept the token when it was last lost.
     kept_until_taken: Cell<u64>,
 }
 
@@ -52,14 +53,14 @@ pub struct Seat<'a, P> {
 pub enum Next {
     /// Run this task, with this token.
     Run(Held, Claim),
-    /// Run this task's command, without a token: what is in flight is less than what may be.
+    /// Run this task's command without a token: fewer are in flight than the limit.
     Start(Claim),
-    /// Leave: it holds nothing any more.
+    /// Exit: the worker holds nothing any more.
     Leave,
 }
 
 impl<'a, P: Park> Seat<'a, P> {
-    /// The seat of worker `me`; `None` when the segment has no such slot.
+    /// The seat of worker `me`; `None` if the segment has no such slot.
     pub fn new(shared: Shared<'a>, me: WorkerId, park: P) -> Option<Seat<'a, P>> {
         let slot = shared.line.slot(me)?;
         let light_side = LightSide::new(shared.header.heavy_side_asks());
@@ -82,7 +83,7 @@ impl<'a, P: Park> Seat<'a, P> {
         })
     }
 
-    /// Tells the supervisor that this worker runs its task loop now. Ring its bell afterwards.
+    /// Tells the supervisor that this worker now runs its task loop. Ring its bell afterwards.
     pub fn attach(&self) {
         self.slot.set_status(Status::Attached);
     }
@@ -105,9 +106,9 @@ impl<'a, P: Park> Seat<'a, P> {
         self.slot
     }
 
-    /// Between two tasks: yields the token to somebody in the middle of a task, else claims the next
-    /// ready task, else parks until there is one. `leaving` is asked before every task and every
-    /// sleep: once it says yes, no task is claimed any more.
+    /// Between two tasks: yields the token to a worker in the middle of a task, else claims the
+    /// next ready task, else parks until there is one. Calls `leaving` before every task and every
+    /// sleep: once that returns true, no more tasks are claimed.
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
@@ -139,7 +140,7 @@ impl<'a, P: Park> Seat<'a, P> {
                     None => continue,
                 }
             }
-            // The park word is read before anything else: what changes after it ends the sleep.
+            // The park word is read before anything else: a change after that ends the sleep.
             let seen = self.slot.park.load(Ordering::SeqCst);
             self.shared.line.park(self.me);
             // CRASH: parked_before_rescan. A stale parked bit: cleared on the reap.
@@ -158,7 +159,8 @@ impl<'a, P: Park> Seat<'a, P> {
             self.shared.line.unpark(self.me);
             // CRASH: unparked_before_decline. Running(dead) or Granted(dead): reclaimed on the reap.
             crash::point("unparked_before_decline");
-            // That of a command, too: its tokens come and go by themselves.
+            // Also those granted to a worker that starts a command: its tokens are charged by the
+            // supervisor.
             self.decline_all();
             if let Some(claim) = start {
                 return Ok(Next::Start(claim));
@@ -167,13 +169,13 @@ impl<'a, P: Park> Seat<'a, P> {
         }
     }
 
-    /// Gives a token up for good and passes it on.
+    /// Releases a token and passes it on.
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
     pub fn release(&self, held: Held) -> Result<(), Revoked> {
         if let Freed::Idle(_) = self.shared.tokens.release(held)? {
-            // CRASH: release_before_grant. Idle with somebody waiting: granted on the reap.
+            // CRASH: release_before_grant. Idle while a worker waits: granted on the reap.
             crash::point("release_before_grant");
             self.shared.pass_on(&self.park, Some(self.me));
         }
@@ -196,8 +198,9 @@ impl<'a, P: Park> Seat<'a, P> {
         }
     }
 
-    /// Whether fewer tasks are in flight than may be. Two who look at the same instant may both go on: who was slow to go on
-    /// to its next task has been replaced by another one already.
+    /// Whether fewer tasks are in flight than the limit. Two workers that check at the same instant
+    /// may both go on. A worker that was slow to start its next task has already been replaced by
+    /// another one.
     fn is_room(&self) -> bool {
         let at_most = self.shared.header.in_flight_at_most();
         at_most.is_none_or(|at_most| self.shared.tasks.load().1 < at_most)
@@ -209,7 +212,7 @@ impl<'a, P: Park> Seat<'a, P> {
         }
         let held = self.shared.tokens.acquire(self.me);
         if held.is_none() {
-            // A blocked one will do; sysmon hands it over.
+            // A blocked token will do; sysmon hands it over.
             self.shared.watch.token_wanted(&self.park);
         }
         held
@@ -220,14 +223,15 @@ impl<'a, P: Park> Seat<'a, P> {
         if !is_possible || !self.shared.header.take_start() {
             return None;
         }
-        // CRASH: start_before_claim. A start that nobody makes: allowed anew at the supervisor's next look.
+        // CRASH: start_before_claim. A start that is not made: the supervisor's next look allows it
+        // again.
         crash::point("start_before_claim");
         let claim = self.shared.tasks.claim(self.me)?;
         count(&self.slot.counters.tasks, 1);
         Some(claim)
     }
 
-    /// Gives back everything granted to this worker beyond what it took.
+    /// Declines all grants to this worker beyond the token it took.
     fn decline_all(&self) {
         while let Some(freed) = self.shared.tokens.decline(self.me) {
             if let Freed::Idle(_) = freed {
@@ -246,7 +250,7 @@ mod tests {
     use crate::sysmon_sleep::Quiet;
     use crate::token::{State, TokenWord};
 
-    /// A segment on the heap, for as long as the test process lives.
+    /// A segment on the heap, for the lifetime of the test process.
     fn shared(tokens: u32) -> Shared<'static> {
         let header: &Header = Box::leak(Box::default());
         let sizes = Sizes { tokens, workers: 3, tasks: 2, cell_bytes: 64 };
@@ -279,7 +283,7 @@ mod tests {
         seat.release(held).expect("ours");
     }
 
-    /// Somebody else has been started in its place, while it was slow to go on to its next task.
+    /// Another worker was started in its place while it was slow to start its next task.
     #[test]
     fn no_more_are_started_than_may_be_in_flight() {
         let shared = shared(1);
@@ -310,7 +314,7 @@ mod tests {
         let shared = shared(2);
         let seat = Seat::new(shared, 0, Futex).expect("a slot");
         let held = shared.tokens.acquire(0).expect("idle");
-        // Had for ages, so a checkpoint gives way; the other token is idle.
+        // Held for long, so a checkpoint yields; the other token is idle.
         shared.line.announce(1, now_ns());
         let held = seat.checkpoint(held).expect("ours");
         assert_eq!(shared.tokens.accept(1).map(drop), Some(()), "it gave way");
@@ -351,7 +355,7 @@ mod tests {
         assert!(!shared.may_go_first(0, 7 * ms, 7 * ms));
         assert!(shared.may_go_first(second, 5 * ms, 7 * ms));
         assert!(shared.may_go_first(0, 4 * ms, 7 * ms), "older still");
-        // And a token that is let go goes to it.
+        // And a released token goes to it.
         let held = shared.tokens.acquire(2).expect("idle");
         let releaser = Seat::new(shared, 2, Futex).expect("a slot");
         releaser.release(held).expect("ours");
@@ -366,7 +370,7 @@ mod tests {
         let held = shared.tokens.acquire(0).expect("idle");
         let taken_meanwhile = |held| {
             let away = seat.enter(held).expect("ours").expect("lazily");
-            // Somebody takes it, and is done with it before its owner is back.
+            // Another worker takes it and is done with it before its owner is back.
             let at = shared.tokens.sighted(0).expect("a word");
             let stolen = shared.tokens.steal(1, at).expect("blocked");
             other.release(stolen).expect("ours");

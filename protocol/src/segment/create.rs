@@ -1,4 +1,4 @@
-//! Creating a segment: reserved before it is touched, nameless before anybody is spawned.
+//! Creating a segment: reserved before it is touched, and unlinked before any process is started.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,26 +20,26 @@ use crate::token::{State, TokenWord};
 /// Why a segment cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// Numbers out of range.
+    /// Sizes out of range.
     #[error(transparent)]
     Sizes(#[from] BadSizes),
     /// There is no room for it.
     #[error("shared memory is full: {bytes} bytes are needed in /dev/shm (make room there)")]
     Full {
-        /// How many bytes were asked for.
+        /// The number of bytes needed.
         bytes: usize,
     },
-    /// The crate that maps it failed.
+    /// The `shared_memory` crate failed.
     #[error("cannot create shared memory in /dev/shm: {0}")]
     Mapping(#[from] ShmemError),
-    /// The system refused.
+    /// A system call failed.
     #[error("cannot reserve shared memory in /dev/shm: {0}")]
     System(#[from] io::Error),
 }
 
-/// Creates a segment with `procs` idle tokens (the other token words retired), all slots vacant and all
-/// task slots free. Returns it with the descriptor that workers inherit: it has no name any more, so
-/// nothing is left to clean up, however this process ends.
+/// Creates a segment with `procs` idle tokens (the other token words are retired), all slots vacant
+/// and all task slots free. Returns it with the descriptor that workers inherit. The segment has no
+/// name any more, so there is nothing to clean up, whatever happens to this process.
 ///
 /// # Errors
 /// [`CreateError`]; nothing is left behind.
@@ -52,23 +52,23 @@ pub fn create(
     let layout = Layout::of(sizes)?;
     let name = fresh_name();
     let mut mapping = ShmemConf::new().os_id(&name).size(layout.total).create()?;
-    // A second descriptor, because the crate keeps its own to itself. From here on every error path
+    // A second descriptor, because the crate does not expose its own. From here on every error path
     // drops `mapping`, which removes the name.
     let fd =
         rustix::shm::open(name.as_str(), OFlags::RDWR, Mode::empty()).map_err(io::Error::from)?;
-    // Reserved before the first touch: on a full /dev/shm a touch would be a SIGBUS.
+    // Reserved before the first touch: on a full /dev/shm a touch would raise SIGBUS.
     match rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, layout.total as u64) {
         Ok(()) => {}
         Err(rustix::io::Errno::NOSPC) => return Err(CreateError::Full { bytes: layout.total }),
         Err(errno) => return Err(io::Error::from(errno).into()),
     }
-    // CRASH: segment_named. A name without a living owner is swept by the next start.
+    // CRASH: segment_named. The next start sweeps a name whose owner is dead.
     crash::point("segment_named");
     rustix::shm::unlink(name.as_str()).map_err(io::Error::from)?;
     mapping.set_owner(false);
     let base = NonNull::new(mapping.as_ptr()).ok_or_else(|| io::Error::other("mapped at null"))?;
     let guard = Guard::new(base.as_ptr(), layout.total);
-    // Dropped in this order: what is mapped at this address next is no segment.
+    // Dropped in this order: the next mapping at this address must not count as a segment.
     let keeper = Keeper::Crate { _guard: guard, _mapping: mapping };
     let memory = Memory { base, len: layout.total, keeper };
     let segment = Segment { memory, sizes, layout };
@@ -91,8 +91,7 @@ fn set_up(segment: &Segment, procs: u32, release: &str, nofile: u64) {
     header.set_up(segment.sizes, procs, release, nofile);
 }
 
-/// Removes segments whose creator died in the instant between naming and unnaming them. Returns how
-/// many.
+/// Removes segments whose creator died between naming and unlinking them. Returns their number.
 pub fn sweep() -> usize {
     let Ok(entries) = std::fs::read_dir(Path::new("/dev/shm")) else { return 0 };
     let mine = format!("msup-{}-", rustix::process::getuid().as_raw());
@@ -120,7 +119,7 @@ mod tests {
     #[test]
     fn a_created_segment_can_be_mapped_and_has_no_name() {
         let (segment, fd) = create(SIZES, 2, "1.2.3", 99).expect("created");
-        // The folder may hold names of other tests' making.
+        // The folder may hold names of other tests.
         let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
         let name = std::fs::read_link(link).expect("open").display().to_string();
         assert!(name.ends_with(" (deleted)"), "{name}");
@@ -156,7 +155,7 @@ mod tests {
         let uid = rustix::process::getuid().as_raw();
         let own = Identity::own().to_string();
         let living = format!("/dev/shm/msup-{uid}-{own}-test");
-        // The same process number, started one clock tick later.
+        // The same process id, but another start time.
         let dead = format!("/dev/shm/msup-{uid}-{own}1-test");
         for path in [&living, &dead] {
             std::fs::write(path, b"").expect("writable");

@@ -1,12 +1,12 @@
 //! loom's atomics, with two additions.
 //!
-//! A **killer**: a model can end a thread before any of its writes, as SIGKILL ends a process. Reads
-//! leave nothing behind, so that a death between two writes is all there is.
+//! A **killer**: a model can kill a thread before any of its writes, as SIGKILL kills a process.
+//! Reads leave nothing behind, so deaths between writes are the only ones that matter.
 //!
-//! **SeqCst loads** read the latest value. loom takes SeqCst accesses for acquire and release only. Its
-//! SeqCst fence is no way out: it orders all that came before it in any thread, and loom then believes
-//! that nothing before it can be reordered, so that most interleavings are never looked at. A
-//! read-modify-write that changes nothing has neither fault.
+//! **SeqCst loads** read the latest value. loom treats SeqCst accesses as acquire and release only.
+//! Its SeqCst fence is no alternative: it orders all that came before it in any thread, so loom
+//! assumes that nothing before it can be reordered and skips most interleavings. A
+//! read-modify-write that changes nothing has neither problem.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,15 +15,14 @@ use loom::sync::atomic as loom_atomic;
 pub use loom::sync::atomic::Ordering;
 
 loom::thread_local! {
-    /// How many writes this thread may still make; none when nobody kills it.
+    /// The number of writes this thread may still make; `None` if it is not to be killed.
     static WRITES_LEFT: Cell<Option<u32>> = Cell::new(None);
 }
 
-/// What a killed thread unwinds with.
+/// The payload with which a killed thread unwinds.
 struct Killed;
 
-/// Runs `life` until its end or until it is killed, which is after so many writes. `None` when it was
-/// killed.
+/// Runs `life` until it returns or is killed after this number of writes. `None` if it was killed.
 pub fn killed_after<T>(writes: u32, life: impl FnOnce() -> T) -> Option<T> {
     WRITES_LEFT.with(|left| left.set(Some(writes)));
     let end = catch_unwind(AssertUnwindSafe(life));
@@ -35,7 +34,7 @@ pub fn killed_after<T>(writes: u32, life: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// A step that others can see: a write, or a wake.
+/// A step that other threads can see: a write, or a wake.
 pub fn visible_step() {
     WRITES_LEFT.with(|left| match left.get() {
         // Not a panic: nothing is printed.
@@ -71,8 +70,8 @@ macro_rules! atomic {
                 }
             }
 
-            /// As std's. A swap in the model: loom may put a plain store before another thread's
-            /// read-modify-write that came earlier, which then undoes it.
+            /// As std's. A swap in the model: loom may order a plain store before an earlier
+            /// read-modify-write of another thread, which then undoes it.
             pub fn store(&self, value: $value, ordering: Ordering) {
                 visible_step();
                 self.0.swap(value, ordering);

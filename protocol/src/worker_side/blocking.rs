@@ -1,4 +1,4 @@
-//! Around a blocking call: letting the token go, and coming back.
+//! Before and after a blocking call: letting the token go, and getting one again.
 
 use std::time::Duration;
 
@@ -10,19 +10,20 @@ use crate::slot::count;
 use crate::sync::{Ordering, now_ns};
 use crate::token::{Away, Freed, Held, Revoked};
 
-/// A call that was over sooner was not worth a hand-over. Nobody takes a token sooner either.
+/// A shorter call was not worth a hand-over. Thieves wait as long before they steal a token.
 const SHORT: Duration = Duration::from_micros(20);
 
-/// Two calls are in a row, as far as losing the token goes, with so many between them that kept it.
+/// Two losses of the token are in a row if at most this number of calls between them kept it.
 const KEPT_BETWEEN: u64 = 2;
 
-/// So long a worker keeps a token that others wait for, if it does not go away for longer than a moment.
-/// Go preempts after the same time. In the model, where time stands almost still: not at all.
+/// How long a worker keeps a token that others wait for, if it never blocks for longer than a
+/// moment. Go preempts after the same time. In the model, where time almost stands still, slices
+/// are over at once.
 const SLICE: Duration = Duration::from_nanos(if cfg!(loom) { 1 } else { 10_000_000 });
 
 impl<P: Park> Seat<'_, P> {
-    /// Lets the token go for a blocking call, lazily or eagerly, whichever this worker's last calls
-    /// speak for. `None` when it was handed over.
+    /// Lets the token go for a blocking call: lazily or eagerly, depending on this worker's last
+    /// calls. `None` if it was handed over.
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
@@ -31,8 +32,8 @@ impl<P: Park> Seat<'_, P> {
         if self.is_eager.get() { self.enter_eagerly(held) } else { Ok(self.enter_lazily(held)) }
     }
 
-    /// Leaves the token behind: it stays ours unless somebody wants it. A store and a load. `None` when
-    /// it went to somebody who waits, because we have had it for long enough.
+    /// Leaves the token behind: it stays ours unless a worker wants it. Costs a store and a load.
+    /// `None` if we have had it for a slice and it went to a waiting worker.
     #[inline]
     pub fn enter_lazily(&self, held: Held) -> Option<Away> {
         let away = self.shared.tokens.enter(self.me, held);
@@ -43,9 +44,9 @@ impl<P: Park> Seat<'_, P> {
         (!is_gone).then_some(away)
     }
 
-    /// Somebody wants a token, and sysmon saw none that it could take. A call that is over at once would
-    /// hide this one from everybody who looks only now and then, so after a slice it is handed over;
-    /// before that, sysmon watches how long the call takes. Whether it was handed over.
+    /// A worker wants a token, and sysmon found none to take. A short call would hide this token
+    /// from sysmon and thieves, which look only now and then. So it is handed over after a slice;
+    /// before that, sysmon watches how long the call takes. Returns whether it was handed over.
     #[cold]
     fn leave_to_others(&self, away: &Away) -> bool {
         if self.slice_is_over()
@@ -64,8 +65,8 @@ impl<P: Park> Seat<'_, P> {
         now_ns().saturating_sub(self.held_since_ns.get()) >= SLICE.as_nanos() as u64
     }
 
-    /// Gives the token straight to somebody who wants it, else leaves it behind. `None` when it was
-    /// handed over, or is out of use.
+    /// Hands the token straight to a worker that wants it, else leaves it behind. `None` if it was
+    /// handed over or retired.
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
@@ -80,9 +81,9 @@ impl<P: Park> Seat<'_, P> {
 
     /// Comes back from a blocking call: with the same token, or in line for another.
     ///
-    /// A token that somebody took meanwhile, twice in a row, speaks for handing it over next time, which
-    /// saves whoever waits the time until it is noticed; once alone it may only have been preempted
-    /// there. A call that turns out short after a hand-over speaks against.
+    /// If other workers took the token twice in a row, the next call hands it over, which saves the
+    /// waiter the time until the token is noticed. Once may be chance: this worker may only have
+    /// been preempted there. A short call after a hand-over switches back.
     #[inline]
     pub fn exit(&self, away: Option<Away>) -> Held {
         let was_handed_over = away.is_none();
@@ -116,10 +117,12 @@ impl<P: Park> Seat<'_, P> {
         self.shared.tokens.begin_foreign(self.me, held)
     }
 
-    /// The command has ended: back to a token that is charged to it; `None` when there is none, which is
-    /// no reason to wait: what is left to do is to report. What else is charged to it is passed on.
+    /// The command has exited: takes back a token that is charged to it. `None` if there is none;
+    /// the worker need not wait for one, since only the report is left to do. All other tokens
+    /// charged to it are passed on.
     pub fn end_foreign(&self) -> Option<Held> {
-        // First nobody charges anything to it any more, then the words are scanned.
+        // First the command is cleared, so that no more words are charged to it; then the words are
+        // scanned.
         self.slot.set_command(0);
         // CRASH: ended_before_recharge. Foreign(dead): reclaimed on the reap.
         crash::point("ended_before_recharge");
@@ -133,8 +136,8 @@ impl<P: Park> Seat<'_, P> {
         held
     }
 
-    /// In a long computation: after a slice, yields the token to somebody who waits in the middle of a
-    /// task, and takes the next one.
+    /// For a long computation: after a slice, yields the token to a worker that waits in the middle
+    /// of a task, and takes the next one.
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
@@ -145,8 +148,8 @@ impl<P: Park> Seat<'_, P> {
         Ok(held)
     }
 
-    /// Yields the token to whoever waits in the middle of a task, if anybody does, and takes the next
-    /// one.
+    /// Yields the token to a worker that waits in the middle of a task, if there is one, and takes
+    /// the next token.
     ///
     /// # Errors
     /// [`Revoked`]: leave at once.
@@ -157,8 +160,8 @@ impl<P: Park> Seat<'_, P> {
         }
     }
 
-    /// In line first, then the hand-over: its wake may put the other one in our place on this CPU at
-    /// once, which must find us waiting if it wants to hand the token back.
+    /// First in line, then the hand-over: its wake may put the other worker in our place on this
+    /// CPU at once, and that worker must find us waiting if it wants to hand the token back.
     fn yield_to(&self, held: Held, to: WorkerId) -> Result<Held, Revoked> {
         let since_ns = now_ns();
         self.shared.line.announce(self.me, since_ns);
@@ -168,7 +171,7 @@ impl<P: Park> Seat<'_, P> {
         Ok(self.wait_since(since_ns))
     }
 
-    /// Hands the token to `to`, unless there are fewer tokens than there were.
+    /// Hands the token to `to`, or retires it if there are fewer tokens now.
     pub(super) fn hand_off(&self, held: Held, to: WorkerId) -> Result<(), Revoked> {
         if !self.shared.tokens.hand_off(held, to)? {
             return Ok(());

@@ -9,15 +9,16 @@ use crate::slot::count;
 use crate::sync::now_ns;
 use crate::token::{Held, Sighting, State};
 
-/// A waiter looks again after this long even if nobody wakes it: a belt, never relied on.
+/// A waiter looks again after this long even without a wake. Only a safeguard: nothing relies on
+/// it.
 const WAIT_AT_MOST: Duration = Duration::from_millis(100);
 
-/// A token that was left behind for this long is not coming back at once: whoever waits may take it.
-/// Go's sysmon looks twice this far apart before it takes a P out of a system call. In the model, where
-/// every look at the clock is one nanosecond later: not before a nap.
+/// A waiter may take a token that has been blocked for this long. Go's sysmon looks twice this far
+/// apart before it takes a P out of a system call. In the model, where every reading of the clock
+/// is one nanosecond later, this is never before a nap.
 const STEAL_AFTER: Duration = Duration::from_nanos(if cfg!(loom) { 2 } else { 20_000 });
 
-/// A blocked token that a waiter keeps an eye on.
+/// A blocked token that a waiter watches.
 #[derive(Clone, Copy)]
 struct Prey {
     at: Sighting,
@@ -25,22 +26,23 @@ struct Prey {
 }
 
 impl<P: Park> Seat<'_, P> {
-    /// Takes a token as soon as there is one: granted, idle, or stolen out of somebody's blocking call.
+    /// Takes a token as soon as there is one: granted, idle, or stolen from another worker's
+    /// blocking call.
     pub(super) fn wait_for_token(&self) -> Held {
         self.wait_since(now_ns())
     }
 
-    /// The same for one that has waited for a while, and may be in line already.
+    /// The same for a worker that has waited for a while and may be in line already.
     pub(super) fn wait_since(&self, since_ns: u64) -> Held {
         let mut prey = None;
         let mut nap = STEAL_AFTER;
         let held = loop {
-            // The park word is read before anything else: what changes after it ends the sleep.
+            // The park word is read before anything else: a change after that ends the sleep.
             let seen = self.slot.park.load(crate::sync::Ordering::SeqCst);
             if let Some(held) = self.take_a_token(since_ns, &mut prey) {
                 break held;
             }
-            // Asked every time: sysmon passes over a worker that was too slow to take up a grant.
+            // Checked every time: sysmon passes over a worker that was too slow to accept a grant.
             if !self.shared.line.is_announced(self.me) {
                 self.shared.line.announce(self.me, since_ns);
                 // CRASH: announced_before_rescan. A stale announcement: cleared on the reap.
@@ -48,8 +50,8 @@ impl<P: Park> Seat<'_, P> {
                 self.shared.watch.token_wanted(&self.park);
                 continue;
             }
-            // sysmon is on the same trail; but on a busy machine it may come late. Ever longer naps,
-            // so that many who wait do not keep the machine busy.
+            // sysmon watches the same token, but on a busy machine it may come late. The naps get
+            // longer, so that many waiters do not keep the machine busy.
             let timeout = if prey.is_some() { nap } else { WAIT_AT_MOST };
             nap = (nap * 2).min(WAIT_AT_MOST);
             self.park.wait(&self.slot.park, seen, timeout);
@@ -73,7 +75,7 @@ impl<P: Park> Seat<'_, P> {
         }
         let now_ns = now_ns();
         if !self.shared.may_go_first(self.me, since_ns, now_ns) {
-            // Whoever let an idle one lie did so for somebody older.
+            // An idle token may have been left alone for an older waiter.
             self.shared.pass_on(&self.park, None);
             *prey = None;
             return tokens.accept(self.me);
@@ -81,7 +83,7 @@ impl<P: Park> Seat<'_, P> {
         tokens.acquire(self.me).or_else(|| self.steal(now_ns, prey))
     }
 
-    /// Takes a token out of a blocking call that has lasted since it was first seen.
+    /// Takes a token from a blocking call that has lasted long enough since it was first seen.
     fn steal(&self, now_ns: u64, prey: &mut Option<Prey>) -> Option<Held> {
         let tokens = self.shared.tokens;
         let same = prey.filter(|prey| tokens.sighted(prey.at.index) == Some(prey.at));
