@@ -1,6 +1,5 @@
-//! Checks that every word has a possible value, at every look of the supervisor. A stray write to
-//! the segment, by a worker's wild pointer or by a process with the descriptor, makes the
-//! supervisor abandon the segment.
+//! Checks at every look of the supervisor that every word has a possible value. A stray write to
+//! the segment, by a worker's wild pointer or by a process with the descriptor, ends the epoch.
 
 use std::fmt;
 

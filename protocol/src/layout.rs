@@ -1,4 +1,4 @@
-//! Where everything stands in the segment. Offsets are frozen per [`LAYOUT_VERSION`].
+//! The places of all parts of the segment. Offsets are frozen per [`LAYOUT_VERSION`].
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use crate::task::Tasks;
 use crate::token::{TokenWord, Tokens};
 use crate::waiters::Line;
 
-/// Goes up whenever any offset, word or protocol step changes.
+/// Goes up at every change of an offset, a word or a protocol step.
 pub const LAYOUT_VERSION: u32 = 8;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"msup-seg");
 const LINE: usize = 64;
 
-/// How many of everything a segment holds.
+/// The number of each kind of part in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Token words, those to lend and those retired included. 1 to 65,535.
+    /// Token words, retired ones included. 1 to 65,535.
     pub tokens: u32,
     /// Worker slots. 1 to 65,535.
     pub workers: u32,
     /// Task slots. 1 to 65,535.
     pub tasks: u32,
-    /// Bytes of a task slot's cell, eight of which are its length and checksum. A multiple of 64.
+    /// Bytes of a task slot's cell, eight of which are for length and checksum. A multiple of 64.
     pub cell_bytes: u32,
 }
 
-/// The sizes make no segment: a header from somewhere else, or numbers out of range.
+/// The sizes are impossible: not a segment's header, or numbers out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("impossible segment sizes {0:?}")]
 pub struct BadSizes(pub Sizes);
@@ -42,9 +42,9 @@ pub struct Layout {
     pub tokens: usize,
     /// [`WorkerSlot`]s.
     pub slots: usize,
-    /// Bitmap over worker slots: who waits for a token.
+    /// Bitmap over worker slots: which workers wait for a token.
     pub announced: usize,
-    /// Bitmap over worker slots: who is parked.
+    /// Bitmap over worker slots: which workers are parked.
     pub parked: usize,
     /// Bitmap over task slots: which were completed since the supervisor last looked.
     pub done: usize,
@@ -52,7 +52,7 @@ pub struct Layout {
     pub words: usize,
     /// Task cells.
     pub cells: usize,
-    /// The whole length in bytes.
+    /// The total length in bytes.
     pub total: usize,
 }
 
@@ -60,7 +60,7 @@ impl Layout {
     /// The layout for these sizes.
     ///
     /// # Errors
-    /// [`BadSizes`] when a number is out of its range.
+    /// [`BadSizes`] if a number is out of its range.
     pub fn of(sizes: Sizes) -> Result<Layout, BadSizes> {
         let count = 1..=u32::from(u16::MAX);
         let cell = sizes.cell_bytes as usize;
@@ -97,17 +97,18 @@ struct Lonely(AtomicU32);
 #[derive(Debug, Default)]
 struct LonelyCount(AtomicU64);
 
-/// What commands may be started without a token.
+/// Which commands may be started without a token.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 struct Starts {
     more: AtomicU32,
     one_for_one: AtomicU32,
-    /// With how many in flight nobody starts one; 0: with any number.
+    /// No command is started without a token while this number are in flight; 0: no limit.
     at_most: AtomicU32,
 }
 
-/// For how long the run has stood still, in nanoseconds; and whether workers leave alone what a command left running.
+/// For how long the run was paused, in nanoseconds, and whether workers leave processes that a
+/// command left running alone.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 struct Patience {
@@ -119,7 +120,8 @@ struct Patience {
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 pub struct Header {
-    // These three never move, whatever the version, so that any two releases can tell each other.
+    // Magic, layout version and release never move, whatever the version, so that any two releases
+    // can recognise each other.
     magic: AtomicU64,
     layout_version: AtomicU32,
     release_len: AtomicU32,
@@ -135,7 +137,7 @@ pub struct Header {
     patience: Patience,
 }
 
-// The model's atomics have other sizes; nothing is laid out then.
+// The model's atomics have other sizes and are not laid out in memory.
 #[cfg(not(loom))]
 const _: () = {
     assert!(size_of::<Header>() == 6 * LINE);
@@ -146,7 +148,7 @@ const _: () = {
     assert!(std::mem::offset_of!(Header, release) == 16);
 };
 
-/// What a segment says it is, see [`Header::identity`].
+/// The identity of a segment, see [`Header::identity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     magic: u64,
@@ -161,7 +163,7 @@ pub struct Identity {
 /// Why a segment cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
-    /// It is no segment of msup's.
+    /// It is not a segment of msup.
     #[error("not a segment of msup's")]
     Foreign,
     /// Another layout version.
@@ -170,7 +172,7 @@ pub enum Mismatch {
         /// The segment's version.
         found: u32,
     },
-    /// The same layout, but another release, where the same is asked for.
+    /// The same layout but another release, if the same one is required.
     #[error("release {found}, this program is {here}")]
     Release {
         /// The segment's release.
@@ -178,14 +180,14 @@ pub enum Mismatch {
         /// This program's.
         here: String,
     },
-    /// The sizes it names are impossible or larger than it is.
+    /// Its sizes are impossible or larger than the segment.
     #[error("its sizes do not fit its length")]
     Sizes,
 }
 
 impl Header {
-    /// Writes the identity of a new segment. `release` is cut after 16 bytes; `nofile` is the soft
-    /// limit on open files that commands shall get.
+    /// Writes the identity of a new segment. `release` is truncated to 16 bytes; `nofile` is the
+    /// soft limit on open files for commands.
     pub fn set_up(&self, sizes: Sizes, procs: u32, release: &str, nofile: u64) {
         let bytes = &release.as_bytes()[..release.len().min(16)];
         let mut padded = [0; 16];
@@ -207,7 +209,7 @@ impl Header {
     }
 
     /// Checks that this is a segment of this layout version and, if `release` is given, of exactly
-    /// that release; returns its sizes.
+    /// that release. Returns its sizes.
     ///
     /// # Errors
     /// [`Mismatch`], naming both sides.
@@ -230,7 +232,7 @@ impl Header {
         Ok(Sizes { tokens, workers, tasks, cell_bytes })
     }
 
-    /// Everything that [`Header::set_up`] writes once and nobody changes after that.
+    /// Everything that [`Header::set_up`] writes once and that never changes after that.
     #[must_use]
     pub fn identity(&self) -> Identity {
         let release = self.release.each_ref().map(|word| word.load(Ordering::Relaxed));
@@ -246,7 +248,7 @@ impl Header {
         }
     }
 
-    /// The soft limit on open files before the supervisor raised it, for commands.
+    /// The soft limit on open files for commands: what it was before the supervisor raised it.
     #[must_use]
     pub fn nofile(&self) -> u64 {
         self.nofile.load(Ordering::Relaxed)
@@ -258,40 +260,41 @@ impl Header {
         self.heavy_side_asks.load(Ordering::Relaxed) != 0
     }
 
-    /// The supervisor's: from now on so many commands may be started without a token. Wake as many parked
-    /// workers afterwards. What somebody took and did not use is made good by saying it anew.
+    /// The supervisor's: sets the number of commands that may be started without a token from now
+    /// on. Wake as many parked workers afterwards. Starts that were taken and not used are made
+    /// good by calling this again.
     pub fn allow_starts(&self, starts: u32) {
-        // ORDERING: SeqCst. A worker parks, then looks here; the supervisor writes here, then looks who is
-        // parked. One of them sees the other.
+        // ORDERING: SeqCst. A worker sets its parked bit, then reads this word. The supervisor
+        // writes this word, then reads the parked bits. One of them sees the other.
         self.starts.more.store(starts, Ordering::SeqCst);
     }
 
-    /// The supervisor's: whether who ends a command may start the next one without a token, too: as many
-    /// are in flight as may be, not more.
+    /// The supervisor's: whether a worker whose command has exited may start the next one, too,
+    /// without a token: as many as the limit are in flight, not more.
     pub fn allow_one_for_one(&self, allowed: bool) {
         self.starts.one_for_one.store(allowed.into(), Ordering::Relaxed);
     }
 
-    /// Whether it may. Who reads it late starts one command more or less.
+    /// Whether it may. A worker that reads this late starts one command more or less.
     #[must_use]
     pub fn one_for_one(&self) -> bool {
         self.starts.one_for_one.load(Ordering::Relaxed) != 0
     }
 
-    /// The supervisor's: where so many are in flight, no command is started without a token. Before this is said that has
-    /// no limit.
+    /// The supervisor's: no command is started without a token while this number are in flight.
+    /// There is no limit until the first call.
     pub fn limit_in_flight(&self, at_most: u32) {
-        // ORDERING: SeqCst, as in `allow_starts()`, which follows where there may be more.
+        // ORDERING: SeqCst, as in `allow_starts()`, which is called afterwards if more may start.
         self.starts.at_most.store(at_most, Ordering::SeqCst);
     }
 
-    /// How many may be, if that is limited.
+    /// The limit on commands in flight, if there is one.
     #[must_use]
     pub fn in_flight_at_most(&self) -> Option<u32> {
         Some(self.starts.at_most.load(Ordering::SeqCst)).filter(|at_most| *at_most > 0)
     }
 
-    /// How many commands may be started without a token.
+    /// The number of commands that may be started without a token.
     #[must_use]
     pub fn starts(&self) -> u32 {
         self.starts.more.load(Ordering::SeqCst)
@@ -311,7 +314,8 @@ impl Header {
         false
     }
 
-    /// The supervisor's: workers do not wait for processes that a command left running in its session.
+    /// The supervisor's: from now on workers do not wait for processes that a command left running
+    /// in its session.
     pub fn leave_processes(&self) {
         self.patience.leaves.store(1, Ordering::Relaxed);
     }
@@ -322,25 +326,25 @@ impl Header {
         self.patience.leaves.load(Ordering::Relaxed) != 0
     }
 
-    /// The supervisor's: the run stood still for so long. To be said before it goes on.
+    /// The supervisor's: the run was paused for this long. Call it before the run continues.
     pub fn add_pause(&self, pause: Duration) {
         let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.patience.paused.fetch_add(ns, Ordering::Relaxed);
     }
 
-    /// How long the run has stood still in all.
+    /// For how long the run has been paused in all.
     #[must_use]
     pub fn paused(&self) -> Duration {
         Duration::from_nanos(self.patience.paused.load(Ordering::Relaxed))
     }
 
-    /// The word that says how many tokens are in use, for [`Tokens`].
+    /// The number of tokens in use, for [`Tokens`].
     #[must_use]
     pub fn procs(&self) -> &AtomicU32 {
         &self.procs
     }
 
-    /// The word that says whether the supervisor sleeps, for [`crate::bell::Bell`].
+    /// Whether the supervisor sleeps, for [`crate::bell::Bell`].
     #[must_use]
     pub fn armed(&self) -> &AtomicU32 {
         &self.armed.0
@@ -363,7 +367,7 @@ pub struct Shared<'a> {
     pub header: &'a Header,
     /// The tokens.
     pub tokens: Tokens<'a>,
-    /// The worker slots and who of them waits.
+    /// The worker slots and the waiting line.
     pub line: Line<'a>,
     /// The task slots.
     pub tasks: Tasks<'a>,
@@ -373,7 +377,7 @@ pub struct Shared<'a> {
     pub watch: Watch<'a>,
 }
 
-/// The typed parts a [`Shared`] is made of, each a plain slice: of a mapping, or of vectors in tests.
+/// The typed parts of a [`Shared`]: plain slices of a mapping, or of vectors in tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
     /// The header.
@@ -382,15 +386,15 @@ pub struct Parts<'a> {
     pub tokens: &'a [TokenWord],
     /// Worker slots.
     pub slots: &'a [WorkerSlot],
-    /// Bitmap words over worker slots.
+    /// Bitmap words over worker slots: which workers wait for a token.
     pub announced: &'a [AtomicU64],
-    /// Bitmap words over worker slots.
+    /// Bitmap words over worker slots: which workers are parked.
     pub parked: &'a [AtomicU64],
-    /// Bitmap words over task slots.
+    /// Bitmap words over task slots: which were completed.
     pub done: &'a [AtomicU64],
     /// Task words.
     pub words: &'a [AtomicU64],
-    /// Task cells, all in a row.
+    /// Task cells, one after the other.
     pub cells: &'a [AtomicU64],
 }
 

@@ -1,12 +1,12 @@
 //! What msup's supervisor and its workers must agree on, and nothing else.
 //!
-//! The two sides share one segment of memory. In it stand `procs` **token** words (the right to use
-//! one CPU each), one **slot** per worker, and the **task** slots that are the queue. Every change of
-//! ownership is one compare-and-swap of one word that names the new owner, so that a process killed
-//! between any two instructions leaves words that say whose everything is.
+//! The two sides share one segment of memory. It holds `procs` **token** words (the right to use
+//! one CPU each), one **slot** per worker, and the **task** slots that are the queue. Every change
+//! of ownership is one compare-and-swap of one word that names the new owner. So a process killed
+//! between any two instructions leaves words that say who owns what.
 //!
-//! Reading order: [`packed`], [`token`], [`waiters`], [`worker_side`] (a worker's side), [`supervisor_side`] (the
-//! supervisor's side), [`task`], [`layout`], [`segment`], [`codec`].
+//! Reading order: [`packed`], [`token`], [`waiters`], [`worker_side`], [`supervisor_side`],
+//! [`task`], [`layout`], [`segment`], [`codec`].
 
 pub mod bitmap;
 pub mod process_tree;

@@ -21,8 +21,7 @@ const ALL_IN_USE: u32 = 2;
 pub enum Quiet {
     /// No worker wants a token. The next worker that wants one kicks sysmon.
     NobodyWants = NOBODY_WANTS,
-    /// A worker wants a token and all are in use. A worker that lets its token go kicks sysmon,
-    /// too.
+    /// A worker wants a token and all are in use. A worker that lets its token go kicks sysmon.
     AllInUse = ALL_IN_USE,
 }
 

@@ -1,5 +1,5 @@
-//! A file of numbers that a test and the processes it watches share. The only door to mapped memory
-//! in this crate.
+//! A file of numbers that a test shares with the processes it watches. The only module of this
+//! crate that maps memory.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -10,8 +10,8 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 
 const WORDS: usize = 512;
 
-/// The mapped file: 512 words, all zero at first. It stays mapped until the process ends, so copies of it
-/// may go anywhere.
+/// The mapped file: 512 words, all zero at first. It stays mapped until the process exits, so
+/// copies of it may go anywhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Board {
     words: &'static [AtomicU64],
@@ -21,7 +21,7 @@ impl Board {
     /// A fresh board in this file.
     ///
     /// # Panics
-    /// When the file cannot be written or mapped.
+    /// If the file cannot be written or mapped.
     #[must_use]
     pub fn create(path: &Path) -> Board {
         let file = File::options().read(true).write(true).create_new(true).open(path);
@@ -30,10 +30,10 @@ impl Board {
         Board::map(&file)
     }
 
-    /// The board that a program was given as its argument.
+    /// The board that this program got as its argument.
     ///
     /// # Panics
-    /// When it was given none, or something else.
+    /// If the argument is missing or wrong.
     #[must_use]
     pub fn of_argument(number: usize) -> Board {
         let path = std::env::args_os().nth(number).expect("the board's file is an argument");
@@ -46,11 +46,11 @@ impl Board {
     fn map(file: &File) -> Board {
         let bytes = std::num::NonZero::new(size_of::<[u64; WORDS]>()).expect("there are words");
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice replaces nothing.
+        // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
         let memory = unsafe { mmap(None, bytes, access, MapFlags::MAP_SHARED, file, 0) };
         let memory = memory.expect("the board can be mapped").cast::<AtomicU64>();
-        // SAFETY: so many words are mapped, page-aligned, never unmapped, and only ever used as
-        // atomics; the file is the sandbox's own and nobody shortens it.
+        // SAFETY: this number of words is mapped, page-aligned, never unmapped, and only ever used
+        // as atomics; the file is the sandbox's own and is never shortened.
         let words = unsafe { std::slice::from_raw_parts(memory.as_ptr(), WORDS) };
         Board { words }
     }

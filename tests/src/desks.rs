@@ -1,12 +1,12 @@
-//! Two desks for those who hold one of two tokens: a third holder has no place to sit.
+//! Two desks for the holders of two tokens: a third holder finds no free desk.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::{is_alive, name_of};
 
-/// The desks, as one process sees them. Both stand in one word, a process id in each half, so that
-/// one look sees who sat at both at the same instant.
+/// The desks, as one process sees them. Both are in one word, a process id in each half, so that
+/// one load shows both at the same instant.
 #[derive(Debug)]
 pub struct Desks<'a> {
     word: &'a AtomicU64,
@@ -14,26 +14,27 @@ pub struct Desks<'a> {
     name: String,
 }
 
-/// Somebody has a token too many, as far as the desks tell.
+/// There are more token holders than tokens, as far as the desks tell.
 #[derive(Debug)]
 pub struct Violation(pub String);
 
 impl<'a> Desks<'a> {
-    /// The desks in this word, for the calling process. All who sit there run the same program.
+    /// The desks in this word, for the calling process. All processes that use them run the same
+    /// program.
     ///
     /// # Panics
-    /// When the process has no name.
+    /// If the process has no name.
     #[must_use]
     pub fn new(word: &'a AtomicU64) -> Desks<'a> {
         let me = std::process::id();
         Desks { word, me, name: name_of(me as i32).expect("we live") }
     }
 
-    /// Sits down at a free desk, or at one whose owner is dead. The caller holds a token. Who is only
-    /// stopped keeps its desk, as it keeps its token.
+    /// Sits down at a free desk, or at one whose owner is dead. The caller holds a token. A stopped
+    /// process keeps its desk, as it keeps its token.
     ///
     /// # Errors
-    /// Two others, both alive, sit there.
+    /// Two other living processes sit there.
     pub fn sit(&self) -> Result<(), Violation> {
         loop {
             let seen = self.word.load(SeqCst);
@@ -47,7 +48,7 @@ impl<'a> Desks<'a> {
             } else if !self.lives(right) {
                 [left, self.me]
             } else {
-                // Whoever lives now has lived when the word was read, and sat there.
+                // A process that lives now also lived when the word was read, and sat there.
                 let me = self.me;
                 return Err(Violation(format!("{me} has a token beside {left} and {right}")));
             };
@@ -57,10 +58,10 @@ impl<'a> Desks<'a> {
         }
     }
 
-    /// Stands up, before the token is given up.
+    /// Stands up, before the token is released.
     ///
     /// # Errors
-    /// Somebody else sits there now.
+    /// Another process sits there now.
     pub fn stand_up(&self) -> Result<(), Violation> {
         loop {
             let seen = self.word.load(SeqCst);
@@ -79,7 +80,7 @@ impl<'a> Desks<'a> {
         }
     }
 
-    /// A process id may be in use again, by some other program.
+    /// The process id may have been reused by another program.
     fn lives(&self, pid: u32) -> bool {
         is_alive(pid as i32) && name_of(pid as i32).as_ref() == Some(&self.name)
     }
@@ -103,7 +104,7 @@ mod tests {
         let mine = Desks::new(&word);
         let name = mine.name.clone();
         let others = |me| Desks { word: &word, me, name: name.clone() };
-        // Process ids of nobody: the kernel gives out no larger ones than 2^22.
+        // Unused process ids: the kernel's highest one is 2^22.
         let (dead, buried) = (others(1 << 30), others(1 << 29));
         dead.sit().expect("free");
         buried.sit().expect("free");
@@ -112,7 +113,7 @@ mod tests {
         let [left, right] = owners(word.load(SeqCst));
         assert_eq!((left, right), (mine.me, 1 << 29));
         mine.stand_up().expect("it is ours");
-        // Both desks taken by somebody who lives: ourselves, as another process sees it.
+        // Living processes sit at both desks: this one, as another process sees it.
         word.store(super::word([mine.me; 2]), SeqCst);
         assert!(dead.sit().is_err(), "no desk is free");
     }

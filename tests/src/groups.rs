@@ -1,14 +1,14 @@
-//! Control groups that runs have made, as a test sees them.
+//! The control groups that runs have made, as a test sees them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::{Sandbox, run};
 
-/// Whether msup can make control groups here; a word about it where not.
+/// Whether msup can make control groups here; prints a note if not.
 ///
 /// # Panics
-/// When `msup doctor` does not tell.
+/// If `msup doctor` does not tell.
 #[must_use]
 pub fn are_made_here(sandbox: &Sandbox) -> bool {
     let report = run(&mut sandbox.msup(["doctor"]));
@@ -27,7 +27,7 @@ pub struct Limited(PathBuf);
 
 impl Limited {
     /// # Panics
-    /// When it cannot be made: see [`are_made_here`].
+    /// If it cannot be made: see [`are_made_here`].
     #[must_use]
     pub fn new(file: &str, limit: &str) -> Limited {
         let own = own_groups().into_iter().next().expect("there are groups here");
@@ -37,7 +37,7 @@ impl Limited {
         Limited(folder)
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.0
@@ -51,7 +51,7 @@ impl Drop for Limited {
     }
 }
 
-/// The groups that a process of msup has made in that of this test.
+/// The groups that a msup process has made in this test's group.
 #[must_use]
 pub fn of_process(pid: u32) -> Vec<PathBuf> {
     let named = |path: &PathBuf| {
@@ -62,7 +62,7 @@ pub fn of_process(pid: u32) -> Vec<PathBuf> {
     folders.map(|entry| entry.path()).filter(named).collect()
 }
 
-/// Where the group that this test is in is mounted.
+/// The folders of this test's own group, one per mount.
 fn own_groups() -> Vec<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let path = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();

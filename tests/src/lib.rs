@@ -1,4 +1,4 @@
-//! The harness: a sandbox per test, the built programs, waiting without sleeping blindly, and a
+//! The harness: a sandbox per test, the built programs, waiting without blind sleeps, and a
 //! watchdog for everything that can hang.
 
 pub mod board;
@@ -24,16 +24,17 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag::register_conditional_default;
 
-/// The variable by which every process of a sandbox is recognised.
+/// The variable that marks every process of a sandbox.
 const MARK: &str = "MSUP_TEST_SANDBOX";
 
-/// After this a test is considered to hang. Not a limit on speed: nothing here takes a tenth of it.
+/// A test that takes longer is considered to hang. Not a limit on speed: no test takes a tenth of
+/// it.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// A program of the workspace, as built by `cargo test --workspace`.
 ///
 /// # Panics
-/// When it has not been built.
+/// If it has not been built.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("this test has a path");
@@ -44,8 +45,8 @@ pub fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not built: run cargo test --workspace"))
 }
 
-/// A folder of a test's own, and the mark its processes carry. Everything it started is gone and
-/// nothing is left behind when it is dropped, or the test fails.
+/// A folder for one test, and the mark that its processes carry. After it is dropped, all its
+/// processes and files are gone, or the test fails.
 #[derive(Debug)]
 pub struct Sandbox {
     folder: tempfile::TempDir,
@@ -60,7 +61,7 @@ impl Default for Sandbox {
 }
 
 impl Sandbox {
-    /// A fresh sandbox, watched over until it is dropped.
+    /// A fresh sandbox, watched until it is dropped.
     #[must_use]
     pub fn new() -> Sandbox {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -118,8 +119,9 @@ impl Sandbox {
         self.processes().into_iter().filter(|pid| parent_of(*pid) == Some(msup)).collect()
     }
 
-    /// A shell in which this folder of the sandbox is a disk of its own with so many bytes, and then this script;
-    /// `None`, and a word about it, where no disk can be mounted. Others see it as [`inside`].
+    /// A shell script that runs with this folder of the sandbox as a disk of its own, of this size
+    /// in bytes. `None` if no disk can be mounted; prints a note then. Other processes see the
+    /// folder as [`inside`].
     #[must_use]
     pub fn on_small_disk(&self, folder: &str, bytes: u64, script: &str) -> Option<Command> {
         let shell = ["-rm", "sh", "-c"];
@@ -135,16 +137,16 @@ impl Sandbox {
         Some(command)
     }
 
-    /// What was killed leaves its folder for temporary files until the next start. This is one.
+    /// A killed run leaves its folder for temporary files until the next start. This is one.
     ///
     /// # Panics
-    /// When it fails.
+    /// If it fails.
     pub fn start_once_more(&self) {
         let output = run(&mut self.msup(["--no-journal", "true", ":::", "once"]));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// What runs have left in the folder for temporary files.
+    /// The files that runs have left in the folder for temporary files.
     #[must_use]
     pub fn residue(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path().join("tmp")).expect("the sandbox is readable");
@@ -165,7 +167,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// What a run shows that succeeds.
+/// The output of a run that must succeed.
 pub fn shown<S: AsRef<OsStr>>(sandbox: &Sandbox, arguments: &[S], input: &[u8]) -> Vec<u8> {
     let output = run_with_input(&mut sandbox.msup(arguments), input);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -182,19 +184,19 @@ pub fn numbers(count: usize) -> Vec<u8> {
     (1..=count).flat_map(|number| format!("{number}\n").into_bytes()).collect()
 }
 
-/// Runs a command with this standard input to its end.
+/// Runs a command with this standard input and waits for it.
 pub fn run_with_input(command: &mut Command, input: &[u8]) -> Output {
     let mut child = spawn_piped(command);
     let mut stdin = child.stdin.take().expect("it was piped");
     let input = input.to_vec();
-    // A program that refuses its input early closes it: that is no failure of the test.
+    // A program that rejects its input early closes it: the test does not fail because of that.
     let writer = thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().expect("it was spawned");
     writer.join().expect("the writer does not panic");
     output
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits for it.
 pub fn run(command: &mut Command) -> Output {
     run_with_input(command, b"")
 }
@@ -209,9 +211,9 @@ pub fn spawn_piped(command: &mut Command) -> Child {
         .expect("the program is built")
 }
 
-/// What a test starts is to hear signals, though the test itself was told to ignore them: `msup` keeps to that, and a
-/// background job of a script and `nohup` say so. A handler that does what would be done without one is none any more
-/// in what is executed.
+/// Processes that a test starts must receive signals, even if the test itself was told to ignore
+/// them, as in a background job of a script or with `nohup`: `msup` leaves ignored signals ignored.
+/// A handler that does what the default does is reset to the default by `exec`.
 fn hear_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -222,7 +224,7 @@ fn hear_signals() {
     });
 }
 
-/// What a process says on its standard error, as it comes.
+/// A process' standard error, as it arrives.
 pub fn overheard(child: &mut Child) -> Arc<Mutex<String>> {
     let mut stderr = child.stderr.take().expect("piped");
     let said = Arc::new(Mutex::new(String::new()));
@@ -237,7 +239,7 @@ pub fn overheard(child: &mut Child) -> Arc<Mutex<String>> {
     said
 }
 
-/// A path as a process with mounts of its own sees it.
+/// A path as seen by a process with mounts of its own.
 #[must_use]
 pub fn inside(child: &Child, path: &Path) -> PathBuf {
     PathBuf::from(format!("/proc/{}/root{}", child.id(), path.display()))
@@ -246,7 +248,7 @@ pub fn inside(child: &Child, path: &Path) -> PathBuf {
 /// A run's `--summary` as JSON.
 ///
 /// # Panics
-/// When the file is not there or no JSON.
+/// If the file is missing or not JSON.
 #[must_use]
 pub fn summary(path: &Path) -> serde_json::Value {
     let text = fs::read_to_string(path).expect("the summary was written");
@@ -258,8 +260,8 @@ pub fn kill(pid: i32, signal: nix::sys::signal::Signal) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
 }
 
-/// How many whole records of this kind a journal has; none if there is no such file. A record that is being written
-/// does not count: a SIGKILL may cut it off.
+/// The number of complete records of this kind in a journal; 0 if there is no such file. A record
+/// that is being written does not count: a SIGKILL may cut it off.
 #[must_use]
 pub fn records(journal: &Path, event: &str) -> usize {
     let text = fs::read(journal).unwrap_or_default();
@@ -268,26 +270,26 @@ pub fn records(journal: &Path, event: &str) -> usize {
     whole.filter(|line| line.windows(mark.len()).any(|bytes| bytes == mark)).count()
 }
 
-/// Looks again and again until `condition` holds; the watchdog ends a wait that never does.
+/// Polls until `condition` holds; the watchdog aborts a wait that never succeeds.
 pub fn wait_until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// The parent of a process; `None` when there is none.
+/// The parent of a process; `None` if there is none.
 #[must_use]
 pub fn parent_of(pid: i32) -> Option<i32> {
     status_field(pid, "PPid:")?.parse().ok()
 }
 
-/// The program name of a process; `None` when there is none.
+/// The program name of a process; `None` if there is none.
 #[must_use]
 pub fn name_of(pid: i32) -> Option<String> {
     status_field(pid, "Name:")
 }
 
-/// Whether a process runs or sleeps, that is, has not ended.
+/// Whether a process exists and has not exited.
 #[must_use]
 pub fn is_alive(pid: i32) -> bool {
     status_field(pid, "State:").is_some_and(|state| !state.starts_with(['Z', 'X']))
@@ -299,7 +301,7 @@ fn status_field(pid: i32, field: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// The living processes whose mark begins like this. A mark is `PID-NUMBER`: `PID-` means all
+/// The living processes whose mark has this prefix. A mark is `PID-NUMBER`: `PID-` means all
 /// sandboxes of that test process.
 fn marked(mark: &str) -> BTreeSet<i32> {
     let entry = format!("{MARK}={mark}");
@@ -317,7 +319,7 @@ fn marked(mark: &str) -> BTreeSet<i32> {
     .collect()
 }
 
-/// Ends the whole test process when a test hangs, after showing what its processes are doing.
+/// Aborts the whole test process if a test hangs, after showing what its processes are doing.
 #[derive(Debug)]
 struct Watchdog {
     _alive: Sender<()>,
@@ -336,7 +338,7 @@ impl Watchdog {
                     eprintln!("{pid}: {command}\n{}{}", read("wchan"), read("status"));
                     kill(pid, nix::sys::signal::Signal::SIGKILL);
                 }
-                // This process goes down with all its sandboxes; nobody else is left to empty them.
+                // This process dies with all its sandboxes; nothing else is left to empty them.
                 for pid in marked(&format!("{}-", std::process::id())) {
                     kill(pid, nix::sys::signal::Signal::SIGKILL);
                 }
@@ -348,7 +350,8 @@ impl Watchdog {
     }
 }
 
-/// Whether the journal in this folder of a sandbox has its first record: before that there is no run.
+/// Whether the journal in this folder of a sandbox has its first record: before that there is no
+/// run.
 #[must_use]
 pub fn has_begun(sandbox: &Sandbox, folder: &str) -> bool {
     let journal = fs::read(sandbox.path().join(folder).join("journal.jsonl")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A terminal for a test: what is written to it is drawn on a small model of a screen.
+//! A terminal for a test: its output is drawn on a small model of a screen.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use nix::pty::{Winsize, openpty};
 
 use crate::Sandbox;
 
-/// So many lines that have left the screen at its top are remembered.
+/// The number of lines that are kept after they have scrolled off the top.
 const SCROLLBACK: usize = 50_000;
 
 /// A pseudo-terminal, its screen, and all that was ever written to it.
@@ -34,7 +34,7 @@ fn positive(number: u16) -> NonZeroU16 {
 impl Screen {
     /// An empty one.
     ///
-    /// # Panics
+    /// If there are no terminals left.
     /// When there are no terminals left.
     #[must_use]
     pub fn new(rows: u16, columns: u16) -> Screen {
@@ -54,10 +54,11 @@ impl Screen {
         Screen { master: pair.master, slave: pair.slave, seen }
     }
 
-    /// Starts a shell whose controlling terminal this is, with job control, and in it this script, `$MSUP` being msup.
+    /// Starts bash with this script, with job control and this as its controlling terminal. `$MSUP`
+    /// is msup.
     ///
     /// # Panics
-    /// When there is no bash or setsid.
+    /// If there is no bash or setsid.
     pub fn shell(&self, sandbox: &Sandbox, script: &str) -> Child {
         let mut command = sandbox.command("setsid");
         command.args(["--ctty", "--wait", "bash", "-mc", script]);
@@ -68,26 +69,26 @@ impl Screen {
     /// Starts a command on it.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start(&self, command: &mut Command) -> Child {
         let stream = || Stdio::from(self.slave.try_clone().expect("a descriptor"));
         command.stdin(stream()).stdout(stream()).stderr(stream()).env("TERM", "xterm-256color");
         command.spawn().expect("it is installed")
     }
 
-    /// Types this.
+    /// Types this text.
     ///
     /// # Panics
-    /// When the terminal is gone.
+    /// If the terminal is gone.
     pub fn type_keys(&self, keys: &[u8]) {
         let mut master = File::from(self.master.try_clone().expect("a descriptor"));
         master.write_all(keys).expect("it is there");
     }
 
-    /// Gives it another size.
+    /// Changes its size.
     ///
     /// # Panics
-    /// When the terminal is gone.
+    /// If the terminal is gone.
     pub fn resize(&self, rows: u16, columns: u16) {
         let size =
             rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
@@ -96,19 +97,19 @@ impl Screen {
         seen.parser.set_size(positive(rows), positive(columns));
     }
 
-    /// The rows that can be seen, without blanks at their ends.
+    /// The visible rows, without trailing blanks.
     #[must_use]
     pub fn rows(&self) -> Vec<String> {
         rows(self.seen().parser.screen())
     }
 
-    /// The row of the cursor and its column.
+    /// The cursor's row and column.
     #[must_use]
     pub fn cursor(&self) -> (u16, u16) {
         self.seen().parser.screen().cursor_position()
     }
 
-    /// All rows that there ever were and that were not erased, without the empty ones at the end.
+    /// All rows that ever existed and were not erased, without the empty ones at the end.
     #[must_use]
     pub fn all_rows(&self) -> Vec<String> {
         let mut seen = self.seen();
@@ -130,7 +131,7 @@ impl Screen {
         all
     }
 
-    /// Whether a row goes on in the next one.
+    /// Whether a row continues in the next one.
     #[must_use]
     pub fn has_wrapped(&self) -> bool {
         let seen = self.seen();
@@ -138,7 +139,7 @@ impl Screen {
         (0..screen.size().0.get()).any(|row| screen.row_wrapped(row))
     }
 
-    /// How often this was written to it.
+    /// How often this text was written to it.
     #[must_use]
     pub fn count(&self, text: &str) -> usize {
         String::from_utf8_lossy(&self.seen().raw).matches(text).count()

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-/// The fields of one line; those that are written with a decimal point in thousandths.
+/// The fields of one line; those with a decimal point are in thousandths.
 pub type Line = BTreeMap<String, u64>;
 
-/// The trace lines in what `msup` wrote to its standard error, without one that is not whole yet.
+/// The trace lines in `msup`'s standard error, without a last incomplete one.
 ///
 /// # Panics
-/// When a line that begins like a trace line is none.
+/// If a line begins like a trace line but is none.
 #[must_use]
 pub fn lines(text: &str) -> Vec<Line> {
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     whole.lines().filter(|line| line.starts_with("MSUP ")).map(fields).collect()
 }
 
-/// `name=value` pairs of a trace line after its `MSUP 104ms:`, and that time as `at_ms`.
+/// The `name=value` pairs of a trace line after its `MSUP 104ms:`, and that time as `at_ms`.
 fn fields(line: &str) -> Line {
     let (at, rest) = line.split_once(": ").expect("a time, then fields");
     let at = at.strip_prefix("MSUP ").and_then(|at| at.strip_suffix("ms")).expect(line);
@@ -28,7 +28,7 @@ fn fields(line: &str) -> Line {
     fields.chain([("at_ms", at)]).map(number).collect()
 }
 
-/// CPU seconds that commands have used, as the lines tell.
+/// CPU seconds that commands have used, according to the lines.
 #[must_use]
 pub fn seconds_used(lines: &[Line]) -> f64 {
     let spans = lines.windows(2).map(|two| (two[1]["at_ms"] - two[0]["at_ms"], two[1]["used"]));

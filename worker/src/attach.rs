@@ -35,7 +35,7 @@ pub(crate) enum CannotAttach {
 }
 
 impl CannotAttach {
-    /// What the supervisor understands.
+    /// The status by which the supervisor recognises the error.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             CannotAttach::Segment(AttachError::Mismatch(_)) => exit::WORKER_MISMATCH,
@@ -50,12 +50,12 @@ pub(crate) struct Post {
     pub(crate) seat: Seat<'static, Futex>,
     pub(crate) bell: Bell<'static>,
     pub(crate) folder: PathBuf,
-    /// Where to note what this worker takes up, if a journal is kept.
+    /// The file in which this worker notes the attempts it takes up, if a journal is kept.
     pub(crate) in_flight: Option<InFlight>,
 }
 
-/// Takes up the post this process was started for. `None` when there is no supervisor around.
-/// `release` asks for a supervisor of exactly that release.
+/// Takes the seat that this process was started for. `None` if there is no supervisor. `release`
+/// requires a supervisor of exactly that release.
 pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Post>, CannotAttach> {
     if env::var_os(names::SEGMENT_FD).is_none() {
         return Ok(None);
@@ -69,21 +69,21 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let in_flight = in_flight();
     crash::arm(Role::Worker);
     forget_environment()?;
-    // A worker keeps its post until it exits: the segment and the bell live as long as the process.
+    // A worker keeps its seat until it exits: the segment and the bell live as long as the process.
     let segment: &'static Segment = Box::leak(Box::new(Segment::attach(&segment_fd, release)?));
     let bell_fd: &'static OwnedFd = Box::leak(Box::new(bell_fd));
     let shared = segment.shared();
     let seat = Seat::new(shared, me, Futex).ok_or(CannotAttach::Slot(me))?;
     let bell = Bell::new(shared.header.armed(), bell_fd.as_fd());
     guardian::keep_awake(&seat.slot().park);
-    // CRASH: mapped_before_attached. The slot says Starting: a worker that ended while starting.
+    // CRASH: mapped_before_attached. The slot says Starting: a worker that died while starting.
     crash::point("mapped_before_attached");
     seat.attach();
     bell.ring();
     Ok(Some(Post { seat, bell, folder: folder.into(), in_flight }))
 }
 
-/// A file that cannot be opened is missed only after a crash, and there is nobody to tell.
+/// A file that cannot be opened is ignored: it is missed only after a crash.
 fn in_flight() -> Option<InFlight> {
     let path = env::var_os(names::IN_FLIGHT)?;
     let run = env::var_os(names::RUN)?;
@@ -91,13 +91,14 @@ fn in_flight() -> Option<InFlight> {
     Some(InFlight::new(file, run.as_bytes()))
 }
 
-/// What this process starts is no worker of this run.
+/// Processes that this one starts are no workers of this run.
 fn forget_environment() -> Result<(), CannotAttach> {
     if fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
         return Err(CannotAttach::Threads);
     }
     for name in names::FOR_WORKERS {
-        // SAFETY: the process has only this thread, as just seen: nobody reads the environment.
+        // SAFETY: the process has only this thread, as just checked: no other one reads the
+        // environment.
         unsafe { env::remove_var(name) };
     }
     Ok(())
@@ -107,13 +108,14 @@ fn number<T: std::str::FromStr>(name: &'static str) -> Result<T, CannotAttach> {
     env::var(name).ok().and_then(|text| text.parse().ok()).ok_or(CannotAttach::Environment { name })
 }
 
-/// An inherited descriptor, closed in whatever this process executes.
+/// An inherited descriptor, made close-on-exec.
 fn inherited(name: &'static str) -> Result<OwnedFd, CannotAttach> {
     let raw: RawFd = number(name)?;
-    // SAFETY: only asks about the number; a closed one is an error, not a fault.
+    // SAFETY: only sets a flag of the number; a closed descriptor is an error, not undefined
+    // behaviour.
     let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
     rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC)
         .map_err(|_| CannotAttach::Environment { name })?;
-    // SAFETY: it is open, and was inherited for this process to own; nobody else here knows it.
+    // SAFETY: it is open and was inherited for this process to own; no other code here knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }

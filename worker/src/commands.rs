@@ -30,8 +30,8 @@ use spawn::Spawner;
 /// How long a worker without a supervisor waits until the processes that it has killed are gone.
 const SWEEP_AT_MOST: Duration = Duration::from_millis(400);
 
-/// The whole of `msup-worker`. `release` is the release of msup it belongs to: another one's segment
-/// is refused.
+/// The whole of `msup-worker`. `release` is its release of msup: it refuses a segment of any other
+/// release.
 #[must_use]
 pub fn main(release: &str) -> ExitCode {
     let mut post = match attach(Some(release), Manner::Sweeping) {
@@ -41,7 +41,7 @@ pub fn main(release: &str) -> ExitCode {
             let _ = writeln!(io::stderr(), "msup-worker {release}: {why}");
             return ExitCode::from(exit::ERROR);
         }
-        // Which program and what to do about it is the supervisor's to say, once for all workers.
+        // The supervisor reports the program and what to do about it, once for all workers.
         Err(why) => return ExitCode::from(why.exit_status()),
     };
     let mut runner = match Runner::new(&post) {
@@ -77,7 +77,7 @@ impl Runner {
             spawner: Spawner::new(nofile)?,
             children: Children::new()?,
             buffer: Box::new_uninit_slice(capture::CHUNK),
-            // What starting took belongs to no command.
+            // CPU time for starting up is not part of any command.
             own_ns: own_time_ns(),
         })
     }
@@ -145,14 +145,14 @@ impl Runner {
         }
     }
 
-    /// CPU time of this worker since the last time it was asked.
+    /// CPU time of this worker since the last call.
     fn own_time(&mut self) -> u64 {
         let now = own_time_ns();
         now.saturating_sub(std::mem::replace(&mut self.own_ns, now))
     }
 }
 
-/// Time since it was made, that in which the run stood still left out.
+/// Time since its creation without pauses of the run.
 struct ActiveTime<'a> {
     header: &'a Header,
     began: Instant,

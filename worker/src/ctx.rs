@@ -11,7 +11,7 @@ use msup_protocol::worker_side::Seat;
 
 use crate::sink::Sink;
 
-/// The running task's hold on a CPU token, and its output.
+/// The running task's CPU token and its output.
 #[derive(Debug)]
 pub struct Ctx<'a> {
     hold: Option<Hold<'a>>,
@@ -30,7 +30,7 @@ impl<'a> Ctx<'a> {
         Ctx { hold: Some(Hold { seat, token: Some(token) }), output: Some(output) }
     }
 
-    /// The context of a task without a supervisor: nothing is held, output goes straight out.
+    /// The context of a task without a supervisor: no token, and output goes straight out.
     pub(crate) fn absent() -> Ctx<'static> {
         Ctx { hold: None, output: None }
     }
@@ -39,21 +39,21 @@ impl<'a> Ctx<'a> {
         (self.hold.and_then(|hold| hold.token), self.output)
     }
 
-    /// Runs `call`, which may block, without needing the CPU token: if another task wants it, it gets
-    /// it, and this one waits for a token when `call` is over. Costs two atomic operations otherwise.
-    /// A call that is over at once may keep the token; but not for longer than 10 ms of such calls.
+    /// Runs `call`, which may block, without needing the CPU token: another task that wants the
+    /// token gets it, and this one waits for a token after `call`. Otherwise it costs two atomic
+    /// operations. A task that makes only short calls may keep the token for up to 10 ms.
     pub fn blocking<T>(&mut self, call: impl FnOnce() -> T) -> T {
         self.without_token(false, call)
     }
 
-    /// As [`Ctx::blocking`], for calls that surely take long: a waiting task gets the token at once,
-    /// which costs a wake.
+    /// Like [`Ctx::blocking`], for calls that surely take long: a waiting task gets the token at
+    /// once, which costs a wake.
     pub fn blocking_long<T>(&mut self, call: impl FnOnce() -> T) -> T {
         self.without_token(true, call)
     }
 
-    /// In a long computation, every few milliseconds: lets a task go first that waits for a token, if
-    /// this one has had its own for 10 ms. Costs next to nothing when nobody waits.
+    /// For long computations, every few milliseconds: if this task has had its token for 10 ms and
+    /// another task waits for one, that one goes first. Almost free if no task waits.
     pub fn checkpoint(&mut self) {
         if let Some(hold) = &mut self.hold
             && let Some(token) = hold.token.take()
@@ -62,7 +62,7 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Where the task's standard output goes: shown in one piece when the task has ended.
+    /// The task's standard output: shown in one piece after the task has finished.
     pub fn stdout(&mut self) -> impl Write + '_ {
         match &mut self.output {
             Some([stdout, _]) => Out::Sink(stdout),
@@ -70,7 +70,7 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// Where the task's standard error goes: shown in one piece when the task has ended.
+    /// The task's standard error: shown in one piece after the task has finished.
     pub fn stderr(&mut self) -> impl Write + '_ {
         match &mut self.output {
             Some([_, stderr]) => Out::Sink(stderr),
@@ -86,7 +86,7 @@ impl<'a> Ctx<'a> {
     }
 }
 
-/// Takes the token back when the blocking section ends, by a panic too.
+/// Takes the token back after the blocking section, even after a panic.
 struct Back<'h, 'a> {
     hold: &'h mut Hold<'a>,
     away: Option<Away>,
@@ -111,8 +111,8 @@ impl Drop for Back<'_, '_> {
     }
 }
 
-/// The supervisor has taken this worker's token away, which counts as dead then and must act accordingly; or its task
-/// cannot be read, and is put before somebody anew.
+/// Exits. Either the supervisor has taken this worker's token away and counts the worker as dead,
+/// or the worker cannot read its task, which is then given to another worker.
 pub(crate) fn leave<T>(why: impl Display) -> T {
     let _ = writeln!(io::stderr(), "msup worker: {why}; leaving");
     process::exit(i32::from(exit::WORKER_TOLD_TO_END))

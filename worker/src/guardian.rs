@@ -1,13 +1,16 @@
 //! Nothing of a run survives it: a worker kills what it started when its supervisor is gone.
 //!
-//! The worker asks the kernel for SIGCONT when its parent dies: it comes through to a worker that is stopped (Ctrl-Z), and
-//! nobody takes it for a request. Its handler kills the running command's process group at once. As long as the supervisor
-//! lives, no signal that asks to stop does anything here: stopping is the supervisor's part, and whoever signals all
-//! processes of a run (a service manager, a batch scheduler, an outer msup) must not make workers kill commands that are
-//! just writing their checkpoints. A worker that runs commands is a subreaper: whatever loses its
-//! parent below it becomes its child, and so it finds what left that group. In a task loop the
-//! supervisor is that subreaper, because a task function waits for children of its own: the loop
-//! cannot tell which exited child it may reap.
+//! The worker asks the kernel for SIGCONT when its parent dies: this signal reaches even a stopped
+//! worker (Ctrl-Z), and it is not a request to stop. Its handler kills the running command's
+//! process group at once. While the supervisor lives, signals that ask to stop have no effect here:
+//! stopping is the supervisor's part. A service manager, a batch scheduler or an outer msup that
+//! signals all processes of a run must not make workers kill commands that are just writing their
+//! checkpoints.
+//!
+//! A worker that runs commands is a subreaper: orphans below it become its children, so it finds
+//! processes that left the command's group. In a task loop the supervisor is that subreaper,
+//! because a task function waits for children of its own, and the loop cannot tell which exited
+//! child it may reap.
 
 use std::process;
 use std::ptr;
@@ -21,9 +24,9 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sig
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
-/// The process group of the running command; 0 when there is none.
+/// The process group of the running command; 0 if there is none.
 static COMMAND_GROUP: AtomicI32 = AtomicI32::new(0);
-/// This process, as long as it is not forked, and its supervisor.
+/// The id of this process, to recognise forked children, and its supervisor's.
 static WORKER: AtomicI32 = AtomicI32::new(0);
 static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
 static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
@@ -31,28 +34,28 @@ static DIES_AT_ONCE: AtomicBool = AtomicBool::new(false);
 /// The futex this worker parks on; null until it has a seat.
 static PARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
-/// How a worker ends when its supervisor is gone.
+/// What a worker does when its supervisor is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Its task function may compute for hours: the handler itself ends the whole process group.
+    /// Its task function may compute for hours: the handler itself kills the whole process group.
     AtOnce,
-    /// Its loop looks up often: the handler kills the command, the loop sweeps and leaves.
+    /// Its loop checks often: the handler kills the command, the loop sweeps and exits.
     Sweeping,
 }
 
-/// Makes this process a guardian. Ends it when the supervisor died before the kernel could be asked.
+/// Makes this process a guardian. Exits if the supervisor died before the death signal was set.
 pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
     WORKER.store(getpid().as_raw(), Ordering::Relaxed);
     SUPERVISOR.store(supervisor, Ordering::Relaxed);
     DIES_AT_ONCE.store(manner == Manner::AtOnce, Ordering::Relaxed);
-    // No SA_RESTART: a futex wait or a poll must come back to look at `told_to_end()`.
+    // No SA_RESTART: a futex wait or a poll must return, so that `told_to_end()` is checked.
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
     for signal in [Signal::SIGCONT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         // SAFETY: `on_signal` calls only what a signal handler may, and touches only atomics.
         let before = unsafe { sigaction(signal, &action) }?;
         if matches!(before.handler(), SigHandler::SigIgn) {
-            // As `nohup` wants it for commands, too.
-            // SAFETY: what was there before.
+            // Stays ignored, so that `nohup` works for commands, too.
+            // SAFETY: the former action.
             unsafe { sigaction(signal, &before) }?;
         }
     }
@@ -65,8 +68,9 @@ pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
     Ok(())
 }
 
-/// A file that would grow beyond the limit on file sizes is an error of the write, not the end of this worker, unless
-/// the program has said what it is. A handler, since what is ignored would stay ignored in what is executed.
+/// A write that would exceed the limit on file sizes is an error and does not kill this worker,
+/// unless the program has set its own handler. A handler, since an ignored signal would stay
+/// ignored across `exec`.
 fn outlive_file_limit() -> nix::Result<()> {
     extern "C" fn does_nothing(_: nix::libc::c_int) {}
     let action =
@@ -74,7 +78,7 @@ fn outlive_file_limit() -> nix::Result<()> {
     // SAFETY: the handler does nothing.
     let before = unsafe { sigaction(Signal::SIGXFSZ, &action) }?;
     if !matches!(before.handler(), SigHandler::SigDfl | SigHandler::SigIgn) {
-        // SAFETY: what was there before.
+        // SAFETY: the former action.
         unsafe { sigaction(Signal::SIGXFSZ, &before) }?;
     }
     Ok(())
@@ -82,8 +86,9 @@ fn outlive_file_limit() -> nix::Result<()> {
 
 extern "C" fn on_signal(signal: nix::libc::c_int) {
     if getpid().as_raw() != WORKER.load(Ordering::Relaxed) {
-        // A child that a task function forked has inherited this handler, not the duty.
-        // SAFETY: back to the default, and once more: what would have happened without the handler.
+        // A forked child of a task function has inherited this handler, but not the duty.
+        // SAFETY: restores the default and raises the signal again: what would happen without the
+        // handler.
         unsafe {
             nix::libc::signal(signal, nix::libc::SIG_DFL);
             nix::libc::raise(signal);
@@ -97,8 +102,8 @@ extern "C" fn on_signal(signal: nix::libc::c_int) {
     kill_command();
     // SAFETY: null, or a word of the segment, which stays mapped as long as the process lives.
     if let Some(park) = unsafe { PARK.load(Ordering::SeqCst).as_ref() } {
-        // A loop that has just looked at the flag and is about to sleep must not: the word it read
-        // before has changed now.
+        // A loop that has just checked the flag must not fall asleep now: the word that it read
+        // before has changed.
         park.fetch_add(1, Ordering::SeqCst);
     }
     if DIES_AT_ONCE.load(Ordering::Relaxed) {
@@ -107,8 +112,8 @@ extern "C" fn on_signal(signal: nix::libc::c_int) {
     }
 }
 
-/// A command that was started although this worker had just been told to end goes the same way.
-/// Call it after [`guard`], with signals unblocked.
+/// Kills a command that was started although the supervisor was already gone. Call it after
+/// [`guard`], with signals unblocked.
 pub(crate) fn end_if_told() {
     if told_to_end() {
         kill_command();
@@ -122,12 +127,12 @@ fn kill_command() {
     }
 }
 
-/// From now on a worker that is told to end does not sleep on this futex.
+/// From now on the handler keeps this worker from sleeping on this futex.
 pub(crate) fn keep_awake(park: &'static AtomicU32) {
     PARK.store(ptr::from_ref(park).cast_mut(), Ordering::SeqCst);
 }
 
-/// Whether this worker shall end at once.
+/// Whether the supervisor is gone, so that this worker must exit.
 pub(crate) fn told_to_end() -> bool {
     TOLD_TO_END.load(Ordering::SeqCst)
 }
@@ -137,7 +142,7 @@ pub(crate) fn guard(group: i32) {
     COMMAND_GROUP.store(group, Ordering::SeqCst);
 }
 
-/// The group's leader is about to be reaped, after which its number may become somebody else's.
+/// The group's leader is about to be reaped; its number may then be reused.
 pub(crate) fn release() {
     COMMAND_GROUP.store(0, Ordering::SeqCst);
 }
@@ -153,13 +158,13 @@ pub(crate) fn sweep(patience: Duration) {
             }
             let _ = kill(Pid::from_raw(child.pid), Signal::SIGKILL);
         }
-        // Killed children need an instant to end; then theirs become ours.
+        // Killed children need a moment to exit; then their children become ours.
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// The exit status of a worker that was told to leave: whether it leaves processes running. They become the
-/// supervisor's children.
+/// The exit status of a worker that was told to leave: whether it leaves processes running. They
+/// become the supervisor's children.
 pub(crate) fn status_of_leaving() -> u8 {
     let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     match waitid(Id::All, options) {
@@ -168,7 +173,7 @@ pub(crate) fn status_of_leaving() -> u8 {
     }
 }
 
-/// Reaps children that have exited; whether any child is left.
+/// Reaps children that have exited. Returns whether any child is left.
 fn has_children() -> bool {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {

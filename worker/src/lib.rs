@@ -15,12 +15,12 @@
 //! # use std::io::Write;
 //! ```
 //!
-//! Run it with `msup --worker ./my-worker ::: logs/*`. Without a supervisor around, the same program
-//! takes its values from the lines of standard input and behaves as if msup were absent.
+//! Run it with `msup --worker ./my-worker ::: logs/*`. Without a supervisor, the same program takes
+//! its values from the lines of standard input.
 //!
 //! Reading order: [`Ctx`], `task_loop`, `attach`, `guardian`, [`commands`] (the loop of `msup-worker`).
 
-// These panic when nobody reads what they print.
+// These panic when standard output or error is closed.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod ctx;

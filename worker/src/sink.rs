@@ -1,5 +1,5 @@
-//! What one task writes to one stream: in memory while it is small, in a file of the run's folder
-//! when it is not.
+//! What one task writes to one stream: in memory while it is small, then in a file in the run's
+//! folder.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use msup_protocol::codec::{LeftFile, Stream};
 /// More than this is not kept in memory.
 const IN_MEMORY: usize = 64 << 10;
 
-/// Bytes that are copied at once.
+/// The number of bytes that are copied at once.
 const BLOCK: usize = 64 << 10;
 
 /// A growing stream of bytes with bounded memory.
@@ -28,7 +28,7 @@ impl Sink {
         Sink { path, here: Vec::new(), file: None }
     }
 
-    /// How many bytes are in memory, to be sent along.
+    /// The number of bytes in memory, which go into the outcome's frame.
     pub(crate) fn in_memory(&self) -> usize {
         self.here.len()
     }
@@ -53,11 +53,11 @@ impl Sink {
         Ok(())
     }
 
-    /// Makes sure that the file is what was written, and where it is looked for: a task may have removed it, or have
-    /// put something else in its place.
+    /// Checks that the file has the right length and is in its place, and restores it there: a task
+    /// may have removed or replaced it.
     ///
     /// # Errors
-    /// What was written cannot be had any more.
+    /// What was written is lost.
     pub(crate) fn secure(&mut self) -> io::Result<()> {
         let Some((file, len)) = &mut self.file else { return Ok(()) };
         let meta = file.metadata()?;
@@ -73,7 +73,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Forgets what was written, in memory and in the file.
+    /// Drops what was written, in memory and in the file.
     pub(crate) fn discard(&mut self) {
         self.here.clear();
         if self.file.take().is_some() {
@@ -81,10 +81,11 @@ impl Sink {
         }
     }
 
-    /// What the outcome says of this stream.
+    /// The outcome's description of this stream.
     pub(crate) fn stream(&self) -> Stream {
         match &self.file {
-            // One that cannot be looked at is none that the supervisor will find.
+            // If its metadata cannot be read, the description matches no file, and the supervisor
+            // will not find it.
             Some((file, len)) => {
                 Stream::File(LeftFile { len: *len, ..LeftFile::of(file).unwrap_or_default() })
             }
@@ -93,13 +94,13 @@ impl Sink {
     }
 }
 
-/// Names the run's folder, and the variable that says where it is.
+/// Adds the run's folder, and the variable that sets its place, to the error.
 pub(crate) fn describe(path: &Path, why: &io::Error) -> io::Error {
     let folder = path.parent().unwrap_or(path).display();
     io::Error::new(why.kind(), format!("the run's folder {folder} (TMPDIR): {why}"))
 }
 
-/// Creates a file that nobody else can read, whatever tasks have done to the folder.
+/// Creates a file that other users cannot read, whatever tasks have done to the folder.
 fn create(path: &Path) -> io::Result<File> {
     let create = || File::options().read(true).write(true).create_new(true).mode(0o600).open(path);
     match create() {
@@ -108,7 +109,7 @@ fn create(path: &Path) -> io::Result<File> {
             create()
         }
         Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
-            // A name is used once: this is no worker's.
+            // Names are used once, so no worker has made this one.
             if fs::symlink_metadata(path)?.is_dir() {
                 fs::remove_dir_all(path)?;
             } else {

@@ -1,11 +1,11 @@
-//! What a task function is given, and what it gives back.
+//! What a task function receives and returns.
 
 use std::error::Error;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Any error: `?` turns every error type into it. Its text becomes the attempt's recorded cause.
+/// Any error: `?` converts every error type into it. Its text becomes the attempt's recorded cause.
 pub type TaskError = Box<dyn Error>;
 
 /// One attempt of one task.
@@ -42,7 +42,7 @@ impl Task {
     }
 }
 
-/// How a task ended well.
+/// The successful result of a task.
 #[derive(Debug)]
 #[must_use]
 pub struct Outcome(());

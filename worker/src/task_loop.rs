@@ -19,12 +19,13 @@ use crate::guardian::{self, Manner};
 use crate::sink::{self, Sink};
 use crate::task::{Outcome, Task, TaskError};
 
-/// An error's text is cut after this many bytes: an outcome must fit its slot.
+/// An error's text is truncated to this number of bytes: an outcome must fit its slot.
 const MESSAGE_AT_MOST: usize = 1000;
 
 /// Runs `function` once per task until the supervisor has no more; the body of a worker's `main`.
-/// Without a supervisor around, the tasks are the lines of standard input. Call it before the program
-/// starts any thread: it cleans up the environment, which is refused when somebody could be reading it.
+/// Without a supervisor, the tasks are the lines of standard input. Call it before the program
+/// starts any thread: it cleans up the environment, and refuses to when another thread could be
+/// reading it.
 pub fn run<F>(mut function: F) -> ExitCode
 where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
@@ -33,7 +34,7 @@ where
         Ok(None) => run_absent(function),
         Ok(Some(mut post)) => {
             serve(&mut post, |post, frame, token, output| {
-                // Task loops are never told to start without one.
+                // The supervisor never lets a task loop start without a token.
                 let token = token.unwrap_or_else(|| post.seat.exit(None));
                 attempt(post, frame, token, output, &mut function)
             });
@@ -46,9 +47,9 @@ where
     }
 }
 
-/// What is left of an attempt for the loop to report.
+/// The result of an attempt, for the loop to report.
 pub(crate) struct Ended {
-    /// `None` when the command's tokens went to others while it waited.
+    /// `None` if the command's tokens went to others while it waited.
     pub(crate) token: Option<Held>,
     pub(crate) verdict: Verdict,
     pub(crate) usage: Usage,
@@ -56,7 +57,7 @@ pub(crate) struct Ended {
     pub(crate) leaked: bool,
 }
 
-/// The loop itself, until the supervisor lets this worker go or ends it.
+/// The loop itself, until the supervisor tells this worker to leave or is gone.
 pub(crate) fn serve(
     post: &mut Post,
     mut attempt: impl FnMut(&Post, TaskFrame, Option<Held>, [Sink; 2]) -> Ended,
@@ -89,7 +90,7 @@ pub(crate) fn serve(
             }
         };
         if guardian::told_to_end() {
-            // The command was killed by us: that is no outcome. The supervisor takes it from here.
+            // We killed the command, so there is no outcome. The supervisor is gone.
             return;
         }
         note(post, &claim, entry.map(|entry| Entry { finished: true, ..entry }));
@@ -97,15 +98,15 @@ pub(crate) fn serve(
         let wall_ns = began.elapsed().as_nanos() as u64;
         token = report(post, claim, ended, wall_ns, &mut frame);
         if panicked {
-            // Whatever the panic left half-done dies with this process.
+            // The process exits, and with it whatever state the panic left inconsistent.
             let _ = token.take().map(|held| post.seat.release(held));
             return;
         }
     }
 }
 
-/// Before the attempt begins, and before anybody hears that it has finished: when everything dies at once, this
-/// tells what was in flight.
+/// Called before the attempt begins, and again before its end is reported: if all processes die at
+/// once, the file tells what was in flight.
 fn note(post: &Post, claim: &Claim, entry: Option<Entry>) {
     if let (Some(in_flight), Some(entry)) = (&post.in_flight, entry) {
         in_flight.note(claim.index(), entry);
@@ -114,10 +115,11 @@ fn note(post: &Post, claim: &Claim, entry: Option<Entry>) {
 
 fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> Result<TaskFrame, String> {
     let tasks = post.seat.shared().tasks;
-    // Somebody has written over what the supervisor wrote: that is no doing of the task.
+    // If this fails, a stray write has overwritten the supervisor's frame; the task is not to
+    // blame.
     tasks.read(claim.index(), frame).unwrap_or_else(leave);
     if frame.is_empty() {
-        // An empty frame says that it was too large for the slot.
+        // An empty frame means that it was too large for the slot.
         let path = post.folder.join(codec::task_file(claim.index(), claim.publication()));
         *frame = std::fs::read(&path).map_err(|why| sink::describe(&path, &why).to_string())?;
     }
@@ -165,7 +167,7 @@ fn report(
         // CRASH: done_before_bit. Done(dead): collected on the reap.
         crash::point("done_before_bit");
         shared.done.set(index);
-        // CRASH: bit_before_bell. Nobody rang: the supervisor looks when the dead is reaped.
+        // CRASH: bit_before_bell. The bell was not rung: the supervisor looks on the reap.
         crash::point("bit_before_bell");
         post.bell.ring_for(index);
     }

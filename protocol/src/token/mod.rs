@@ -1,8 +1,8 @@
-//! The tokens and their verbs: every one is a single compare-and-swap.
+//! The tokens and their verbs: each changes a word in one atomic access.
 //!
-//! Evidence types: who has a [`Held`] holds that token, who has an [`Away`] left it `Blocked`. They
-//! cannot be copied, so a verb that consumes one cannot be used twice. A command has no evidence of
-//! its words: the supervisor moves them while it runs.
+//! Evidence types: a [`Held`] proves that its owner holds that token, an [`Away`] that its owner
+//! left that token `Blocked`. They cannot be copied, so a verb that consumes one cannot be used
+//! twice. There is no evidence of a command's words: the supervisor moves them while it runs.
 
 mod word;
 
@@ -11,7 +11,7 @@ pub use word::{Snapshot, State, TokenWord};
 use crate::packed::WorkerId;
 use crate::sync::{AtomicU32, Ordering};
 
-/// A token in the caller's hand: its word is `Running(me)`.
+/// A token that the caller holds: its word is `Running(me)`.
 #[must_use = "a token that is dropped without a verb stays Running for ever"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Held {
@@ -19,7 +19,8 @@ pub struct Held {
     seen: Snapshot,
 }
 
-/// A token left behind for a blocking call: its word was `Blocked(me)`, and anyone may have taken it.
+/// A token left behind for a blocking call: its word was `Blocked(me)`, and anyone may have taken
+/// it.
 #[must_use = "come back to the token with exit()"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Away {
@@ -36,8 +37,8 @@ impl Away {
     }
 }
 
-/// The word is no longer what its owner left: the supervisor has declared this worker dead, or the
-/// segment is corrupt. The only right thing to do is to leave.
+/// The word is not as its owner left it: the supervisor has declared this worker dead, or the
+/// segment is corrupt. The worker must exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("token {index} was taken from its owner")]
 pub struct Revoked {
@@ -45,7 +46,7 @@ pub struct Revoked {
     pub index: u16,
 }
 
-/// A word as somebody saw it, to be changed later if it is still the same.
+/// A snapshot of a word with its index, to be changed later if the word is still the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// Which token.
@@ -54,7 +55,7 @@ pub struct Sighting {
     pub seen: Snapshot,
 }
 
-/// How many words are in which state, from one scan.
+/// The number of words in each state, from one scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Words that are not `Retired`.
@@ -93,20 +94,20 @@ impl Census {
         census
     }
 
-    /// Words that somebody uses: `Running` or `Foreign`.
+    /// Words in use: `Running` or `Foreign`.
     #[must_use]
     pub fn held(self) -> u32 {
         self.running + self.foreign
     }
 }
 
-/// What became of a token that was let go.
+/// The state of a token after it was let go.
 #[must_use = "an idle token is passed on to whoever wants it"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freed {
     /// It is idle: pass it on.
     Idle(Sighting),
-    /// There are fewer tokens than there were: it is out of use. Nothing to do.
+    /// There are fewer tokens now, and this one is retired. Nothing to do.
     Retired,
 }
 
@@ -114,7 +115,7 @@ pub enum Freed {
 #[derive(Clone, Copy, Debug)]
 pub struct Tokens<'a> {
     words: &'a [TokenWord],
-    /// How many of them are in use: the words from this index on are retired as they are let go.
+    /// The number of tokens in use: words from this index on are retired when they are let go.
     procs: &'a AtomicU32,
 }
 
@@ -125,21 +126,21 @@ impl<'a> Tokens<'a> {
         Tokens { words, procs }
     }
 
-    /// How many tokens are to be in use.
+    /// The number of tokens that should be in use.
     #[must_use]
     pub fn procs(self) -> u32 {
         self.procs.load(Ordering::Relaxed)
     }
 
-    /// The supervisor's: from now on this many tokens are in use, at most as many as there are words.
-    /// Words that are in use beyond it are retired as they are let go. Call [`Tokens::settle`] next.
+    /// The supervisor's: sets the number of tokens in use, at most the number of words. Words in
+    /// use beyond it are retired when they are let go. Call [`Tokens::settle`] next.
     pub fn set_procs(self, procs: u32) {
-        // ORDERING: Relaxed. Who reads it late lets a word go to the wrong state; `settle()` repairs it.
+        // ORDERING: Relaxed. A late reader puts a word into the wrong state; `settle()` repairs it.
         self.procs.store(procs.clamp(1, self.words.len() as u32), Ordering::Relaxed);
     }
 
-    /// The supervisor's, at every look: retires idle words beyond `procs`, restores retired ones
-    /// below (`retire` and `restore`). Returns whether words became idle: pass them on.
+    /// The supervisor's, at every look: retires idle words beyond `procs` and restores retired ones
+    /// below. Returns whether words became idle: pass them on.
     pub fn settle(self) -> bool {
         let mut restored = false;
         for at in self.sight() {
@@ -156,7 +157,7 @@ impl<'a> Tokens<'a> {
         restored
     }
 
-    /// How many words there are, `Retired` ones included.
+    /// The number of words, `Retired` ones included.
     #[must_use]
     pub fn len(self) -> usize {
         self.words.len()
@@ -176,7 +177,7 @@ impl<'a> Tokens<'a> {
             .map(|(index, word)| Sighting { index: index as u16, seen: word.load() })
     }
 
-    /// How many words are in which state.
+    /// The number of words in each state.
     #[must_use]
     pub fn census(self) -> Census {
         Census::of(self.sight())
@@ -191,15 +192,16 @@ impl<'a> Tokens<'a> {
             .map(|at| Held { index: at.index, seen: at.seen })
     }
 
-    /// `enter`: Running(me) → Blocked(me). Nobody else may change a running word of a living worker, so
-    /// this cannot fail. Afterwards the caller looks whether sysmon wants to know.
+    /// `enter`: Running(me) → Blocked(me). No other process may change a running word of a living
+    /// worker, so this cannot fail. Afterwards the caller checks whether to kick sysmon.
     #[inline]
     pub fn enter(self, me: WorkerId, held: Held) -> Away {
         let Held { index, seen } = held;
         Away { index, seen: self.words[usize::from(index)].block(seen, me) }
     }
 
-    /// `exit`, fast path: Blocked(me) → Running(me). `None` when somebody took the token meanwhile.
+    /// `exit`, fast path: Blocked(me) → Running(me). `None` if another worker took the token
+    /// meanwhile.
     #[must_use]
     #[inline]
     pub fn exit(self, me: WorkerId, away: Away) -> Option<Held> {
@@ -207,7 +209,8 @@ impl<'a> Tokens<'a> {
             .map(|at| Held { index: at.index, seen: at.seen })
     }
 
-    /// `steal`: Blocked(other) → Running(me). The caller has seen this very sight long enough.
+    /// `steal`: Blocked(other) → Running(me). The caller has seen the word in exactly this state
+    /// for long enough.
     #[must_use]
     pub fn steal(self, me: WorkerId, at: Sighting) -> Option<Held> {
         if at.seen.state() != Some(State::Blocked) {
@@ -216,11 +219,11 @@ impl<'a> Tokens<'a> {
         self.take(at, State::Running, me).map(|at| Held { index: at.index, seen: at.seen })
     }
 
-    /// `hand_off`: Running(me) → Granted(to). True: the caller wakes `to` next. False: there are fewer
-    /// tokens than there were, and this one was retired instead.
+    /// `hand_off`: Running(me) → Granted(to). True: the caller wakes `to` next. False: there are
+    /// fewer tokens now, and this one was retired instead.
     ///
     /// # Errors
-    /// [`Revoked`] when the word is no longer the caller's.
+    /// [`Revoked`] if the word is no longer the caller's.
     pub fn hand_off(self, held: Held, to: WorkerId) -> Result<bool, Revoked> {
         if self.is_beyond(held.index) {
             return self.own(held.index, held.seen, State::Retired, 0).map(|_| false);
@@ -245,13 +248,13 @@ impl<'a> Tokens<'a> {
     /// `release`: Running(me) → Idle.
     ///
     /// # Errors
-    /// [`Revoked`] when the word is no longer the caller's.
+    /// [`Revoked`] if the word is no longer the caller's.
     pub fn release(self, held: Held) -> Result<Freed, Revoked> {
         let Held { index, seen } = held;
         self.free(Sighting { index, seen }).ok_or(Revoked { index })
     }
 
-    /// `grant`: Idle → Granted(to). The caller wakes `to` next. False when the word has changed.
+    /// `grant`: Idle → Granted(to). The caller wakes `to` next. False if the word has changed.
     #[must_use]
     pub fn grant(self, at: Sighting, to: WorkerId) -> bool {
         at.seen.state() == Some(State::Idle)
@@ -259,7 +262,8 @@ impl<'a> Tokens<'a> {
             && self.take(at, State::Granted, to).is_some()
     }
 
-    /// `retake`: Blocked(other) → Granted(to). The caller wakes `to` next. False when it has changed.
+    /// `retake`: Blocked(w) → Granted(to). The caller wakes `to` next. False if the word has
+    /// changed.
     #[must_use]
     pub fn retake(self, at: Sighting, to: WorkerId) -> bool {
         at.seen.state() == Some(State::Blocked) && self.take(at, State::Granted, to).is_some()
@@ -268,13 +272,13 @@ impl<'a> Tokens<'a> {
     /// `begin_foreign`: Running(me) → Foreign(me): from now on the caller's command uses the CPU.
     ///
     /// # Errors
-    /// [`Revoked`] when the word is no longer the caller's.
+    /// [`Revoked`] if the word is no longer the caller's.
     pub fn begin_foreign(self, me: WorkerId, held: Held) -> Result<(), Revoked> {
         self.own(held.index, held.seen, State::Foreign, me).map(|_| ())
     }
 
-    /// `end_foreign`: Foreign(me) → Running(me), on the first word charged to the caller's command, which
-    /// has ended. `None` when it has none: others used the CPU meanwhile.
+    /// `end_foreign`: Foreign(me) → Running(me), on the first word charged to the caller's command,
+    /// which has exited. `None` if it has none: other workers use the CPU now.
     #[must_use]
     pub fn end_foreign(self, me: WorkerId) -> Option<Held> {
         self.sight()
@@ -288,8 +292,9 @@ impl<'a> Tokens<'a> {
         self.sight().filter(|at| at.seen.is(State::Foreign, me)).find_map(|at| self.free(at))
     }
 
-    /// `charge`, the supervisor's: Idle or Foreign(w) → Foreign(to): a command uses more CPUs than it has
-    /// words for, and nobody or another one less. The caller then looks whether it still runs.
+    /// `charge`, the supervisor's: Idle or Foreign(w) → Foreign(to). The command of `to` uses more
+    /// CPUs than it has words for, and the word was idle or w's command uses fewer. The caller then
+    /// checks whether the command of `to` still runs.
     #[must_use]
     pub fn charge(self, at: Sighting, to: WorkerId) -> Option<Sighting> {
         let is_free = at.seen.state() == Some(State::Idle) && !self.is_beyond(at.index);
@@ -297,25 +302,25 @@ impl<'a> Tokens<'a> {
         if is_free || is_charged { self.take(at, State::Foreign, to) } else { None }
     }
 
-    /// `discharge`: Foreign(w) → Idle. `None` when the word has changed.
+    /// `discharge`: Foreign(w) → Idle. `None` if the word has changed.
     pub fn discharge(self, at: Sighting) -> Option<Freed> {
         (at.seen.state() == Some(State::Foreign)).then(|| self.free(at))?
     }
 
-    /// `revoke`: Granted(w) → Idle. The supervisor's, when w is vacant or slow to take it up. `None`
-    /// when the word has changed.
+    /// `revoke`: Granted(w) → Idle. The supervisor's, if w is vacant or slow to accept. `None` if
+    /// the word has changed.
     pub fn revoke(self, at: Sighting) -> Option<Freed> {
         (at.seen.state() == Some(State::Granted)).then(|| self.free(at))?
     }
 
-    /// `reclaim`: any(dead) → Idle, on every word of a worker whose death is confirmed. Returns how
-    /// many. The caller passes the idle words on.
+    /// `reclaim`: any(dead) → Idle, on every word of a worker whose death is confirmed. Returns
+    /// their number. The caller passes the idle words on.
     pub fn reclaim(self, dead: WorkerId) -> u32 {
         let mut reclaimed = 0;
         for index in 0..self.words.len() as u16 {
-            // A word of a dead owner changes only when somebody takes it (Blocked) or grants to the
-            // slot late (Granted): both end after a bounded number of rounds, since nobody new reads
-            // the slot's announcement any more.
+            // A word of a dead owner changes only if another worker takes it (Blocked) or grants it
+            // to the slot late (Granted). Both stop after a bounded number of rounds, since no
+            // process reads the slot's announcement any more.
             while let Some(at) = self.sighted(index).filter(|at| at.seen.owner() == Some(dead)) {
                 reclaimed += u32::from(self.free(at).is_some());
             }
@@ -323,7 +328,7 @@ impl<'a> Tokens<'a> {
         reclaimed
     }
 
-    /// One word as it is now; `None` when there is no such index.
+    /// One word as it is now; `None` if there is no such index.
     #[must_use]
     pub fn sighted(self, index: u16) -> Option<Sighting> {
         let seen = self.words.get(usize::from(index))?.load();
@@ -334,7 +339,7 @@ impl<'a> Tokens<'a> {
         u32::from(index) >= self.procs()
     }
 
-    /// Lets a word go: to `Idle`, or out of use. `None` when it has changed.
+    /// Lets a word go: to `Idle` or `Retired`. `None` if it has changed.
     fn free(self, at: Sighting) -> Option<Freed> {
         if self.is_beyond(at.index) {
             return self.take(at, State::Retired, 0).map(|_| Freed::Retired);

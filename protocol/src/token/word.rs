@@ -5,19 +5,21 @@ use std::fmt;
 use crate::packed::{Packed, WorkerId};
 use crate::sync::{AtomicU64, Ordering};
 
-/// What a token word can say. Zero is no state: memory that was never set up is not a token.
+/// The states of a token word. Zero is no state: memory that was never set up is not a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// Nobody's. Anyone may take it.
+    /// Has no owner. Any worker may take it.
     Idle = 1,
-    /// Its owner is using it. Only the owner may change it.
+    /// Its owner uses it. Only the owner may change it.
     Running = 2,
-    /// Its owner is in a blocking call and comes back to it first. **Anyone** may take it.
+    /// Its owner is in a blocking call and has the first right to it afterwards. **Anyone** may
+    /// take it.
     Blocked = 3,
     /// Its owner's command uses the CPU. The owner and the supervisor may change it.
     Foreign = 4,
-    /// Handed to its owner, who has not taken it up yet. The owner and the supervisor may change it.
+    /// Handed to its owner, which has not accepted it yet. The owner and the supervisor may change
+    /// it.
     Granted = 5,
     /// Beyond the current number of tokens. Only the supervisor may change it.
     Retired = 6,
@@ -44,18 +46,18 @@ impl State {
     }
 }
 
-/// One sight of a token word.
+/// A snapshot of a token word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot(Packed);
 
 impl Snapshot {
-    /// The word's state, or `None` when the byte is no state: the word is corrupt.
+    /// The word's state, or `None` if the byte is no state: the word is corrupt.
     #[must_use]
     pub fn state(self) -> Option<State> {
         State::from_byte(self.0.state())
     }
 
-    /// Whose it is, when its state has an owner.
+    /// The owner, if the state has one.
     #[must_use]
     pub fn owner(self) -> Option<WorkerId> {
         self.state().filter(|state| state.has_owner()).map(|_| self.0.owner())
@@ -67,7 +69,7 @@ impl Snapshot {
         self.0.state() == state as u8 && self.0.owner() == owner
     }
 
-    /// How often the word had changed.
+    /// The number of changes of the word so far, modulo 2^40.
     #[must_use]
     pub fn stamp(self) -> u64 {
         self.0.stamp()
@@ -94,7 +96,7 @@ impl fmt::Debug for Snapshot {
 pub struct TokenWord(AtomicU64);
 
 impl TokenWord {
-    /// A word in `state`, which has no owner.
+    /// A word in `state`, which must have no owner.
     #[must_use]
     pub fn new(state: State) -> TokenWord {
         TokenWord(AtomicU64::new(Packed::new(0, 0, state as u8).raw()))
@@ -103,37 +105,37 @@ impl TokenWord {
     /// The word as it is now.
     #[must_use]
     pub fn load(&self) -> Snapshot {
-        // ORDERING: SeqCst. A waiter announces, then loads; a releaser changes the word, then reads
-        // the announcements. Only a single order of all four makes one see the other; pairs with
-        // `change()` and `Bits::set()`.
+        // ORDERING: SeqCst. A waiter announces itself, then loads this word. A releaser changes
+        // this word, then reads the announcements. Only a single total order of all four accesses
+        // makes one see the other; pairs with `change()` and `Bits::set()`.
         Snapshot(Packed::from_raw(self.0.load(Ordering::SeqCst)))
     }
 
-    /// The one way a token changes: from exactly `seen` to `state` and `owner`. Returns the new
-    /// sight, or `None` when somebody else was first.
+    /// The one way in which a token changes: from exactly `seen` to `state` and `owner`. Returns
+    /// the new snapshot, or `None` if another process was first.
     #[inline]
     pub(crate) fn change(&self, seen: Snapshot, state: State, owner: WorkerId) -> Option<Snapshot> {
         let next = seen.next(state, owner);
-        // ORDERING: SeqCst, see `load()`. As an acquire it also carries what the former owner wrote
-        // before it let the token go.
+        // ORDERING: SeqCst, see `load()`. As an acquire it also makes visible what the former owner
+        // wrote before it let the token go.
         self.0
             .compare_exchange(seen.0.raw(), next.0.raw(), Ordering::SeqCst, Ordering::Relaxed)
             .ok()
             .map(|_| next)
     }
 
-    /// Running(owner) → Blocked(owner), by the owner, who alone may change it then: so a store will do.
-    /// Returns the new sight.
+    /// Running(owner) → Blocked(owner), by the owner. Only the owner may change the word then, so a
+    /// store suffices. Returns the new snapshot.
     #[inline]
     pub(crate) fn block(&self, seen: Snapshot, owner: WorkerId) -> Snapshot {
         let next = seen.next(State::Blocked, owner);
-        // ORDERING: Release, for whoever takes the token and so acquires what its owner wrote; pairs
-        // with `change()`. Whether somebody needs to be told is read after `LightSide::pass()`.
+        // ORDERING: Release: the worker that takes the token acquires what its owner wrote; pairs
+        // with `change()`. Whether to kick sysmon is read after `LightSide::pass()`.
         self.0.store(next.0.raw(), Ordering::Release);
         next
     }
 
-    /// Overwrites the word while nobody else can see it: before the first worker is spawned.
+    /// Overwrites the word before the first worker is started, when no other process can see it.
     #[cfg(feature = "create")]
     pub(crate) fn set_up(&self, state: State) {
         self.0.store(Packed::new(0, 0, state as u8).raw(), Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! The light side and the heavy side of `barrier`: one of the two sees what the other has stored.
+//! The light side and the heavy side of `barrier`: one of the two sees the other's store.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +14,7 @@ fn one_of_the_two_sides_sees_the_other() {
         let other = Arc::clone(&words);
         let light = thread::spawn(move || {
             other.0.store(1, Ordering::Release);
-            // With its own fence: what membarrier does to a running process is no more than that.
+            // With its own fence: membarrier does no more than that to a running process.
             LightSide::new(false).pass();
             other.1.load(Ordering::Acquire)
         });

@@ -7,14 +7,14 @@ use msup_protocol::sysmon_sleep::Quiet;
 
 use crate::world::{World, gets_a_task, gets_a_token, model, sysmon_until_it_retakes};
 
-/// One look that remembers, and one so much later that whatever has not changed is too old.
+/// One look that remembers, and one much later, when every unchanged word is overdue.
 fn two_looks(world: &Arc<World>) {
     let mut sysmon = Sysmon::new();
     let _ = sysmon.look(&world.shared(), &&**world, 1);
     let _ = sysmon.look(&world.shared(), &&**world, 1_000_000_000);
 }
 
-/// A waiter that steals while it is being granted must give the second token on.
+/// A waiter that steals a token while it is granted another must pass the second one on.
 #[test]
 fn a_waiter_steals_while_it_is_being_granted() {
     model(|| {
@@ -22,27 +22,27 @@ fn a_waiter_steals_while_it_is_being_granted() {
         let tokens = world.shared().tokens;
         let first = tokens.acquire(0).expect("idle");
         let second = tokens.acquire(2).expect("idle");
-        // Blocked for ever: to be stolen.
+        // Blocked for ever: can be stolen.
         let _away = world.seat(0).enter_lazily(first);
         let other = Arc::clone(&world);
         let waiter = thread::spawn(move || gets_a_token(&other, 1));
         world.seat(2).release(second).expect("ours");
         waiter.join().expect("no panics");
-        // A grant that came even later is what sysmon is for.
+        // sysmon takes care of a grant that came even later.
         two_looks(&world);
         let census = tokens.census();
         assert_eq!((census.granted, census.idle + census.blocked), (0, 2), "{census:?}");
     });
 }
 
-/// A grant that was decided on before the worker had a token, and comes after it has looked for such
-/// grants: sysmon brings the token to somebody else.
+/// A grant that was decided on before the worker had a token, and that comes after the worker has
+/// scanned for such grants: sysmon brings the token to another worker.
 #[test]
 fn a_late_grant_to_a_busy_worker_is_taken_back() {
     model(|| {
         let world = World::new(2, 3);
         let shared = world.shared();
-        // Worker 1 computes for long; worker 2 waits.
+        // Worker 1 computes for a long time; worker 2 waits.
         let busy = shared.tokens.acquire(1).expect("idle");
         let late = shared.tokens.acquire(0).expect("idle");
         assert_eq!(shared.tokens.hand_off(late, 1), Ok(true));
@@ -78,7 +78,7 @@ fn a_grant_to_the_dead_is_taken_back() {
     });
 }
 
-/// A grant is taken back from a worker that is only slow: it must ask again, not sleep on.
+/// A grant is revoked from a worker that is only slow: it must ask again and not sleep on.
 #[test]
 fn a_revoke_races_a_slow_wake() {
     model(|| {
@@ -90,7 +90,7 @@ fn a_revoke_races_a_slow_wake() {
         let sysmon = thread::spawn(move || two_looks(&third));
         let seat = world.seat(0);
         seat.release(held).expect("ours");
-        // It may take what was taken back, and must then pass it on to who asked again.
+        // It may take the revoked token, and must then pass it on to the worker that asked again.
         if let Some(held) = world.shared().tokens.acquire(0) {
             seat.release(held).expect("ours");
         }
@@ -100,7 +100,7 @@ fn a_revoke_races_a_slow_wake() {
     });
 }
 
-/// Work arrives while sysmon sleeps over a blocked word, because nobody wanted it.
+/// Work arrives while sysmon sleeps over a blocked word, because no worker wanted it.
 #[test]
 fn work_arrives_while_sysmon_sleeps_over_a_blocked_word() {
     model(|| {
@@ -121,7 +121,7 @@ fn work_arrives_while_sysmon_sleeps_over_a_blocked_word() {
     });
 }
 
-/// A waiter comes back while sysmon sleeps over a blocked word, because nobody wanted it.
+/// A waiter comes back while sysmon sleeps over a blocked word, because no worker wanted it.
 #[test]
 fn a_waiter_comes_back_while_sysmon_sleeps_over_a_blocked_word() {
     model(|| {
@@ -136,8 +136,8 @@ fn a_waiter_comes_back_while_sysmon_sleeps_over_a_blocked_word() {
     });
 }
 
-/// A releaser that is stopped between its compare-and-swap and its wake, for ever: the waiter sleeps
-/// with a token in its hand until sysmon takes it back and wakes it.
+/// A releaser is stopped for ever between its compare-and-swap and its wake: the waiter sleeps with
+/// a grant until sysmon revokes it and wakes the waiter.
 #[test]
 fn a_releaser_is_stopped_between_its_change_and_its_wake() {
     model(|| {
@@ -157,8 +157,8 @@ fn a_releaser_is_stopped_between_its_change_and_its_wake() {
     });
 }
 
-/// A stopped owner comes back late: its compare-and-swap must fail, also when the token has been
-/// through other hands and is blocked again.
+/// A stopped owner comes back late: its compare-and-swap must fail, even if other workers have had
+/// the token and it is blocked again.
 #[test]
 fn a_stopped_owners_late_change_fails() {
     model(|| {
@@ -168,7 +168,7 @@ fn a_stopped_owners_late_change_fails() {
         let away = shared.tokens.enter(0, held);
         let other = Arc::clone(&world);
         let owner = thread::spawn(move || {
-            // It wins, or it waits in line like everybody else.
+            // It wins, or it waits in line like every worker.
             let seat = other.seat(0);
             let held = seat.exit(Some(away));
             seat.release(held).expect("ours");
@@ -185,8 +185,8 @@ fn a_stopped_owners_late_change_fails() {
     });
 }
 
-/// sysmon sleeps because every token is in use, and the call is over before it could have looked: who
-/// makes such calls gives the token to who waits.
+/// sysmon sleeps because every token is in use, and the call returns before sysmon could have
+/// looked: the worker that makes such calls hands the token to the waiter.
 #[test]
 fn a_short_call_gives_way() {
     model(|| {
@@ -199,7 +199,7 @@ fn a_short_call_gives_way() {
         if shared.line.is_announced(1) {
             shared.watch.lie_down(Quiet::AllInUse);
             let away = seat.enter_lazily(held);
-            // It has not slept through this call, though nobody looked while it lasted.
+            // The waiter gets the token although sysmon did not look during this call.
             waiter.join().expect("no panics");
             let held = seat.exit(away);
             seat.release(held).expect("ours");
@@ -211,7 +211,7 @@ fn a_short_call_gives_way() {
     });
 }
 
-/// A token is blocked at the very moment at which sysmon lies down: one of the two sees the other.
+/// A token is blocked just when sysmon lies down: one of the two sees the other.
 #[test]
 fn a_token_is_blocked_while_sysmon_lies_down() {
     model(|| {
@@ -223,7 +223,7 @@ fn a_token_is_blocked_while_sysmon_lies_down() {
         shared.watch.lie_down(Quiet::AllInUse);
         let blocked = shared.tokens.census().blocked;
         if blocked == 0 {
-            // It may sleep now: it must be kicked.
+            // It may sleep now and must be kicked.
             shared.watch.sleep(&&*world, Quiet::AllInUse, std::time::Duration::MAX);
         }
         blocks.join().expect("no panics");

@@ -1,8 +1,8 @@
-//! A worker is killed before every single one of its writes and wakes. The supervisor learns of it from
-//! the kernel and buries it; the other one finishes, and no token is lost or doubled.
+//! A worker is killed before each of its writes and wakes. The supervisor learns of it from the
+//! kernel and buries it. The other worker finishes, and no token is lost or doubled.
 //!
-//! One verb per model, and the victim and its supervisor in one thread, because one comes after the
-//! other anyway: small models, in which loom finds more.
+//! One verb per model, and the victim and its supervisor in one thread, because one acts after the
+//! other anyway: loom explores small models more thoroughly.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,12 +17,12 @@ use msup_protocol::worker_side::Next;
 
 use crate::world::{World, model};
 
-/// No verb writes more often.
+/// No verb makes more writes.
 const WRITES_AT_MOST: u32 = 40;
 
-/// Ends worker 0's `life` after 0, 1, 2, ... writes, until no execution is left in which it is killed,
-/// while worker 1 lives its own. The token is in worker 0's hand at first, or in worker 1's. A worker 0
-/// that is not killed lives on.
+/// Kills worker 0 in its `life` after 0, 1, 2, ... writes, until it is killed in no execution,
+/// while worker 1 runs `other`. Worker `first_owner` holds the token at first. If worker 0 is not
+/// killed, `live_on` runs.
 fn killed_at_every_step(
     first_owner: u16,
     life: fn(&World, Option<Held>),
@@ -48,7 +48,7 @@ fn killed_at_every_step(
             }
             supervise(&world);
             other.join().expect("no panics");
-            // A grant that was on its way to the dead is what sysmon is for.
+            // sysmon takes care of a grant that was on its way to the dead worker.
             let _ = Sysmon::new().look(&world.shared(), &&*world, 1);
             let census = world.shared().tokens.census();
             assert_eq!((census.live, census.idle + census.running), (1, 1), "{census:?}");
@@ -68,14 +68,14 @@ fn waits(world: &World, _nothing: Option<Held>) {
 
 fn nothing(_world: &World) {}
 
-/// Who left its token behind ends some time later; who has handed it over is not needed any more.
+/// A worker that left its token behind dies some time later; one that handed it over need not.
 fn ends_if_it_left_the_token(world: &World) {
     if world.shared().tokens.census().blocked > 0 {
         ends(world);
     }
 }
 
-/// Worker 0 computes for long; the other one gets its token when it is done.
+/// Buries worker 0, which computes for a long time; the other one then gets its token.
 fn ends(world: &World) {
     let _reclaimed = world.shared().bury(&world, 0);
 }
@@ -88,7 +88,8 @@ fn entering_lazily() {
     killed_at_every_step(0, life, waits, ends_if_it_left_the_token, nothing);
 }
 
-/// The same while sysmon sleeps because all tokens are in use: it is kicked, or who waits gets the token.
+/// The same while sysmon sleeps because all tokens are in use: either it is kicked, or the waiter
+/// gets the token.
 #[test]
 fn entering_while_somebody_wants_it() {
     let life = |world: &World, held: Option<Held>| {
@@ -103,7 +104,7 @@ fn entering_eagerly() {
     let life = |world: &World, held: Option<Held>| {
         let _away = world.seat(0).enter_eagerly(held.expect("a token"));
     };
-    // Handed over, or left behind because nobody waited yet.
+    // Handed over, or left behind because no worker waited yet.
     killed_at_every_step(0, life, waits, ends_if_it_left_the_token, nothing);
 }
 
@@ -126,7 +127,7 @@ fn waiting() {
     killed_at_every_step(1, life, releases, nothing, nothing);
 }
 
-/// The task that the dead had claimed is run by the other one.
+/// The other worker runs the task that the dead one had claimed.
 #[test]
 fn claiming() {
     let life = |world: &World, held: Option<Held>| {
@@ -143,7 +144,7 @@ fn claiming() {
     killed_at_every_step(0, life, takes_a_task, ends, runs_it_again);
 }
 
-/// Publishes what the dead had claimed, or had not published yet.
+/// Publishes the task that the dead worker had claimed or not yet published.
 fn publish_again(world: &World) {
     let shared = world.shared();
     let seen = shared.tasks.sighted(0).expect("a slot");
@@ -157,8 +158,8 @@ fn publish_again(world: &World) {
     }
 }
 
-/// A start that the dead has taken and not made is allowed anew, and the other one makes it. The token is somebody's all
-/// the time.
+/// A start that the dead worker took and did not make is allowed again, and the other worker makes
+/// it. No token is idle at any time.
 #[test]
 fn starting_without_a_token() {
     let life = |world: &World, _nothing: Option<Held>| {
@@ -169,7 +170,7 @@ fn starting_without_a_token() {
     let starts = |world: &World, _held: Option<Held>| {
         let next = world.seat(1).next_task(None, &|| false);
         assert!(matches!(next, Ok(Next::Start(_))));
-        // The only start is made: who has come second would sleep for ever.
+        // The only start is made: a worker that came second would sleep for ever.
         let shared = world.shared();
         shared.line.slot(0).expect("a slot").tell_to_leave();
         shared.line.wake(&world, 0);

@@ -2,7 +2,7 @@
 //! park that never times out, so that a lost wake is a deadlock. Run with `RUSTFLAGS="--cfg loom"`.
 //!
 //! Time stands still here: sysmon's rescue of lost wakes never acts, so these models also show that
-//! nothing needs it.
+//! the protocol does not need it.
 
 #![cfg(loom)]
 
@@ -66,7 +66,8 @@ fn a_published_task_is_run_by_a_worker_that_parks() {
     });
 }
 
-/// The only token is somebody's: who parks while a start is allowed either sees it or is woken.
+/// Another worker holds the only token: a worker that parks while a start is allowed either sees it
+/// or is woken.
 #[test]
 fn a_start_that_is_allowed_is_made() {
     model(|| {
@@ -144,7 +145,7 @@ fn sysmon_is_kicked_from_every_side() {
     });
 }
 
-/// Whoever is told to end gives back what it holds or is granted, although tasks are ready.
+/// A worker that is told to leave gives back what it holds or is granted, although tasks are ready.
 #[test]
 fn a_worker_that_is_told_to_end_leaves_whatever_is_ready() {
     model(|| {
@@ -158,7 +159,7 @@ fn a_worker_that_is_told_to_end_leaves_whatever_is_ready() {
         });
         world.shared().pass_on(&&*world, None);
         worker.join().expect("no panics");
-        // A grant on the way to a slot that is vacant now is what sysmon is for.
+        // sysmon takes care of a grant on the way to a slot that is vacant now.
         let _ = world.shared().bury(&&*world, 0);
         world.assert_all_idle();
     });

@@ -1,4 +1,4 @@
-//! A segment on the heap, workers that are threads, and sleep that only a wake ends.
+//! A segment on the heap, workers that are threads, and sleeps that only a wake interrupts.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use msup_protocol::sync::{AtomicU32, AtomicU64, Ordering};
 use msup_protocol::token::{State, TokenWord};
 use msup_protocol::worker_side::{Next, Seat};
 
-/// A segment on the heap, and the one place where everybody sleeps.
+/// A segment on the heap, and the one place where all threads sleep.
 pub(crate) struct World {
     header: Header,
     tokens: Vec<TokenWord>,
@@ -25,7 +25,7 @@ pub(crate) struct World {
     cells: Vec<AtomicU64>,
     bed: Mutex<()>,
     wakes: Condvar,
-    /// How many sleeps still end at once, for no reason.
+    /// The number of sleeps that still return at once, for no reason.
     spurious: std::sync::atomic::AtomicU32,
 }
 
@@ -61,7 +61,7 @@ impl World {
         })
     }
 
-    /// A world in which the first few sleeps end for no reason.
+    /// A world in which the first few sleeps return for no reason.
     pub(crate) fn restless(tokens: usize, workers: usize) -> Arc<World> {
         let world = World::new(tokens, workers);
         world.spurious.store(2, std::sync::atomic::Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl World {
     }
 }
 
-/// A futex: the value is looked at under the lock that wakes take. No timeout.
+/// A futex: the value is checked under the lock that wakes take. No timeout.
 impl Park for &World {
     fn wait(&self, word: &AtomicU32, expected: u32, _timeout: Duration) {
         let relaxed = std::sync::atomic::Ordering::Relaxed;
@@ -111,7 +111,7 @@ impl Park for &World {
     }
 }
 
-/// Looks at every interleaving.
+/// Explores every interleaving.
 pub(crate) fn complete_model(check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = None;
@@ -119,9 +119,9 @@ pub(crate) fn complete_model(check: impl Fn() + Send + Sync + 'static) {
     builder.check(check);
 }
 
-/// Looks at many interleavings: those that loom finds with at most four preemptions, or as many as
-/// `LOOM_MAX_PREEMPTIONS` says. That is not all of them: what loom skips because it believes that it
-/// has seen the like may have been seen only beyond the bound.
+/// Explores many interleavings: those that loom finds with at most four preemptions, or
+/// `LOOM_MAX_PREEMPTIONS`. That is not all of them: loom skips an interleaving if it has seen a
+/// similar one, but that one may be beyond the bound.
 pub(crate) fn model(check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(4));
@@ -129,14 +129,14 @@ pub(crate) fn model(check: impl Fn() + Send + Sync + 'static) {
     builder.check(check);
 }
 
-/// The life of a worker that comes back from a blocking call, gets a token, and lets it go.
+/// A worker that comes back from a blocking call, gets a token, and releases it.
 pub(crate) fn gets_a_token(world: &Arc<World>, me: u16) {
     let seat = world.seat(me);
     let held = seat.exit(None);
     seat.release(held).expect("ours");
 }
 
-/// The life of a parked worker that gets one task.
+/// A parked worker that gets one task.
 pub(crate) fn gets_a_task(world: &Arc<World>, me: u16) {
     let mut seat = world.seat(me);
     let Ok(Next::Run(held, claim)) = seat.next_task(None, &|| false) else {
@@ -146,7 +146,7 @@ pub(crate) fn gets_a_task(world: &Arc<World>, me: u16) {
     seat.release(held).expect("ours");
 }
 
-/// Everything sysmon does until it has retaken a token, asleep whenever it may be.
+/// Runs sysmon until it has retaken a token, asleep whenever it may be.
 pub(crate) fn sysmon_until_it_retakes(world: &Arc<World>) {
     let shared = world.shared();
     let mut sysmon = Sysmon::new();

@@ -1,6 +1,7 @@
-//! A task function that lets its token go and takes it back some thousand times. While it has one, it
-//! sits at one of two desks, if it is told to. Arguments: the board, how many rounds, `sit` or `stand`.
-//! Whoever finds no free desk fails its task, and says so in the file `violation`.
+//! A task function that lets its token go and takes it back some thousand times. With the argument
+//! `sit`, it sits at one of two desks while it has a token. Arguments: the board, the number of
+//! rounds, `sit` or `stand`. A worker that finds no free desk fails its task and writes the file
+//! `violation`.
 
 use std::process::ExitCode;
 use std::thread;
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
                 desks.sit().map_err(|why| fail(why.0))?;
             }
             if round % 8 == 0 {
-                // Whoever runs meanwhile finds one desk less.
+                // Workers that run meanwhile find one free desk less.
                 thread::yield_now();
             }
             if sits {

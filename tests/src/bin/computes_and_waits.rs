@@ -1,5 +1,5 @@
-//! A worker whose tasks compute for some milliseconds and then wait for some, without a token: the two
-//! numbers are its arguments.
+//! A worker whose tasks compute for some milliseconds and then wait for some without a token. The
+//! arguments are these two numbers.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A worker that goes down, or hangs, in the way its task's value names, or does neither.
+//! A worker that crashes or hangs in the way that its task's value names, or does neither.
 
 use std::hint;
 use std::process::{self, ExitCode};

@@ -1,5 +1,6 @@
-//! A program whose first thread exits at once while another one waits and then writes a file: the kernel shows it as a
-//! zombie meanwhile. Arguments: how many milliseconds, the file.
+//! A program whose first thread exits at once while another one waits and then writes a file:
+//! meanwhile the kernel shows the process as a zombie. Arguments: the wait in milliseconds, the
+//! file.
 
 use std::time::Duration;
 
@@ -12,6 +13,6 @@ fn main() {
         std::fs::write(file, "done\n").expect("writable");
         std::process::exit(0);
     });
-    // SAFETY: ends this thread alone, which owns nothing that the other one uses.
+    // SAFETY: exits this thread alone, which owns nothing that the other one uses.
     unsafe { nix::libc::syscall(nix::libc::SYS_exit, 0) };
 }

@@ -1,5 +1,5 @@
-//! `harms_segment overwrite|header|truncate`: a command that does that to the shared memory of the run it is in, by a
-//! descriptor of its supervisor's, and then stays until it is killed.
+//! `harms_segment overwrite|header|truncate`: a command that does this to the shared memory of its
+//! own run, through a descriptor of its supervisor, and then stays until it is killed.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,4 @@
-//! `holds_memory MIB MS`: has so much memory, really, for so long.
+//! `holds_memory MIB MS`: holds this amount of resident memory for this time.
 
 use std::hint::black_box;
 use std::time::Duration;

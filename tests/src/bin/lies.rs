@@ -1,5 +1,5 @@
-//! A worker for commands that runs none: it reports success, and of a command that ends in `lie` a number that nothing
-//! can have measured, of the kind that `LIES_ABOUT` names.
+//! A worker for commands that runs none. It reports success, and for a command that ends in `lie`
+//! also an impossible number of the kind that `LIES_ABOUT` names.
 
 use std::env;
 use std::fs::File;
@@ -16,7 +16,7 @@ fn main() {
     let number =
         |name| -> i32 { env::var(name).expect("started by msup").parse().expect("a number") };
     let fd: RawFd = number(names::SEGMENT_FD);
-    // A second descriptor of it: the number alone is nothing that could be used.
+    // A second descriptor for it: a bare number cannot be passed on.
     let file = File::options().read(true).write(true).open(format!("/proc/self/fd/{fd}"));
     let segment = Segment::attach(file.expect("inherited"), None).expect("a segment");
     let me = number(names::WORKER_SLOT) as u16;

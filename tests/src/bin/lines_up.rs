@@ -1,11 +1,11 @@
-//! A task function whose tasks want tokens in the middle of their work, and say on the board how long
-//! the others went on meanwhile. Argument: the board. Tasks:
+//! A task function whose tasks want tokens in the middle of their work, and record on the board how
+//! much the others did meanwhile. Argument: the board. Tasks:
 //!
-//! - `short`: computes and makes calls that are over at once, until all others are done.
-//! - `wants N`: begins when a `short` one runs; comes back from N calls, and counts the `short` one's
-//!   calls each time until it has a token.
-//! - `mixed N`: N rounds of computing and calls of all lengths; whoever had to sleep for its token counts
-//!   how many others that slept, too, were served before it.
+//! - `short`: computes and makes short calls, until all others are done.
+//! - `wants N`: begins when a `short` one runs; comes back from N calls, and counts the `short`
+//!   one's calls each time until it has a token.
+//! - `mixed N`: N rounds of computing and calls of all lengths. A task that had to sleep for its
+//!   token counts the other sleepers that were served before it.
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
@@ -69,14 +69,14 @@ fn mixed(ctx: &mut Ctx<'_>, board: Board, rounds: u64, seed: u64) {
     }
 }
 
-/// One more wait, during which so much went on.
+/// Records one more wait, during which the others did `seen` things.
 fn note(board: Board, seen: u64) {
     board[WAITS].fetch_add(1, SeqCst);
     board[LONG].fetch_add(u64::from(seen > board[LIMIT].load(SeqCst)), SeqCst);
     board[WORST].fetch_max(seen, SeqCst);
 }
 
-/// How often this process has gone to sleep.
+/// The number of voluntary context switches of this process.
 fn sleeps() -> i64 {
     getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.voluntary_context_switches())
 }

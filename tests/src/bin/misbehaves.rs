@@ -1,4 +1,5 @@
-//! A worker that does what its task's value names to its own process, and what no task function should do.
+//! A worker that does to its own process what its task's value names, and what no task function
+//! should do.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -14,7 +15,7 @@ use nix::sys::mman::munmap;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, getppid};
 
-/// How the shared memory is called, where the kernel names it.
+/// The name of the shared memory in `/proc`.
 const SEGMENT: &str = "/dev/shm/msup-";
 
 fn main() -> ExitCode {
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What it has no descriptor of, it can neither truncate nor punch holes into.
+/// Without a descriptor it can neither truncate nor punch holes into the memory.
 fn holds_no_descriptor() -> Result<Outcome, TaskError> {
     let targets = fs::read_dir("/proc/self/fd")?.flatten();
     let targets = targets.filter_map(|entry| fs::read_link(entry.path()).ok());
@@ -47,7 +48,8 @@ fn unmap() -> Result<Outcome, TaskError> {
         let (start, end) = range.ok_or("a range")?;
         let (start, end) = (usize::from_str_radix(start, 16)?, usize::from_str_radix(end, 16)?);
         let start = NonNull::new(std::ptr::without_provenance_mut(start)).ok_or("an address")?;
-        // SAFETY: it is not: the next word that is looked at is a fault of this process, which is the point.
+        // SAFETY: it is not safe: the next read of a word is a fault of this process, which is the
+        // point.
         unsafe {
             munmap(start, NonZeroUsize::new(end - start.addr().get()).map_or(0, usize::from))
         }?;
@@ -62,7 +64,7 @@ fn close_everything() -> Result<Outcome, TaskError> {
     Ok(Outcome::done())
 }
 
-/// The shared memory, by a descriptor of the supervisor's.
+/// The shared memory, through a descriptor of the supervisor.
 fn segment_of_supervisor() -> Result<fs::File, TaskError> {
     let folder = format!("/proc/{}/fd", getppid());
     let fds = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
@@ -72,13 +74,14 @@ fn segment_of_supervisor() -> Result<fs::File, TaskError> {
     Ok(fs::File::options().read(true).write(true).open(segment.ok_or("no segment")?)?)
 }
 
-/// Writes over all of it.
+/// Overwrites all of it.
 fn overwrite() -> Result<Outcome, TaskError> {
     segment_of_supervisor()?.write_all_at(&vec![0xa5; 1 << 20], 0)?;
     Ok(Outcome::done())
 }
 
-/// Writes another task, which is none, over all that wait or are under way, and says of all that they are done.
+/// Overwrites the frames of all waiting and running tasks with garbage, and sets all
+/// done bits.
 fn lie() -> Result<Outcome, TaskError> {
     let segment = Segment::attach(segment_of_supervisor()?, None)?;
     let shared = segment.shared();
@@ -92,7 +95,7 @@ fn lie() -> Result<Outcome, TaskError> {
     Ok(Outcome::done())
 }
 
-/// The child goes on as if it were the worker. It has none of the shared memory.
+/// The child goes on as if it were the worker. It has no access to the shared memory.
 fn fork_and_go_on() -> Result<Outcome, TaskError> {
     // SAFETY: the process has one thread.
     match unsafe { fork() }? {

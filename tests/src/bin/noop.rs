@@ -1,4 +1,4 @@
-//! A worker whose tasks do nothing: what is left is msup itself.
+//! A worker whose tasks do nothing: all cost is msup's own.
 
 use std::process::ExitCode;
 

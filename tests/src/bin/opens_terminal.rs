@@ -1,4 +1,4 @@
-//! A worker whose task opens the terminal it is on, and writes what came of that into the file `answer`.
+//! A worker whose task opens its controlling terminal and writes the result into the file `answer`.
 
 use std::fs::{File, write};
 use std::process::ExitCode;

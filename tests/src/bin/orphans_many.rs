@@ -1,5 +1,5 @@
-//! A worker whose task starts a shell 120 times that leaves a process behind at once, and then counts the processes below
-//! itself and its supervisor that have exited and were not reaped. It waits until there are none.
+//! A worker whose task starts 120 shells, each of which leaves an orphan behind at once. It then
+//! waits until neither it nor its supervisor has a child that has exited and is not reaped.
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;

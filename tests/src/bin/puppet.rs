@@ -1,5 +1,5 @@
-//! A worker on strings: attaches to the segment that is its standard input and does, one after the
-//! other, what its arguments say.
+//! A remote-controlled worker: attaches to the segment that is its standard input and carries out
+//! its arguments, one after the other.
 
 use std::fs::File;
 use std::io;

@@ -1,5 +1,6 @@
-//! A chain of processes, each of which starts the next one and exits at once, for so many milliseconds; the last one
-//! writes a file. Arguments: the milliseconds, the file; the start in microseconds since 1970, which it passes on itself.
+//! A chain of processes: each starts the next one and exits at once, for some milliseconds; the
+//! last one writes a file. Arguments: the milliseconds, the file, and the start in microseconds
+//! since 1970, which each process passes on.
 
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! A worker whose tasks wait a little without a token, then say so: `done VALUE`.
+//! A worker whose tasks wait a little without a token, then print `done VALUE`.
 
 use std::io::Write;
 use std::process::ExitCode;

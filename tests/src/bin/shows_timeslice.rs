@@ -1,4 +1,4 @@
-//! A command that prints how long it and its parent may compute in one go, in milliseconds.
+//! A command that prints its own and its parent's time slice, in milliseconds.
 
 use msup_protocol::timeslice;
 

@@ -1,6 +1,7 @@
-//! A worker for the test of work conservation. Tasks named `turn I` hold their token while they wait
-//! for their turn in a ring, which only goes round while all of them run at once; others are blocked,
-//! wait for a token, or leave parked workers behind. Arguments: the board, how many are in the ring.
+//! A worker for the test of work conservation. Tasks named `turn I` hold their token while they
+//! wait for their turn in a ring, which only goes round while all of them run at once. Other tasks
+//! are blocked, wait for a token, or leave parked workers behind. Arguments: the board, the number
+//! of tasks in the ring.
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
@@ -18,7 +19,8 @@ fn main() -> ExitCode {
     run(|task, ctx| {
         let value = std::str::from_utf8(task.value())?;
         match value.split_once(' ') {
-            // All of them are in a blocking call at once: so many workers there are from now on.
+            // All of them are in a blocking call at once, so there is a worker for each from now
+            // on.
             _ if value == "nap" => ctx.blocking(|| {
                 board[NAPPING].fetch_add(1, SeqCst);
                 while board[NAPPING].load(SeqCst) < board[NAPPERS].load(SeqCst) {
@@ -31,8 +33,8 @@ fn main() -> ExitCode {
                     look_often();
                 }
             }),
-            // It comes back whenever the whole ring has gone round, and wants a token then, in the
-            // middle of its task: while the ring runs there is none.
+            // It comes back whenever the whole ring has gone round and then wants a token, in the
+            // middle of its task. While the ring runs there is none.
             _ if value == "wait" => {
                 while board[OVER].load(SeqCst) == 0 {
                     let seen = board[TURN].load(SeqCst);

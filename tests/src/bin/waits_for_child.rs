@@ -1,4 +1,5 @@
-//! A worker whose task starts a child that exits with 7 at once, computes for a while, and then asks for its status.
+//! A worker whose task starts a child that exits with 7 at once, computes for a while, and then
+//! asks for the child's status.
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;

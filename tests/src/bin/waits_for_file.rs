@@ -1,5 +1,5 @@
-//! A task function that computes until a file exists; the value `make` creates it, any other creates
-//! `FILE.awaited` first.
+//! A task function that computes until a file exists. The value `make` creates it; any other first
+//! creates `FILE.awaited`.
 
 use std::fs::File;
 use std::path::Path;

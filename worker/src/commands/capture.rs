@@ -1,4 +1,4 @@
-//! Reading what a command writes, until it has exited and its session is empty.
+//! Reading a command's output, until the command has exited and its session is empty.
 
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
@@ -15,31 +15,32 @@ use super::spawn::Child;
 use crate::guardian;
 use crate::sink::Sink;
 
-/// How much is read at a time.
+/// The number of bytes read at a time.
 pub(super) const CHUNK: usize = 64 << 10;
 
 /// How long a process outside the command's session may hold the command's output open after the session is empty.
 const LEAK_AFTER: Duration = Duration::from_millis(200);
 
-/// A look at what is left in the session costs up to a millisecond where a worker has many descendants. The next one
-/// comes after this part of the time waited so far, so that waiting never costs more than a small share of a CPU.
+/// A look at what is left in the session costs up to a millisecond if a worker has many
+/// descendants. The next one comes after this part of the time waited so far, so that waiting never
+/// costs more than a small share of a CPU.
 const LOOK_AFTER_PART: u32 = 8;
 const LOOK_AFTER: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
-/// A look may miss a process whose parent exits at that moment. Only after so many in a row that show nothing but daemons
-/// there is nothing else.
+/// A look may miss a process whose parent exits at that moment. Only this number of looks in a row
+/// that show nothing but daemons proves that nothing else is left.
 const SEEN_ALONE: u32 = 3;
 
-/// What came of a command.
+/// The result of a command.
 pub(super) struct Finished {
     pub(super) verdict: Verdict,
     /// It left processes running that were not waited for.
     pub(super) leaked: bool,
-    /// All but its wall time.
+    /// Without the wall time and the worker's own CPU time.
     pub(super) usage: Usage,
 }
 
-/// A command that runs, and where its output goes.
+/// A running command and the sinks for its output.
 pub(super) struct Capture<'a> {
     streams: [Option<OwnedFd>; 2],
     sinks: &'a mut [Sink; 2],
@@ -49,8 +50,8 @@ pub(super) struct Capture<'a> {
 }
 
 impl<'a> Capture<'a> {
-    /// Waits until the command has exited and its session is empty, unless the run leaves alone what commands leave
-    /// running; meanwhile keeps what it writes.
+    /// Waits until the command has exited and its session is empty, and keeps what it writes. With
+    /// `leaves_processes()` it does not wait for the session.
     pub(super) fn until_finished(
         child: Child,
         sinks: &'a mut [Sink; 2],
@@ -62,10 +63,10 @@ impl<'a> Capture<'a> {
         let streams = [Some(stdout), Some(stderr)];
         let mut capture = Capture { streams, sinks, buffer, children, kept: Ok(()) };
         while !capture.turn(pid, None) {}
-        // Its number may be another process' as soon as it is reaped.
+        // Its number may be reused as soon as it is reaped.
         guardian::release();
         let exit = capture.children.reap_command(pid);
-        // One system call tells that nothing is left, as of most commands.
+        // For most commands, one system call tells that nothing is left.
         let mut leaked = capture.children.any_left()
             && capture.see_session_off(pid, header.leaves_processes(), slot);
         leaked |= capture.drain(pid);
@@ -85,8 +86,8 @@ impl<'a> Capture<'a> {
         Finished { verdict, leaked, usage }
     }
 
-    /// Waits for the processes that the command left in its session, unless they are left `alone`. Whether it left
-    /// something that was not waited for.
+    /// Waits for the processes that the command left in its session, unless they are to be left
+    /// `alone`. Returns whether the command left anything that was not waited for.
     fn see_session_off(&mut self, command: i32, alone: bool, slot: &WorkerSlot) -> bool {
         let began = Instant::now();
         let mut only_daemons = 0;
@@ -109,12 +110,13 @@ impl<'a> Capture<'a> {
         self.children.note_daemons()
     }
 
-    /// Reads what is left in the pipes. Whether some process still held them open when it gave up.
+    /// Reads what is left in the pipes. Returns whether some process still held them open at the
+    /// end.
     fn drain(&mut self, command: i32) -> bool {
         let began = Instant::now();
         while self.streams.iter().any(Option::is_some) {
             let left = LEAK_AFTER.saturating_sub(began.elapsed());
-            // Without a supervisor nobody wants the output.
+            // Without a supervisor the output has no use.
             if left.is_zero() || guardian::told_to_end() {
                 return true;
             }
@@ -123,11 +125,11 @@ impl<'a> Capture<'a> {
         false
     }
 
-    /// Waits until there is something to read or a child has exited, and looks after both. Whether the command has
-    /// exited.
+    /// Waits until there is something to read or a child has exited, and handles both. Returns
+    /// whether the command has exited.
     fn turn(&mut self, command: i32, patience: Option<Duration>) -> bool {
         let (ready, exits) = self.wait(patience).unwrap_or_else(|why| {
-            // The command must not wait for a reader that does not read.
+            // The command must not block on a pipe that is not read.
             self.give_up(why);
             ([false; 2], true)
         });
@@ -141,7 +143,7 @@ impl<'a> Capture<'a> {
         let Some(fd) = &self.streams[at] else { return };
         match rustix::io::read(fd, &mut *self.buffer) {
             Ok(([], _)) => self.streams[at] = None,
-            // When the disk is full the rest is still read, so that the command can go on.
+            // If the disk is full, the rest is still read, so that the command can continue.
             Ok((bytes, _)) => {
                 if self.kept.is_ok() {
                     self.kept = self.sinks[at].write_all(bytes);

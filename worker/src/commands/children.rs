@@ -1,4 +1,4 @@
-//! A worker's children: its command, and every process below it that has lost its parent.
+//! A worker's children: its command, and every orphan below it.
 
 use std::io;
 use std::mem;
@@ -14,39 +14,39 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 /// Learns of every child that exits, and reaps it. At most one command runs at a time.
 pub(super) struct Children {
     exits: SignalFd,
-    /// CPU time of adopted processes reaped since the command was started.
+    /// CPU time of adopted processes reaped since the last call of `take_adopted()`.
     adopted: Duration,
-    /// Processes that earlier commands left running on purpose: each had made a session of its own.
+    /// Processes that earlier commands left running and that were not waited for.
     daemons: Vec<(i32, u64)>,
 }
 
-/// What one look shows of what a command left running.
+/// What one look finds of the processes that a command left running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
-    /// This worker has no child any more.
+    /// This worker has no children left.
     Nothing,
-    /// So many processes in the session.
+    /// The number of processes in the session.
     InSession(u32),
     /// Only processes of other sessions were seen.
     OnlyDaemons,
-    /// None was seen, though there is one.
+    /// No process was seen, though there is one.
     Unseen,
 }
 
-/// How a command exited, and what it used.
+/// How a command exited, and the resources it used.
 pub(super) struct Exit {
     pub(super) verdict: Verdict,
     pub(super) cpu: Duration,
     pub(super) sleeps: u64,
-    /// Bytes of memory that the largest of its processes had at most.
+    /// Peak memory in bytes of the largest of its processes.
     pub(super) peak: u64,
 }
 
 impl Children {
-    /// From now on this thread is not interrupted by SIGCHLD. Call it before any command is started.
+    /// From now on SIGCHLD does not interrupt this thread. Call it before any command is started.
     ///
     /// # Errors
-    /// No descriptor is left.
+    /// There is no free descriptor.
     pub(super) fn new() -> io::Result<Children> {
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
@@ -60,9 +60,10 @@ impl Children {
         self.exits.as_fd()
     }
 
-    /// Reaps every adopted process that has exited. Whether the command has exited; it is not reaped.
+    /// Reaps every adopted process that has exited. Returns whether the command has exited, without
+    /// reaping it.
     pub(super) fn reap_adopted(&mut self, command: i32) -> bool {
-        // At most one is pending: what arrives after this makes the descriptor readable again.
+        // At most one is pending: a signal after this makes the descriptor readable again.
         let _ = self.exits.read_signal();
         loop {
             match look_at_children() {
@@ -73,7 +74,7 @@ impl Children {
         }
     }
 
-    /// Reaps the command, which has exited. Its number may become another process' from now on.
+    /// Reaps the command, which has exited. Its number may be reused from now on.
     pub(super) fn reap_command(&mut self, command: i32) -> Exit {
         let Some((status, used)) = wait4(command) else {
             let verdict = Verdict::Trouble("cannot wait for the command".into());
@@ -89,7 +90,8 @@ impl Children {
         Exit { verdict, cpu, sleeps, peak: (used.ru_maxrss as u64) << 10 }
     }
 
-    /// Reaps what has exited; whether any child is left. The command must have been reaped.
+    /// Reaps children that have exited. Returns whether any is left. The command must have been
+    /// reaped.
     pub(super) fn any_left(&mut self) -> bool {
         loop {
             match look_at_children() {
@@ -100,7 +102,7 @@ impl Children {
         }
     }
 
-    /// What is left of `command` in its session.
+    /// The processes that `command` left in its session.
     pub(super) fn in_session(&mut self, command: i32) -> Left {
         let mut below = process_tree::descendants_of(std::process::id().cast_signed());
         below.retain(|kin| !kin.ended);
@@ -113,7 +115,7 @@ impl Children {
         }
     }
 
-    /// From now on all processes below this worker are known as daemons. Whether any of them is new.
+    /// Notes all processes below this worker as daemons. Returns whether any of them is new.
     pub(super) fn note_daemons(&mut self) -> bool {
         let below = process_tree::descendants_of(std::process::id().cast_signed());
         let daemons = below.iter().filter(|kin| !kin.ended).map(|kin| (kin.pid, kin.start));
@@ -136,7 +138,7 @@ impl Children {
 
 /// One of this process' children.
 enum Child {
-    /// It has exited and was not reaped.
+    /// It has exited and is not reaped.
     Exited(i32),
     Running,
     None,
@@ -154,7 +156,8 @@ fn look_at_children() -> Child {
     }
 }
 
-/// Reaps a child that has exited: its status and what it and the children it waited for used.
+/// Reaps a child that has exited: its status, and the resources used by it and the children it
+/// waited for.
 fn wait4(pid: i32) -> Option<(i32, libc::rusage)> {
     let mut status = 0;
     // SAFETY: plain numbers, for which zero is a value.

@@ -13,12 +13,12 @@ use serde_bytes::ByteBuf;
 pub(super) struct Environment {
     inherited: Vec<CString>,
     slot: String,
-    /// Nobody has said how many threads programs that use OpenMP shall have.
+    /// Whether the user has not set the number of threads for OpenMP programs.
     sets_openmp: bool,
 }
 
 impl Environment {
-    /// What this process was started with. Slots are counted from 1 for users, as in GNU parallel.
+    /// The environment of this process. Users see slots counted from 1, as in GNU parallel.
     pub(super) fn of_this_process(me: WorkerId) -> Environment {
         let ours = [
             names::SEQ,
@@ -70,10 +70,10 @@ impl Environment {
         Ok(all)
     }
 
-    /// The arguments, with the slot number put in where it belongs.
+    /// The arguments, with the slot number inserted at its marks.
     pub(super) fn arguments(&self, command: Command) -> Result<Vec<CString>, NulError> {
         let Command { mut argv, slot_marks, .. } = command;
-        // From the last to the first, so that the offsets still ahead stay valid.
+        // From the last to the first, so that the remaining offsets stay valid.
         for (argument, at) in slot_marks.into_iter().rev() {
             if let Some(bytes) = argv.get_mut(argument as usize) {
                 let at = (at as usize).min(bytes.len());

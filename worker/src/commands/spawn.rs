@@ -1,8 +1,8 @@
-//! Starting a command: `clone(CLONE_VM | CLONE_VFORK)`, the cheapest way that can also
-//! set a death signal before the command runs.
+//! Starting a command: `clone(CLONE_VM | CLONE_VFORK)`, the cheapest way that can also set a death
+//! signal before the command runs.
 //!
-//! The child borrows this process' memory until it has executed the command, and this thread sleeps
-//! until then. So it may read everything prepared here, but must only make system calls.
+//! The child shares this process' memory until it has executed the command, and this thread sleeps
+//! until then. So the child may read everything prepared here, but must only make system calls.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
@@ -24,11 +24,11 @@ use crate::guardian;
 
 const STACK_BYTES: usize = 64 << 10;
 
-/// How often a start is tried again when the system is short of processes or memory, or the program
-/// file is just being written by somebody's child.
+/// The number of attempts to start a command when the system is short of processes or memory, or
+/// another process is still writing the program file.
 const TRIES: u32 = 6;
 
-/// A command that runs.
+/// A running command.
 pub(super) struct Child {
     pub(super) pid: i32,
     pub(super) stdout: OwnedFd,
@@ -62,11 +62,12 @@ impl Spawner {
         })
     }
 
-    /// Starts `argv` in a session of its own, so without a terminal, with an empty standard input and its two
-    /// outputs in fresh pipes. It dies with this process. It may have `memory` bytes of data, 0 for any number.
+    /// Starts `argv` in a session of its own, so without a terminal, with an empty standard input
+    /// and its two outputs in new pipes. The command dies with this process. `memory` limits its
+    /// data in bytes, 0 for no limit.
     ///
     /// # Errors
-    /// Why the program cannot be executed, or no process made.
+    /// Why the program cannot be executed, or no process created.
     pub(super) fn spawn(
         &mut self,
         argv: &[CString],
@@ -111,7 +112,8 @@ impl Spawner {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// What an error of [`Spawner::spawn`] means, where the error number alone does not say it; else empty.
+    /// Explains an error of [`Spawner::spawn`] where the error number alone is not enough; else
+    /// empty.
     pub(super) fn explain(&self, argv: &[CString], errno: i32) -> String {
         let Some(program) = argv.first().filter(|_| errno == libc::ENOENT) else {
             return String::new();
@@ -159,8 +161,8 @@ impl Spawner {
         let top = unsafe { self.stack.as_mut_ptr().add(self.stack.len()) };
         let top = (top as usize & !15) as *mut c_void;
         let argument = ptr::from_mut(order).cast::<c_void>();
-        // SAFETY: the child runs `child` on its own stack while this thread sleeps (CLONE_VFORK), so
-        // `order` and the stack outlive its use of them; it makes system calls only.
+        // SAFETY: the child runs `child` on its own stack while this thread sleeps (CLONE_VFORK),
+        // so `order` and the stack outlive the child's use of them; it makes system calls only.
         let pid = unsafe { libc::clone(child, top, flags, argument) };
         if pid < 0 {
             return Err(io::Error::last_os_error());
@@ -170,7 +172,7 @@ impl Spawner {
             unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
             return Err(io::Error::from_raw_os_error(order.errno));
         }
-        // CRASH: spawned_before_guard. The command's death signal ends it; its task is run again.
+        // CRASH: spawned_before_guard. The command's death signal kills it; its task is run again.
         crash::point("spawned_before_guard");
         guardian::guard(pid);
         drop(blocked);
@@ -205,13 +207,13 @@ struct Order {
 }
 
 extern "C" fn child(order: *mut c_void) -> c_int {
-    // SAFETY: `start()` passes a valid `Order` that nobody else touches while its thread sleeps.
+    // SAFETY: `start()` passes a valid `Order` that no other code touches while its thread sleeps.
     let order = unsafe { &mut *order.cast::<Order>() };
     match prepare(order) {
         Ok(()) => execute(order),
         Err(errno) => order.errno = errno,
     }
-    // SAFETY: ends this process only, without running anything of the memory's owner.
+    // SAFETY: exits this process only, and runs no code of the process that owns the memory.
     unsafe { libc::_exit(127) }
 }
 
@@ -220,7 +222,7 @@ fn prepare(order: &Order) -> Result<(), c_int> {
     check(unsafe { libc::setsid() })?;
     // SAFETY: as above; SIGKILL is a valid death signal.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
-    // The parent may have died before the kernel was asked.
+    // The parent may have died before the death signal was set.
     // SAFETY: no arguments, cannot fail.
     if unsafe { libc::getppid() } != order.parent {
         return Err(libc::ESRCH);
@@ -235,8 +237,8 @@ fn prepare(order: &Order) -> Result<(), c_int> {
         timeslice.take();
     }
     for signal in [libc::SIGPIPE, libc::SIGTERM] {
-        // SAFETY: the handlers' table is this process' own (no CLONE_SIGHAND). It must be reset while
-        // signals are blocked: a handler would run in the parent's memory.
+        // SAFETY: the table of handlers is this process' own (no CLONE_SIGHAND). It must be reset
+        // while signals are blocked: a handler would run in the parent's memory.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     // SAFETY: an all-zero mask is the empty set; a null old mask is allowed.
@@ -258,7 +260,7 @@ fn restore_nofile(soft: u64) {
     }
 }
 
-/// Limits what each process of the command may have as its own data, this one first.
+/// Limits the data of each process of the command, this one first.
 fn limit_memory(bytes: u64) -> Result<(), c_int> {
     if bytes == 0 {
         return Ok(());
@@ -268,7 +270,7 @@ fn limit_memory(bytes: u64) -> Result<(), c_int> {
     check(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) })
 }
 
-/// Tries the candidates in turn; comes back only when none can be executed.
+/// Tries the candidates in turn; returns only if none can be executed.
 fn execute(order: &mut Order) {
     let mut errno = libc::ENOENT;
     for index in 0..order.candidates.len() - 1 {
@@ -278,7 +280,7 @@ fn execute(order: &mut Order) {
         unsafe { libc::execve(path, order.argv.as_ptr(), order.envp.as_ptr()) };
         match last_errno() {
             libc::ENOENT | libc::ENOTDIR => {}
-            // What execvp(3) does, and so what xargs users expect of a script without `#!`.
+            // As in execvp(3), and so what xargs users expect of a script without `#!`.
             libc::ENOEXEC => {
                 order.script_argv[1] = path;
                 let shell = c"/bin/sh".as_ptr();
@@ -304,14 +306,14 @@ fn last_errno() -> c_int {
     unsafe { *libc::__errno_location() }
 }
 
-/// Commands start with default dispositions: what whoever started msup had ignored would stay ignored
-/// through exec. SIGHUP stays as it is, for `nohup`.
+/// Commands start with default dispositions: signals that were ignored when msup was started would
+/// stay ignored across `exec`. SIGHUP stays as it is, for `nohup`.
 fn reset_ignored_signals() {
     for signal in 1..=31 {
         if matches!(signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGHUP | libc::SIGPIPE) {
             continue;
         }
-        // SAFETY: only looks, into a valid place.
+        // SAFETY: only reads, into a valid place.
         let action = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             libc::sigaction(signal, ptr::null(), &raw mut action);
