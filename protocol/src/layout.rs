@@ -92,7 +92,7 @@ impl Layout {
 #[derive(Debug, Default)]
 struct Lonely(AtomicU32);
 
-/// The same for one that counts on for ever.
+/// The same for a counter.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 struct LonelyCount(AtomicU64);

@@ -165,7 +165,8 @@ impl Drop for Memory {
 /// What may live in shared memory that other processes can change at any time.
 ///
 /// # Safety
-/// `repr(C)` or transparent, made of atomics only, valid for any bytes, no pointers, no descriptors.
+/// `repr(C)` or transparent, made of atomics only (and padding), valid for any bytes, without
+/// pointers or descriptors.
 unsafe trait Words {}
 
 // SAFETY: an atomic.

@@ -70,7 +70,7 @@ pub struct Look {
     pub rescues: u32,
     /// A token is idle or blocked, a task is ready, and there is no worker for them.
     pub wants_worker: bool,
-    /// Nothing needs to be timed: the kind of quiet, which determines what ends it.
+    /// Set if nothing needs to be timed: the kind of quiet, which says what ends it.
     pub quiet: Option<Quiet>,
 }
 

@@ -34,8 +34,8 @@ fn positive(number: u16) -> NonZeroU16 {
 impl Screen {
     /// An empty one.
     ///
+    /// # Panics
     /// If there are no terminals left.
-    /// When there are no terminals left.
     #[must_use]
     pub fn new(rows: u16, columns: u16) -> Screen {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };

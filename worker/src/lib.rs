@@ -18,7 +18,8 @@
 //! Run it with `msup --worker ./my-worker ::: logs/*`. Without a supervisor, the same program takes
 //! its values from the lines of standard input.
 //!
-//! Reading order: [`Ctx`], `task_loop`, `attach`, `guardian`, [`commands`] (the loop of `msup-worker`).
+//! Reading order: [`Ctx`], `task_loop`, `attach`, `guardian`, [`commands`] (the loop of
+//! `msup-worker`).
 
 // These panic when standard output or error is closed.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

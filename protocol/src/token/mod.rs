@@ -19,7 +19,7 @@ pub struct Held {
     seen: Snapshot,
 }
 
-/// A token left behind for a blocking call: its word was `Blocked(me)`, and anyone may have taken
+/// A token left behind for a blocking call: its word was `Blocked(me)`; other processes may take
 /// it.
 #[must_use = "come back to the token with exit()"]
 #[derive(Debug, PartialEq, Eq)]
@@ -287,7 +287,8 @@ impl<'a> Tokens<'a> {
             .map(|at| Held { index: at.index, seen: at.seen })
     }
 
-    /// `discharge`, the worker's: Foreign(me) → Idle, on the first word charged to the caller's command.
+    /// `discharge`, the worker's: Foreign(me) → Idle, on the first word charged to the caller's
+    /// command.
     pub fn discharge_own(self, me: WorkerId) -> Option<Freed> {
         self.sight().filter(|at| at.seen.is(State::Foreign, me)).find_map(|at| self.free(at))
     }

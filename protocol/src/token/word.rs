@@ -9,12 +9,12 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// Has no owner. Any worker may take it.
+    /// Has no owner. Any process may take it.
     Idle = 1,
     /// Its owner uses it. Only the owner may change it.
     Running = 2,
-    /// Its owner is in a blocking call and has the first right to it afterwards. **Anyone** may
-    /// take it.
+    /// Its owner is in a blocking call and has the first right to it afterwards. **Any process**
+    /// may take it.
     Blocked = 3,
     /// Its owner's command uses the CPU. The owner and the supervisor may change it.
     Foreign = 4,

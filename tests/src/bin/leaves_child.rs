@@ -1,4 +1,5 @@
-//! A worker whose tasks start a shell script in the background and do not wait for it. Argument: the script.
+//! A worker whose tasks start a shell script in the background and do not wait for it.
+//! Argument: the script.
 
 use std::process::{Command, ExitCode};
 

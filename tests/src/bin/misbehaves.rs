@@ -80,8 +80,8 @@ fn overwrite() -> Result<Outcome, TaskError> {
     Ok(Outcome::done())
 }
 
-/// Overwrites the frames of all waiting and running tasks with garbage, and sets all
-/// done bits.
+/// Overwrites the frames of all waiting and running tasks with garbage, and sets
+/// all done bits.
 fn lie() -> Result<Outcome, TaskError> {
     let segment = Segment::attach(segment_of_supervisor()?, None)?;
     let shared = segment.shared();

@@ -18,7 +18,8 @@ use crate::sink::Sink;
 /// The number of bytes read at a time.
 pub(super) const CHUNK: usize = 64 << 10;
 
-/// How long a process outside the command's session may hold the command's output open after the session is empty.
+/// How long a process outside the command's session may hold the command's output open after the
+/// session is empty.
 const LEAK_AFTER: Duration = Duration::from_millis(200);
 
 /// A look at what is left in the session costs up to a millisecond if a worker has many
