@@ -1,4 +1,6 @@
-//! Exit statuses.
+//! Exit statuses, and how a process has exited.
+
+use std::fmt;
 
 /// All tasks succeeded.
 pub const SUCCESS: u8 = 0;
@@ -28,6 +30,24 @@ pub fn for_failures(failures: u64) -> u8 {
     match failures {
         0..=100 => failures as u8,
         _ => MORE_FAILURES,
+    }
+}
+
+/// How a worker's process exited or was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// With this exit status.
+    Exited(u8),
+    /// By this signal.
+    Signaled(u8),
+}
+
+impl fmt::Display for WorkerEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WorkerEnd::Exited(status) => write!(f, "exit status {status}"),
+            WorkerEnd::Signaled(signal) => write!(f, "signal {signal}"),
+        }
     }
 }
 

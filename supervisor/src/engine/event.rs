@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use msup_protocol::codec::OutcomeFrame;
+use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 
 use super::Window;
@@ -158,24 +159,6 @@ pub(crate) struct Tried {
     /// It was in flight when a generation died; and how often nothing else was.
     pub(crate) is_suspect: bool,
     pub(crate) alone: u32,
-}
-
-/// How a worker's process exited or was killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WorkerEnd {
-    /// With this exit status.
-    Exited(u8),
-    /// By this signal.
-    Signaled(u8),
-}
-
-impl std::fmt::Display for WorkerEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            WorkerEnd::Exited(status) => write!(f, "exit status {status}"),
-            WorkerEnd::Signaled(signal) => write!(f, "signal {signal}"),
-        }
-    }
 }
 
 /// One look at the segment.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Now;
+use crate::engine::time::Now;
 
 /// SIGKILL, which no process survives.
 const SIGKILL: i32 = 9;

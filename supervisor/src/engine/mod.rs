@@ -13,6 +13,7 @@ mod ladder;
 pub(crate) mod sabotage;
 mod shutdown;
 pub(crate) mod task;
+pub(crate) mod time;
 pub(crate) mod worker;
 
 #[cfg(test)]
@@ -24,11 +25,12 @@ use msup_protocol::exit;
 
 pub(crate) use concurrency::limit::{Ended, Window};
 pub(crate) use effect::{Effect, Entry, Kind};
-pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View, WorkerEnd};
+pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View};
 pub(crate) use ladder::{Act, Ladder, Step};
 pub(crate) use task::counts::{FAILURES_NAMED, Failure, Tally};
 pub(crate) use task::retry::{Counted, Halt, Policy, Threshold, Timeout};
 pub(crate) use task::table::TaskRecord;
+pub(crate) use time::Now;
 pub(crate) use worker::stall::AtCap;
 
 use concurrency::oom_backoff::Company;
@@ -40,9 +42,6 @@ use task::retry::{Backoff, Median, share_of};
 use task::table::Ledger;
 use worker::pool::Pool;
 use worker::stall::Stall;
-
-/// Time since the run began.
-pub(crate) type Now = Duration;
 
 /// While fewer tasks are known than there are tokens, they wait this long in case more come: if
 /// not, each may use several tokens.

@@ -3,7 +3,8 @@
 
 use msup_protocol::exit;
 
-use super::{Effect, Engine, Now};
+use super::{Effect, Engine};
+use crate::engine::time::Now;
 
 /// How urgently the run stops. It only ever increases.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,6 +6,7 @@ mod publishing;
 
 use super::*;
 use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
+use msup_protocol::exit::WorkerEnd;
 
 fn limits() -> Limits {
     Limits {

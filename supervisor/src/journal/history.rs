@@ -10,7 +10,7 @@ use std::path::Path;
 use msup_protocol::in_flight;
 use rustix::fs::OFlags;
 
-use crate::output::files::committer::folder_of;
+use crate::os::files::folder_of;
 
 use super::folder::Folder;
 use super::line::Seed;

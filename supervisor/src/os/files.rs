@@ -250,6 +250,11 @@ fn open(path: &Path, how: OFlags, mode: Mode) -> io::Result<File> {
     }
 }
 
+/// The folder of a file, as a path that can be opened.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};

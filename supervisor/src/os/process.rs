@@ -12,8 +12,8 @@ use msup_protocol::launch::{Order, start};
 use msup_protocol::packed::WorkerId;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::engine::WorkerEnd;
 use crate::os::cgroup::Groups;
+use msup_protocol::exit::WorkerEnd;
 
 /// How every worker of a run is started.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! Carries out the engine's effects.
 
+use msup_protocol::exit::WorkerEnd;
 use msup_protocol::park::Futex;
 
 use super::{Closing, Run, SIGKILL};
-use crate::engine::{Effect, Entry, Event, FAILURES_NAMED, Failure, WorkerEnd, has_succeeded};
+use crate::engine::{Effect, Entry, Event, FAILURES_NAMED, Failure, has_succeeded};
 use crate::journal::State;
 use crate::output::Delivery;
 use crate::report::human;

@@ -3,7 +3,9 @@
 use std::sync::mpsc::TryRecvError;
 
 use super::{Run, SIGKILL};
-use crate::engine::{Effect, Event, Input, WorkerEnd};
+use msup_protocol::exit::WorkerEnd;
+
+use crate::engine::{Effect, Event, Input};
 use crate::input::Group;
 use crate::output::Failure;
 

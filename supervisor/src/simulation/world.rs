@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
-use msup_protocol::exit;
+use msup_protocol::exit::{self, WorkerEnd};
 use msup_protocol::in_flight::Entry;
 use msup_protocol::packed::WorkerId;
 
 use super::disk::FakeFile;
 use super::history::History;
 use super::random::Random;
-use crate::engine::{AtCap, Engine, Event, Input, Killed, Limits, Policy, View, WorkerEnd};
+use crate::engine::{AtCap, Engine, Event, Input, Killed, Limits, Policy, View};
 use crate::journal::run_log::KnownTasks;
 use crate::journal::{
     Again, Bytes, Journal, Kind, Past, Record, Run, SCHEMA, Seed, Sync, Trouble, read,

@@ -8,14 +8,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use msup_protocol::audit::Violation;
-use msup_protocol::exit;
+use msup_protocol::exit::{self, WorkerEnd};
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::process_tree::{self, Kin};
 use msup_protocol::segment::Segment;
 use msup_protocol::slot::{Counters, Status};
 
-use crate::engine::{Event, WorkerEnd};
+use crate::engine::Event;
 use crate::os::cgroup::Groups;
 use crate::os::freeze::{Frozen, freeze};
 use crate::os::orphans::{Orphanage, Slot};

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::limit::Window;
-use crate::engine::Now;
+use crate::engine::time::Now;
 
 /// The number of finished commands that are remembered. The next one is expected to need as much as
 /// the largest of them.

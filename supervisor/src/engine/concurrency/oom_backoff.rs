@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::engine::Now;
+use crate::engine::time::Now;
 
 /// Memory is short when no command gets on, because of waiting for memory, for this share of the
 /// time.

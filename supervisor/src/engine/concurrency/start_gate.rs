@@ -9,7 +9,8 @@ use super::easing::Easing;
 use super::limit::{Admission, Window};
 use super::memory_budget::Memory;
 use super::oom_backoff::Company;
-use crate::engine::{Effect, Now, View};
+use crate::engine::time::Now;
+use crate::engine::{Effect, View};
 
 /// When no more than this number of commands is missing, the gate waits a moment.
 const FEW: u32 = 2;

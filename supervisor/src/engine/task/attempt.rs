@@ -10,7 +10,8 @@ use super::outcome::{Cause, Ruling, judge};
 use super::retry::{Standing, Timeout};
 use crate::engine::sabotage;
 use crate::engine::sabotage::Bug;
-use crate::engine::{Effect, Engine, Entry, Killed, Kind, Now, Stop, TaskRecord, Tried};
+use crate::engine::time::Now;
+use crate::engine::{Effect, Engine, Entry, Killed, Kind, Stop, TaskRecord, Tried};
 
 /// A task whose attempts are killed from outside this often has failed.
 const OUTSIDE_LIMIT: u32 = 10;

@@ -6,7 +6,9 @@ use std::io;
 use msup_protocol::codec::Verdict;
 use msup_protocol::exit;
 
-use crate::engine::event::{Killed, WorkerEnd};
+use msup_protocol::exit::WorkerEnd;
+
+use crate::engine::event::Killed;
 use crate::engine::sabotage;
 use crate::engine::sabotage::Bug;
 

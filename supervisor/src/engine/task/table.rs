@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::engine::Tried;
 use crate::engine::sabotage;
 use crate::engine::sabotage::Bug;
-use crate::engine::{Now, Tried};
+use crate::engine::time::Now;
 
 /// A task that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

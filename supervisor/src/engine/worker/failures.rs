@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use msup_protocol::exit;
+use msup_protocol::exit::{self, WorkerEnd};
 use msup_protocol::packed::WorkerId;
 
 use super::pool::Gone;
 use crate::engine::shutdown::Stop;
 use crate::engine::task::outcome::{Cause, Ruling};
-use crate::engine::{Effect, Engine, Entry, Kind, Now, TaskRecord, WorkerEnd};
+use crate::engine::time::Now;
+use crate::engine::{Effect, Engine, Entry, Kind, TaskRecord};
 
 /// This number of workers in a row that exit before they take up work aborts the run.
 const STARTUP_LIMIT: u32 = 3;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use msup_protocol::packed::WorkerId;
 
-use crate::engine::Now;
 use crate::engine::event::View;
+use crate::engine::time::Now;
 
 /// Parked workers that are kept besides the busy ones, once tasks turned out to block.
 const SPARES: u32 = 1;

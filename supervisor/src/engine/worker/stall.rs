@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::engine::Now;
+use crate::engine::time::Now;
 
 /// A shorter stall is only a busy moment.
 const STALL_AFTER: Duration = Duration::from_secs(5);

@@ -14,7 +14,8 @@ use std::thread::JoinHandle;
 
 use msup_protocol::crash;
 
-use crate::os::{files, threads};
+use crate::os::files::{self, folder_of};
+use crate::os::threads;
 
 /// A file on its way, known by the task slot of the attempt that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,11 +217,6 @@ pub(crate) fn remove(temporary: &Path) {
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), String> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|why| format!("{}: cannot be synced to disk: {why}", folder.display()))
-}
-
-/// The folder of a file, as a path that can be opened.
-pub(crate) fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

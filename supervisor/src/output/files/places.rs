@@ -10,7 +10,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::cli::{OutFile, temporaries_of};
 use crate::os::files;
-use crate::output::files::committer::{folder_of, remove, sync_folder};
+use crate::os::files::folder_of;
+use crate::output::files::committer::{remove, sync_folder};
 
 /// The identity of a folder, whatever its path: device and inode number.
 type Identity = (u64, u64);

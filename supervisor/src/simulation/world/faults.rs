@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::{Happening, RUN, SIGKILL, SIGSEGV, SIGTERM, Slot, Worker, World, text};
-use crate::engine::{Counted, Event, Halt, Threshold, WorkerEnd};
+use crate::engine::{Counted, Event, Halt, Threshold};
 use crate::journal::run_log::KnownTasks;
 use crate::journal::{Journal, Record, Seed, Sync, Trouble, read};
 use crate::simulation::disk::FakeFile;
 use crate::simulation::history::History;
+use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 
 impl World {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use msup_protocol::codec::Verdict;
+use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 
 use super::{Happening, SIGKILL, SIGTERM, Worker, World};
-use crate::engine::{Act, Killed, Ladder, Step, WorkerEnd};
+use crate::engine::{Act, Killed, Ladder, Step};
 
 /// How long processes have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_millis(100);
