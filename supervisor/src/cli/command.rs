@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use msup_protocol::env as names;
 
 use super::args::Args;
-use super::plan::Job;
 use crate::os::process;
+use crate::template::Job;
 use crate::template::{Reading, Shell, Template, has_replacement, refuse_foreign};
 
 /// What is done, by workers of this program.

@@ -12,15 +12,12 @@ mod progress;
 mod stopping;
 mod subcommands;
 
-pub(crate) use crate::template::{
-    Facts, OutFile, OutTemplate, Template, quoted_words, temporaries_of,
-};
 use args::{Args, Typed};
 use commands::clean::Clean;
 use commands::log::Log;
 use commands::resume_retry;
 pub(crate) use earlier_times::JobLog;
-pub(crate) use plan::{Continued, Job, Keeping, Plan, Retried};
+pub(crate) use plan::{Continued, Keeping, Plan, Retried};
 
 /// What msup was asked to do.
 #[derive(Debug)]

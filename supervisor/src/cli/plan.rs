@@ -17,16 +17,7 @@ use crate::os::cpu_quota;
 use crate::os::limits::{self, Most};
 use crate::report::bar::Manner;
 use crate::report::escape;
-use crate::template::{OutTemplate, Template, refuse_foreign, typed_words};
-
-/// What is done with each value.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// A command is run.
-    Commands(Box<Template>),
-    /// The worker program's own task function gets it.
-    Values,
-}
+use crate::template::{Job, OutTemplate, refuse_foreign, typed_words};
 
 /// Everything a run needs to know.
 #[derive(Debug)]

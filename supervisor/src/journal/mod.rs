@@ -6,14 +6,14 @@
 //! and runs again.
 
 mod appender;
+pub(crate) mod entries;
 mod folder;
 mod history;
 mod kept;
 mod line;
 mod outputs;
 mod reader;
-mod record;
-pub(crate) mod run_log;
+pub(crate) mod record;
 pub(crate) mod runs;
 mod story;
 mod survivors;
@@ -41,8 +41,7 @@ pub(crate) use line::Seed;
 pub(crate) use outputs::{Keeper, Kept, Place, Writer as KeptFor};
 pub(crate) use reader::{read, seed};
 use record::Batch;
-pub(crate) use record::{Again, Bytes, End, Intent, Kind, Record, Run, SCHEMA, Start, State};
-pub(crate) use story::{Known, Story};
+pub(crate) use record::{Bytes, End, Intent, Record, Run, SCHEMA, State};
 pub(crate) use survivors::take_over;
 pub(crate) use sync::{Durability, Sync};
 

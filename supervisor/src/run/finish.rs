@@ -10,13 +10,13 @@ use msup_protocol::exit;
 use msup_protocol::token::Census;
 
 use super::{Exit, LOOK_AT_LEAST, Run};
-use crate::cli::quoted_words;
 use crate::engine::Leave;
 use crate::journal::runs::{self, Wanted};
 use crate::output::Output;
 use crate::report::human::{Next, Report};
 use crate::report::paint::Paint;
 use crate::report::summary::Summary;
+use crate::template::quoted_words;
 
 /// How long remaining processes of a run may take to die.
 const LAST_SWEEP: Duration = Duration::from_secs(2);

@@ -3,10 +3,12 @@
 
 mod apply;
 mod collect;
+pub(crate) mod commits;
 mod daemons;
 mod finish;
 mod progress;
 mod reading_on;
+pub(crate) mod run_log;
 mod segment_recovery;
 mod stats;
 mod status;
@@ -29,7 +31,7 @@ use msup_protocol::layout::Sizes;
 use msup_protocol::segment::{self, Segment};
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::cli::{Job, JobLog, Keeping, Plan};
+use crate::cli::{JobLog, Keeping, Plan};
 use crate::engine::{Effect, Engine, Event, Input, Leave, Limits, View, is_kill};
 use crate::input::{self, Group};
 use crate::journal::State;
@@ -45,10 +47,11 @@ use crate::output::{Output, Style};
 use crate::report::bar::Manner;
 use crate::report::{escape, trace};
 use crate::sysmon;
+use crate::template::Job;
 
-use crate::journal::run_log::{Books, OfRun, Opened};
 use crate::measure::sampler::Meter;
-use crate::output::files::commit::{Commits, Places};
+use crate::run::commits::{Commits, Places};
+use crate::run::run_log::{Books, OfRun, Opened};
 use crate::tasks::attempts::Attempts;
 use crate::tasks::leftovers::Leftovers;
 use crate::tasks::slots::Queue;

@@ -17,10 +17,9 @@ use super::disk::FakeFile;
 use super::history::History;
 use super::random::Random;
 use crate::engine::{AtCap, Engine, Event, Input, Killed, Limits, Policy, View};
-use crate::journal::run_log::KnownTasks;
-use crate::journal::{
-    Again, Bytes, Journal, Kind, Past, Record, Run, SCHEMA, Seed, Sync, Trouble, read,
-};
+use crate::journal::entries::KnownTasks;
+use crate::journal::record::{Again, Kind};
+use crate::journal::{Bytes, Journal, Past, Record, Run, SCHEMA, Seed, Sync, Trouble, read};
 
 use stopping::Climb;
 

@@ -18,11 +18,11 @@ use msup_protocol::segment::Segment;
 use msup_protocol::task::State;
 use serde_bytes::ByteBuf;
 
-use crate::cli::{Facts, Job, OutTemplate, Template};
 use crate::engine::{Event, TaskRecord};
 use crate::journal::KeptFor;
 use crate::os::run_folder::create_file;
 use crate::output::{Delivery, OpenOnes, Piece, Spilled};
+use crate::template::{Facts, Job, OutTemplate, Template};
 
 /// Device, inode number, and creation time where the file system records it.
 type Identity = (u64, u64, Option<SystemTime>);

@@ -30,6 +30,15 @@ pub(crate) use shell::Shell;
 use shell::{BASH, CALL};
 pub(crate) use shell_words::{quoted_words, typed_words};
 
+/// What is done with each value.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A command is run.
+    Commands(Box<Template>),
+    /// The worker program's own task function gets it.
+    Values,
+}
+
 /// Why a command cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TemplateError {

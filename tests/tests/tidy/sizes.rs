@@ -41,7 +41,7 @@ const LARGE_STRUCTS: Larger = &[
 
 const LONG_FILES: Larger = &[
     ("supervisor/src/simulation/world.rs", 600),
-    ("supervisor/src/journal/run_log.rs", 553),
+    ("supervisor/src/run/run_log.rs", 553),
     ("tests/tests/bad_input.rs", 529),
     ("supervisor/src/run/mod.rs", 528),
     ("supervisor/src/engine/mod.rs", 511),

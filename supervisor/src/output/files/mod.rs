@@ -1,6 +1,5 @@
 //! Output files (`--out`): written elsewhere, and renamed to their places when their tasks have
 //! succeeded.
 
-pub(crate) mod commit;
 pub(crate) mod committer;
 pub(crate) mod places;

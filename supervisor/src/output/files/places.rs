@@ -8,10 +8,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-use crate::cli::{OutFile, temporaries_of};
 use crate::os::files;
 use crate::os::files::folder_of;
 use crate::output::files::committer::{remove, sync_folder};
+use crate::template::{OutFile, temporaries_of};
 
 /// The identity of a folder, whatever its path: device and inode number.
 type Identity = (u64, u64);

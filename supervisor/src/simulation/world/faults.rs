@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Happening, RUN, SIGKILL, SIGSEGV, SIGTERM, Slot, Worker, World, text};
 use crate::engine::{Counted, Event, Halt, Threshold};
-use crate::journal::run_log::KnownTasks;
+use crate::journal::entries::KnownTasks;
 use crate::journal::{Journal, Record, Seed, Sync, Trouble, read};
 use crate::simulation::disk::FakeFile;
 use crate::simulation::history::History;

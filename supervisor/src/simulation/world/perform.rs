@@ -4,7 +4,7 @@ use msup_protocol::codec::Stream;
 
 use super::{Happening, RUN, SIGKILL, SIGTERM, Slot, Worker, World, text};
 use crate::engine::{Effect, Entry, Event, Killed};
-use crate::journal::run_log::write_down;
+use crate::journal::entries::write_down;
 use crate::journal::{Record, Seed, State, Trouble, read};
 
 /// A task that was alone in flight when the supervisor died is not quarantined before that has

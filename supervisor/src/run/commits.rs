@@ -12,13 +12,13 @@ use std::path::PathBuf;
 use msup_protocol::codec::{OutcomeFrame, Stream, Verdict};
 use msup_protocol::crash;
 
-use crate::cli::{OutFile, OutTemplate};
 use crate::engine::{Earlier, Engine, Event, Input, Killed, TaskRecord, has_succeeded};
 use crate::journal::{Bytes, Intent};
 use crate::output::files::committer::{Committer, Pair, Report, remove};
+use crate::template::{OutFile, OutTemplate};
 
-use crate::journal::run_log::Books;
 use crate::output::files::places::Key;
+use crate::run::run_log::Books;
 
 pub(crate) use crate::output::files::places::Places;
 

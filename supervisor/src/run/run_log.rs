@@ -1,7 +1,7 @@
 //! The log of a run: its journal, kept outputs, and the joblog beside it.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use msup_protocol::in_flight::InFlight;
 use rustix::fs::OFlags;
 
 use crate::cli::{Continued, Keeping, Retried};
-use crate::engine::sabotage::{self, Bug};
-use crate::engine::{Earlier, Engine, Entry, Event, Input, Kind, TaskRecord, Tried};
+use crate::engine::{Earlier, Engine, Entry, Event, Input, TaskRecord};
+use crate::journal::entries::{KnownTasks, ended, tried, write_down};
 use crate::journal::{
-    self, Again, Bytes, Durability, End, Folder, Intent, Journal, Keeper, Kept, Known, Matches,
-    Opening, Past, Record, Run, SCHEMA, Settled, Start, State, Story, Trouble, runs,
+    Bytes, Durability, Folder, Intent, Journal, Keeper, Kept, Opening, Past, Record, Run, SCHEMA,
+    Settled, State, Trouble, runs,
 };
 use crate::os::files;
 use crate::output::Delivery;
@@ -69,26 +69,6 @@ pub(crate) struct OfRun<'a> {
     pub(crate) slots: u32,
     /// Outputs are kept however large they are.
     pub(crate) keeps_all: bool,
-}
-
-/// What is known from earlier generations.
-#[derive(Debug)]
-pub(crate) struct KnownTasks {
-    matches: Matches,
-}
-
-impl KnownTasks {
-    pub(crate) fn of(past: Past, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> KnownTasks {
-        KnownTasks { matches: past.by_content(describe) }
-    }
-
-    /// What happened to the next task with this content.
-    pub(crate) fn earlier(&mut self, content: &[u8]) -> Earlier {
-        match self.matches.end(content) {
-            Some(end) => ended(end),
-            None => tried(self.matches.story(content)),
-        }
-    }
 }
 
 /// The result of opening: the log, messages about it, and tasks that are known beforehand.
@@ -211,7 +191,7 @@ impl Books {
 
     /// All values were read: a message about that, if there is one.
     pub(crate) fn all_read(&self) -> Option<String> {
-        let left = self.known.as_ref().map_or(0, |known| known.matches.left());
+        let left = self.known.as_ref().map_or(0, |known| known.left());
         (left > 0).then(|| format!("{left} tasks of the journal are not in the input any more"))
     }
 
@@ -420,52 +400,6 @@ fn in_flight(folder: &Folder, run: &OfRun<'_>) -> Option<InFlight> {
     Some(InFlight::new(file.ok()?, run.id.as_bytes()))
 }
 
-/// Writes an entry into the journal; an end only when its output has been shown, if it
-/// `will_be_shown`.
-pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_be_shown: bool) {
-    match entry {
-        Entry::InputsEnd(total) => journal.note(&Record::InputsEnd { total }),
-        Entry::Start { seq, value, attempt, slot } => {
-            let value = Bytes(value);
-            journal.note(&Record::Start(Start { seq, value, attempt, cell: slot }));
-        }
-        Entry::Withdrawn { seq, value, attempt } => {
-            let value = Bytes(value);
-            journal.note(&Record::Withdrawn { seq, value, attempt });
-        }
-        Entry::Again { seq, value, attempt, cause, kind } => {
-            let (exit, signal) = cause.exit_and_signal();
-            let (value, cause) = (Bytes(value), cause.to_string());
-            let kind = Some(match kind {
-                Kind::Failed => journal::Kind::Failed,
-                Kind::Crashed => journal::Kind::Crashed,
-                Kind::Lost => journal::Kind::Lost,
-                Kind::Starved => journal::Kind::Starved,
-            });
-            let again = Again { seq, value, attempt, kind, cause, exit, signal };
-            journal.note(&Record::Again(again));
-        }
-        Entry::End { seq, value, attempt, failure, wall, cpu } => {
-            let state = match failure {
-                None => State::Succeeded,
-                Some((_, false)) => State::Failed,
-                Some((_, true)) => State::Quarantined,
-            };
-            let (exit, signal) =
-                failure.as_ref().map_or((Some(0), None), |(cause, _)| cause.exit_and_signal());
-            let cause = failure.map(|(cause, _)| cause.to_string());
-            let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
-            let value = Bytes(value);
-            let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
-            if will_be_shown && !sabotage::has(Bug::WritesTooEarly) {
-                journal.note_when_shown(seq, Record::End(end));
-            } else {
-                journal.note(&Record::End(end));
-            }
-        }
-    }
-}
-
 /// Continues to keep outputs, if that was done from the beginning.
 fn keep_on(folder: &Folder, run: &OfRun<'_>) -> Result<Option<(Keeper, File)>, String> {
     let Some(file) = folder.open_outputs()? else { return Ok(None) };
@@ -523,21 +457,6 @@ fn remarks(past: &Past, ended: usize, missing: u64, settled: &Settled) -> Vec<St
         words.push(format!("{tasks} when the run was cut off; what it printed may be missing"));
     }
     words
-}
-
-fn ended(known: Known) -> Earlier {
-    let Known { state, cause, attempt, .. } = known;
-    let cause = cause.unwrap_or_default();
-    match state {
-        State::Succeeded => Earlier::Succeeded,
-        State::Failed => Earlier::Failed { cause, attempts: attempt, quarantined: false },
-        State::Quarantined => Earlier::Failed { cause, attempts: attempt, quarantined: true },
-    }
-}
-
-fn tried(story: Story) -> Earlier {
-    let Story { attempts, failures, crashes, is_suspect, alone, .. } = story;
-    Earlier::Tried(Tried { attempts, failures, crashes, is_suspect, alone })
 }
 
 /// All finished tasks, including those that are to be run again.

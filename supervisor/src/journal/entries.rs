@@ -1,0 +1,96 @@
+//! Between the engine and the journal: what the engine has to note, as records; and what earlier generations have told
+//! of a task, as the engine asks for it.
+
+use std::io::Write;
+
+use super::record::{Again, Bytes, End, Kind as RecordKind, Record, Start, State};
+use super::story::{Known, Story};
+use super::{Journal, Matches, Past};
+use crate::engine::sabotage::{self, Bug};
+use crate::engine::{Earlier, Entry, Kind, Tried};
+
+/// What is known from earlier generations.
+#[derive(Debug)]
+pub(crate) struct KnownTasks {
+    matches: Matches,
+}
+
+impl KnownTasks {
+    /// How many have ended and were not asked for.
+    pub(crate) fn left(&self) -> usize {
+        self.matches.left()
+    }
+
+    pub(crate) fn of(past: Past, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> KnownTasks {
+        KnownTasks { matches: past.by_content(describe) }
+    }
+
+    /// What happened to the next task with this content.
+    pub(crate) fn earlier(&mut self, content: &[u8]) -> Earlier {
+        match self.matches.end(content) {
+            Some(end) => ended(end),
+            None => tried(self.matches.story(content)),
+        }
+    }
+}
+
+/// Writes an entry into the journal; an end only when its output has been shown, if it
+/// `will_be_shown`.
+pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_be_shown: bool) {
+    match entry {
+        Entry::InputsEnd(total) => journal.note(&Record::InputsEnd { total }),
+        Entry::Start { seq, value, attempt, slot } => {
+            let value = Bytes(value);
+            journal.note(&Record::Start(Start { seq, value, attempt, cell: slot }));
+        }
+        Entry::Withdrawn { seq, value, attempt } => {
+            let value = Bytes(value);
+            journal.note(&Record::Withdrawn { seq, value, attempt });
+        }
+        Entry::Again { seq, value, attempt, cause, kind } => {
+            let (exit, signal) = cause.exit_and_signal();
+            let (value, cause) = (Bytes(value), cause.to_string());
+            let kind = Some(match kind {
+                Kind::Failed => RecordKind::Failed,
+                Kind::Crashed => RecordKind::Crashed,
+                Kind::Lost => RecordKind::Lost,
+                Kind::Starved => RecordKind::Starved,
+            });
+            let again = Again { seq, value, attempt, kind, cause, exit, signal };
+            journal.note(&Record::Again(again));
+        }
+        Entry::End { seq, value, attempt, failure, wall, cpu } => {
+            let state = match failure {
+                None => State::Succeeded,
+                Some((_, false)) => State::Failed,
+                Some((_, true)) => State::Quarantined,
+            };
+            let (exit, signal) =
+                failure.as_ref().map_or((Some(0), None), |(cause, _)| cause.exit_and_signal());
+            let cause = failure.map(|(cause, _)| cause.to_string());
+            let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
+            let value = Bytes(value);
+            let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
+            if will_be_shown && !sabotage::has(Bug::WritesTooEarly) {
+                journal.note_when_shown(seq, Record::End(end));
+            } else {
+                journal.note(&Record::End(end));
+            }
+        }
+    }
+}
+
+pub(crate) fn ended(known: Known) -> Earlier {
+    let Known { state, cause, attempt, .. } = known;
+    let cause = cause.unwrap_or_default();
+    match state {
+        State::Succeeded => Earlier::Succeeded,
+        State::Failed => Earlier::Failed { cause, attempts: attempt, quarantined: false },
+        State::Quarantined => Earlier::Failed { cause, attempts: attempt, quarantined: true },
+    }
+}
+
+pub(crate) fn tried(story: Story) -> Earlier {
+    let Story { attempts, failures, crashes, is_suspect, alone, .. } = story;
+    Earlier::Tried(Tried { attempts, failures, crashes, is_suspect, alone })
+}
