@@ -50,7 +50,7 @@ pub(crate) fn open_own(path: &Path, how: OFlags) -> io::Result<File> {
     }
     check_owner(&meta)?;
     if meta.mode() & SHARED != 0 {
-        return Err(io::Error::other("everybody may write to it (chmod o-w)"));
+        return Err(io::Error::other("others may write to it (chmod o-w)"));
     }
     let for_writing = how.intersects(OFlags::WRONLY | OFlags::RDWR);
     if for_writing && meta.mode() & 0o077 != 0 {
@@ -105,7 +105,7 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     }
     check_owner(&meta)?;
     if meta.mode() & SHARED != 0 {
-        return Err(io::Error::other("everybody may write to it (chmod o-w)"));
+        return Err(io::Error::other("others may write to it (chmod o-w)"));
     }
     Ok(())
 }

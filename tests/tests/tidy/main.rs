@@ -1,6 +1,8 @@
 //! The repository's own rules: who may use whom, sizes of files, names in documents.
 
+mod imports;
 mod sizes;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;

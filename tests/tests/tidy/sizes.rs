@@ -13,10 +13,10 @@ const COLUMNS_AT_MOST: usize = 100;
 type Larger = &'static [(&'static str, usize)];
 
 const LONG_FUNCTIONS: Larger = &[
-    ("supervisor/src/run/mod.rs start", 165),
+    ("supervisor/src/run/mod.rs start", 167),
     ("supervisor/src/cli/plan.rs make", 125),
     ("supervisor/src/engine/concurrency/limit/climb.rs next", 113),
-    ("supervisor/src/run/apply.rs perform", 99),
+    ("supervisor/src/run/apply.rs perform", 100),
     ("supervisor/src/engine/concurrency/limit.rs measured", 96),
     ("supervisor/src/simulation/world/perform.rs perform", 89),
     ("supervisor/src/template/tests.rs lines_that_need_a_shell", 86),
@@ -43,21 +43,21 @@ const LONG_FILES: Larger = &[
     ("supervisor/src/simulation/world.rs", 600),
     ("supervisor/src/run/run_log.rs", 553),
     ("tests/tests/bad_input.rs", 529),
-    ("supervisor/src/run/mod.rs", 528),
+    ("supervisor/src/run/mod.rs", 537),
     ("supervisor/src/engine/mod.rs", 511),
     ("tests/tests/resume.rs", 499),
     ("supervisor/src/cli/plan.rs", 463),
     ("supervisor/src/template/scanner/commands.rs", 457),
-    ("supervisor/src/journal/folder.rs", 444),
-    ("supervisor/src/measure/sampler.rs", 439),
+    ("supervisor/src/journal/folder.rs", 453),
+    ("supervisor/src/measure/sampler.rs", 446),
     ("supervisor/src/engine/tests.rs", 421),
     ("tests/tests/values.rs", 415),
-    ("protocol/src/layout.rs", 413),
+    ("protocol/src/layout.rs", 416),
     ("supervisor/src/engine/concurrency/limit.rs", 407),
 ];
 
 /// Lines over [`COLUMNS_AT_MOST`] in the whole tree.
-const WIDE_LINES: usize = 775;
+const WIDE_LINES: usize = 332;
 
 /// A file as a list of lines, by its path in the tree.
 fn sources() -> impl Iterator<Item = (String, Vec<String>)> {
