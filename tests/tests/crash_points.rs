@@ -368,7 +368,7 @@ fn the_supervisor_dies_committing(label: &str, is_placed: bool, runs: usize) {
     let after = run(&mut sandbox.msup(["resume", "--summary", "s.json"]));
     let said = String::from_utf8_lossy(&after.stderr).into_owned();
     assert!(after.status.success(), "{said}");
-    assert_eq!(said.contains("what they printed may be missing"), is_placed, "{said}");
+    assert_eq!(said.contains("printed may be missing"), is_placed, "{said}");
     assert_eq!(std::fs::read(&file).expect("made"), b"x\n");
     let log = std::fs::read_to_string(sandbox.path().join("log")).expect("it ran");
     assert_eq!(log.lines().count(), runs);
