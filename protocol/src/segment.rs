@@ -142,8 +142,8 @@ impl Memory {
         assert!(offset + count * size_of::<T>() <= self.len);
         // SAFETY: `offset` is inside the mapping, as just checked.
         let start = unsafe { self.base.add(offset) };
-        // SAFETY: in bounds and aligned, as just checked; `T: Words` may be made of any bytes and is
-        // only ever changed through atomics; the mapping lives as long as `self`.
+        // SAFETY: in bounds and aligned, as just checked; `T: Words` may be made of any bytes and
+        // is only ever changed through atomics; the mapping lives as long as `self`.
         unsafe { std::slice::from_raw_parts(start.cast::<T>().as_ptr(), count) }
     }
 }

@@ -157,7 +157,8 @@ impl<'a, P: Park> Seat<'a, P> {
                 held = self.shared.tokens.accept(self.me);
             }
             self.shared.line.unpark(self.me);
-            // CRASH: unparked_before_decline. Running(dead) or Granted(dead): reclaimed on the reap.
+            // CRASH: unparked_before_decline. Running(dead) or Granted(dead): reclaimed on the
+            // reap.
             crash::point("unparked_before_decline");
             // Also those granted to a worker that starts a command: its tokens are charged by the
             // supervisor.

@@ -1,5 +1,5 @@
-//! The two binaries by themselves. That they are named here also makes `cargo test --workspace` build
-//! them for the tests with real processes.
+//! The two binaries by themselves. That they are named here also makes `cargo test --workspace`
+//! build them for the tests with real processes.
 
 use std::process::Command;
 

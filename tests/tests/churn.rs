@@ -1,5 +1,5 @@
-//! A million times a token is let go and taken back, by 16 workers on 2 tokens: there are never more
-//! holders than tokens, and none gets lost, whatever is killed or stopped. G1, G2.
+//! A million times a token is let go and taken back, by 16 workers on 2 tokens: there are never
+//! more holders than tokens, and none gets lost, whatever is killed or stopped. G1, G2.
 
 use std::process::Command;
 use std::time::Duration;
@@ -24,8 +24,8 @@ fn churning(sandbox: &Sandbox, procs: &str, [tasks, rounds]: [u64; 2], manner: &
     msup
 }
 
-/// Runs them on two tokens; `disturb` is called again and again with the workers alive until the run is
-/// over.
+/// Runs them on two tokens; `disturb` is called again and again with the workers alive until the
+/// run is over.
 fn churn(size: [u64; 2], manner: &str, mut disturb: impl FnMut(&[i32], u64)) -> serde_json::Value {
     let sandbox = Sandbox::new();
     let mut msup = churning(&sandbox, "2", size, manner);
@@ -77,7 +77,8 @@ fn a_churn_with_kills() {
     assert!(summary["workers"]["lost"].as_u64() >= Some(1), "nobody was killed");
 }
 
-/// A stopped holder keeps its token; when that lasts, more are lent, so there is nothing to count here.
+/// A stopped holder keeps its token; when that lasts, more are lent, so there is nothing to count
+/// here.
 #[test]
 fn a_churn_with_stops() {
     churn([60, ROUNDS], "stand", |workers, chance| {

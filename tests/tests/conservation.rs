@@ -14,8 +14,8 @@ use nix::sys::signal::Signal;
 /// Blocked and waiting tasks beside the ring: so many of each.
 const BESIDE: usize = 3;
 
-/// Killed holders per run. A task that was ended from outside ten times has failed; here each of the
-/// ring's is hit less often than that.
+/// Killed holders per run. A task that was ended from outside ten times has failed; here each of
+/// the ring's is hit less often than that.
 const KILLS: usize = 8;
 
 /// A run of `takes_turns` whose tasks are given one by one.
@@ -93,9 +93,10 @@ fn all_at_once(procs: u64) {
     assert_eq!(summary["tokens"]["rescues"], 0);
 }
 
-/// The same with parked workers, with workers in blocking calls and with workers that want a token in
-/// the middle of a task: none of them keeps a token from the ring. Then holders are killed, and the
-/// ring goes round again each time: what the dead held is given on, past those who cannot use it.
+/// The same with parked workers, with workers in blocking calls and with workers that want a token
+/// in the middle of a task: none of them keeps a token from the ring. Then holders are killed, and
+/// the ring goes round again each time: what the dead held is given on, past those who cannot use
+/// it.
 fn all_at_once_among_others(procs: u64) {
     let mut ring = Ring::start(procs);
     let parked = 2;

@@ -1,5 +1,5 @@
-//! A real process is killed at every point where a death could separate two steps; what it leaves is
-//! repaired, and nobody else notices. G1, G2, G9. Each test has the name of its point.
+//! A real process is killed at every point where a death could separate two steps; what it leaves
+//! is repaired, and nobody else notices. G1, G2, G9. Each test has the name of its point.
 
 #![cfg(debug_assertions)] // Release builds have no such points.
 
@@ -206,8 +206,8 @@ fn claim_before_head() {
     dies_while_it_looks_for_a_task("claim_before_head");
 }
 
-/// Somebody else has the token; the victim may start a command without one, and dies before it has claimed
-/// its task. The supervisor allows that start anew.
+/// Somebody else has the token; the victim may start a command without one, and dies before it has
+/// claimed its task. The supervisor allows that start anew.
 #[test]
 fn start_before_claim() {
     let stage = Stage::new();
@@ -354,8 +354,8 @@ fn group_made() {
     }
 }
 
-/// The supervisor dies at `label` while it puts a file in its place. Whether the file is there then, and
-/// how often the task ran in the end.
+/// The supervisor dies at `label` while it puts a file in its place. Whether the file is there
+/// then, and how often the task ran in the end.
 fn the_supervisor_dies_committing(label: &str, is_placed: bool, runs: usize) {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--out", "{}.out", "--", "sh", "-c"]);

@@ -1,5 +1,5 @@
-//! Somebody writes over the shared memory while a run goes on: the supervisor notices, everybody starts
-//! afresh, and every task gets its outcome all the same. G2, G9.
+//! Somebody writes over the shared memory while a run goes on: the supervisor notices, everybody
+//! starts afresh, and every task gets its outcome all the same. G2, G9.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -99,8 +99,8 @@ fn noise_over_one_word() {
     overwritten_three_times(first_token(), 8, None);
 }
 
-/// Two files are complete, and the journal cannot say that they are to be placed, when the epoch ends: it is not waited
-/// for, and their tasks are run again once there is space.
+/// Two files are complete, and the journal cannot say that they are to be placed, when the epoch
+/// ends: it is not waited for, and their tasks are run again once there is space.
 #[test]
 fn noise_while_the_journal_is_full() {
     let sandbox = Sandbox::new();
@@ -144,8 +144,8 @@ fn noise_over_everything_while_task_loops_run() {
     overwritten_three_times(0, 1 << 20, Some("says_done"));
 }
 
-/// All workers have gone and only output is waited for: nobody needs the memory any more, and what is told of the
-/// tokens is true all the same.
+/// All workers have gone and only output is waited for: nobody needs the memory any more, and what
+/// is told of the tokens is true all the same.
 #[test]
 fn noise_after_the_last_worker_has_gone() {
     let sandbox = Sandbox::new();

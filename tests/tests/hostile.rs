@@ -31,8 +31,8 @@ fn own_programs(sandbox: &Sandbox) -> PathBuf {
     folder
 }
 
-/// Runs this task among ordinary ones, in workers that do to themselves what it says. How many succeeded and how
-/// many were quarantined, of nine.
+/// Runs this task among ordinary ones, in workers that do to themselves what it says. How many
+/// succeeded and how many were quarantined, of nine.
 fn among_others(what: &str) -> (u64, u64) {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "--worker"]);
@@ -78,7 +78,8 @@ fn the_copy_of_a_worker_is_none() {
     assert_eq!(among_others("fork"), (9, 0));
 }
 
-/// The limit on processes is one of a user's, and root has none: somebody else's then, with programs of their own.
+/// The limit on processes is one of a user's, and root has none: somebody else's then, with
+/// programs of their own.
 #[test]
 fn where_no_more_processes_may_be_started_it_does_with_fewer() {
     let sandbox = Sandbox::new();
@@ -160,8 +161,8 @@ fn a_worker_that_is_being_debugged_is_waited_for() {
     );
 }
 
-/// What was started stays; where a worker has to be replaced and cannot be, the run ends and says why; with the
-/// programs back, it is gone on with.
+/// What was started stays; where a worker has to be replaced and cannot be, the run ends and says
+/// why; with the programs back, it is gone on with.
 #[test]
 fn programs_that_are_removed_in_the_middle_of_a_run_cost_no_task() {
     let sandbox = Sandbox::new();
@@ -190,8 +191,8 @@ fn programs_that_are_removed_in_the_middle_of_a_run_cost_no_task() {
     assert_eq!(all, (0..200).collect::<Vec<u32>>());
 }
 
-/// Its children's ends are not reported to who ignores them, and a blocked signal never arrives: whoever starts msup
-/// may have done either.
+/// Its children's ends are not reported to who ignores them, and a blocked signal never arrives:
+/// whoever starts msup may have done either.
 #[test]
 fn what_the_launcher_ignores_and_blocks_is_not_inherited() {
     let sandbox = Sandbox::new();
@@ -218,7 +219,8 @@ fn closed_standard_streams_cost_nothing() {
     assert_eq!(figures(&sandbox)["tasks"]["succeeded"], 3);
 }
 
-/// Groups can be made for runs, and none for workers: they are measured and ended process by process.
+/// Groups can be made for runs, and none for workers: they are measured and ended process by
+/// process.
 #[test]
 fn control_groups_that_cannot_be_made_cost_no_task() {
     let sandbox = Sandbox::new();

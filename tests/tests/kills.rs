@@ -96,8 +96,8 @@ fn nothing_survives_the_supervisor() {
     assert!(msup_tests::run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
 }
 
-/// Workers that are told to end find more to do than they could ever finish, and leave all the same.
-/// G4.
+/// Workers that are told to end find more to do than they could ever finish, and leave all the
+/// same. G4.
 #[test]
 fn nothing_survives_a_supervisor_that_dies_with_much_to_do() {
     let sandbox = Sandbox::new();
@@ -211,7 +211,8 @@ fn a_second_interrupt_stops_and_a_third_one_kills() {
     assert!(sandbox.processes().is_empty());
 }
 
-/// A task that always brings its process down is quarantined; its neighbours are not touched. G7, G8.
+/// A task that always brings its process down is quarantined; its neighbours are not touched. G7,
+/// G8.
 #[test]
 fn a_poison_task_is_quarantined_alone() {
     let sandbox = Sandbox::new();
@@ -272,7 +273,8 @@ fn what_was_there_before_msup_is_left_alone() {
     wait_until(|| sandbox.processes().is_empty());
 }
 
-/// A daemon that holds the output of its command does not hold up its task; it is stopped when the run is over. G4, G9.
+/// A daemon that holds the output of its command does not hold up its task; it is stopped when the
+/// run is over. G4, G9.
 #[test]
 fn a_daemon_is_named_and_goes_with_the_run() {
     let sandbox = Sandbox::new();
@@ -283,8 +285,8 @@ fn a_daemon_is_named_and_goes_with_the_run() {
     assert!(report.contains("stopped processes that tasks left running: sleep ("), "{report}");
 }
 
-/// What has left its process group, session and parent is still in its worker's control group when both its guardians
-/// are gone at once. G4, G5.
+/// What has left its process group, session and parent is still in its worker's control group when
+/// both its guardians are gone at once. G4, G5.
 #[test]
 fn who_has_lost_both_guardians_is_ended_by_the_next_start() {
     let sandbox = Sandbox::new();

@@ -9,7 +9,8 @@ use msup_tests::{
     Sandbox, is_alive, name_of, program, run, run_with_input, spawn_piped, summary, wait_until,
 };
 
-/// Real files of this machine: its documentation, or what the toolchain brought where there is none.
+/// Real files of this machine: its documentation, or what the toolchain brought where there is
+/// none.
 fn real_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for root in ["/usr/share/doc", "/usr/share", "/etc"] {
@@ -139,8 +140,8 @@ fn twenty_tasks(sandbox: &Sandbox, max_workers: &str) -> f64 {
 #[test]
 fn waiting_tasks_overlap_although_there_is_one_token() {
     let sandbox = Sandbox::new();
-    // On a machine that is busy with something else one pair may be disturbed. Without overlap every
-    // pair would be as long as the other.
+    // On a machine that is busy with something else one pair may be disturbed. Without overlap
+    // every pair would be as long as the other.
     let pairs = (0..5).map(|_| (twenty_tasks(&sandbox, "1"), twenty_tasks(&sandbox, "200")));
     let mut seen = Vec::new();
     for (serial, overlapped) in pairs {

@@ -1,4 +1,5 @@
-//! What commands use is seen, whoever of them uses it: by control groups, where they can be made, and without.
+//! What commands use is seen, whoever of them uses it: by control groups, where they can be made,
+//! and without.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -102,8 +103,8 @@ fn a_daemon_is_found_among_processes() {
     a_daemon_computes(By::Processes);
 }
 
-/// Its command has exited, and its worker waits for it. Compared with what the job has used itself, however little that
-/// was on a busy machine.
+/// Its command has exited, and its worker waits for it. Compared with what the job has used itself,
+/// however little that was on a busy machine.
 fn what_a_command_left_running_computes(by: By) {
     let job = "while [ $SECONDS -lt 2 ]; do :; done; read -ra stat </proc/self/stat; echo ${stat[13]} >&2";
     let sandbox = Sandbox::new();

@@ -1,4 +1,5 @@
-//! Memory: what commands may have together, what each may have, and what happens when there is none left.
+//! Memory: what commands may have together, what each may have, and what happens when there is none
+//! left.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +17,8 @@ impl Group {
         fs::create_dir(&folder).ok()?;
         let group = Group(folder.into());
         fs::write(group.0.join("memory.limit_in_bytes"), bytes.to_string()).ok()?;
-        // With swap space nobody would have to die. A kernel that has none may not have this either.
+        // With swap space nobody would have to die. A kernel that has none may not have this
+        // either.
         let _ = fs::write(group.0.join("memory.swappiness"), "0");
         Some(group)
     }

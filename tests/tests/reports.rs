@@ -16,8 +16,8 @@ fn the_trace_accounts_for_every_token() {
     let lines = trace::lines(&text);
     assert!(lines.len() >= 5, "{text}");
     for line in &lines {
-        // Words are read one after the other: one that moves during the look may be seen twice or not
-        // at all in a state, but never in none.
+        // Words are read one after the other: one that moves during the look may be seen twice or
+        // not at all in a state, but never in none.
         let states = ["idle", "running", "blocked", "granted"];
         let sum: u64 = states.iter().map(|state| line[*state]).sum();
         assert_eq!((line["tokens"], sum), (2, 2), "{line:?}");
@@ -32,8 +32,8 @@ fn the_trace_accounts_for_every_token() {
     assert_eq!(exits[0].zip(exits[1]).map(|(fast, slow)| fast + slow), Some(100));
 }
 
-/// What is documented of every line, and of the sums at the end, while all that can happen to a task
-/// happens: success, failure, quarantine, retries, killed workers.
+/// What is documented of every line, and of the sums at the end, while all that can happen to a
+/// task happens: success, failure, quarantine, retries, killed workers.
 #[test]
 fn the_figures_add_up_whatever_happens() {
     let sandbox = Sandbox::new();
@@ -69,8 +69,8 @@ fn the_figures_add_up_whatever_happens() {
     assert_eq!(number("tasks", "attempts"), 200 + 3 * 3, "each of three was tried three times");
     assert!(number("workers", "spawned") >= number("workers", "peak"));
     assert!(number("workers", "peak") <= summary["max_workers"].as_u64().expect("a number"));
-    // Each attempt of those three costs a worker. One that panicked says so first, and may have been
-    // told to leave meanwhile: then it is not lost.
+    // Each attempt of those three costs a worker. One that panicked says so first, and may have
+    // been told to leave meanwhile: then it is not lost.
     assert!((2 * 3..=3 * 3).contains(&number("workers", "lost")), "{summary}");
     assert_eq!(output.status.code(), Some(3));
 }
@@ -128,8 +128,8 @@ fn a_summary_that_cannot_be_written_is_an_error() {
     assert!(said.starts_with("msup: --summary none/s.json: "), "{said}");
 }
 
-/// All workers that there may be wait, and a CPU has nothing to do: that is said, counted, and ends the
-/// run if the user wants it to.
+/// All workers that there may be wait, and a CPU has nothing to do: that is said, counted, and ends
+/// the run if the user wants it to.
 #[test]
 fn a_stall_at_the_cap_is_reported() {
     let sandbox = Sandbox::new();

@@ -1,5 +1,6 @@
 //! What users read, kept as it is: help, lists, the closing report and messages. After a change
-//! on purpose, `INSTA_UPDATE=always cargo test -p msup-tests --test snapshots` writes the new texts.
+//! on purpose, `INSTA_UPDATE=always cargo test -p msup-tests --test snapshots` writes the new
+//! texts.
 
 use std::process::Output;
 

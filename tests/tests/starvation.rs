@@ -1,4 +1,5 @@
-//! Who comes back finds a CPU before anybody new is started. By itself: other tests would take the CPUs away.
+//! Who comes back finds a CPU before anybody new is started. By itself: other tests would take the
+//! CPUs away.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,11 +8,12 @@ use msup_tests::{Sandbox, run, trace};
 
 const SPIN: &str = "while :; do :; done";
 
-/// How far the trace's clock, which begins when msup has started, may be from the commands'; in seconds.
+/// How far the trace's clock, which begins when msup has started, may be from the commands'; in
+/// seconds.
 const APART: f64 = 0.02;
 
-/// Eight that have waited come back and compute, more than there are tokens. As long as they are owed one, nothing
-/// new starts, however much there is to start.
+/// Eight that have waited come back and compute, more than there are tokens. As long as they are
+/// owed one, nothing new starts, however much there is to start.
 #[test]
 fn nothing_new_starts_while_one_that_came_back_is_owed_a_token() {
     let sandbox = Sandbox::new();

@@ -15,7 +15,8 @@ fn lines(sandbox: &Sandbox, name: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Half of all workers, twenty times a second: work goes on, each output comes once, nobody is blamed.
+/// Half of all workers, twenty times a second: work goes on, each output comes once, nobody is
+/// blamed.
 #[test]
 fn half_of_the_workers_killed_again_and_again() {
     let sandbox = Sandbox::new();

@@ -119,7 +119,8 @@ fn a_task_among_many_inherits_no_descriptor_of_the_machinery() {
     assert_eq!(shown_text(&sandbox, &command, &numbers(50)), wanted);
 }
 
-/// With a journal there is one, by which a later supervisor knows that something of the run is alive.
+/// With a journal there is one, by which a later supervisor knows that something of the run is
+/// alive.
 #[test]
 fn a_task_inherits_the_lock_of_its_run() {
     let sandbox = Sandbox::new();
@@ -156,8 +157,9 @@ fn a_command_gets_a_clean_place() {
     for line in [lines[3], lines[4]] {
         let mask =
             line.split_whitespace().last().and_then(|mask| u64::from_str_radix(mask, 16).ok());
-        // Signals 32 and 33 are the C library's own; its way of starting workers leaves them ignored.
-        // SIGHUP, the first, stays as whoever started msup had it: these tests may run under nohup.
+        // Signals 32 and 33 are the C library's own; its way of starting workers leaves them
+        // ignored. SIGHUP, the first, stays as whoever started msup had it: these tests may run
+        // under nohup.
         assert_eq!(mask.map(|mask| mask & 0x7fff_fffe), Some(0), "{line}");
     }
     assert_eq!(lines[5], "own group");

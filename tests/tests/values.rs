@@ -395,8 +395,8 @@ fn every_token_is_back_when_tasks_failed() {
     assert_eq!(figures["tokens"]["idle_at_end"], 3, "{figures:#}");
 }
 
-/// What took longest in the run that the log tells of comes first, what it does not know before all. Outputs and
-/// numbers are those of the input.
+/// What took longest in the run that the log tells of comes first, what it does not know before
+/// all. Outputs and numbers are those of the input.
 #[test]
 fn the_longest_can_come_first() {
     let sandbox = Sandbox::new();

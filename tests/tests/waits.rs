@@ -26,8 +26,8 @@ fn waits(procs: &str, tasks: &str, limit: u64) -> [u64; 3] {
     [waits, long, worst]
 }
 
-/// A task that makes a call every 200 µs, each over at once, keeps its token for a slice of 10 ms (50
-/// calls), not for ever.
+/// A task that makes a call every 200 µs, each over at once, keeps its token for a slice of 10 ms
+/// (50 calls), not for ever.
 #[test]
 fn short_calls_do_not_keep_a_token() {
     let [waits, long, worst] = waits("1", "wants 200\nshort\n", 200);
@@ -35,7 +35,8 @@ fn short_calls_do_not_keep_a_token() {
     assert!(long <= 10 && worst <= 2000, "{long} waits lasted more than 200 calls, one {worst}");
 }
 
-/// 16 workers on two tokens: whoever sleeps for its token is served before those that came a round later.
+/// 16 workers on two tokens: whoever sleeps for its token is served before those that came a round
+/// later.
 #[test]
 fn who_waits_longest_is_served_first() {
     let [waits, long, worst] = waits("2", &"mixed 3000\n".repeat(32), 32);

@@ -1,5 +1,5 @@
-//! A worker that digests files: each value is a path, each result a file `NUMBER.sha256` in the folder
-//! given as argument, in the format of `sha256sum`.
+//! A worker that digests files: each value is a path, each result a file `NUMBER.sha256` in the
+//! folder given as argument, in the format of `sha256sum`.
 //!
 //! ```sh
 //! find /usr/share/doc -type f | msup --worker target/release/examples/digest digests/

@@ -59,7 +59,8 @@ impl<P: Park> Seat<'_, P> {
         // CRASH: taken_before_withdrawal. Running(dead), still in line: both repaired on the reap.
         crash::point("taken_before_withdrawal");
         self.shared.line.withdraw(self.me);
-        // CRASH: withdrawn_before_decline. Running(dead), perhaps Granted(dead): reclaimed on the reap.
+        // CRASH: withdrawn_before_decline. Running(dead), perhaps Granted(dead): reclaimed on the
+        // reap.
         crash::point("withdrawn_before_decline");
         self.decline_all();
         let now_ns = now_ns();

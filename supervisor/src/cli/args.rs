@@ -36,7 +36,8 @@ use crate::journal::Durability;
                   stopped by signal N."
 )]
 pub(super) struct Args {
-    /// Number of tokens, that is, CPUs that tasks may use at once (N, N%, +N or -N of the CPUs) [default: all CPUs]
+    /// Number of tokens, that is, CPUs that tasks may use at once (N, N%, +N or -N of the CPUs)
+    /// [default: all CPUs]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(super) procs: Option<String>,
 
@@ -44,8 +45,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     pub(super) max_workers: Option<u32>,
 
-    /// Run at most N tasks at once, as GNU parallel and xargs do: N, N% of the CPUs, +N or -N for N more or fewer than
-    /// there are CPUs, 0 for as many as possible
+    /// Run at most N tasks at once, as GNU parallel and xargs do: N, N% of the CPUs, +N or -N for N
+    /// more or fewer than there are CPUs, 0 for as many as possible
     #[arg(
         short = 'j',
         visible_short_alias = 'P',
@@ -70,7 +71,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(super) idle_timeout: f64,
 
-    /// When every worker is blocked while a CPU is free and no more workers are allowed: wait, or abort the run (fail)
+    /// When every worker is blocked while a CPU is free and no more workers are allowed: wait, or
+    /// abort the run (fail)
     #[arg(long, value_name = "wait|fail", default_value = "wait", hide_possible_values = true)]
     pub(super) at_cap: AtCap,
 
@@ -82,7 +84,8 @@ pub(super) struct Args {
     #[arg(short = 'a', long, alias = "argfile", value_name = "FILE")]
     pub(super) arg_file: Option<PathBuf>,
 
-    /// Lines end with CR LF, as on Windows: remove the CR from each value, and a byte order mark from the first
+    /// Lines end with CR LF, as on Windows: remove the CR from each value, and a byte order mark
+    /// from the first
     #[arg(long, conflicts_with = "null")]
     pub(super) crlf: bool,
 
@@ -90,7 +93,8 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) literal: bool,
 
-    /// The shell that runs scripts [default: $SHELL if that is bash, zsh, dash, ksh or the like, else sh]
+    /// The shell that runs scripts [default: $SHELL if that is bash, zsh, dash, ksh or the like,
+    /// else sh]
     #[arg(long, value_name = "PATH", conflicts_with = "worker")]
     pub(super) shell: Option<PathBuf>,
 
@@ -98,8 +102,8 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) unsafe_replace: bool,
 
-    /// Start the tasks that took longest in an earlier run first; tasks missing from JOBLOG come before them. Reads all
-    /// input first
+    /// Start the tasks that took longest in an earlier run first; tasks missing from JOBLOG come
+    /// before them. Reads all input first
     #[arg(
         long,
         value_name = "longest",
@@ -117,16 +121,18 @@ pub(super) struct Args {
     #[arg(short = 'k', long, alias = "keeporder")]
     pub(super) keep_order: bool,
 
-    /// The output file of each task ('{.}.png'). The command writes to {out} or $MSUP_OUT, a temporary file, which is
-    /// renamed when the command has succeeded
+    /// The output file of each task ('{.}.png'). The command writes to {out} or $MSUP_OUT, a
+    /// temporary file, which is renamed when the command has succeeded
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "worker")]
     pub(super) out: Option<OsString>,
 
-    /// Pass the values to workers that run PROGRAM, built with msup-worker, instead of running a command per value
+    /// Pass the values to workers that run PROGRAM, built with msup-worker, instead of running a
+    /// command per value
     #[arg(long, value_name = "PROGRAM")]
     pub(super) worker: Option<PathBuf>,
 
-    /// Kill a worker that takes longer than this to start (30s, 5m); after three in a row the run fails [default: no limit]
+    /// Kill a worker that takes longer than this to start (30s, 5m); after three in a row the run
+    /// fails [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub(super) start_timeout: Option<String>,
 
@@ -146,8 +152,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME|N%")]
     pub(super) timeout: Option<String>,
 
-    /// Time between SIGTERM and SIGKILL when a task is stopped [default: 10s]. If given, running tasks also have this
-    /// long to finish when the run is stopped
+    /// Time between SIGTERM and SIGKILL when a task is stopped [default: 10s]. If given, running
+    /// tasks also have this long to finish when the run is stopped
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
 
@@ -156,17 +162,18 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIGNAL,MS,...")]
     pub(super) termseq: Option<String>,
 
-    /// What to do with processes that a command leaves running in the background: wait for them, leave them alone (ok),
-    /// or kill them
+    /// What to do with processes that a command leaves running in the background: wait for them,
+    /// leave them alone (ok), or kill them
     #[arg(long, value_name = "wait|ok|kill", default_value = "wait", hide_possible_values = true)]
     pub(super) leave: LeaveFlag,
 
-    /// How long to wait for such processes before they are stopped and their task fails [default: 10s]
+    /// How long to wait for such processes before they are stopped and their task fails [default:
+    /// 10s]
     #[arg(long, value_name = "TIME")]
     pub(super) leave_timeout: Option<String>,
 
-    /// When to abort the run: never, or now|soon,fail|success|done=N|N%. now stops running tasks, soon lets them finish.
-    /// N% is a percentage of all tasks, so all input is read first
+    /// When to abort the run: never, or now|soon,fail|success|done=N|N%. now stops running tasks,
+    /// soon lets them finish. N% is a percentage of all tasks, so all input is read first
     #[arg(
         long,
         aliases = ["halt-on-error", "haltonerror"],
@@ -183,11 +190,13 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) no_journal: bool,
 
-    /// Keep outputs of any size with the journal for msup resume --replay [default: up to 64 KiB for each task]
+    /// Keep outputs of any size with the journal for msup resume --replay [default: up to 64 KiB
+    /// for each task]
     #[arg(long, conflicts_with = "no_journal")]
     pub(super) keep_output: bool,
 
-    /// What a power cut may undo: everything (process), the last second (batch), or only the line being written (task)
+    /// What a power cut may undo: everything (process), the last second (batch), or only the line
+    /// being written (task)
     #[arg(long, value_name = "LEVEL", default_value = "batch", hide_possible_values = true)]
     pub(super) durability: Durability,
 
@@ -203,7 +212,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS")]
     pub(super) schedtrace: Option<u64>,
 
-    /// Show a progress bar [default: when standard error is a terminal and standard output is a terminal or a file]
+    /// Show a progress bar [default: when standard error is a terminal and standard output is a
+    /// terminal or a file]
     #[arg(long, alias = "eta")]
     pub(super) bar: bool,
 
@@ -215,8 +225,8 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) stats: bool,
 
-    /// Print no bar and no closing report, only failures that the command cannot have reported itself: not found, killed,
-    /// timed out
+    /// Print no bar and no closing report, only failures that the command cannot have reported
+    /// itself: not found, killed, timed out
     #[arg(short, long)]
     pub(super) quiet: bool,
 

@@ -65,7 +65,8 @@ fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Command, String> {
     Ok(Command { job, worker_program: worker_beside_us()?, worker_arguments: Vec::new(), shell })
 }
 
-/// The shell that was asked for; else the user's own if scripts are written for it and it is there; else `sh`.
+/// The shell that was asked for; else the user's own if scripts are written for it and it is there;
+/// else `sh`.
 fn reading(args: &Args) -> Result<Reading, String> {
     let shell = match args.shell.as_deref() {
         Some(program) => {

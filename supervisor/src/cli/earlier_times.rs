@@ -36,8 +36,8 @@ impl JobLog {
         })
     }
 
-    /// How long a command will take, it seems: by its outline's key, and as msup writes it. What is not known may
-    /// take any time.
+    /// How long a command will take, it seems: by its outline's key, and as msup writes it. What is
+    /// not known may take any time.
     pub(crate) fn expected(&self, key: &[u8], command: &[u8]) -> Duration {
         let known = self.outlined.get(key).or_else(|| self.written.get(&unquoted(command)));
         known.copied().unwrap_or(Duration::MAX)

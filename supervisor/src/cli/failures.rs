@@ -22,7 +22,8 @@ pub(super) fn of(args: &Args) -> Result<(Policy, Option<Duration>), String> {
     let start_timeout = args.start_timeout.as_deref().map(start_timeout).transpose()?;
     let policy = Policy {
         start_timeout,
-        // Unless it was said, somebody who stops a run by hand may wait for hours of work to be done.
+        // Unless it was said, somebody who stops a run by hand may wait for hours of work to be
+        // done.
         drain: grace,
         tries: at_least_one("--retries", args.retries)?,
         backoff: args.backoff.as_deref().map_or(Ok(given.backoff), backoff)?,

@@ -349,8 +349,8 @@ fn size(flag: &str, text: Option<&str>) -> Result<Option<u64>, String> {
     bytes.map(Some).ok_or_else(wrong)
 }
 
-/// Bytes: a number, and perhaps a unit as GNU parallel has them, K, M, G or T for powers of 1024 and k, m, g
-/// or t for powers of 1000.
+/// Bytes: a number, and perhaps a unit as GNU parallel has them, K, M, G or T for powers of 1024
+/// and k, m, g or t for powers of 1000.
 fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = match text.char_indices().next_back()? {
         (at, unit) if unit.is_ascii_alphabetic() => (&text[..at], Some(unit)),
@@ -371,8 +371,8 @@ fn parse_size(text: &str) -> Option<u64> {
     (bytes < 1e18).then_some(bytes as u64)
 }
 
-/// `N`, `N%` of the CPUs, `+N` more or `-N` fewer than there are, as GNU parallel reckons; at least 1 but for a
-/// plain 0.
+/// `N`, `N%` of the CPUs, `+N` more or `-N` fewer than there are, as GNU parallel reckons; at least
+/// 1 but for a plain 0.
 fn parse_procs(text: &str, cpus: u64) -> Option<u64> {
     let number = |text: &str| -> Option<u64> {
         text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?

@@ -1,4 +1,5 @@
-//! The words that are no commands to run: what `msup help` shows, and what a misspelled one was meant to be.
+//! The words that are no commands to run: what `msup help` shows, and what a misspelled one was
+//! meant to be.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,5 +1,5 @@
-//! Between the engine and the journal: what the engine has to note, as records; and what earlier generations have told
-//! of a task, as the engine asks for it.
+//! Between the engine and the journal: what the engine has to note, as records; and what earlier
+//! generations have told of a task, as the engine asks for it.
 
 use std::io::Write;
 

@@ -57,8 +57,8 @@ enum State {
 }
 
 impl Evaluation {
-    /// Takes the next word as the shell sees it, without quotes, and whether a value is in it. Returns the program
-    /// that would run the value.
+    /// Takes the next word as the shell sees it, without quotes, and whether a value is in it.
+    /// Returns the program that would run the value.
     pub(super) fn word(&mut self, word: &[u8], has_value: bool) -> Option<&[u8]> {
         let option = word.len() > 1 && matches!(word[0], b'-' | b'+');
         self.state = match self.state {

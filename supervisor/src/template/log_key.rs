@@ -3,7 +3,8 @@
 use super::replacement::{Form, Replacement};
 use super::{Piece, Word};
 
-/// A template without its quotes: what logs tell commands apart by. Numbers that differ between runs do not count.
+/// A template without its quotes: what logs tell commands apart by. Numbers that differ between
+/// runs do not count.
 #[derive(Debug, Clone)]
 pub(crate) struct Outline(Vec<Part>);
 

@@ -1,8 +1,9 @@
-//! Replacement strings of GNU parallel that msup does not have: they are refused, not taken literally.
+//! Replacement strings of GNU parallel that msup does not have: they are refused, not taken
+//! literally.
 //!
-//! Braces have many other meanings, so only spellings that have hardly any other are refused: not `${1}`, a regular
-//! expression's `[0-9]{4}`, `{1..3}`, `{a,b}` or `{print}`, nor what GNU parallel itself knows with --plus alone and
-//! looks like a format (`{%s}`, `{:5}`, `{host}`).
+//! Braces have many other meanings, so only spellings that have hardly any other are refused: not
+//! `${1}`, a regular expression's `[0-9]{4}`, `{1..3}`, `{a,b}` or `{print}`, nor what GNU parallel
+//! itself knows with --plus alone and looks like a format (`{%s}`, `{:5}`, `{host}`).
 
 use super::replacement::replacement_at;
 
@@ -78,8 +79,9 @@ enum Position {
 }
 use Position::{First, Other};
 
-/// Which list's value `{inner}` stands for, if it is positional. Behind what a regular expression may repeat, a
-/// number says how often: the first list has letters and dots before it, too (`out.{1}`), others do not exist here.
+/// Which list's value `{inner}` stands for, if it is positional. Behind what a regular expression
+/// may repeat, a number says how often: the first list has letters and dots before it, too
+/// (`out.{1}`), others do not exist here.
 fn position(inner: &[u8], before: &[u8]) -> Option<Position> {
     let unsigned = inner.strip_prefix(b"-").unwrap_or(inner);
     let digits = unsigned.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -94,8 +94,9 @@ impl OutFile {
         OsStr::from_bytes(&self.name)
     }
 
-    /// Where an attempt writes it: in its folder or in a private one there, with the same extension, which many
-    /// programs look at. Nobody can guess `unguessable`, and so put something there before.
+    /// Where an attempt writes it: in its folder or in a private one there, with the same
+    /// extension, which many programs look at. Nobody can guess `unguessable`, and so put something
+    /// there before.
     pub(crate) fn temporary(
         &self,
         run: &str,

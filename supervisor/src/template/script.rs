@@ -1,9 +1,9 @@
 //! Scripts for a shell's `-c`, which get values through environment variables.
 //!
 //! A value never becomes part of the script's text: the script refers to a variable instead, and
-//! no shell parses an expansion as source. Where a script hands a word to a shell once more (`eval`,
-//! an inner `sh -c`), a value in it is refused. What other programs do with a value (`ssh`, `awk`) and what a
-//! script does with it later remains its own responsibility.
+//! no shell parses an expansion as source. Where a script hands a word to a shell once more
+//! (`eval`, an inner `sh -c`), a value in it is refused. What other programs do with a value
+//! (`ssh`, `awk`) and what a script does with it later remains its own responsibility.
 
 use msup_protocol::env as names;
 
@@ -48,8 +48,8 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Takes the script as typed, for this shell; values may stand where they are run as code if `anywhere`. The
-    /// shell reports bad syntax.
+    /// Takes the script as typed, for this shell; values may stand where they are run as code if
+    /// `anywhere`. The shell reports bad syntax.
     ///
     /// # Errors
     /// A place of a value that cannot be judged, or where it would be run as code.
@@ -109,8 +109,8 @@ impl Script {
         &self.shell[0]
     }
 
-    /// Returns the script with the value quoted in its place; or, where that would not mean the same, the script
-    /// as it is run with the variables set before it.
+    /// Returns the script with the value quoted in its place; or, where that would not mean the
+    /// same, the script as it is run with the variables set before it.
     pub(super) fn display(&self, value: &[u8], facts: Facts<'_>) -> Vec<u8> {
         let mut shown = Vec::new();
         if !self.shows_values {

@@ -16,7 +16,8 @@ pub(crate) enum Dialect {
     Ksh,
 }
 
-/// The shells that scripts are written for and that take values as bytes (yash does not), by their names.
+/// The shells that scripts are written for and that take values as bytes (yash does not), by their
+/// names.
 const KNOWN: [(&str, Dialect); 12] = [
     ("sh", Dialect::Posix),
     ("dash", Dialect::Posix),

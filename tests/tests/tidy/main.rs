@@ -126,7 +126,8 @@ fn is_path(name: &str) -> bool {
     tops.iter().any(|top| name.starts_with(top)) && !name.contains(['*', ' ', '{', 'N'])
 }
 
-/// Every `// CRASH: label` stands over the point of that name, and has a test and a row in the table.
+/// Every `// CRASH: label` stands over the point of that name, and has a test and a row in the
+/// table.
 #[test]
 fn every_crash_point_has_its_test_and_its_row() {
     let tests = read(&root().join("tests/tests/crash_points.rs"));

@@ -5,7 +5,8 @@ use super::{files, read, root};
 /// Processes are "it", or named; these words make a reader ask which one is meant.
 const NOT_FOR_PROCESSES: [&str; 6] = ["who", "whoever", "whom", "nobody", "somebody", "everybody"];
 
-/// Documents for users and for those who change the code. Accepted decision records stay as they are.
+/// Documents for users and for those who change the code. Accepted decision records stay as they
+/// are.
 fn documents() -> Vec<std::path::PathBuf> {
     let records = root().join("docs/decisions");
     let is_ours = |path: &std::path::PathBuf| {
@@ -35,7 +36,8 @@ fn documents_call_processes_by_their_names() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What stands between quotes in the supervisor is mostly shown to somebody; doc comments of flags are `--help`.
+/// What stands between quotes in the supervisor is mostly shown to somebody; doc comments of flags
+/// are `--help`.
 #[test]
 fn messages_and_help_call_processes_by_their_names() {
     let mut wrong = Vec::new();

@@ -10,7 +10,8 @@ use super::printed;
 use crate::journal::{Folder, runs};
 use crate::report::escape;
 
-/// Remove the journals of finished runs, or those of the RUNs given. Running runs are never removed.
+/// Remove the journals of finished runs, or those of the RUNs given. Running runs are never
+/// removed.
 #[derive(Debug, Parser)]
 #[command(name = "msup clean", override_usage = "msup clean [OPTIONS] [RUN]...")]
 pub(crate) struct Clean {

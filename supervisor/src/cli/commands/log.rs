@@ -23,7 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Parser)]
 #[command(name = "msup log", override_usage = "msup log [OPTIONS] [RUN]")]
 pub(crate) struct Log {
-    /// The run: its id, its folder with a '/', or last for the newest one started in this folder, else the newest one
+    /// The run: its id, its folder with a '/', or last for the newest one started in this folder,
+    /// else the newest one
     run: Option<PathBuf>,
 
     /// Only tasks in this state
@@ -196,7 +197,8 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     printed(printing.and_then(|()| out.flush()))
 }
 
-/// A task, in a list that may have been changed between two generations: another one may have its number since.
+/// A task, in a list that may have been changed between two generations: another one may have its
+/// number since.
 type Task = (u64, Vec<u8>);
 
 fn task_of(end: &End) -> Task {

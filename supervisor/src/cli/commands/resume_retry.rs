@@ -15,8 +15,9 @@ use crate::journal::{Folder, Past, State, take_over};
 use crate::os::terminal;
 use crate::report::escape;
 
-/// Continue an interrupted run. Finished tasks do not run again. The command line, folder and shell are those of the
-/// first start, the environment is today's; options given here replace those of the first start.
+/// Continue an interrupted run. Finished tasks do not run again. The command line, folder and shell
+/// are those of the first start, the environment is today's; options given here replace those of
+/// the first start.
 #[derive(Debug, Parser)]
 #[command(name = "msup resume", override_usage = "msup resume [OPTIONS] [RUN]")]
 pub(in crate::cli) struct Resume {
@@ -50,8 +51,8 @@ pub(in crate::cli) struct Retry {
 /// What may be given anew.
 #[derive(Debug, clap::Args)]
 struct Anew {
-    /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest one started in this
-    /// folder, else the newest one; resume takes unfinished ones only]
+    /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest one
+    /// started in this folder, else the newest one; resume takes unfinished ones only]
     run: Option<PathBuf>,
 
     /// Number of tokens, that is, CPUs that tasks may use at once
@@ -62,7 +63,8 @@ struct Anew {
     #[arg(long, value_name = "N")]
     max_workers: Option<u32>,
 
-    /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer, 0 for as many as possible
+    /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer, 0 for as many
+    /// as possible
     #[arg(
         short = 'j',
         visible_short_alias = 'P',
@@ -107,7 +109,8 @@ struct Anew {
     #[arg(long)]
     stats: bool,
 
-    /// Print no bar and no closing report, only failures that the command cannot have reported itself
+    /// Print no bar and no closing report, only failures that the command cannot have reported
+    /// itself
     #[arg(short, long)]
     quiet: bool,
 }
@@ -308,8 +311,8 @@ fn go_on(
     Ok(Command::Run(Box::new(plan::make(args, Some(continued))?)))
 }
 
-/// Whether outputs can be shown again, if they shall; else says so where a file is about to be filled that has lost those
-/// that were shown before.
+/// Whether outputs can be shown again, if they shall; else says so where a file is about to be
+/// filled that has lost those that were shown before.
 fn check_outputs(folder: &Folder, past: &Past, replays: bool) -> Result<(), String> {
     let kept = folder.open_outputs()?;
     if replays {

@@ -1,6 +1,7 @@
 //! The flags of GNU parallel and xargs that msup does not have, and what to do instead.
 
-/// Flags that mean one thing, and what to do in msup instead. Names of one character are short flags.
+/// Flags that mean one thing, and what to do in msup instead. Names of one character are short
+/// flags.
 struct Foreign {
     names: &'static str,
     instead: &'static str,
@@ -178,7 +179,8 @@ const FLAGS: &[Foreign] = &[
     Foreign { names: "B W T H Y g no-ctrl-c ctrl-c", instead: RETIRED },
 ];
 
-/// A shortened name of a flag, as those tools accept it, must have so many characters to be taken for one.
+/// A shortened name of a flag, as those tools accept it, must have so many characters to be taken
+/// for one.
 const LEAST_OF_A_NAME: usize = 3;
 
 /// What to do instead of this flag (with its dashes), if GNU parallel or xargs has it.

@@ -1,4 +1,5 @@
-//! What people know from GNU parallel, xargs and shells, and msup does not have: what to do instead.
+//! What people know from GNU parallel, xargs and shells, and msup does not have: what to do
+//! instead.
 
 mod flags;
 mod harmless;
@@ -54,7 +55,8 @@ pub(super) fn warn_of_operators(words: &[OsString]) -> Option<String> {
     ))
 }
 
-/// A word as it is written in a script: operators as they are, what a shell would read otherwise in quotes.
+/// A word as it is written in a script: operators as they are, what a shell would read otherwise in
+/// quotes.
 fn in_script(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-+./:,@%={}#".contains(c);
     if OPERATORS.contains(&word)

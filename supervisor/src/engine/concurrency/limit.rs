@@ -1,13 +1,13 @@
 //! How many commands may be in flight, so that the CPUs are full with the fewest of them.
 //!
 //! Commands cannot be made to wait, so this controls an average. Over windows of some tens of
-//! milliseconds the use of the CPUs is measured. Below the goal the target grows, at or above it the
-//! target shrinks a little, so that it settles at the knee.
+//! milliseconds the use of the CPUs is measured. Below the goal the target grows, at or above it
+//! the target shrinks a little, so that it settles at the knee.
 //!
-//! Waiting is not always an idle CPU that more commands could fill: on a full disk, behind a lock or a
-//! server that admits only so many, more commands only get into each other's way. So far below the goal
-//! every doubling is a trial: it is kept only if the use rose with it ([`climb`]). Near the goal, too, fewer
-//! are tried when more seem to get less done ([`knee`]).
+//! Waiting is not always an idle CPU that more commands could fill: on a full disk, behind a lock
+//! or a server that admits only so many, more commands only get into each other's way. So far below
+//! the goal every doubling is a trial: it is kept only if the use rose with it ([`climb`]). Near
+//! the goal, too, fewer are tried when more seem to get less done ([`knee`]).
 
 mod climb;
 mod gaps;
@@ -35,8 +35,8 @@ const GROWTH_AT_MOST: f64 = 2.0;
 
 /// What the target loses in a window at the goal.
 const SHRINK: f64 = 0.006;
-/// The same when this share of the commands could run: hardly any of them waits any more. Unless there are hardly more
-/// than tokens, so many per token: of few, all wait at once more often.
+/// The same when this share of the commands could run: hardly any of them waits any more. Unless
+/// there are hardly more than tokens, so many per token: of few, all wait at once more often.
 const SHRINK_FAST: f64 = 0.1;
 const CROWDED: f64 = 0.8;
 const HARDLY_MORE: f64 = 2.0;
@@ -56,13 +56,13 @@ const LEAP: f64 = 0.2;
 /// A window with so little use is as good as empty.
 const EMPTY: f64 = 0.4;
 
-/// The ramp is over when the CPUs have been full for so long, or when so many commands have ended and all that are in
-/// flight have been replaced.
+/// The ramp is over when the CPUs have been full for so long, or when so many commands have ended
+/// and all that are in flight have been replaced.
 const FULL_FOR: Duration = Duration::from_millis(200);
 const MANY_ENDED: u32 = 8;
 
-/// Commands that wait so seldom have nothing to fill, however little CPU time they get: somebody else
-/// has it.
+/// Commands that wait so seldom have nothing to fill, however little CPU time they get: somebody
+/// else has it.
 const ALWAYS_RUNNABLE: f64 = 0.95;
 
 /// CPUs that idle by less than this do not, where there are commands for all tokens.
@@ -71,7 +71,8 @@ const NONE_IDLE: f64 = 0.004;
 /// Commands that could run for less of the time mostly wait.
 const MOSTLY_WAIT: f64 = 0.5;
 
-/// Tokens are in use when this share of them is wanted all the time, even if this much CPU time less is had.
+/// Tokens are in use when this share of them is wanted all the time, even if this much CPU time
+/// less is had.
 const ALWAYS_WANTED: f64 = 0.98;
 const TAKEN: f64 = 0.04;
 /// CPUs that idle by more than this have not been taken by somebody else.
@@ -80,15 +81,18 @@ const NOT_TAKEN: f64 = 0.04;
 /// With so many commands per token that could run, no CPU is idle for want of them.
 const ENOUGH: f64 = 12.0;
 
-/// From this use on growth is no trial any more, but goes no further than so many times the target there.
+/// From this use on growth is no trial any more, but goes no further than so many times the target
+/// there.
 const NEAR: f64 = 0.8;
 const NEAR_GROWTH_AT_MOST: f64 = 4.0;
-/// Where many wait in a queue they share, so many times: the last bit of use is not to be had by more of them.
+/// Where many wait in a queue they share, so many times: the last bit of use is not to be had by
+/// more of them.
 const NEAR_GROWTH_QUEUED: f64 = 2.0;
-/// The part of the growth that is called for which one window brings there, once the goal was reached.
+/// The part of the growth that is called for which one window brings there, once the goal was
+/// reached.
 const NEAR_PACE: f64 = 0.4;
-/// After it one of the commands' cycles passes before there is more of it, or this time: what was just started computes
-/// first, which is no sign that more would.
+/// After it one of the commands' cycles passes before there is more of it, or this time: what was
+/// just started computes first, which is no sign that more would.
 const NEAR_SETTLES_AT_MOST: Duration = Duration::from_millis(300);
 
 /// The weight of the last window in what is smoothed.
@@ -105,21 +109,25 @@ pub(crate) struct Window {
     pub(crate) used: Duration,
     /// Commands in flight at its end.
     pub(crate) in_flight: u32,
-    /// The share of the commands looked at that ran or waited for a CPU. `None`: none was looked at.
+    /// The share of the commands looked at that ran or waited for a CPU. `None`: none was looked
+    /// at.
     pub(crate) runnable: Option<f64>,
     /// How long it takes from one spell of computing of a command to its next, on average.
     pub(crate) cycle: Duration,
     /// How many places are about to be asked for by commands that wake; `None`: nobody knows.
     pub(crate) waking: Option<u32>,
-    /// The share of the commands looked at that waited in a queue they share: for a disk, for a lock.
+    /// The share of the commands looked at that waited in a queue they share: for a disk, for a
+    /// lock.
     pub(crate) queued: f64,
-    /// The share of the time in which CPUs that msup may use idled, over some windows. `None`: not looked at this time.
+    /// The share of the time in which CPUs that msup may use idled, over some windows. `None`: not
+    /// looked at this time.
     pub(crate) idle: Option<f64>,
     /// Whether there were tasks that could have been started.
     pub(crate) had_more: bool,
     /// Commands that ended in it.
     pub(crate) ended: Ended,
-    /// Bytes of memory that commands had, each with the processes below it, as far as they were looked at.
+    /// Bytes of memory that commands had, each with the processes below it, as far as they were
+    /// looked at.
     pub(crate) residents: Vec<u64>,
     /// Bytes of memory that the machine, or what msup may use of it, had left.
     pub(crate) available: Option<u64>,
@@ -132,7 +140,8 @@ pub(crate) struct Window {
 pub(crate) struct Ended {
     /// How many.
     pub(crate) commands: u32,
-    /// Mean CPU time of one in seconds, its worker's share included, and the sum of squared deviations.
+    /// Mean CPU time of one in seconds, its worker's share included, and the sum of squared
+    /// deviations.
     pub(crate) cpu: f64,
     pub(crate) squares: f64,
     /// Mean time from start to end in seconds, and all of them.
@@ -285,8 +294,8 @@ impl Admission {
         self.ramp(raw, window);
         let excess = self.excess(could_run, never_waits, window);
         let next = if self.ramping.is_some() && !full && window.had_more {
-            // What was just started computes first: that the CPUs are full says nothing yet, that they are
-            // not does.
+            // What was just started computes first: that the CPUs are full says nothing yet, that
+            // they are not does.
             if raw >= NEAR {
                 self.target
             } else {
@@ -339,8 +348,9 @@ impl Admission {
         self.target = next.clamp(self.procs, self.cap);
     }
 
-    /// How much faster than usual the target falls because more of them could run than full CPUs need. Those that were
-    /// started together compute together: as long as one of their cycles that says nothing, unless they never wait.
+    /// How much faster than usual the target falls because more of them could run than full CPUs
+    /// need. Those that were started together compute together: as long as one of their cycles that
+    /// says nothing, unless they never wait.
     fn excess(&mut self, could_run: f64, never_waits: bool, window: &Window) -> f64 {
         let hardly_wait = self.runnable.is_some_and(|runnable| runnable >= CROWDED);
         let crowded = hardly_wait && (never_waits || could_run >= HARDLY_MORE * self.procs);
@@ -381,7 +391,8 @@ impl Admission {
                 return self.target;
             }
             self.near_for = Duration::ZERO;
-            // Slowly: commands that compute in step leave windows empty, which says nothing of the mean.
+            // Slowly: commands that compute in step leave windows empty, which says nothing of the
+            // mean.
             let factor = 1.0 + self.pace * (factor(smoothed) - 1.0);
             let times =
                 if self.knee.is_queued() { NEAR_GROWTH_QUEUED } else { NEAR_GROWTH_AT_MOST };

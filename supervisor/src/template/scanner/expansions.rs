@@ -73,7 +73,8 @@ impl Scanner<'_> {
         self.nested(|inside| inside.commands(Ending::Parenthesis));
     }
 
-    /// Consumes `$((..))` or `((..))` whose opening has this length. False, and nothing is consumed, if it is none.
+    /// Consumes `$((..))` or `((..))` whose opening has this length. False, and nothing is
+    /// consumed, if it is none.
     pub(super) fn arithmetic(&mut self, opening: usize) -> bool {
         let before = self.before();
         self.copy(opening);
@@ -271,8 +272,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Consumes `` `..` ``, as `$(..)` if it holds a replacement string: between backticks a layer of backslashes is
-    /// removed before quotes are looked at.
+    /// Consumes `` `..` ``, as `$(..)` if it holds a replacement string: between backticks a layer
+    /// of backslashes is removed before quotes are looked at.
     pub(super) fn backtick(&mut self, quoting: Quoting) {
         let Some((body, len)) = self.backtick_body(quoting) else {
             self.be_in_doubt(Doubt::OpenEnd);
@@ -317,8 +318,8 @@ impl Scanner<'_> {
         self.at += len;
     }
 
-    /// Returns the command between the backticks that begin here, and their length in the source; nothing if the
-    /// second one is missing.
+    /// Returns the command between the backticks that begin here, and their length in the source;
+    /// nothing if the second one is missing.
     fn backtick_body(&self, quoting: Quoting) -> Option<(Vec<u8>, usize)> {
         let mut body = Vec::new();
         let mut len = 1;

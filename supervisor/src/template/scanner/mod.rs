@@ -1,8 +1,9 @@
 //! Finds the replacement strings in a script and the shell quoting around each.
 //!
-//! Everything that is not next to a replacement string is copied as it is. The scanner follows quotes,
-//! substitutions, comments, `case` and here-documents. Where it is not certain how a shell reads the place of a
-//! value, it refuses that place: a value is never split, read as a pattern or shown as the name of a variable.
+//! Everything that is not next to a replacement string is copied as it is. The scanner follows
+//! quotes, substitutions, comments, `case` and here-documents. Where it is not certain how a shell
+//! reads the place of a value, it refuses that place: a value is never split, read as a pattern or
+//! shown as the name of a variable.
 
 mod commands;
 mod expansions;
@@ -48,7 +49,8 @@ pub(super) enum Piece {
 /// Nested deeper, nobody can read it.
 const DEEPEST: usize = 64;
 
-/// Takes a script as typed, for a shell of this dialect; values may stand where they are run as code if `anywhere`.
+/// Takes a script as typed, for a shell of this dialect; values may stand where they are run as
+/// code if `anywhere`.
 ///
 /// # Errors
 /// The first place of a value that cannot be judged.
@@ -191,7 +193,8 @@ impl<'a> Scanner<'a> {
         match replacement_at(self.rest(1)) {
             None => self.copy(2),
             Some((Replacement::Value(_), _)) => {
-                // It would escape the reference. Before `{`, shells drop it outside of quotes and keep it inside.
+                // It would escape the reference. Before `{`, shells drop it outside of quotes and
+                // keep it inside.
                 if quoting != Quoting::Unquoted {
                     self.text(b"\\\\");
                 }

@@ -119,7 +119,8 @@ impl std::fmt::Display for Refused {
                 let name = program.escape_ascii();
                 write!(f, " in what {name} runs: {}", safe_form(program))
             }
-            // A variable is evaluated once more in an expression, and not at all in such a here-document.
+            // A variable is evaluated once more in an expression, and not at all in such a
+            // here-document.
             (
                 None,
                 Doubt::OpenEnd

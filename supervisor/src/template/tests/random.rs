@@ -1,4 +1,5 @@
-//! Random scripts: what is accepted does what it would with the value in its place, and no value is executed.
+//! Random scripts: what is accepted does what it would with the value in its place, and no value is
+//! executed.
 
 use std::env::var;
 
@@ -56,8 +57,8 @@ const FRAGMENTS: [&str; 45] = [
     " ]] ",
 ];
 
-/// More of what the differences between shells are made of, and no dollar sign before a value: it means another thing
-/// there than in a text.
+/// More of what the differences between shells are made of, and no dollar sign before a value: it
+/// means another thing there than in a text.
 const STRUCTURES: [&str; 40] = [
     "{}",
     "{}",

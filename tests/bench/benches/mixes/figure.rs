@@ -17,7 +17,8 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 160.0;
 const LEFT: f64 = 60.0;
 
-/// What was seen of one run: seconds since its start, the share of the CPUs in use, commands in flight.
+/// What was seen of one run: seconds since its start, the share of the CPUs in use, commands in
+/// flight.
 pub(crate) struct Curve {
     pub(crate) name: String,
     pub(crate) points: Vec<(f64, f64, f64)>,

@@ -1,5 +1,6 @@
-//! Unmodified commands of many kinds: msup with default flags beside `xargs -P` with every number that
-//! somebody might choose. What there is to choose here: `cargo bench -p msup-bench --bench mixes -- --help`.
+//! Unmodified commands of many kinds: msup with default flags beside `xargs -P` with every number
+//! that somebody might choose. What there is to choose here: `cargo bench -p msup-bench --bench
+//! mixes -- --help`.
 
 mod figure;
 mod memory;
@@ -21,7 +22,8 @@ use work::Mix;
 const TIMES: [u32; 6] = [1, 2, 4, 8, 16, 32];
 const MANY: u32 = 200;
 
-/// Who takes so many times as long as the best so far is not waited for; nor, once two have, any with fewer.
+/// Who takes so many times as long as the best so far is not waited for; nor, once two have, any
+/// with fewer.
 const TOO_SLOW: f64 = 1.15;
 const TOO_MANY: u32 = 2;
 /// The same for GNU parallel.
@@ -30,8 +32,8 @@ const PARALLEL_AT_MOST: f64 = 2.0;
 /// Within this of the best is as good as the best.
 const AS_GOOD: f64 = 1.03;
 
-/// The best of many single runs is partly the luckiest: it is run again so many times, in turn with msup, and their medians
-/// are compared.
+/// The best of many single runs is partly the luckiest: it is run again so many times, in turn with
+/// msup, and their medians are compared.
 const REPEATS: usize = 3;
 
 const USAGE: &str = "usage: cargo bench -p msup-bench --bench mixes -- [--seconds S] [--only NAME] [--seed N] \

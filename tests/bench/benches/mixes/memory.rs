@@ -1,4 +1,5 @@
-//! Commands of 64 MiB each that may have 1 GiB together: msup finds out how many fit, xargs is told.
+//! Commands of 64 MiB each that may have 1 GiB together: msup finds out how many fit, xargs is
+//! told.
 
 use std::io;
 use std::path::Path;

@@ -65,7 +65,8 @@ pub(crate) enum End {
 fn wall(mut child: Child, began: Instant, limit: f64, work: &Work) -> io::Result<End> {
     let pid = Pid::from_child(&child);
     let (tell, told) = mpsc::channel();
-    // Looking every few milliseconds whether it has ended would take CPU time from those that are measured.
+    // Looking every few milliseconds whether it has ended would take CPU time from those that are
+    // measured.
     let waiter = thread::spawn(move || tell.send((child.wait(), began.elapsed().as_secs_f64())));
     if let Ok((end, wall)) = told.recv_timeout(Duration::from_secs_f64(limit.min(FOR_EVER))) {
         return Ok(if end?.success() { End::Took(wall) } else { End::Failed });
@@ -73,7 +74,8 @@ fn wall(mut child: Child, began: Instant, limit: f64, work: &Work) -> io::Result
     // xargs and what it started: its own group.
     let _ = kill_process_group(pid, Signal::KILL);
     let _ = waiter.join();
-    // Only xargs itself can be waited for. What it had started would be beside the next one for a moment.
+    // Only xargs itself can be waited for. What it had started would be beside the next one for a
+    // moment.
     thread::sleep(Duration::from_millis(200));
     if let Some(group) = &work.group {
         // Those that swap take long to end, and would be in the next one's way.

@@ -1,5 +1,5 @@
-//! A machine with little memory and some swap space: a control group of the old kind that limits memory, and a swap
-//! file of its own.
+//! A machine with little memory and some swap space: a control group of the old kind that limits
+//! memory, and a swap file of its own.
 
 use std::fs;
 use std::io;
@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What all processes in the group may have of memory together, and how much more of swap space there is.
+/// What all processes in the group may have of memory together, and how much more of swap space
+/// there is.
 const MEMORY: u64 = 512 << 20;
 const SWAP: usize = 3 << 30;
 
@@ -58,7 +59,8 @@ fn run(program: &str, file: &Path) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} failed"))) }
 }
 
-/// A benchmark that was killed has left its swap file below this folder in use. Nobody else has any there.
+/// A benchmark that was killed has left its swap file below this folder in use. Nobody else has any
+/// there.
 fn sweep(folder: &Path) {
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let files = swaps.lines().filter_map(|line| line.split_whitespace().next()).map(Path::new);

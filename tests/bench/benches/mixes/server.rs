@@ -1,5 +1,5 @@
-//! A slow server on loopback: `/slow` answers after a while, `/eight` serves eight at once and tells all
-//! others to come back later.
+//! A slow server on loopback: `/slow` answers after a while, `/eight` serves eight at once and
+//! tells all others to come back later.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -19,7 +19,8 @@ pub(crate) struct Mix {
     command: Vec<String>,
     /// What the tasks are given in turn.
     values: Vec<String>,
-    /// CPU milliseconds of one task, on average; or what it takes of something else that there is one of.
+    /// CPU milliseconds of one task, on average; or what it takes of something else that there is
+    /// one of.
     costs: f64,
     /// How many tasks can pay that at once; `None`: as many as there are CPUs.
     at_once: Option<f64>,
@@ -145,7 +146,8 @@ pub(crate) fn large() -> Mix {
 /// Seconds of CPU time that 200 of them take, about.
 pub(crate) const LARGE: f64 = 10.0;
 
-/// So many mixes drawn at random: computing 0.5 to 20 ms, waiting up to 200 ms, one to twenty times.
+/// So many mixes drawn at random: computing 0.5 to 20 ms, waiting up to 200 ms, one to twenty
+/// times.
 pub(crate) fn random(seed: u64, number: u32) -> Vec<Mix> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut draw = move || {

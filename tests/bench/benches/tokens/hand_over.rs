@@ -1,5 +1,5 @@
-//! One token, two workers that give it to each other and sleep in between; and the same with nothing
-//! but futexes.
+//! One token, two workers that give it to each other and sleep in between; and the same with
+//! nothing but futexes.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};

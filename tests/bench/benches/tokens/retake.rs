@@ -54,8 +54,8 @@ pub(crate) fn waits(role: &Role) {
     }
 }
 
-/// Microseconds from leaving the token to having it, for so many samples with so long a pause before
-/// each.
+/// Microseconds from leaving the token to having it, for so many samples with so long a pause
+/// before each.
 fn latencies(samples: u64, pause: Duration) -> io::Result<Vec<f64>> {
     let mut stage = Stage::new(1, 2)?;
     stage.play("blocks", 0, None, &[samples])?;

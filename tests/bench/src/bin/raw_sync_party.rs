@@ -1,5 +1,5 @@
-//! One party in a test of what a killed process leaves: does one thing with `raw_sync`'s mutex or event
-//! in the memory that is its standard input, and says when.
+//! One party in a test of what a killed process leaves: does one thing with `raw_sync`'s mutex or
+//! event in the memory that is its standard input, and says when.
 
 use std::io::{self, Write};
 

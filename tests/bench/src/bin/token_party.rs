@@ -1,5 +1,5 @@
-//! The same for msup's tokens: holds the token of the segment that is its standard input, or waits for
-//! it, until it is killed.
+//! The same for msup's tokens: holds the token of the segment that is its standard input, or waits
+//! for it, until it is killed.
 
 use std::io;
 

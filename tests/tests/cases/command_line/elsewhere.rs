@@ -1,4 +1,5 @@
-//! Flags, separators and replacement strings of GNU parallel and xargs that msup does not have are refused.
+//! Flags, separators and replacement strings of GNU parallel and xargs that msup does not have are
+//! refused.
 
 use super::{assert_refused, shown};
 

@@ -4,7 +4,8 @@ use msup_tests::{Sandbox, run_with_input, spawn_piped, wait_until};
 
 use super::{assert_refused, ran, stderr_of, stdout_of};
 
-/// Tasks that print and exit with their value, one after the other: which ran, the exit status, and what was said.
+/// Tasks that print and exit with their value, one after the other: which ran, the exit status, and
+/// what was said.
 fn halted(halt: &str, values: &str) -> (String, Option<i32>, String) {
     let sandbox = Sandbox::new();
     let flags = ["-j1", "--halt", halt, "--", "sh", "-c", "printf $1; exit $1", "sh"];

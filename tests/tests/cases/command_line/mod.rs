@@ -1,4 +1,5 @@
-//! The command line: flags, separators and replacement strings that people know from other tools, lists, scripts.
+//! The command line: flags, separators and replacement strings that people know from other tools,
+//! lists, scripts.
 
 mod concurrency;
 mod elsewhere;

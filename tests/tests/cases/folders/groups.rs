@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use msup_tests::{Sandbox, groups, run, spawn_piped, wait_until};
 
-/// A run in a container, so to say: with a process id namespace of its own, where it is the first process.
+/// A run in a container, so to say: with a process id namespace of its own, where it is the first
+/// process.
 fn contained(sandbox: &Sandbox, script: &str) -> Option<std::process::Command> {
     let flags = ["--pid", "--fork", "--mount-proc", "--kill-child"];
     let mut probe = sandbox.command("unshare");

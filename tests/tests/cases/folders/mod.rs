@@ -49,8 +49,8 @@ fn folder(sandbox: &Sandbox, name: &str) -> PathBuf {
     path
 }
 
-/// A run that sleeps in its only task, the first time, and is killed there. The task leaves `NAME.1`, and
-/// when it is run again `NAME.2`.
+/// A run that sleeps in its only task, the first time, and is killed there. The task leaves
+/// `NAME.1`, and when it is run again `NAME.2`.
 fn cut_off(sandbox: &Sandbox, place: &Path, name: &str, flags: &[&str]) {
     let script = "test -e $1.1 && exec touch $1.2; touch $1.1; exec sleep 1000";
     let mut msup = sandbox.msup(flags.iter().copied().chain(["-j1", "--", "sh", "-c", script]));
@@ -61,7 +61,8 @@ fn cut_off(sandbox: &Sandbox, place: &Path, name: &str, flags: &[&str]) {
     );
 }
 
-/// Starts a supervisor and kills it as soon as there is this file. Returns when nothing of it is left.
+/// Starts a supervisor and kills it as soon as there is this file. Returns when nothing of it is
+/// left.
 fn kill_once(sandbox: &Sandbox, msup: &mut Command, there_is: &Path) {
     let child = spawn_piped(msup);
     wait_until(|| there_is.exists());

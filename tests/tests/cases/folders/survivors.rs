@@ -8,12 +8,14 @@ use nix::sys::signal::Signal;
 
 use super::{said, text};
 
-/// Kills the supervisor and its workers at one stroke when this script, run in a task, has left a `sleep`.
+/// Kills the supervisor and its workers at one stroke when this script, run in a task, has left a
+/// `sleep`.
 fn kill_all_but_the_sleepers(sandbox: &Sandbox, msup: &mut Command) {
     let sleepers = || sleepers(sandbox);
     let child = spawn_piped(msup);
     wait_until(|| sleepers().len() == 2 && sandbox.path().join("ready").exists());
-    // What would look after it is killed as well, and has no time to act: first the supervisor stands still.
+    // What would look after it is killed as well, and has no time to act: first the supervisor
+    // stands still.
     let tell = |what: &str, signal| {
         let named = |pid: &i32| name_of(*pid).as_deref() == Some(what);
         sandbox.processes().into_iter().filter(named).for_each(|pid| kill(pid, signal));

@@ -1,4 +1,5 @@
-//! The files that tasks make (`--out`), where others may write, and by whatever name they are called.
+//! The files that tasks make (`--out`), where others may write, and by whatever name they are
+//! called.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,8 @@ fn names(folder: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Runs a command for each of these files, all of which are to be one and the same, one after the other.
+/// Runs a command for each of these files, all of which are to be one and the same, one after the
+/// other.
 fn one_file(sandbox: &Sandbox, files: &[&str]) {
     let script = "echo $1 >$2";
     let flags = ["-j1", "--out", "{}", "--", "sh", "-c", script, "sh", "{}", "{out}", ":::"];
@@ -66,7 +68,8 @@ fn files_of_one_name_in_several_folders_are_several_files() {
 fn what_a_task_foresees_of_anothers_temporary_file_is_wrong() {
     let sandbox = Sandbox::new();
     let victim = sandbox.file("victim", b"precious");
-    // All that can be known of a temporary file once the run has begun: the run, the numbers, the name.
+    // All that can be known of a temporary file once the run has begun: the run, the numbers, the
+    // name.
     let script = "case $1 in a) for try in 1 2; do ln -s victim .msup-$MSUP_RUN-2.$try-b.out; \
                   ln -s victim s.json.$MSUP_RUN.tmp; ln -s victim .s.json.$MSUP_RUN.tmp; \
                   ln -s victim .msup-$MSUP_RUN-$(echo $2 | cut -d- -f4)-2.1-b.out; done;; esac; \

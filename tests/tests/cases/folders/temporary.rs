@@ -13,7 +13,8 @@ const MANY: usize = 200_000;
 /// Prints its value, and so much more of it.
 const PRINT: &str = "head -c 200000 /dev/zero | tr '\\0' ${1:-x}";
 
-/// Runs this script for each of these values, one after the other, and shows what each of them printed.
+/// Runs this script for each of these values, one after the other, and shows what each of them
+/// printed.
 fn printed(sandbox: &Sandbox, flags: &[&str], script: &str, values: &[&str]) -> String {
     let mut msup = sandbox.msup(flags);
     msup.args(["-j1", "--", "sh", "-c", script, "sh", "{}", ":::"]).args(values);
@@ -57,7 +58,8 @@ fn another_user_cannot_take_the_place_of_the_folder() {
     fs::remove_file(tmp.join(format!("msup-{user}-x"))).expect("nobody has touched it");
 }
 
-/// Another machine's process cannot be looked up here, and may have the number of one that is gone here.
+/// Another machine's process cannot be looked up here, and may have the number of one that is gone
+/// here.
 #[test]
 fn the_folder_of_a_run_that_lives_is_left_though_its_process_seems_to_be_gone() {
     let sandbox = Sandbox::new();

@@ -14,7 +14,8 @@ fn a_killer_among_others(flags: &[&str]) {
     let mut msup = sandbox.msup(flags);
     msup.args(["--journal", "j", "--", "sh", "-c", &script, "sh", ":::", "1", "2", "3"]);
     assert_eq!(run(&mut msup).status.code(), None, "it was killed");
-    // All three may have been in flight; then task 1 may be the first one that runs alone, but only once.
+    // All three may have been in flight; then task 1 may be the first one that runs alone, but only
+    // once.
     resume(&sandbox, &[]);
     resume(&sandbox, &[]);
     let log = || lines(&sandbox.path().join("log"));

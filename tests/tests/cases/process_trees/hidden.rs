@@ -1,4 +1,5 @@
-//! Processes that are hard to see: their first thread has exited, their parents exit all the time, they are somebody else's.
+//! Processes that are hard to see: their first thread has exited, their parents exit all the time,
+//! they are somebody else's.
 
 use msup_tests::{Sandbox, is_alive, kill, program, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
@@ -67,7 +68,8 @@ fn a_daemon_and_what_it_has_left_itself_survive_the_timeout_of_a_later_task() {
     assert!(exists(&sandbox, "done"), "{}", said.lock().expect("no panic"));
 }
 
-/// `exec msup` in a shell that has background jobs: they are msup's children then, and so are their orphans later.
+/// `exec msup` in a shell that has background jobs: they are msup's children then, and so are their
+/// orphans later.
 #[test]
 fn jobs_of_the_shell_that_became_msup_are_none_of_its_own() {
     let sandbox = Sandbox::new();

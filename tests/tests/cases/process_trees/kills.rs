@@ -11,7 +11,8 @@ use nix::sys::signal::Signal;
 
 use super::text;
 
-/// The first half of the file is written by the command, the second half second later by what it leaves running.
+/// The first half of the file is written by the command, the second half second later by what it
+/// leaves running.
 const HALVES: &str = "seq $1 >$2; (sleep 0.5; seq $1 -1 1 >>$2) & echo $1";
 
 fn start(sandbox: &Sandbox, folder: &str, tasks: u32) -> Child {
@@ -67,7 +68,8 @@ fn killed(kills_wanted: u32, tasks: u32, random: &mut u64) -> u32 {
 
 #[test]
 fn outputs_are_those_of_an_undisturbed_run() {
-    // The nightly run takes two hundred kills, a few at a time: the watchdog would end a test that takes minutes.
+    // The nightly run takes two hundred kills, a few at a time: the watchdog would end a test that
+    // takes minutes.
     let nightly = std::env::var_os("MSUP_NIGHTLY").is_some();
     let (rounds, kills_wanted) = if nightly { (20, 10) } else { (1, 4) };
     let mut random = 5;

@@ -216,7 +216,8 @@ fn what_was_left_running_is_stopped_with_the_run_and_times_out() {
     assert!(exists(&sandbox, "tidy"));
 }
 
-/// A worker that is killed takes its own task's processes with it, and no daemon of a task that has finished.
+/// A worker that is killed takes its own task's processes with it, and no daemon of a task that has
+/// finished.
 #[test]
 fn a_daemon_survives_the_death_of_another_worker() {
     let sandbox = Sandbox::new();
@@ -226,7 +227,8 @@ fn a_daemon_survives_the_death_of_another_worker() {
     let daemons = ["a", "b", "c"];
     let flags = ["-j4", "--idle-timeout", "0", "--", "bash", "-c", command, "_", ":::", "busy"];
     let mut msup = spawn_piped(&mut sandbox.msup(flags.iter().chain(&daemons)));
-    // Workers without a task leave, and the supervisor becomes the parent of what their tasks have left running.
+    // Workers without a task leave, and the supervisor becomes the parent of what their tasks have
+    // left running.
     let is_adopted = |name: &&str| {
         let daemon = pid_in(&sandbox, &format!("up.{name}"));
         daemon.and_then(msup_tests::parent_of) == Some(msup.id() as i32)

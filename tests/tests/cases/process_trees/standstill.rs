@@ -9,7 +9,8 @@ use nix::sys::signal::Signal;
 
 use super::text;
 
-/// As a frozen container does: everything stops, the supervisor first or last, and goes on in any order.
+/// As a frozen container does: everything stops, the supervisor first or last, and goes on in any
+/// order.
 fn stop_all_for_longer_than_the_timeout(supervisor_goes_on_last: bool) {
     let sandbox = Sandbox::new();
     let script = "for n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; echo $n >>log; done";

@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 
 use super::{exists, pid_in, text};
 
-/// A command, a child in its session and a daemon, each of which needs half a second to put its things in order when it
-/// gets a SIGTERM. `$1` is the value.
+/// A command, a child in its session and a daemon, each of which needs half a second to put its
+/// things in order when it gets a SIGTERM. `$1` is the value.
 const TIDY: &str = "
     tidies() { trap \"sleep 0.5; touch $1.$2; exit 1\" TERM; touch up.$1.$2; while :; do sleep 0.01; done; }
     export -f tidies
@@ -208,7 +208,8 @@ fn a_preempted_run_writes_its_checkpoints_and_resumes_from_them() {
     }
 }
 
-/// Service managers and batch schedulers send SIGTERM to every process. Workers must not kill commands for that.
+/// Service managers and batch schedulers send SIGTERM to every process. Workers must not kill
+/// commands for that.
 #[test]
 fn sigterm_to_all_processes_lets_commands_put_their_things_in_order() {
     let sandbox = Sandbox::new();

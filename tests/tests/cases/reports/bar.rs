@@ -1,4 +1,5 @@
-//! The bar on a terminal: nothing that is written above it vanishes, and nothing of it stays behind.
+//! The bar on a terminal: nothing that is written above it vanishes, and nothing of it stays
+//! behind.
 
 use std::fs;
 

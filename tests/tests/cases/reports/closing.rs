@@ -1,4 +1,5 @@
-//! The closing report: the result, the next step, what failed and why; and what is left of it with `-q`.
+//! The closing report: the result, the next step, what failed and why; and what is left of it with
+//! `-q`.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;

@@ -6,7 +6,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use msup_tests::{Sandbox, kill, overheard, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
-/// Writes to the clipboard, clears the screen, sets a title, forges a line, turns the direction of text.
+/// Writes to the clipboard, clears the screen, sets a title, forges a line, turns the direction of
+/// text.
 const HOSTILE: [&[u8]; 5] = [
     b"\x1b]52;c;aGk=\x07",
     b"\x9b2J\xff\xfe",

@@ -11,7 +11,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Root has no limit on processes: another user, who has no other process. `None`, and a word about it, without root.
+/// Root has no limit on processes: another user, who has no other process. `None`, and a word about
+/// it, without root.
 fn as_somebody(sandbox: &Sandbox, processes: u32) -> Option<Command> {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("not tested: only root can become a user without any process");
@@ -59,7 +60,8 @@ fn a_thread_that_cannot_be_started_is_one_line_and_leaves_nothing() {
             Some(255) => {
                 refused += 1;
                 assert!(said.contains("cannot start"), "{processes}: {said}");
-                // Beside the lines that say that the limit is low, and that fewer workers could be started.
+                // Beside the lines that say that the limit is low, and that fewer workers could be
+                // started.
                 let is_remark = |line: &&str| line.contains("at most") || line.contains("just now");
                 let lines = said.lines().filter(|line| !is_remark(line)).count();
                 assert!(lines <= 2, "{processes}: {said}");

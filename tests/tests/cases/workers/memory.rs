@@ -15,7 +15,8 @@ impl Group {
         let made = fs::create_dir(&folder).is_ok();
         let group = Group(folder.into());
         if made && fs::write(group.0.join("memory.limit_in_bytes"), bytes.to_string()).is_ok() {
-            // With swap space nothing would have to die. A kernel that has none may not have this either.
+            // With swap space nothing would have to die. A kernel that has none may not have this
+            // either.
             let _ = fs::write(group.0.join("memory.swappiness"), "0");
             return Some(group);
         }

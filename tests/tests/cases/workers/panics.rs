@@ -1,4 +1,5 @@
-//! A panic of the supervisor, in whatever thread, ends everything it had started, with the status of an error.
+//! A panic of the supervisor, in whatever thread, ends everything it had started, with the status
+//! of an error.
 
 use std::fs;
 

@@ -18,7 +18,8 @@ fn segment_of(msup: &Child) -> File {
     File::options().read(true).write(true).open(segment).expect("ours")
 }
 
-/// One of a hundred tasks does this to the segment each time it runs. It is quarantined, and all others succeed.
+/// One of a hundred tasks does this to the segment each time it runs. It is quarantined, and all
+/// others succeed.
 fn one_task_always(does: &str, options: &[&str]) {
     let sandbox = Sandbox::new();
     let list = sandbox.file("list", &numbers(100));
@@ -75,7 +76,8 @@ fn a_task_that_always_writes_over_the_header_is_quarantined() {
     one_task_always("header", &[]);
 }
 
-/// Something outside does this to the segment in the middle of a run: every task succeeds all the same.
+/// Something outside does this to the segment in the middle of a run: every task succeeds all the
+/// same.
 fn in_the_middle(harm: impl Fn(&File), worker: Option<&str>, then_kills_a_worker: bool) {
     let sandbox = Sandbox::new();
     let list = sandbox.file("list", &numbers(200));

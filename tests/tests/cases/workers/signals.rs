@@ -1,4 +1,5 @@
-//! A run that is stopped by a signal dies of it, once everything is done: shells and launchers look at that.
+//! A run that is stopped by a signal dies of it, once everything is done: shells and launchers look
+//! at that.
 
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -37,7 +38,8 @@ fn a_loop_in_a_shell_stops_with_the_run_that_is_interrupted() {
     assert!(!sandbox.path().join("after").exists());
 }
 
-/// Stopped by this signal while two of five tasks run: what they wrote is shown, and the rest can be resumed.
+/// Stopped by this signal while two of five tasks run: what they wrote is shown, and the rest can
+/// be resumed.
 fn stopped_by(signal: Signal, times: usize) {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["-j2", "-k"]);

@@ -90,7 +90,8 @@ fn a_worker_that_has_not_attached_dies_with_its_supervisor() {
     sandbox.start_once_more();
 }
 
-/// Once it has attached it dies in its own way: what its command has put elsewhere is found and killed.
+/// Once it has attached it dies in its own way: what its command has put elsewhere is found and
+/// killed.
 #[test]
 fn a_worker_that_has_attached_kills_what_it_started_when_its_supervisor_dies() {
     let sandbox = Sandbox::new();

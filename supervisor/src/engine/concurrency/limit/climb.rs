@@ -1,8 +1,8 @@
-//! Far below the goal: doubling what is in flight as long as that makes use of the CPUs, halving it as
-//! long as that costs nothing.
+//! Far below the goal: doubling what is in flight as long as that makes use of the CPUs, halving it
+//! as long as that costs nothing.
 //!
-//! Use as a function of commands in flight is taken to be concave: where a doubling gained nothing, a
-//! further one gains nothing, and perhaps an earlier one had not either.
+//! Use as a function of commands in flight is taken to be concave: where a doubling gained nothing,
+//! a further one gains nothing, and perhaps an earlier one had not either.
 
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use super::stay::{
 };
 use super::walls::Walls;
 
-/// Nobody asks whether a doubling is of use while none has ended: asking would take longer than it is worth.
-/// Unless many wait in a common queue; who does may take long over it: so many per token are started
-/// without asking.
+/// Nobody asks whether a doubling is of use while none has ended: asking would take longer than it
+/// is worth. Unless many wait in a common queue; who does may take long over it: so many per token
+/// are started without asking.
 const BLIND_QUEUED: f64 = 2.0;
 /// Beyond so many per token nothing is started without asking once one has ended soon.
 const BLIND_MANY: f64 = 8.0;
-/// Once so many per token have ended, each within so many windows, or this time, asking takes little time.
+/// Once so many per token have ended, each within so many windows, or this time, asking takes
+/// little time.
 const ENDED: f64 = 2.0;
 const SOON: f64 = 5.0;
 const SOON_AT_LEAST: f64 = 0.1;
@@ -30,16 +31,16 @@ const SETTLING: u32 = 2;
 const STEP: f64 = 2.0;
 const DOUBTFUL_STEP: f64 = 1.5;
 
-/// On the way down it is looked after each so many commands that ended; and so many where some are refused: they come back
-/// in bunches.
+/// On the way down it is looked after each so many commands that ended; and so many where some are
+/// refused: they come back in bunches.
 const WAY: u32 = 32;
 const WAY_REFUSED: u32 = 64;
 
 /// Fewer than so many times what was plainly too few are not tried again.
 const BEYOND: f64 = 1.5;
 
-/// So many generations of commands are watched where they are short; one where this part of the CPUs is in use, which tells
-/// sooner than the number of those that end.
+/// So many generations of commands are watched where they are short; one where this part of the
+/// CPUs is in use, which tells sooner than the number of those that end.
 const GENERATIONS: f64 = 2.0;
 const IN_USE: f64 = 0.5;
 const GENERATION_AT_MOST: f64 = 0.25;
@@ -47,11 +48,11 @@ const CYCLE_AT_MOST: f64 = 2.0;
 
 /// How long a target that was found to be enough is kept: at first, and at most.
 const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
-/// At least so long where some are known to be refused: what more are told to come back later costs a while, and so does it
-/// to come down again.
+/// At least so long where some are known to be refused: what more are told to come back later costs
+/// a while, and so does it to come down again.
 const REST_REFUSED: Duration = Duration::from_secs(10);
-/// A use that differs by so much from the one at which it was found, for so many windows, means that things have changed;
-/// for so many where some are refused: those come back in bunches.
+/// A use that differs by so much from the one at which it was found, for so many windows, means
+/// that things have changed; for so many where some are refused: those come back in bunches.
 const CHANGED: f64 = 0.1;
 const CHANGED_FOR: u32 = 5;
 const CHANGED_FOR_REFUSED: u32 = 25;
@@ -94,8 +95,8 @@ pub(super) struct Climb {
     /// Commands that ended since this began, and how long they took.
     ended: f64,
     walls: Walls,
-    /// So many windows still belong to a change of target, and so many seconds: what has just been started
-    /// computes first, and those that end have been started before.
+    /// So many windows still belong to a change of target, and so many seconds: what has just been
+    /// started computes first, and those that end have been started before.
     settling: (u32, f64),
     /// So many were plainly too few.
     too_few: f64,
@@ -144,8 +145,9 @@ impl Climb {
         self.owes_fewer = false;
     }
 
-    /// What to do after one more window. It counts only when about as many are in flight as the target
-    /// says: as long as there are fewer or more, commands start and do not end, or the other way round.
+    /// What to do after one more window. It counts only when about as many are in flight as the
+    /// target says: as long as there are fewer or more, commands start and do not end, or the other
+    /// way round.
     pub(super) fn next(&mut self, level: Level, is_there: bool, queued: f64) -> Move {
         self.cycle = level.cycle.as_secs_f64().min(CYCLE_AT_MOST);
         let ended = f64::from(level.ended.commands);
@@ -182,8 +184,8 @@ impl Climb {
                 if let Some(fewer) = self.as_many_as_get_on(base, generation, level.cycle) {
                     return fewer;
                 }
-                // Where they are known to be short, or of a disk that has let none through yet, it says nothing that
-                // none has ended.
+                // Where they are known to be short, or of a disk that has let none through yet, it
+                // says nothing that none has ended.
                 let is_dark = generation > 0.0 || (queued >= MANY_QUEUED && base.used < EVIDENCE);
                 let can_count = match base.commands {
                     _ if base.windows >= DECIDED_AFTER => true,
@@ -209,7 +211,8 @@ impl Climb {
                 // It was not of use before: this time it takes more to believe it.
                 let doubts = self.pause > REST[0];
                 let gain = gained(&base, &here, here.windows, queued);
-                // Those that were started together compute together: less than one of their cycles says nothing.
+                // Those that were started together compute together: less than one of their cycles
+                // says nothing.
                 let tells = here.span >= level.cycle && here.has_seen(generation);
                 match gain.filter(|_| tells).filter(|_| !doubts || here.windows >= FEWER_AFTER) {
                     Some(true) if doubts && !believably_gained(&base, &here) => self.back(base),
@@ -282,8 +285,8 @@ impl Climb {
         Move::Stay
     }
 
-    /// Seconds from start to end of what has ended lately, as is usual: a few that are told to come back later change nothing.
-    /// 0 where that is too long to wait for.
+    /// Seconds from start to end of what has ended lately, as is usual: a few that are told to come
+    /// back later change nothing. 0 where that is too long to wait for.
     fn generation(&self) -> f64 {
         let usual = self.walls.median();
         if usual <= GENERATION_AT_MOST { usual } else { 0.0 }
@@ -325,8 +328,8 @@ impl Climb {
         Some(self.down(here, enough, true))
     }
 
-    /// On the way down: those on it that were started together wake together, and who wakes too late leaves a place
-    /// empty. From here it is seen anew how many get on.
+    /// On the way down: those on it that were started together wake together, and who wakes too
+    /// late leaves a place empty. From here it is seen anew how many get on.
     fn stop_at(&mut self, in_flight: f64) -> Move {
         let here = in_flight.max(self.procs);
         self.settling = (SETTLING, self.generation().max(self.cycle));
@@ -424,8 +427,8 @@ mod tests {
         assert_eq!(moves_with(&mut climb, level(16.0, 16.0, 0, 0.0), true, 10), None);
     }
 
-    /// Seven and a bit get on, each place empty now and then: eight. A way down that lost something is gone on with from
-    /// where it was lost.
+    /// Seven and a bit get on, each place empty now and then: eight. A way down that lost something
+    /// is gone on with from where it was lost.
     #[test]
     fn as_many_as_get_on_are_asked_for_again() {
         let mut climb = Climb::new(2.0, 200.0);

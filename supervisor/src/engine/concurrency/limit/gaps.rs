@@ -1,18 +1,20 @@
-//! Commands that hardly ever wait leave gaps when they do. By what they are seen to do they cannot be told from those
-//! that never wait and have a CPU taken away by somebody else; by the CPUs they can: in a gap those idle.
+//! Commands that hardly ever wait leave gaps when they do. By what they are seen to do they cannot
+//! be told from those that never wait and have a CPU taken away by somebody else; by the CPUs they
+//! can: in a gap those idle.
 
 use std::time::Duration;
 
-/// Idle CPUs by this part, over two looks, are gaps. Between two commands that only compute there is less: 1 % was seen, and
-/// the kernel counts in hundredths of a second. As long as there is but one for each token it must be plain.
+/// Idle CPUs by this part, over two looks, are gaps. Between two commands that only compute there
+/// is less: 1 % was seen, and the kernel counts in hundredths of a second. As long as there is but
+/// one for each token it must be plain.
 const IDLE: f64 = 0.02;
 const PLAIN: f64 = 0.035;
 
 /// More than so many per token never fill gaps: it is something else.
 const AT_MOST: f64 = 2.0;
 
-/// How long the gaps are kept filled before it is seen whether there still are any: half of the first time, and
-/// at most.
+/// How long the gaps are kept filled before it is seen whether there still are any: half of the
+/// first time, and at most.
 const KEPT: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
 
 /// How many it takes to fill the gaps.
@@ -40,8 +42,8 @@ impl Default for Gaps {
 }
 
 impl Gaps {
-    /// Takes in a window at whose end so many are in flight, and the part of the CPUs that idled lately, where that was
-    /// looked at. How many there must be.
+    /// Takes in a window at whose end so many are in flight, and the part of the CPUs that idled
+    /// lately, where that was looked at. How many there must be.
     pub(super) fn at_least(
         &mut self,
         span: Duration,

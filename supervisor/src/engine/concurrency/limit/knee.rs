@@ -1,8 +1,9 @@
-//! Near the goal: whether more in flight still get more done. A full CPU is not the aim but what it gets
-//! done, and commands that fight for a disk, a cache or a lock use more CPU time each the more they are.
+//! Near the goal: whether more in flight still get more done. A full CPU is not the aim but what it
+//! gets done, and commands that fight for a disk, a cache or a lock use more CPU time each the more
+//! they are.
 //!
-//! Commands that ended per second, estimated as CPU time used by CPU time per command: the numbers that end
-//! in a window vary much more than either.
+//! Commands that ended per second, estimated as CPU time used by CPU time per command: the numbers
+//! that end in a window vary much more than either.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ const LEVEL: f64 = 0.2;
 /// A step down.
 const STEP: f64 = 0.6;
 
-/// So many commands tell what one costs, over so many windows; and after so many it is told by those there are.
+/// So many commands tell what one costs, over so many windows; and after so many it is told by
+/// those there are.
 const COMMANDS: u32 = 32;
 const WINDOWS: [u32; 2] = [12, 50];
 /// What the use varies by from window to window.
@@ -21,19 +23,20 @@ const USE_VARIES: f64 = 0.08;
 
 /// So many standard errors less gives rise to a trial with fewer.
 const DOUBT: f64 = 2.0;
-/// Fewer that keep the CPUs as busy, but for this part, need not do more to be preferred. Where they do not,
-/// they must do more by so many standard errors.
+/// Fewer that keep the CPUs as busy, but for this part, need not do more to be preferred. Where
+/// they do not, they must do more by so many standard errors.
 const AS_BUSY: f64 = 0.005;
 const SURE: f64 = 1.0;
-/// Of those that wait in a queue they share, fewer are preferred even if they do less, by this part at most: they are in each
-/// other's way less, and what is measured varies by more than that.
+/// Of those that wait in a queue they share, fewer are preferred even if they do less, by this part
+/// at most: they are in each other's way less, and what is measured varies by more than that.
 const AS_MUCH: f64 = 0.01;
 /// CPUs that become idle by this part, for so many windows, end a trial early.
 const IDLER: f64 = 0.05;
 const IDLER_FOR: u32 = 4;
 
-/// Fewer are tried without a doubt only where so many wait in a queue they share, or where a command was this
-/// much cheaper when there were fewer: mostly more do not hurt, and trying costs more than it finds.
+/// Fewer are tried without a doubt only where so many wait in a queue they share, or where a
+/// command was this much cheaper when there were fewer: mostly more do not hurt, and trying costs
+/// more than it finds.
 const QUEUED: f64 = 0.1;
 const CHEAPER: f64 = 0.95;
 const NEWEST: f64 = 0.1;
@@ -132,7 +135,8 @@ enum Phase {
     Free { here: Stay, below: Option<Stay> },
     /// Fewer, to see whether that is better than `from`.
     Fewer { here: Stay, from: Stay, best: Option<Stay> },
-    /// At most as many as there, until it is time to look again; or any number, no fewer being better.
+    /// At most as many as there, until it is time to look again; or any number, no fewer being
+    /// better.
     Rest { best: Option<Stay>, left: Duration },
 }
 

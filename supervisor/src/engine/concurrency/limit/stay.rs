@@ -1,7 +1,7 @@
 //! What was measured with one number in flight, and whether another number gets more done.
 //!
-//! Little is seen of commands that are slow, so chance is reckoned with: what a few windows show is believed only as far as
-//! they agree with each other.
+//! Little is seen of commands that are slow, so chance is reckoned with: what a few windows show is
+//! believed only as far as they agree with each other.
 
 use std::time::Duration;
 
@@ -12,23 +12,24 @@ use super::walls::Walls;
 pub(super) const GAIN_AFTER: u32 = 2;
 pub(super) const NO_GAIN_AFTER: u32 = 6;
 pub(super) const DECIDED_AFTER: u32 = 12;
-/// Going down, and going up where that was of no use before, is decided later, unless this part of what is expected
-/// of twice as many comes of them.
+/// Going down, and going up where that was of no use before, is decided later, unless this part of
+/// what is expected of twice as many comes of them.
 pub(super) const FEWER_AFTER: u32 = 25;
 const CLEARLY: f64 = 0.5;
 /// So many commands that ended tell how many do in a second.
 pub(super) const COUNTED: u32 = 16;
-/// Where so many times as many are in flight as get on, that and a little is tried: between two commands a place is empty
-/// for a while.
+/// Where so many times as many are in flight as get on, that and a little is tried: between two
+/// commands a place is empty for a while.
 const SUPERFLUOUS: f64 = 1.75;
 pub(super) const SPARE: f64 = 1.12;
-/// Numbers vary: so many standard errors from what the use says they contradict it. Those that do not get on were of use
-/// only if the gain is so many above what is enough.
+/// Numbers vary: so many standard errors from what the use says they contradict it. Those that do
+/// not get on were of use only if the gain is so many above what is enough.
 const CONTRADICTS: f64 = 1.5;
 const CERTAIN: f64 = 1.0;
 /// With a larger standard error it is decided as late as what goes down.
 const VAGUE: f64 = 0.5;
-/// The variance of how many end in a window, by their mean: where it is by chance it is 1. At least and at most.
+/// The variance of how many end in a window, by their mean: where it is by chance it is 1. At least
+/// and at most.
 const REGULAR: f64 = 0.1;
 const IRREGULAR: f64 = 2.0;
 /// The kernel counts CPU time in ticks of about so long, in seconds.
@@ -36,8 +37,8 @@ const TICK: f64 = 0.004;
 /// With less CPU time than this nothing can be said.
 pub(super) const EVIDENCE: Duration = Duration::from_millis(10);
 
-/// The parts of the gain that can be expected with which a doubling is kept early, is kept in the end, and
-/// is given up early.
+/// The parts of the gain that can be expected with which a doubling is kept early, is kept in the
+/// end, and is given up early.
 const CLEAR_GAIN: f64 = 0.4;
 const GAIN: f64 = 0.08;
 const NO_GAIN: f64 = 0.02;
@@ -94,8 +95,9 @@ impl Stay {
         self.walls.add_all(&level.ended.walls);
     }
 
-    /// How many of those in flight it takes for what gets done, where that is far fewer than there are: Little's
-    /// law, with the time that is usual. The others do not get on; they have been told to come back later.
+    /// How many of those in flight it takes for what gets done, where that is far fewer than there
+    /// are: Little's law, with the time that is usual. The others do not get on; they have been
+    /// told to come back later.
     pub(super) fn suffice(&self, generation: f64, cycle: Duration) -> Option<f64> {
         let rate = f64::from(self.commands) / self.span.as_secs_f64().max(1e-9);
         let enough = rate * self.walls.median();
@@ -116,8 +118,8 @@ impl Stay {
         (self.commands >= COUNTED).then(|| f64::from(self.commands) / self.span.as_secs_f64())
     }
 
-    /// The variances of the use and of the rate, as parts of their squares. What a disk lets through is more regular than
-    /// chance, what waits for a neighbour less.
+    /// The variances of the use and of the rate, as parts of their squares. What a disk lets
+    /// through is more regular than chance, what waits for a neighbour less.
     fn vary(&self) -> [f64; 2] {
         let windows = f64::from(self.windows.max(1));
         let of_sum = |sum: f64, squares: f64| {
@@ -160,8 +162,8 @@ pub(super) fn clearly_gained(few: &Stay, many: &Stay) -> bool {
     (by_use.min(by_number) - 1.0) / more >= CLEARLY
 }
 
-/// By what part of what so many more could do `many` got more done, and its standard error: as the CPU time tells that they
-/// used, and as their number does, if enough have ended.
+/// By what part of what so many more could do `many` got more done, and its standard error: as the
+/// CPU time tells that they used, and as their number does, if enough have ended.
 fn gains(few: &Stay, many: &Stay) -> ([f64; 2], Option<[f64; 2]>) {
     let more = more(few, many);
     let ([use_before, rate_before], [use_after, rate_after]) = (few.vary(), many.vary());
@@ -171,18 +173,20 @@ fn gains(few: &Stay, many: &Stay) -> ([f64; 2], Option<[f64; 2]>) {
     (by_use, rates.map(|(after, before)| gain(after / before, rate_before + rate_after)))
 }
 
-/// Whether it is certain that many get more done than few, by their number; `None` where too few have ended.
+/// Whether it is certain that many get more done than few, by their number; `None` where too few
+/// have ended.
 pub(super) fn surely_gained(few: &Stay, many: &Stay) -> Option<bool> {
     gains(few, many).1.map(|[part, error]| part - CERTAIN * error >= GAIN)
 }
 
-/// Whether so much more got done, or so certainly, that it can be believed where more were of no use before.
+/// Whether so much more got done, or so certainly, that it can be believed where more were of no
+/// use before.
 pub(super) fn believably_gained(few: &Stay, many: &Stay) -> bool {
     clearly_gained(few, many) || surely_gained(few, many) == Some(true)
 }
 
-/// Whether going from `few` to `many` was of use; `None` as long as nobody can tell. So many `windows` of the last one
-/// of the two have been seen.
+/// Whether going from `few` to `many` was of use; `None` as long as nobody can tell. So many
+/// `windows` of the last one of the two have been seen.
 pub(super) fn gained(few: &Stay, many: &Stay, windows: u32, queued: f64) -> Option<bool> {
     let patient = queued >= MANY_QUEUED;
     if many.used < EVIDENCE {
@@ -191,7 +195,8 @@ pub(super) fn gained(few: &Stay, many: &Stay, windows: u32, queued: f64) -> Opti
             .then_some(!patient);
     }
     let (by_use, by_number) = gains(few, many);
-    // What is known better tells; but CPU time may be used in vain, and what counts is what gets done.
+    // What is known better tells; but CPU time may be used in vain, and what counts is what gets
+    // done.
     let ([part, error], least) = match by_number {
         Some(by_number) => {
             let is_contradicted = by_number[0] + CONTRADICTS * by_number[1] < by_use[0];

@@ -30,7 +30,8 @@ fn somebody_elses_load_does_not_drive_it_to_the_cap() {
     machine.neighbours = 2.0;
     machine.run(20.0, None);
     let late = &machine.targets[machine.targets.len() / 2..];
-    // Tokens that seem to be free for a moment make it jump, and it comes down from there: not to the 200 that are allowed.
+    // Tokens that seem to be free for a moment make it jump, and it comes down from there: not to
+    // the 200 that are allowed.
     assert!(late.iter().all(|target| (6..=64).contains(target)), "{late:?}");
 }
 
@@ -91,7 +92,8 @@ fn a_slow_disk_is_not_flooded() {
         for seed in 1..=10 {
             let (ended, mean) = run(seed, None);
             let share = ended / run(seed, Some(2 * served.max(2))).0;
-            // Where a gain is believed that a few windows show, 1 at once has up to 8.7 in flight, and mostly more than 4.
+            // Where a gain is believed that a few windows show, 1 at once has up to 8.7 in flight,
+            // and mostly more than 4.
             let enough = if served == 1 { 4.0 } else { 2.6 * served as f64 };
             assert!(mean <= enough, "{served} at once, seed {seed}: {mean} in flight");
             assert!(share >= 0.92, "{served} at once, seed {seed}: {share}, {mean} in flight");
@@ -99,7 +101,8 @@ fn a_slow_disk_is_not_flooded() {
     }
 }
 
-/// A server that serves so many at once and tells all others to come back in a second, as `curl --retry` does.
+/// A server that serves so many at once and tells all others to come back in a second, as `curl
+/// --retry` does.
 #[test]
 fn who_is_refused_is_not_joined_by_more() {
     for served in [4, 8, 20] {
@@ -111,7 +114,8 @@ fn who_is_refused_is_not_joined_by_more() {
     }
 }
 
-/// A disk, a lock: the more there are the more CPU time each takes, and the CPUs never become idle for it.
+/// A disk, a lock: the more there are the more CPU time each takes, and the CPUs never become idle
+/// for it.
 #[test]
 fn what_gets_dearer_is_kept_few() {
     let dear = Load { dearer: 0.02, disk: true, ..load(0.5, 2.0, 10) };
@@ -173,7 +177,8 @@ fn recorded_programs_follow_each_other() {
     }
 }
 
-/// Starting costs CPU time, and who is refused sleeps: that the use rises says nothing as long as nobody has come round.
+/// Starting costs CPU time, and who is refused sleeps: that the use rises says nothing as long as
+/// nobody has come round.
 #[test]
 fn near_the_goal_it_waits_for_what_was_started() {
     let mut admission = Admission::new(2, 200);

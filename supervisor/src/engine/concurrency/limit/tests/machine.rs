@@ -261,7 +261,8 @@ impl Machine {
         Some(std::mem::take(&mut self.idle) / (now - then) / self.cpus)
     }
 
-    /// As the supervisor finds it: from one window in which a command computed to the next. And how many wake.
+    /// As the supervisor finds it: from one window in which a command computed to the next. And how
+    /// many wake.
     fn cycle(&mut self) -> (Duration, Option<u32>) {
         let now = self.now();
         for one in self.running.iter_mut().filter(|one| one.computes) {
@@ -280,7 +281,8 @@ impl Machine {
 }
 
 impl Running {
-    /// Waits for so long, if it gets one of the places that are left; goes on to the next spell at the end.
+    /// Waits for so long, if it gets one of the places that are left; goes on to the next spell at
+    /// the end.
     fn wait(&mut self, time: f64, places: &mut usize, refused_for: Option<f64>) {
         if let Turn::Refused(left) = self.turn {
             self.turn = Turn::Refused(left - time);
@@ -305,8 +307,8 @@ impl Running {
     }
 }
 
-/// Commands ended with the controller by those ended with the best fixed number, its mean in flight, and
-/// the smallest fixed number that is within three per cent of the best.
+/// Commands ended with the controller by those ended with the best fixed number, its mean in
+/// flight, and the smallest fixed number that is within three per cent of the best.
 pub(super) fn against_the_best(load: Load, cpus: u32, seconds: f64) -> (f64, f64, f64) {
     let ended = |fixed| {
         let mut machine = Machine::new(load, cpus);
