@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ErrorKind};
 
-use super::choices::{self, LeaveFlag, Order};
+use super::choices::{LeaveFlag, Order};
+use super::wrong_line::{one_line, unknown};
 use super::{Command, Refusal, other_tools};
 use crate::engine::AtCap;
 use crate::journal::Durability;
@@ -324,81 +325,6 @@ impl<C: Parser> Typed<C> {
             Typed::Help(text) => Ok(Command::Print(text)),
         }
     }
-}
-
-/// The flag that nothing is known of.
-fn unknown(why: &clap::Error) -> Option<&str> {
-    if why.kind() != ErrorKind::UnknownArgument {
-        return None;
-    }
-    match why.get(ContextKind::InvalidArg)? {
-        ContextValue::String(typed) => Some(typed.split('=').next().unwrap_or(typed)),
-        _ => None,
-    }
-}
-
-/// The first sentence of an error that would fill a screen, and what was probably meant.
-fn one_line(why: &clap::Error, command: &clap::Command) -> String {
-    if let Some(line) = wrong_number(why).or_else(|| wrong_choice(why)) {
-        return line;
-    }
-    let text = why.to_string();
-    let sentence: Vec<&str> =
-        text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    let sentence = sentence.join(" ");
-    let meant =
-        [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
-            .into_iter()
-            .find_map(|kind| match why.get(kind)? {
-                ContextValue::String(one) => Some(one.clone()),
-                ContextValue::Strings(several) => several.first().cloned(),
-                _ => None,
-            });
-    let meant = meant
-        .map_or(String::new(), |meant| format!(": did you mean '{}'?", documented(meant, command)));
-    let sentence = sentence.trim_start_matches("error: ");
-    format!("{sentence}{meant} (see {} --help)", command.get_name())
-}
-
-/// A flag as --help spells it, where this is another name of it.
-fn documented(typed: String, command: &clap::Command) -> String {
-    let Some(name) = typed.strip_prefix("--") else { return typed };
-    let is_it = |arg: &&clap::Arg| arg.get_all_aliases().is_some_and(|all| all.contains(&name));
-    let flag = command.get_arguments().filter(|arg| !arg.is_hide_set()).find(is_it);
-    flag.and_then(clap::Arg::get_long).map_or(typed.clone(), |long| format!("--{long}"))
-}
-
-/// A line about what is none of the words that it must be.
-fn wrong_choice(why: &clap::Error) -> Option<String> {
-    if why.kind() != ErrorKind::InvalidValue {
-        return None;
-    }
-    let (ContextValue::String(flag), ContextValue::String(value)) =
-        (why.get(ContextKind::InvalidArg)?, why.get(ContextKind::InvalidValue)?)
-    else {
-        return None;
-    };
-    let ContextValue::Strings(words) = why.get(ContextKind::ValidValue)? else { return None };
-    let flag = flag.split_whitespace().next()?;
-    Some(format!("{flag} {value}: must be {}", choices::list(words)))
-}
-
-/// A line about what is no number where one must be.
-fn wrong_number(why: &clap::Error) -> Option<String> {
-    if why.kind() != ErrorKind::ValueValidation {
-        return None;
-    }
-    let (ContextValue::String(flag), ContextValue::String(value)) =
-        (why.get(ContextKind::InvalidArg)?, why.get(ContextKind::InvalidValue)?)
-    else {
-        return None;
-    };
-    let flag = flag.split_whitespace().next()?;
-    let wanted = match flag {
-        "--idle-timeout" => "a number of seconds",
-        _ => "a whole number of at least 1",
-    };
-    Some(format!("{flag} {value}: must be {wanted}"))
 }
 
 #[cfg(test)]

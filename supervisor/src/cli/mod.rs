@@ -11,6 +11,7 @@ mod plan;
 mod progress;
 mod stopping;
 mod subcommands;
+mod wrong_line;
 
 use args::{Args, Typed};
 use commands::clean::Clean;

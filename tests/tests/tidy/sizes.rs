@@ -55,7 +55,6 @@ const LONG_FILES: Larger = &[
     ("tests/tests/values.rs", 415),
     ("protocol/src/layout.rs", 416),
     ("supervisor/src/engine/concurrency/limit.rs", 417),
-    ("supervisor/src/cli/args.rs", 403),
 ];
 
 /// Lines over [`COLUMNS_AT_MOST`] in the whole tree.
