@@ -36,7 +36,7 @@ fn documents_call_processes_by_their_names() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What stands between quotes in the supervisor is mostly shown to somebody; doc comments of flags
+/// What stands between quotes in the supervisor is mostly shown to users; doc comments of flags
 /// are `--help`.
 #[test]
 fn messages_and_help_call_processes_by_their_names() {

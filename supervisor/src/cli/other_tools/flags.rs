@@ -179,8 +179,8 @@ const FLAGS: &[Foreign] = &[
     Foreign { names: "B W T H Y g no-ctrl-c ctrl-c", instead: RETIRED },
 ];
 
-/// A shortened name of a flag, as those tools accept it, must have so many characters to be taken
-/// for one.
+/// A shortened name of a flag, as those tools accept it, must have at least this number of
+/// characters to be taken for one.
 const LEAST_OF_A_NAME: usize = 3;
 
 /// What to do instead of this flag (with its dashes), if GNU parallel or xargs has it.
