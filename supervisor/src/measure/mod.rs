@@ -1,7 +1,15 @@
 //! What is measured while commands run: their CPU time, the machine, and kills for lack of memory.
 
-pub(crate) mod machine;
+mod allowance;
+mod finished_use;
+mod gauges;
+mod hidden_use;
+mod machine;
+pub(crate) mod meter;
 pub(crate) mod oom_kills;
-pub(crate) mod process_tree;
-pub(crate) mod sampler;
-pub(crate) mod token_charges;
+mod process_tree;
+mod rhythm;
+mod sampler;
+mod schedule;
+mod survey;
+mod token_charges;

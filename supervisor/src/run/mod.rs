@@ -49,7 +49,7 @@ use crate::report::{escape, trace};
 use crate::sysmon;
 use crate::template::Job;
 
-use crate::measure::sampler::Meter;
+use crate::measure::meter::Meter;
 use crate::run::commits::{Commits, Places};
 use crate::run::run_log::{Books, OfRun, Opened};
 use crate::tasks::attempts::Attempts;

@@ -357,7 +357,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{AtCap, Engine, Input, Limits, Policy, View, Window};
-    use crate::measure::sampler::Meter;
+    use crate::measure::meter::Meter;
 
     #[test]
     fn a_folder_that_was_made_again_is_another_one_though_it_has_the_same_number() {

@@ -24,7 +24,6 @@ const LONG_FUNCTIONS: Larger = &[
     ("tests/bench/benches/mixes/main.rs compare", 82),
     ("supervisor/src/engine/task/attempt.rs on_failure", 82),
     ("supervisor/src/simulation/world.rs new", 80),
-    ("supervisor/src/measure/sampler.rs look", 79),
     ("supervisor/src/cli/commands/doctor.rs findings", 78),
     ("supervisor/src/engine/concurrency/limit/knee.rs advise", 71),
 ];
@@ -36,7 +35,6 @@ const LARGE_STRUCTS: Larger = &[
     ("supervisor/src/simulation/world.rs World", 35),
     ("supervisor/src/cli/plan.rs Plan", 33),
     ("supervisor/src/engine/mod.rs Engine", 32),
-    ("supervisor/src/measure/sampler.rs Meter", 28),
     ("supervisor/src/engine/concurrency/limit.rs Admission", 16),
 ];
 
@@ -50,7 +48,6 @@ const LONG_FILES: Larger = &[
     ("supervisor/src/cli/plan.rs", 463),
     ("supervisor/src/template/scanner/commands.rs", 457),
     ("supervisor/src/journal/folder.rs", 453),
-    ("supervisor/src/measure/sampler.rs", 446),
     ("supervisor/src/engine/tests.rs", 421),
     ("tests/tests/values.rs", 415),
     ("protocol/src/layout.rs", 416),

@@ -1,0 +1,230 @@
+//! Measures what commands really use: their CPU clocks while they run, the kernel's account when
+//! they exit.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use msup_protocol::codec::Usage;
+use msup_protocol::layout::Shared;
+use msup_protocol::packed::WorkerId;
+use msup_protocol::segment::Segment;
+
+use super::allowance::Allowance;
+use super::finished_use::FinishedUse;
+use super::gauges::{Counted, Gauges};
+use super::hidden_use::HiddenUse;
+use super::machine::Machine;
+use super::rhythm::Rhythm;
+use super::sampler::{self, Sampler};
+use super::schedule::Schedule;
+use super::survey::{Activity, Answers, Survey};
+use super::token_charges;
+use crate::engine::Window;
+use crate::os::cgroup::Groups;
+use crate::os::{cpu_quota, cpu_time};
+
+/// Samples the commands of all workers, window by window.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    sampler: Sampler,
+    gauges: Gauges,
+    /// What has finished in this window.
+    finished: FinishedUse,
+    hidden: HiddenUse,
+    rhythm: Rhythm,
+    survey: Survey,
+    schedule: Schedule,
+    machine: Machine,
+    allowance: Allowance,
+    /// Tokens that commands use beyond those they have.
+    pub(crate) owed: u32,
+    /// CPUs in use by commands in the last window.
+    pub(crate) cpus: f64,
+    /// Time spent above `procs`, in CPU seconds.
+    pub(crate) debt: f64,
+    /// CPU time that measuring has taken.
+    pub(crate) cost: Duration,
+}
+
+impl Meter {
+    /// `watches_memory`: memory is limited.
+    pub(crate) fn new(
+        procs: u32,
+        max_workers: u16,
+        watches_memory: bool,
+        groups: Option<Rc<Groups>>,
+    ) -> Meter {
+        let now = Instant::now();
+        Meter {
+            sampler: Sampler::new(groups),
+            gauges: Gauges::new(max_workers),
+            finished: FinishedUse::default(),
+            hidden: HiddenUse::default(),
+            rhythm: Rhythm::default(),
+            survey: Survey::new(watches_memory),
+            schedule: Schedule::new(now),
+            machine: Machine::new(now),
+            allowance: Allowance::new(procs, cpu_quota::quota()),
+            owed: 0,
+            cpus: 0.0,
+            debt: 0.0,
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// When the next window closes.
+    pub(crate) fn due(&self) -> Instant {
+        self.schedule.due()
+    }
+
+    /// A command has exited: the part of its use that was not seen yet belongs to this window.
+    pub(crate) fn ended(&mut self, usage: &Usage) {
+        let counted = self.gauges.remove(usage.pid.cast_signed());
+        if let Some(Counted { cpu, read: Some(read) }) = counted {
+            self.hidden.note(usage, cpu, read.elapsed());
+        }
+        self.rhythm.note_finished(usage);
+        self.finished.add(usage, counted.map(|counted| counted.cpu));
+    }
+
+    /// The run stood still for `pause`: that says nothing about commands.
+    pub(crate) fn paused(&mut self, pause: Duration) {
+        self.schedule.postpone(pause);
+        self.machine = Machine::new(Instant::now());
+    }
+
+    /// A worker is gone, and its command with it.
+    pub(crate) fn lost(&mut self, worker: WorkerId) {
+        self.gauges.forget(worker);
+    }
+
+    /// All workers are gone.
+    pub(crate) fn lost_all(&mut self) {
+        self.gauges.forget_all();
+    }
+
+    /// Closes the window, if it is time. `pid_of` gives the process of a worker; `had_more`:
+    /// whether there were tasks that could have been started; `is_ramping`: whether each window
+    /// still decides the number of commands.
+    pub(crate) fn look(
+        &mut self,
+        segment: &Segment,
+        pid_of: impl Fn(WorkerId) -> Option<i32>,
+        had_more: bool,
+        is_ramping: bool,
+    ) -> Option<Window> {
+        let now = Instant::now();
+        if now < self.schedule.due() {
+            return None;
+        }
+        let shared = segment.shared();
+        let before = cpu_time::own_thread();
+        let commands = running(&shared, self.gauges.workers());
+        self.sampler.find_processes(&commands, &pid_of, now);
+        let hides = self.hidden.is_large(self.sampler.sees_children());
+        if hides {
+            self.sampler.read_each_group();
+        }
+        // That may have taken long, where commands leave msup little of the CPUs.
+        let (now, found) = (Instant::now(), cpu_time::own_thread());
+        let span = self.schedule.span(now);
+        let sampled = self.sample(&commands, &pid_of, span, now);
+        let answers = self.ask(&commands);
+        let finished = std::mem::take(&mut self.finished);
+        let used = self.used(sampled + finished.used(), hides, span, now);
+        let still = self.gauges.still(now);
+        let (runnable, queued) =
+            answers.shares(span.as_secs_f64() * commands.len() as f64, &finished);
+        let window = Window {
+            span,
+            used: self.allowance.scaled(used),
+            in_flight: shared.tasks.load().1,
+            runnable,
+            queued,
+            cycle: self.rhythm.cycle(&still),
+            waking: self.rhythm.about_to_wake(&still, span),
+            // CPUs that idle beyond a quota are not ours.
+            idle: self
+                .machine
+                .idle(now, self.allowance.procs())
+                .filter(|_| !self.allowance.has_quota()),
+            had_more,
+            ended: finished.commands,
+            residents: self.gauges.residents(&commands),
+            available: self.machine.available(now),
+            stalled: self.machine.stalled(span),
+        };
+        self.owed = token_charges::settle(&shared, &self.gauges, self.allowance.procs());
+        let after = cpu_time::own_thread();
+        self.cost += after - before;
+        self.schedule.close(now, after - found, self.cost, is_ramping);
+        Some(window)
+    }
+
+    /// CPU time that the running commands have used since the last window, process by process.
+    fn sample(
+        &mut self,
+        commands: &[(WorkerId, i32)],
+        pid_of: &impl Fn(WorkerId) -> Option<i32>,
+        span: Duration,
+        now: Instant,
+    ) -> Duration {
+        let mut used = Duration::ZERO;
+        for (worker, command) in commands.iter().copied() {
+            let is_child = || sampler::is_child(command, pid_of(worker));
+            let Some(gauge) = self.gauges.of(worker, command, now, is_child) else { continue };
+            let reading = self.sampler.read(worker, command);
+            if let Some(spell) = gauge.sample(reading, span, now) {
+                self.rhythm.note_sampled(spell.pause, span);
+                used += spell.used;
+            }
+        }
+        used
+    }
+
+    /// Asks some of the commands for their state and their memory.
+    fn ask(&mut self, commands: &[(WorkerId, i32)]) -> Answers {
+        let mut answers = Answers::default();
+        for at in self.survey.turn(commands.len()) {
+            let (worker, command) = commands[at];
+            let processes = self.sampler.processes(worker, command);
+            let Some(activity) = Activity::of(&processes, sampler::waits_for_lock) else {
+                continue;
+            };
+            answers.add(activity);
+            self.gauges.note(worker, activity);
+        }
+        answers
+    }
+
+    /// CPU time of commands and of msup in this window. `by_process`: that of commands, as the
+    /// processes and the outcomes show it; `hides`: much of it is not seen there.
+    fn used(
+        &mut self,
+        by_process: Duration,
+        hides: bool,
+        span: Duration,
+        now: Instant,
+    ) -> Duration {
+        let by_commands = self.sampler.used_in_groups().unwrap_or(by_process);
+        let mut used = by_commands + self.sampler.used_by_msup();
+        if !self.sampler.has_groups()
+            && hides
+            && let Some(busy) = self.machine.busy(now)
+        {
+            used = busy;
+        }
+        self.cpus = used.min(by_commands).as_secs_f64() / span.as_secs_f64();
+        self.debt += self.allowance.excess(self.cpus) * span.as_secs_f64();
+        used
+    }
+}
+
+/// The commands that workers run now. Their numbers come from shared memory and are not checked.
+fn running(shared: &Shared<'_>, workers: impl Iterator<Item = WorkerId>) -> Vec<(WorkerId, i32)> {
+    let commands = workers.filter_map(|worker| {
+        let command = shared.line.slot(worker)?.command().cast_signed();
+        (command != 0).then_some((worker, command))
+    });
+    commands.collect()
+}
