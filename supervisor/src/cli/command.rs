@@ -1,4 +1,4 @@
-//! COMMAND: what is done with each value, and who does it.
+//! COMMAND: what is done with each value, and by which program.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,43 +11,57 @@ use crate::os::process;
 use crate::template::Job;
 use crate::template::{Reading, Shell, Template, has_replacement, refuse_foreign};
 
-/// What is done, by workers of this program.
-pub(super) struct Command {
-    pub(super) job: Job,
-    pub(super) worker_program: PathBuf,
-    pub(super) worker_arguments: Vec<OsString>,
-    /// The shell that was chosen for scripts, if there may be one and none was given.
-    pub(super) shell: Option<Vec<u8>>,
+/// What is done with each value, by workers of this program.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) job: Job,
+    pub(crate) worker_program: PathBuf,
+    pub(crate) worker_arguments: Vec<OsString>,
+    /// Bytes of data memory that each process of a command may use.
+    pub(crate) memory_per_task: Option<u64>,
 }
 
-/// Takes the words of COMMAND.
+/// Takes the words of COMMAND. Also returns the shell that was chosen for scripts, if there may be
+/// one and none was given.
 ///
 /// # Errors
 /// One line that says what is wrong, and what to do.
-pub(super) fn read(args: &Args, words: Vec<OsString>) -> Result<Command, String> {
+pub(super) fn read(
+    args: &Args,
+    words: Vec<OsString>,
+    memory_per_task: Option<u64>,
+) -> Result<(Work, Option<Vec<u8>>), String> {
     let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
-    match &args.worker {
-        Some(program) => task_loop(program, words, args.literal),
-        None => commands(args, words),
-    }
+    let (job, worker_program, worker_arguments) = match &args.worker {
+        Some(program) => task_loop(program, words, args.literal)?,
+        None => commands(args, words)?,
+    };
+    let shell = match &job {
+        Job::Commands(template) if args.shell.is_none() => template.shell().map(<[u8]>::to_vec),
+        Job::Commands(_) | Job::Values => None,
+    };
+    Ok((Work { job, worker_program, worker_arguments, memory_per_task }, shell))
 }
 
-fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Command, String> {
+/// What is done, by which program with which arguments.
+type Done = (Job, PathBuf, Vec<OsString>);
+
+fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Done, String> {
     if !literal && (has_replacement(&words) || refuse_foreign(&words).is_err()) {
         let words = words.join(&b' ');
         return Err(format!(
-            "{}: a task loop (--worker) gets the values themselves, not in its arguments: leave {{}} and the like out \
-             (--literal takes such braces literally)",
+            "{}: a task loop (--worker) gets the values themselves, not in its arguments: leave \
+             {{}} and the like out (--literal takes such braces literally)",
             words.escape_ascii()
         ));
     }
     let worker_program =
         process::find_program(program).map_err(|why| format!("--worker: {why}"))?;
     let worker_arguments = words.into_iter().map(OsString::from_vec).collect();
-    Ok(Command { job: Job::Values, worker_program, worker_arguments, shell: None })
+    Ok((Job::Values, worker_program, worker_arguments))
 }
 
-fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Command, String> {
+fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Done, String> {
     let reading = reading(args)?;
     let template = if words.is_empty() {
         Template::each_input(reading)
@@ -60,9 +74,7 @@ fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Command, String> {
     if let Some(program) = template.fixed_program() {
         process::find_program(Path::new(OsStr::from_bytes(program)))?;
     }
-    let shell = template.shell().filter(|_| args.shell.is_none()).map(<[u8]>::to_vec);
-    let job = Job::Commands(Box::new(template));
-    Ok(Command { job, worker_program: worker_beside_us()?, worker_arguments: Vec::new(), shell })
+    Ok((Job::Commands(Box::new(template)), worker_beside_us()?, Vec::new()))
 }
 
 /// The shell that was asked for; else the user's own if scripts are written for it and it is there;

@@ -4,13 +4,16 @@ mod args;
 mod choices;
 mod command;
 pub(crate) mod commands;
+mod concurrency;
 mod earlier_times;
 mod failures;
+mod logs;
 mod other_tools;
 mod plan;
 mod progress;
 mod stopping;
 mod subcommands;
+mod values;
 mod wrong_line;
 
 use args::{Args, Typed};
@@ -18,7 +21,8 @@ use commands::clean::Clean;
 use commands::log::Log;
 use commands::resume_retry;
 pub(crate) use earlier_times::JobLog;
-pub(crate) use plan::{Continued, Keeping, Plan, Retried};
+pub(crate) use logs::{Continued, Keeping, Retried};
+pub(crate) use plan::Plan;
 
 /// What msup was asked to do.
 #[derive(Debug)]

@@ -186,26 +186,26 @@ struct Run {
 
 impl Run {
     fn start(plan: Plan) -> Result<Run, String> {
+        let Plan { run_id, concurrency, work, values, outputs, failures, logs, reports } = plan;
         let line = |what: &'static str| move |why: io::Error| format!("{what}: {why}");
         segment::sweep();
         let began = Instant::now();
-        if let Some(path) = &plan.summary {
+        if let Some(path) = &reports.summary {
             let checked = files::check_replaceable(path);
             checked.map_err(|why| format!("--summary {}: {why}", path.display()))?;
         }
-        let run_id = plan.run_id;
         let folder = RunFolder::create().map_err(|why| why.to_string())?;
-        let max_workers = u32::from(plan.max_workers);
+        let max_workers = u32::from(concurrency.max_workers);
         let sizes = Sizes {
-            tokens: plan.procs + LENDABLE,
+            tokens: concurrency.procs + LENDABLE,
             workers: max_workers,
             tasks: (2 * max_workers)
                 .clamp(*TASK_SLOTS.start(), *TASK_SLOTS.end().max(&max_workers)),
             cell_bytes: CELL_BYTES,
         };
         let own = folder.path().to_owned();
-        let leaves = plan.leave == Leave::Alone;
-        let mut epochs = Epochs::new(sizes, plan.procs, plan.nofile, own, leaves);
+        let leaves = failures.leave == Leave::Alone;
+        let mut epochs = Epochs::new(sizes, concurrency.procs, concurrency.nofile, own, leaves);
         let sizes = epochs.sizes();
         let epoch = epochs.begin()?;
         let segment = epoch.segment;
@@ -219,10 +219,10 @@ impl Run {
         for pipe in signals.pipes() {
             poller.watch(pipe, KEY_SIGNAL).map_err(line("epoll"))?;
         }
-        let worker_program = plan.worker_program.display().to_string();
+        let worker_program = work.worker_program.display().to_string();
         let mut recipe = Recipe {
-            program: plan.worker_program,
-            arguments: plan.worker_arguments,
+            program: work.worker_program,
+            arguments: work.worker_arguments,
             segment: epoch.fd,
             doorbell: doorbell.try_clone().map_err(line("eventfd"))?,
             folder: epoch.folder.clone(),
@@ -232,45 +232,49 @@ impl Run {
         // For workers to inherit, as the segment is.
         rustix::io::fcntl_setfd(&recipe.doorbell, rustix::io::FdFlags::empty())
             .map_err(|errno| format!("descriptors for workers: {errno}"))?;
-        let is_task_loop = matches!(plan.job, Job::Values);
+        let is_task_loop = matches!(work.job, Job::Values);
         // Without control groups commands are measured and stopped process by process. With
         // `--leave alone` there are none: processes to be left alone would be killed with their
         // group.
-        let has_groups = !is_task_loop && plan.leave != Leave::Alone;
+        let has_groups = !is_task_loop && failures.leave != Leave::Alone;
         let groups = if has_groups { Groups::create().ok() } else { None };
         let groups = groups.map(Rc::new);
         let queue = Queue::new(
             Arc::clone(&segment),
             epoch.folder,
-            plan.job,
-            plan.out.clone(),
-            plan.memory_per_task.unwrap_or(0),
+            work.job,
+            outputs.files.clone(),
+            work.memory_per_task.unwrap_or(0),
         );
         // Before anything is started: the descriptors that processes inherit show that something of
         // this run is alive.
         let describe = |value: &[u8], seq| queue.describe(value, seq);
-        let continues = matches!(plan.keeping, Keeping::Continued { .. });
-        let (joblog, keeps_all) = (plan.joblog.as_deref(), plan.keeps_all_output);
+        let continues = matches!(logs.keeping, Keeping::Continued { .. });
+        let (joblog, keeps_all) = (logs.joblog.as_deref(), logs.keeps_all_output);
         let run = OfRun { id: &run_id, slots: sizes.tasks, keeps_all };
         let Opened { mut books, words, inputs, in_flight } =
-            Books::open(plan.keeping, &run, joblog, describe, private()?)?;
+            Books::open(logs.keeping, &run, joblog, describe, private()?)?;
         recipe.in_flight = in_flight;
         let journal = books.journal_file().map_err(line("the journal"))?;
         let committer = |out| -> Result<Commits, String> {
-            let committer = Committer::start(plan.durable, journal, private()?)?;
-            Ok(Commits::new(out, Places::new(run_id.clone(), continues, plan.durable), committer))
+            let committer = Committer::start(outputs.durable, journal, private()?)?;
+            Ok(Commits::new(
+                out,
+                Places::new(run_id.clone(), continues, outputs.durable),
+                committer,
+            ))
         };
-        let commits = plan.out.map(committer).transpose()?;
+        let commits = outputs.files.map(committer).transpose()?;
         let style = Style {
-            keep_order: plan.keep_order,
+            keep_order: outputs.keep_order,
             folder: folder.path().to_owned(),
-            bar: plan.progress == Manner::Bar,
+            bar: reports.progress == Manner::Bar,
             keeper: books.take_keeper(),
         };
         let limits = Limits {
             worker_program,
-            procs: plan.procs,
-            max_workers: plan.max_workers,
+            procs: concurrency.procs,
+            max_workers: concurrency.max_workers,
             // More slots than ready commands: then a slot left by a long task is not the next one
             // that workers look at, so commands start in the order of their input.
             task_slots: sizes.tasks as usize,
@@ -278,12 +282,12 @@ impl Run {
                 true => sizes.tasks,
                 false => max_workers + COMMANDS_AHEAD,
             } as usize,
-            idle_timeout: plan.idle_timeout,
-            at_cap: plan.at_cap,
-            admits: plan.admits,
-            longest_first: plan.longest_first.is_some(),
-            memory: plan.memory,
-            policy: plan.policy,
+            idle_timeout: concurrency.idle_timeout,
+            at_cap: concurrency.at_cap,
+            admits: concurrency.admits,
+            longest_first: values.longest_first.is_some(),
+            memory: concurrency.memory,
+            policy: failures.policy,
             seed: msup_protocol::sync::now_ns(),
         };
         let mut run = Run {
@@ -294,9 +298,14 @@ impl Run {
             delivered: (false, 0),
             first: inputs,
             missing: 0,
-            meter: plan.admits.then(|| {
-                let watches_memory = plan.memory.is_some();
-                Meter::new(plan.procs, plan.max_workers, watches_memory, groups.clone())
+            meter: concurrency.admits.then(|| {
+                let watches_memory = concurrency.memory.is_some();
+                Meter::new(
+                    concurrency.procs,
+                    concurrency.max_workers,
+                    watches_memory,
+                    groups.clone(),
+                )
             }),
             crew: Crew::new(
                 Arc::clone(&segment),
@@ -304,17 +313,17 @@ impl Run {
                 orphanage,
                 groups,
                 !is_task_loop,
-                plan.max_workers,
+                concurrency.max_workers,
             ),
-            lender: Lender::new(plan.procs, LENDABLE),
-            figures: Figures::new(run_id, plan.procs, max_workers),
-            reading_on: ReadingOn::new(plan.source.is_all_there()),
-            input: input::start(plan.source, plan.format, private()?)?,
+            lender: Lender::new(concurrency.procs, LENDABLE),
+            figures: Figures::new(run_id, concurrency.procs, max_workers),
+            reading_on: ReadingOn::new(values.source.is_all_there()),
+            input: input::start(values.source, values.format, private()?)?,
             output: Output::start(style, private()?)?,
             sysmon: sysmon::start(&segment, private()?, Arc::default())?,
-            attempts: Attempts::new(plan.max_workers),
-            stopping: Stopping::new(plan.stop_steps, !is_task_loop),
-            leftovers: Leftovers::new(plan.leave),
+            attempts: Attempts::new(concurrency.max_workers),
+            stopping: Stopping::new(failures.stop_steps, !is_task_loop),
+            leftovers: Leftovers::new(failures.leave),
             stopped: Stopped::default(),
             oom: crate::measure::oom_kills::Watch::new(),
             audit: Audit::new(&segment.shared()),
@@ -323,20 +332,20 @@ impl Run {
             doorbell,
             poller,
             signals,
-            progress: Telling::new(plan.progress),
-            longest_first: plan.longest_first,
+            progress: Telling::new(reports.progress),
+            longest_first: values.longest_first,
             timeout: None,
             last_turn: began,
             stood_still: Duration::ZERO,
-            leave: plan.leave,
-            schedtrace: plan.schedtrace.map(|every| (every, every)),
-            summary_file: plan.summary,
+            leave: failures.leave,
+            schedtrace: reports.schedtrace.map(|every| (every, every)),
+            summary_file: reports.summary,
             closing: Closing {
-                quiet: plan.quiet,
-                shows_only: plan.shows_only,
-                stats: plan.stats,
-                here: plan.here,
-                command: plan.command,
+                quiet: reports.quiet,
+                shows_only: reports.shows_only,
+                stats: reports.stats,
+                here: reports.here,
+                command: reports.command,
                 last_lines: BTreeMap::new(),
                 last_line: None,
                 unshown: HashMap::new(),
@@ -349,7 +358,7 @@ impl Run {
             _folder: folder,
         };
         run.books.keep();
-        words.iter().chain(&plan.lowered).for_each(|text| run.say(text));
+        words.iter().chain(&concurrency.lowered).for_each(|text| run.say(text));
         Ok(run)
     }
 

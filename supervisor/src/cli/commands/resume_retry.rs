@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 use crate::cli::args::{Args, Typed};
-use crate::cli::plan::{Continued, Retried};
+use crate::cli::logs::{Continued, Retried};
 use crate::cli::{Command, Refusal, plan};
 use crate::journal::runs::{self, NoRun, Wanted};
 use crate::journal::{Folder, Past, State, take_over};

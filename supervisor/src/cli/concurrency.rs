@@ -1,0 +1,200 @@
+//! How many workers and tokens there are, and the memory that commands may use.
+
+use std::time::Duration;
+
+use super::args::Args;
+use crate::engine::AtCap;
+use crate::os::cpu_quota;
+use crate::os::limits::{self, Most};
+
+/// How much may run at once.
+#[derive(Debug)]
+pub(crate) struct Concurrency {
+    pub(crate) procs: u32,
+    pub(crate) max_workers: u16,
+    /// The number of commands in flight follows what they use.
+    pub(crate) admits: bool,
+    /// Bytes of memory that commands may use together.
+    pub(crate) memory: Option<u64>,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) at_cap: AtCap,
+    /// The soft limit on open files that commands get.
+    pub(crate) nofile: u64,
+    /// Which limit allows fewer workers than there would be, in a line.
+    pub(crate) lowered: Option<String>,
+}
+
+/// Less than this holds no program.
+const LEAST_MEMORY: u64 = 1 << 20;
+
+/// Workers per token, and the least cap, when none is given.
+const WORKERS_PER_TOKEN: u64 = 25;
+const LEAST_CAP: u64 = 200;
+
+/// As many as possible (`-j 0`): their slots must fit into the shared memory of a small container.
+const ALL_AT_ONCE: u64 = 4096;
+
+/// Raises this process's limit on open files, then reads the flags.
+///
+/// # Errors
+/// One line that says what is wrong with which flag.
+pub(super) fn of(args: &Args) -> Result<Concurrency, String> {
+    let nofile = limits::raise_open_files();
+    let (procs, max_workers, lowered) = workers(args)?;
+    let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
+        .map_err(|_| format!("--idle-timeout {}: not a time in seconds", args.idle_timeout))?;
+    let memory = size("--memory", args.memory.as_deref())?;
+    Ok(Concurrency {
+        procs,
+        max_workers,
+        admits: args.worker.is_none() && (u32::from(max_workers) > procs || memory.is_some()),
+        memory,
+        idle_timeout,
+        at_cap: args.at_cap,
+        nofile,
+        lowered,
+    })
+}
+
+/// Tokens, the cap on workers, and which limit has lowered them, if one has.
+fn workers(args: &Args) -> Result<(u32, u16, Option<String>), String> {
+    let most = limits::most_workers()?;
+    let cpus = u64::from(cpu_quota::cpus());
+    let mut is_lowered = false;
+    let mut lowered = |wanted: u64| {
+        is_lowered |= wanted > most.workers;
+        wanted.min(most.workers)
+    };
+    if let Some(text) = &args.jobs {
+        let jobs = match text.as_str() {
+            "0" => Some(lowered(ALL_AT_ONCE)),
+            text => parse_procs(text, cpus),
+        };
+        let jobs = jobs.ok_or_else(|| {
+            format!(
+                "--jobs {text}: must be a number, N%, +N or -N of the CPUs, or 0 for as many as \
+                 possible"
+            )
+        })?;
+        let jobs = in_range("--jobs", jobs, most)?;
+        let why = is_lowered.then(|| format!("at most {jobs} jobs: {most}"));
+        return Ok((u32::from(jobs), jobs, why));
+    }
+    let procs = match &args.procs {
+        Some(text) => parse_procs(text, cpus).ok_or_else(|| {
+            format!("--procs {text}: must be a number of at least 1, N%, +N or -N")
+        })?,
+        None => lowered(cpus),
+    };
+    let procs = in_range("--procs", procs, most)?;
+    let max_workers = match args.max_workers {
+        Some(cap) if cap < u32::from(procs) => {
+            return Err(format!("--max-workers {cap}: must be at least --procs, which is {procs}"));
+        }
+        Some(cap) => in_range("--max-workers", u64::from(cap), most)?,
+        None => {
+            let wanted = (u64::from(procs) * WORKERS_PER_TOKEN).max(LEAST_CAP);
+            (lowered(wanted) as u16).max(procs)
+        }
+    };
+    let why = is_lowered.then(|| format!("at most {max_workers} workers: {most}"));
+    Ok((u32::from(procs), max_workers, why))
+}
+
+fn in_range(flag: &str, number: u64, most: Most) -> Result<u16, String> {
+    match u16::try_from(number) {
+        Ok(0) => Err(format!("{flag} 0: must be at least 1")),
+        Ok(number) if u64::from(number) <= most.workers => Ok(number),
+        _ => Err(format!("{flag} {number}: must be at most {}: {most}", most.workers)),
+    }
+}
+
+/// A size given with this flag, in bytes.
+///
+/// # Errors
+/// One line that says what is wrong with it.
+pub(super) fn size(flag: &str, text: Option<&str>) -> Result<Option<u64>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let bytes = parse_size(text).filter(|bytes| *bytes >= LEAST_MEMORY);
+    let wrong = || format!("{flag} {text}: must be a size of at least 1M, such as 512M or 1.5G");
+    bytes.map(Some).ok_or_else(wrong)
+}
+
+/// Bytes: a number, and perhaps a unit as GNU parallel has them, K, M, G or T for powers of 1024
+/// and k, m, g or t for powers of 1000.
+fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = match text.char_indices().next_back()? {
+        (at, unit) if unit.is_ascii_alphabetic() => (&text[..at], Some(unit)),
+        _ => (text, None),
+    };
+    let power = |base: f64| {
+        unit.and_then(|unit| "kmgt".find(unit.to_ascii_lowercase()))
+            .map(|at| base.powi(at as i32 + 1))
+    };
+    let factor = match unit {
+        None => 1.0,
+        Some(unit) if unit.is_ascii_uppercase() => power(1024.0)?,
+        Some(_) => power(1000.0)?,
+    };
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let bytes = number.parse::<f64>().ok().filter(|_| plain)? * factor;
+    // No machine has more than this, and it still fits.
+    (bytes < 1e18).then_some(bytes as u64)
+}
+
+/// `N`, `N%` of the CPUs, `+N` more or `-N` fewer than there are, as GNU parallel reckons; at least
+/// 1 but for a plain 0.
+fn parse_procs(text: &str, cpus: u64) -> Option<u64> {
+    let number = |text: &str| -> Option<u64> {
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    };
+    if let Some(percent) = text.strip_suffix('%') {
+        let plain = percent.starts_with(|c: char| c.is_ascii_digit())
+            && percent.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let percent = percent.parse::<f64>().ok().filter(|percent| plain && *percent < 1e9)?;
+        return Some(((percent * cpus as f64 / 100.0).ceil() as u64).max(1));
+    }
+    match text.as_bytes().first()? {
+        b'+' => cpus.checked_add(number(&text[1..])?),
+        b'-' => Some(cpus.saturating_sub(number(&text[1..])?).max(1)),
+        _ => number(text).filter(|number| *number > 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_tokens() {
+        let parse = |text| parse_procs(text, 8);
+        assert_eq!(parse("3"), Some(3));
+        assert_eq!(parse("50%"), Some(4));
+        assert_eq!(parse("1%"), Some(1));
+        assert_eq!(parse("12.5%"), Some(1));
+        assert_eq!(parse("13%"), Some(2));
+        assert_eq!(parse("+2"), Some(10));
+        assert_eq!(parse("-2"), Some(6));
+        assert_eq!(parse("-20"), Some(1));
+        for bad in ["0", "", "x", "--2", "+", "1.5", "3 ", "%", ".5%", "1e2%", "1.2.3%"] {
+            assert_eq!(parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("1048576", 1 << 20),
+            ("512M", 512 << 20),
+            ("1.5G", 3 << 29),
+            ("2T", 2 << 40),
+            ("3k", 3000),
+            ("2g", 2_000_000_000),
+        ] {
+            assert_eq!(parse_size(text), Some(bytes), "{text}");
+        }
+        for bad in ["", "G", "1X", "-1M", "1e9", "1.2.3M", "1MB", "9999999T", "1 M", "\u{e9}"] {
+            assert_eq!(parse_size(bad), None, "{bad:?}");
+        }
+    }
+}
