@@ -3,6 +3,9 @@
 mod blame;
 mod losing;
 mod publishing;
+mod stopping;
+
+use std::time::Duration;
 
 use super::*;
 use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
@@ -171,37 +174,6 @@ fn a_task_that_crashes_again_and_again_is_quarantined() {
 }
 
 #[test]
-fn a_signal_drains_a_second_one_stops_and_a_third_one_kills() {
-    let mut driver = Driver::with_inputs(5);
-    driver.step(Event::Looked(view(2, 2)));
-    assert_eq!(
-        driver.step(Event::StopSignal(2)),
-        ["Withdraw { slot: 0 }", "Withdraw { slot: 1 }", "Say"]
-    );
-    assert!(!driver.engine.wants_input());
-    driver.step(Event::Withdrawn { slot: 1 });
-    assert_eq!(driver.engine.tally().cancelled, 4);
-    assert_eq!(
-        driver.step(Event::StopSignal(2)),
-        ["Withdraw { slot: 0 }", "End(0)", "End(1)", "Say"]
-    );
-    assert_eq!(driver.step(Event::StopSignal(2)), ["KillNow"]);
-    assert_eq!(driver.engine.exit_status(), 130);
-    // A stopped attempt has not succeeded, though it exited with 0.
-    let outcome = OutcomeFrame {
-        verdict: Verdict::Exited(0),
-        wall_ns: 0,
-        usage: Usage::default(),
-        leaked: false,
-        stdout: Stream::nothing(),
-        stderr: Stream::nothing(),
-    };
-    let killed = Some(Killed::Stopped);
-    driver.step(Event::Collected { slot: 0, outcome, starved: false, killed });
-    assert_eq!((driver.engine.tally().cancelled, driver.engine.tally().succeeded), (5, 0));
-}
-
-#[test]
 fn workers_that_cannot_start_end_the_run() {
     let mut driver = Driver::with_inputs(1);
     let mut said = Vec::new();
@@ -238,14 +210,6 @@ fn when_the_last_ones_run_others_leave_at_once() {
     driver.outcome(0, Verdict::Done);
     driver.outcome(0, Verdict::Done);
     assert_eq!(driver.step(Event::Looked(idle(0))), ["Dismiss(0)"]);
-}
-
-#[test]
-fn output_pressure_stops_new_tasks_only() {
-    let mut driver = Driver::with_inputs(3);
-    driver.step(Event::OutputPressure(true));
-    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
-    assert_eq!(driver.step(Event::OutputPressure(false)), ["Publish { slot: 0 }"]);
 }
 
 /// One worker is started and exits or is killed before it takes up work.
@@ -293,44 +257,6 @@ fn who_could_not_be_started_is_not_counted() {
     driver.step(Event::SpawnFailed { worker: 1, why: "no".into() });
     let engine = &driver.engine;
     assert_eq!((engine.workers_peak(), engine.workers_spawned()), (1, 1));
-}
-
-#[test]
-fn under_output_pressure_only_what_was_tried_before_goes_on() {
-    let mut driver = Driver::with_inputs(3);
-    driver.step(Event::OutputPressure(true));
-    let killed = WorkerEnd::Signaled(9);
-    let ended = Event::WorkerEnded {
-        worker: 0,
-        end: killed,
-        claimed: vec![0],
-        starved: false,
-        killed: None,
-    };
-    assert_eq!(driver.step(ended), ["Discard { slot: 0 }", "Publish { slot: 0 }"]);
-    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
-}
-
-#[test]
-fn a_standard_output_that_fails_is_an_error() {
-    let mut driver = Driver::with_inputs(1);
-    let effects = driver.step(Event::OutputFailed("no space".into()));
-    assert_eq!(effects, ["Say", "Withdraw { slot: 0 }"]);
-    assert_eq!(driver.engine.exit_status(), exit::ERROR);
-}
-
-#[test]
-fn a_closed_standard_output_stops_what_runs_in_vain() {
-    for (in_vain, quiet, expected) in [
-        (true, false, &["Say", "Withdraw { slot: 0 }", "End(0)", "End(1)"][..]),
-        (true, true, &["Withdraw { slot: 0 }", "End(0)", "End(1)"]),
-        (false, true, &["Withdraw { slot: 0 }"]),
-    ] {
-        let mut driver = Driver::with_inputs(1);
-        driver.step(Event::Looked(view(2, 2)));
-        assert_eq!(driver.step(Event::OutputClosed { in_vain, quiet }), expected);
-        assert_eq!(driver.engine.exit_status(), 141);
-    }
 }
 
 #[test]
@@ -401,20 +327,4 @@ fn a_retry_waits_and_others_go_first() {
     assert_eq!(driver.step(Event::Looked(view(1, 0))), ["Publish { slot: 0 }"]);
     driver.outcome(0, Verdict::Exited(1));
     assert_eq!(driver.engine.exit_status(), 1, "twice is enough");
-}
-
-#[test]
-fn without_space_for_the_journal_nothing_is_started() {
-    let mut driver = Driver::with_inputs(4);
-    assert_eq!(
-        driver.step(Event::JournalFull(Some("there".into()))),
-        ["Say", "Withdraw { slot: 1 }", "Withdraw { slot: 0 }"]
-    );
-    driver.step(Event::Withdrawn { slot: 1 });
-    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"], "what runs may end");
-    assert!(!driver.engine.wants_input());
-    let effects = driver.step(Event::JournalFull(None));
-    assert_eq!(effects, ["Say", "Publish { slot: 0 }", "Publish { slot: 1 }"]);
-    driver.step(Event::JournalLost("EIO".into()));
-    assert_eq!(driver.engine.exit_status(), 102);
 }

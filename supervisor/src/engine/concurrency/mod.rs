@@ -1,5 +1,6 @@
 //! How many commands run at once: the limit, the memory budget, and which command may start.
 
+pub(crate) mod control;
 pub(crate) mod easing;
 pub(crate) mod limit;
 pub(crate) mod memory_budget;

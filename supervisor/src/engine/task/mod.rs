@@ -5,3 +5,4 @@ pub(crate) mod counts;
 pub(crate) mod outcome;
 pub(crate) mod retry;
 pub(crate) mod table;
+pub(crate) mod time_limit;

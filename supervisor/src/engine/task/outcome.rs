@@ -4,10 +4,9 @@ use std::fmt;
 use std::io;
 
 use msup_protocol::codec::Verdict;
-use msup_protocol::exit;
+use msup_protocol::exit::{self, WorkerEnd};
 
-use msup_protocol::exit::WorkerEnd;
-
+use crate::engine::Kind;
 use crate::engine::event::Killed;
 use crate::engine::sabotage;
 use crate::engine::sabotage::Bug;
@@ -77,6 +76,14 @@ impl Cause {
             _ => (exit::ERROR, 0),
         }
     }
+
+    /// The same as one exit status, as shells report it.
+    pub(super) fn exit_status(&self) -> u8 {
+        match self.status() {
+            (status, 0) => status,
+            (_, signal) => exit::SIGNAL_BASE.saturating_add(signal),
+        }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -120,6 +127,20 @@ pub(crate) enum Ruling {
     Starved(Cause),
     /// It was stopped because the run was: this says nothing about the task.
     Stopped(Cause),
+}
+
+impl Ruling {
+    /// Why the attempt did not succeed, and what it counts as when its task is retried; `None` if
+    /// it succeeded.
+    pub(super) fn failure(self) -> Option<(Cause, Kind)> {
+        match self {
+            Ruling::Succeeded => None,
+            Ruling::Failed(cause) => Some((cause, Kind::Failed)),
+            Ruling::Crashed(cause) => Some((cause, Kind::Crashed)),
+            Ruling::Outside(cause) | Ruling::Stopped(cause) => Some((cause, Kind::Lost)),
+            Ruling::Starved(cause) => Some((cause, Kind::Starved)),
+        }
+    }
 }
 
 /// Whether the command was killed with SIGKILL, or reports, as shells do, that its child was.

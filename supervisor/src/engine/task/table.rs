@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::outcome::Ruling;
 use crate::engine::Tried;
 use crate::engine::sabotage;
 use crate::engine::sabotage::Bug;
@@ -38,6 +39,19 @@ pub(crate) struct TaskRecord {
     pub(crate) suspect: bool,
     /// How often that happened while it ran alone.
     pub(crate) strikes: u32,
+}
+
+impl TaskRecord {
+    /// Counts an attempt with this ruling.
+    pub(super) fn count(&mut self, ruling: &Ruling) {
+        match ruling {
+            Ruling::Succeeded | Ruling::Stopped(_) => {}
+            Ruling::Failed(_) => self.failures += 1,
+            Ruling::Crashed(_) => self.crashes += 1,
+            Ruling::Outside(_) => self.outside += 1,
+            Ruling::Starved(_) => self.starved += 1,
+        }
+    }
 }
 
 /// All tasks without an outcome.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use msup_protocol::packed::WorkerId;
 
+use super::stall::Stall;
 use crate::engine::event::View;
 use crate::engine::time::Now;
 
@@ -46,6 +47,7 @@ pub(crate) struct Pool {
     idle_timeout: Duration,
     /// Tasks block: keep spares.
     blocking_seen: bool,
+    stall: Stall,
     spawn_backoff: Option<(Now, Duration)>,
     /// A process could not be created.
     has_failed: bool,
@@ -64,6 +66,7 @@ impl Pool {
             workers: vec![None; usize::from(max_workers)],
             idle_timeout,
             blocking_seen: false,
+            stall: Stall::default(),
             spawn_backoff: None,
             has_failed: false,
             reported: None,
@@ -111,11 +114,18 @@ impl Pool {
         self.peak = self.peak();
     }
 
-    /// Whether there are as many workers as allowed, none of them free for a ready task that could
-    /// be started.
-    pub(crate) fn is_exhausted(&self, view: &View, startable: u32) -> bool {
-        let nobody_free = view.parked.is_empty() && self.starting() == 0;
-        view.ready > 0 && startable > 0 && nobody_free && self.alive() == self.workers.len()
+    /// Whether to report a stall: for long there have been as many workers as allowed, none of them
+    /// free for a ready task that could be started.
+    pub(crate) fn stalls(&mut self, view: &View, startable: u32, now: Now) -> bool {
+        let none_free = view.parked.is_empty() && self.starting() == 0;
+        let is_exhausted =
+            view.ready > 0 && startable > 0 && none_free && self.alive() == self.workers.len();
+        self.stall.look(is_exhausted, now)
+    }
+
+    /// The number of stalls.
+    pub(crate) fn stalls_seen(&self) -> u64 {
+        self.stall.count
     }
 
     /// Chooses the parked workers that have been idle for too long; `no_more`: there is nothing to
@@ -233,7 +243,8 @@ impl Pool {
         self.spawn_backoff.map(|(until, _)| until)
     }
 
-    pub(crate) fn everybody(&self) -> Vec<WorkerId> {
+    /// The workers that are alive.
+    pub(crate) fn all(&self) -> Vec<WorkerId> {
         let alive = self.workers.iter().enumerate().filter(|(_, worker)| worker.is_some());
         alive.map(|(slot, _)| slot as WorkerId).collect()
     }

@@ -1,0 +1,162 @@
+//! The input: whether more may come, and how long few tasks wait for more.
+
+use std::time::Duration;
+
+use super::task::counts::Failure;
+use super::task::outcome::Cause;
+use super::{Earlier, Effect, Engine, Entry, Input, Now, Tried};
+
+/// A task that was alone in flight this often when msup was killed is not run any more; the limit
+/// on crashes counts instead if it is higher. This limit is high because a task is rarely what
+/// kills msup.
+const ALONE_LIMIT: u32 = 5;
+
+/// While fewer tasks are known than there are tokens, they wait this long in case more come: if
+/// not, each may use several tokens.
+const MORE_WITHIN: Duration = Duration::from_millis(5);
+
+/// How far the input has been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reading {
+    /// More may come.
+    #[default]
+    Open,
+    /// All of it was read.
+    Complete,
+    /// The run was stopped before all of it was read.
+    CutShort,
+}
+
+/// The progress of the input.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    reading: Reading,
+    /// When the first input came.
+    first: Option<Now>,
+}
+
+impl Intake {
+    /// Some input came.
+    pub(super) fn receive(&mut self, now: Now) {
+        self.first.get_or_insert(now);
+    }
+
+    /// All input was read, even if the run was stopped before.
+    pub(super) fn complete(&mut self) {
+        self.reading = Reading::Complete;
+    }
+
+    /// No more is read, because the run stops.
+    pub(super) fn cut_short(&mut self) {
+        if self.reading == Reading::Open {
+            self.reading = Reading::CutShort;
+        }
+    }
+
+    /// Whether more may come.
+    pub(super) fn is_open(&self) -> bool {
+        self.reading == Reading::Open
+    }
+
+    /// Whether all of it was read.
+    pub(super) fn is_complete(&self) -> bool {
+        self.reading == Reading::Complete
+    }
+
+    /// Whether the run was stopped before all of it was read.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.reading == Reading::CutShort
+    }
+
+    /// Until when the `accepted` tasks wait for more, if they may be all there are and are fewer
+    /// than `tokens`.
+    pub(super) fn waits_until(&self, accepted: u64, tokens: u32) -> Option<Now> {
+        let may_be_all = self.is_open() && accepted < u64::from(tokens);
+        self.first.filter(|_| may_be_all).map(|first| first + MORE_WITHIN)
+    }
+}
+
+impl Engine {
+    pub(super) fn on_inputs(&mut self, inputs: Vec<Input>, effects: &mut Vec<Effect>) {
+        for Input { value, seq, expected, earlier } in inputs {
+            if let Some((seq, last)) = seq.and_then(|seq| self.ledger.pass_over_to(seq)) {
+                effects.push(Effect::Skip { seq, last });
+            }
+            match earlier {
+                Earlier::Nothing => self.ledger.accept(value, expected, Tried::default()),
+                Earlier::Tried(tried) => self.accept(value, expected, tried, effects),
+                Earlier::Succeeded => {
+                    let seq = self.ledger.pass_over();
+                    effects.push(Effect::Skip { seq, last: seq });
+                    self.tally.succeeded += 1;
+                    self.tally.succeeded_earlier += 1;
+                }
+                Earlier::Refused(why) => self.refuse(value, why, effects),
+                Earlier::Failed { cause, attempts, quarantined } => {
+                    let (seq, cause) = (self.ledger.pass_over(), Cause::Earlier(cause));
+                    effects.push(Effect::Skip { seq, last: seq });
+                    self.tally.failed_earlier += 1;
+                    self.tally.note_failure(Failure { seq, value, cause, attempts, quarantined });
+                }
+            }
+        }
+        if self.is_stopped() {
+            self.tally.cancelled += self.ledger.drop_pending();
+        }
+    }
+
+    pub(super) fn on_inputs_ended(&mut self, effects: &mut Vec<Effect>) {
+        self.intake.complete();
+        effects.push(Effect::Record(Entry::InputsEnd(self.ledger.accepted())));
+        if self.limits.longest_first {
+            self.ledger.order_longest_first();
+        }
+        if self.limits.halts_by_share() {
+            self.halt_if_due(0, effects);
+        }
+    }
+
+    /// Takes in a task that earlier generations have tried, unless it has brought down too many of
+    /// them.
+    fn accept(
+        &mut self,
+        value: Vec<u8>,
+        expected: Duration,
+        tried: Tried,
+        effects: &mut Vec<Effect>,
+    ) {
+        let limit = self.limits.policy.crash_limit.max(ALONE_LIMIT);
+        if tried.alone < limit {
+            self.ledger.accept(value, expected, tried);
+            return;
+        }
+        let n = tried.alone;
+        let why = format!("msup was killed each of the {n} times it ran alone");
+        self.give_up(value, why, tried.attempts, true, effects);
+    }
+
+    /// A task that is not run at all has failed.
+    fn refuse(&mut self, value: Vec<u8>, why: String, effects: &mut Vec<Effect>) {
+        self.give_up(value, why, 0, false, effects);
+    }
+
+    fn give_up(
+        &mut self,
+        value: Vec<u8>,
+        why: String,
+        attempts: u32,
+        quarantined: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (seq, cause) = (self.ledger.pass_over(), Cause::Trouble(why));
+        let (status, _) = cause.status();
+        let (kept, reason) = (value.clone(), cause.clone());
+        let failure = Failure { seq, value: kept, cause: reason, attempts, quarantined };
+        self.tally.note_failure(failure);
+        effects.push(Effect::Skip { seq, last: seq });
+        let (failure, [wall, cpu]) = (Some((cause, quarantined)), [Duration::ZERO; 2]);
+        let attempt = attempts;
+        effects.push(Effect::Record(Entry::End { seq, value, attempt, failure, wall, cpu }));
+        self.halt_if_due(status, effects);
+    }
+}

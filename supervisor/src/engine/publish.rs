@@ -1,0 +1,86 @@
+//! Which tasks workers see: publishing, and withdrawing what no worker has claimed.
+
+use super::{Effect, Engine, Entry, Now, TaskRecord};
+
+impl Engine {
+    /// Withdraws the tasks that no worker has claimed yet.
+    pub(super) fn hold_back(&mut self, effects: &mut Vec<Effect>) {
+        // The last first: each goes before all others when it is put back.
+        let slots: Vec<u16> = self.ledger.occupied().collect();
+        effects.extend(slots.into_iter().rev().map(|slot| Effect::Withdraw { slot }));
+    }
+
+    pub(super) fn on_withdrawn(&mut self, slot: u16, effects: &mut Vec<Effect>) {
+        let Some(record) = self.ledger.remove(slot) else { return };
+        let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
+        effects.push(Effect::Record(Entry::Withdrawn { seq, value, attempt }));
+        if self.is_stopped() {
+            self.tally.cancelled += 1;
+        } else {
+            self.ledger.put_back(record);
+        }
+    }
+
+    /// Publishes as many tasks as may be.
+    pub(super) fn publish(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if !self.may_publish(now) {
+            return;
+        }
+        let placed = self.place();
+        // All of them are journaled at once, before the first one is published.
+        for slot in &placed {
+            if let Some(TaskRecord { seq, value, attempt, .. }) = self.ledger.at(*slot) {
+                let (seq, value, attempt, slot) = (*seq, value.clone(), *attempt, *slot);
+                effects.push(Effect::Record(Entry::Start { seq, value, attempt, slot }));
+            }
+        }
+        effects.extend(placed.into_iter().map(|slot| Effect::Publish { slot }));
+    }
+
+    fn may_publish(&self, now: Now) -> bool {
+        let is_order_known = !self.limits.longest_first || !self.intake.is_open();
+        let waits = self.intake.waits_until(self.ledger.accepted(), self.limits.procs);
+        !self.is_stopped()
+            && !self.pressure.allows_nothing()
+            && is_order_known
+            && waits.is_none_or(|until| now >= until)
+    }
+
+    /// Puts tasks into slots. Returns these slots.
+    fn place(&mut self) -> Vec<u16> {
+        let threads = self.threads_each();
+        let room = self.control.room();
+        let only_retries = self.pressure.allows_only_retries();
+        let mut placed = Vec::new();
+        loop {
+            // Of tasks that may have caused the end of an epoch no more are published than run at
+            // once: if it happens again, one of these caused it.
+            let at_most = match self.ledger.next_has_seen_the_end() {
+                true => room.at_most.min(self.control.at_once()),
+                false => room.at_most,
+            };
+            let enough = if placed.is_empty() { at_most.min(room.refilled_below) } else { at_most };
+            if self.ledger.in_slots() >= enough {
+                break;
+            }
+            let Some(slot) = self.ledger.place(only_retries, threads) else { break };
+            placed.push(slot);
+        }
+        // With `-k` outputs may wait for that of a suspect, and everything else for these outputs.
+        let others_wait = only_retries;
+        if room.at_most > 0 && (!self.intake.is_open() || others_wait) {
+            placed.extend(self.ledger.place_suspect(others_wait, threads));
+        }
+        placed
+    }
+
+    /// The number of threads for each attempt: tokens for which there will be no other task are
+    /// offered to the remaining tasks.
+    fn threads_each(&self) -> u32 {
+        if self.intake.is_open() {
+            return 1;
+        }
+        let left = self.ledger.left().max(1);
+        (self.limits.procs as usize / left).max(1) as u32
+    }
+}

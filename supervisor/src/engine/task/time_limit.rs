@@ -1,0 +1,55 @@
+//! The time limit of attempts: fixed, or a multiple of the median of those that succeeded.
+
+use std::time::Duration;
+
+use super::retry::{Median, Timeout};
+
+/// A time limit that is never reached.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// A median moves a little with each task: only a change by more than this part of the limit, one
+/// in 16, is announced.
+const NOTABLE: u32 = 16;
+
+/// The time limit, and what workers know of it.
+#[derive(Debug)]
+pub(in crate::engine) struct TimeLimit {
+    timeout: Option<Timeout>,
+    median: Median,
+    /// The limit that was last announced.
+    announced: Option<Duration>,
+}
+
+impl TimeLimit {
+    pub(in crate::engine) fn new(timeout: Option<Timeout>) -> TimeLimit {
+        TimeLimit { timeout, median: Median::default(), announced: None }
+    }
+
+    /// An attempt succeeded after this time.
+    pub(in crate::engine) fn note(&mut self, wall: Duration) {
+        self.median.note(wall);
+    }
+
+    /// Whether a limit was announced.
+    pub(in crate::engine) fn is_announced(&self) -> bool {
+        self.announced.is_some()
+    }
+
+    /// The limit, if it has changed since it was last announced.
+    pub(in crate::engine) fn announce(&mut self) -> Option<Duration> {
+        let limit = match self.timeout? {
+            Timeout::After(limit) => limit,
+            // A limit is set all the same: workers then check now and then whether it has become
+            // known.
+            Timeout::Medians(times) => {
+                self.median.get().map_or(FOREVER, |median| median.mul_f64(times))
+            }
+        };
+        let is_apart = |old: Duration| old.abs_diff(limit) > old / NOTABLE;
+        if !self.announced.is_none_or(is_apart) {
+            return None;
+        }
+        self.announced = Some(limit);
+        Some(limit)
+    }
+}

@@ -1,0 +1,91 @@
+//! What speaks against the worker program: workers that fail before they take up work.
+
+use std::time::Duration;
+
+use msup_protocol::exit::{self, WorkerEnd};
+
+use crate::engine::time::Now;
+
+/// This number of workers in a row that exit before they take up work aborts the run.
+const FAILURES_AT_MOST: u32 = 3;
+/// So does this number of workers killed from outside before they take up work, over this time.
+const KILLED_AT_MOST: u32 = 10;
+const KILLED_FOR: Duration = Duration::from_secs(10);
+
+/// How the starts of workers have gone since the last one that succeeded. Each kind of failed start
+/// returns why the run cannot go on, if it cannot.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Startup {
+    /// The number of failed starts in a row.
+    failures: u32,
+    /// Workers killed from outside: how many, and when the first was.
+    killed: Option<(u32, Now)>,
+    /// A worker has taken up work in this run.
+    has_attached: bool,
+}
+
+impl Startup {
+    /// A worker has taken up work.
+    pub(in crate::engine) fn succeeded(&mut self) {
+        self.has_attached = true;
+        self.begin_again();
+    }
+
+    /// What happened so far says nothing about the next start.
+    pub(in crate::engine) fn begin_again(&mut self) {
+        (self.failures, self.killed) = (0, None);
+    }
+
+    /// A worker was killed from outside. That says nothing of the program, unless it keeps
+    /// happening.
+    pub(in crate::engine) fn was_killed(
+        &mut self,
+        program: &str,
+        end: WorkerEnd,
+        now: Now,
+    ) -> Option<String> {
+        let (before, first) = self.killed.unwrap_or((0, now));
+        let n = before + 1;
+        self.killed = Some((n, first));
+        let is_lasting = now.saturating_sub(first) >= KILLED_FOR;
+        let why = "something on this machine kills it before it takes a task";
+        (n >= KILLED_AT_MOST && is_lasting)
+            .then(|| format!("{program}: {why} ({n} times, last by {end})"))
+    }
+
+    /// A worker did not attach within `--start-timeout`.
+    pub(in crate::engine) fn was_slow(&mut self, program: &str) -> Option<String> {
+        let n = self.fail_once_more()?;
+        let why = "a worker did not attach within --start-timeout";
+        Some(format!("{program}: {why} ({n} times in a row)"))
+    }
+
+    /// A worker exited or crashed.
+    pub(in crate::engine) fn exited(&mut self, program: &str, end: WorkerEnd) -> Option<String> {
+        let too_many = self.fail_once_more();
+        // Once a worker has attached, the version was right. Then either the segment was
+        // overwritten, which the next look detects, or the program was replaced, and the next
+        // workers cannot attach either.
+        let is_believed = !self.has_attached || too_many.is_some();
+        if end == WorkerEnd::Exited(exit::WORKER_MISMATCH) && is_believed {
+            let why = "is of another version than this msup: install both from the same release";
+            return Some(format!("{program} {why}"));
+        }
+        let n = too_many?;
+        let is_own = program.ends_with("msup-worker");
+        let hint = if is_own { "" } else { ": is it built with msup-worker?" };
+        Some(format!("{program} exited {n} times before it took a task ({end}){hint}"))
+    }
+
+    /// No process could be created for a worker, and there is no other worker.
+    pub(in crate::engine) fn was_not_created(&mut self, why: &str) -> Option<String> {
+        self.fail_once_more()?;
+        Some(format!("cannot start a worker: {why}"))
+    }
+
+    /// Counts one more failed start. Returns how many in a row there were, if they are too many.
+    fn fail_once_more(&mut self) -> Option<u32> {
+        self.failures += 1;
+        (self.failures >= FAILURES_AT_MOST).then_some(self.failures)
+    }
+}
