@@ -21,7 +21,6 @@ const LONG_FUNCTIONS: Larger = &[
     ("supervisor/src/simulation/world/perform.rs perform", 89),
     ("supervisor/src/template/tests.rs lines_that_need_a_shell", 86),
     ("tests/bench/benches/mixes/main.rs compare", 82),
-    ("supervisor/src/engine/task/attempt.rs on_failure", 82),
     ("supervisor/src/simulation/world.rs new", 80),
     ("supervisor/src/cli/commands/doctor.rs findings", 78),
     ("supervisor/src/engine/concurrency/limit/knee.rs advise", 71),
@@ -32,7 +31,6 @@ const LARGE_STRUCTS: Larger = &[
     ("supervisor/src/cli/args.rs Args", 42),
     ("supervisor/src/run/mod.rs Run", 41),
     ("supervisor/src/simulation/world.rs World", 35),
-    ("supervisor/src/engine/mod.rs Engine", 32),
     ("supervisor/src/engine/concurrency/limit.rs Admission", 16),
 ];
 
@@ -41,11 +39,9 @@ const LONG_FILES: Larger = &[
     ("supervisor/src/run/run_log.rs", 553),
     ("tests/tests/bad_input.rs", 529),
     ("supervisor/src/run/mod.rs", 546),
-    ("supervisor/src/engine/mod.rs", 511),
     ("tests/tests/resume.rs", 499),
     ("supervisor/src/template/scanner/commands.rs", 457),
     ("supervisor/src/journal/folder.rs", 453),
-    ("supervisor/src/engine/tests.rs", 421),
     ("tests/tests/values.rs", 415),
     ("protocol/src/layout.rs", 416),
     ("supervisor/src/engine/concurrency/limit.rs", 417),
