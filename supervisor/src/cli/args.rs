@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ErrorKind};
 
 use super::choices::{LeaveFlag, Order};
 use super::wrong_line::{one_line, unknown};
-use super::{Command, Refusal, other_tools};
+use super::{Command, Refusal, help, other_tools};
 use crate::engine::AtCap;
 use crate::journal::Durability;
 
@@ -17,37 +17,24 @@ use crate::journal::Durability;
 #[command(
     name = "msup",
     version,
-    override_usage = "msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]\n       \
-                      msup [OPTIONS] < commands.txt\n       \
-                      msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]\n       \
-                      msup resume [RUN] [OPTIONS]\n       \
-                      msup retry [--failed|--quarantined] [RUN] [OPTIONS]\n       \
-                      msup log [OPTIONS] [RUN]\n       \
-                      msup clean [OPTIONS] [RUN]...\n       \
-                      msup doctor",
-    after_help = "Replacement strings in COMMAND: {} value, {.} without extension, {/} base name, \
-                  {//} folder, {/.} base name without extension, {#} number of the task, {%} slot \
-                  of the worker, {threads} number of \
-                  threads it may use, {out} the file to write (--out). If COMMAND has none, the value is \
-                  appended.\n\n\
-                  Accepted without effect, for command lines of other tools: -n 1, -L 1, -I {}, -i, -r, \
-                  --will-cite, --no-notice, --group, --silent, --plain.\n\n\
-                  Exit status: 0 all tasks succeeded, 1-100 that many did not, 101 more did not, 102 the \
-                  journal or the joblog could not be written, 255 wrong usage or an internal error, 128+N \
-                  stopped by signal N."
+    override_usage = help::USAGE,
+    help_template = help::TEMPLATE,
+    after_help = help::AFTER,
+    mut_args(help::under_heading)
 )]
 pub(super) struct Args {
-    /// Number of tokens, that is, CPUs that tasks may use at once (N, N%, +N or -N of the CPUs)
+    /// Number of tokens, that is, of CPUs that tasks may use at once: N, N% of the CPUs, +N or -N
     /// [default: all CPUs]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(super) procs: Option<String>,
 
-    /// Largest number of worker processes [default: 25 per token, at least 200]
+    /// Largest number of worker processes, and so of tasks in flight [default: 25 per token, at
+    /// least 200]
     #[arg(long, value_name = "N")]
     pub(super) max_workers: Option<u32>,
 
-    /// Run at most N tasks at once, as GNU parallel and xargs do: N, N% of the CPUs, +N or -N for N
-    /// more or fewer than there are CPUs, 0 for as many as possible
+    /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer than there are
+    /// CPUs, 0 for as many as possible. Excludes --procs and --max-workers
     #[arg(
         short = 'j',
         visible_short_alias = 'P',
@@ -60,7 +47,7 @@ pub(super) struct Args {
     )]
     pub(super) jobs: Option<String>,
 
-    /// Limit the total memory of all commands, estimated from finished ones (512M, 16G)
+    /// Limit the total memory of all commands (512M, 16G); msup estimates it from finished ones
     #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
     pub(super) memory: Option<String>,
 
@@ -68,12 +55,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
     pub(super) mem_per_task: Option<String>,
 
-    /// Idle workers exit after this many seconds, or at once when no task is waiting for a worker
+    /// An idle worker exits after this many seconds, or at once when the input has ended and no task
+    /// is left to start
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(super) idle_timeout: f64,
 
-    /// When every worker is blocked while a CPU is free and no more workers are allowed: wait, or
-    /// abort the run (fail)
+    /// What msup does if tasks are ready and a CPU is free, but all --max-workers workers wait in
+    /// blocking calls: wait for one, or abort the run (fail)
     #[arg(long, value_name = "wait|fail", default_value = "wait", hide_possible_values = true)]
     pub(super) at_cap: AtCap,
 
@@ -94,17 +82,17 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) literal: bool,
 
-    /// The shell that runs scripts [default: $SHELL if that is bash, zsh, dash, ksh or the like,
-    /// else sh]
+    /// The shell that runs scripts: sh, bash, dash, zsh, ksh, mksh or busybox [default: $SHELL if it
+    /// is one of these, else sh]
     #[arg(long, value_name = "PATH", conflicts_with = "worker")]
     pub(super) shell: Option<PathBuf>,
 
-    /// Insert values where a shell runs them as code ({} in the script of bash -c)
+    /// Insert values also where a shell runs them as code ({} in the script of bash -c)
     #[arg(long)]
     pub(super) unsafe_replace: bool,
 
-    /// Start the tasks that took longest in an earlier run first; tasks missing from JOBLOG come
-    /// before them. Reads all input first
+    /// Start the tasks that took longest in an earlier run first. Tasks that are not in JOBLOG come
+    /// before them. msup reads all input before it starts a task
     #[arg(
         long,
         value_name = "longest",
@@ -123,38 +111,41 @@ pub(super) struct Args {
     pub(super) keep_order: bool,
 
     /// The output file of each task ('{.}.png'). The command writes to {out} or $MSUP_OUT, a
-    /// temporary file, which is renamed when the command has succeeded
+    /// temporary file; msup renames it when the command has succeeded
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "worker")]
     pub(super) out: Option<OsString>,
 
-    /// Pass the values to workers that run PROGRAM, built with msup-worker, instead of running a
-    /// command per value
+    /// Pass the values to workers that run the task loop PROGRAM, instead of running a command per
+    /// value
     #[arg(long, value_name = "PROGRAM")]
     pub(super) worker: Option<PathBuf>,
 
-    /// Kill a worker that takes longer than this to start (30s, 5m); after three in a row the run
-    /// fails [default: no limit]
+    /// Kill a worker that takes longer than this to start (30s, 5m); after three in a row msup
+    /// aborts the run [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub(super) start_timeout: Option<String>,
 
-    /// Run a failing task up to N times in all [default: 1]
+    /// Allow a task that fails up to N attempts [default: 1, no retry]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     pub(super) retries: u32,
 
-    /// Delay before a retry, growing from the first to the second value [default: 200ms..30s]
+    /// Delay before a retry: random, at most the first value before the first retry. This limit
+    /// doubles with each retry, up to the second value [default: 200ms..30s]
     #[arg(long, value_name = "TIME..TIME")]
     pub(super) backoff: Option<String>,
 
-    /// Quarantine a task, that is, do not run it again, after it has crashed N times [default: 3]
+    /// Quarantine a task, that is, do not run it again, when it has crashed N times [default: 3]
     #[arg(long, value_name = "N")]
     pub(super) crash_limit: Option<u32>,
 
-    /// Stop tasks that take longer than this (30s, 5m), or than N% of the median (200%)
+    /// Stop a task that takes longer than this (30s, 5m), or than N% of the median (200%): it has
+    /// failed
     #[arg(long, value_name = "TIME|N%")]
     pub(super) timeout: Option<String>,
 
-    /// Time between SIGTERM and SIGKILL when a task is stopped [default: 10s]. If given, running
-    /// tasks also have this long to finish when the run is stopped
+    /// Time between SIGTERM and SIGKILL when msup stops a task [default: 10s]. Also the time that
+    /// running tasks get to finish after Ctrl-C, SIGTERM or SIGHUP, before msup stops them [default:
+    /// no limit]
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
 
@@ -164,17 +155,17 @@ pub(super) struct Args {
     pub(super) termseq: Option<String>,
 
     /// What to do with processes that a command leaves running in the background: wait for them,
-    /// leave them alone (ok), or kill them
+    /// leave them alone (ok), or stop them at once, as a timeout does (kill)
     #[arg(long, value_name = "wait|ok|kill", default_value = "wait", hide_possible_values = true)]
     pub(super) leave: LeaveFlag,
 
-    /// How long to wait for such processes before they are stopped and their task fails [default:
+    /// How long to wait for such processes before msup stops them and their task fails [default:
     /// 10s]
     #[arg(long, value_name = "TIME")]
     pub(super) leave_timeout: Option<String>,
 
-    /// When to abort the run: never, or now|soon,fail|success|done=N|N%. now stops running tasks,
-    /// soon lets them finish. N% is a percentage of all tasks, so all input is read first
+    /// When to halt the run: never, or now|soon,fail|success|done=N|N%. now stops running tasks,
+    /// soon lets them finish. N% is a percentage of all tasks: msup reads all input first
     #[arg(
         long,
         aliases = ["halt-on-error", "haltonerror"],
@@ -183,7 +174,7 @@ pub(super) struct Args {
     )]
     pub(super) halt: Option<String>,
 
-    /// Keep the run's journal in this folder [default: one of its own below ~/.local/state/msup]
+    /// Keep the run's journal in this folder [default: a new one below ~/.local/state/msup]
     #[arg(long, value_name = "FOLDER", conflicts_with = "no_journal")]
     pub(super) journal: Option<PathBuf>,
 
@@ -191,17 +182,17 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) no_journal: bool,
 
-    /// Keep outputs of any size with the journal for msup resume --replay [default: up to 64 KiB
-    /// for each task]
+    /// Keep outputs of any size with the journal, for msup resume --replay [default: up to 64 KiB
+    /// of each task]
     #[arg(long, conflicts_with = "no_journal")]
     pub(super) keep_output: bool,
 
-    /// What a power cut may undo: everything (process), the last second (batch), or only the line
-    /// being written (task)
+    /// How much of the journal a power cut may lose: any part (process), about the last second
+    /// (batch), or only the record being written (task). Tasks whose records are lost run again
     #[arg(long, value_name = "LEVEL", default_value = "batch", hide_possible_values = true)]
     pub(super) durability: Durability,
 
-    /// Write a line for each finished task to FILE, as GNU parallel does (+FILE: append)
+    /// Write a line for each finished task to FILE, in GNU parallel's format (+FILE: append)
     #[arg(long, alias = "jl", value_name = "FILE")]
     pub(super) joblog: Option<PathBuf>,
 
@@ -213,12 +204,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS")]
     pub(super) schedtrace: Option<u64>,
 
-    /// Show a progress bar [default: when standard error is a terminal and standard output is a
-    /// terminal or a file]
+    /// Show a progress bar even if standard output is a pipe. Where standard error is no terminal,
+    /// print a progress line every 30 s instead [default: a bar on a terminal]
     #[arg(long, alias = "eta")]
     pub(super) bar: bool,
 
-    /// Instead of a bar, print a progress line at this interval [default: 30s]
+    /// Print a progress line at this interval instead of a bar; --progress alone means 30s
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
     pub(super) progress: Option<String>,
 
@@ -226,8 +217,8 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) stats: bool,
 
-    /// Print no bar and no closing report, only failures that the command cannot have reported
-    /// itself: not found, killed, timed out
+    /// Print no bar and no closing report, only failures that the command cannot report itself: not
+    /// found, killed, timed out
     #[arg(short, long)]
     pub(super) quiet: bool,
 
@@ -244,6 +235,8 @@ pub(super) struct Args {
     #[command(flatten)]
     harmless: other_tools::Harmless,
 
+    /// The command and its arguments. A single word with shell syntax is a script. Without COMMAND,
+    /// each line of the input is a command
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) words: Vec<OsString>,
 }

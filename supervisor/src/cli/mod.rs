@@ -7,6 +7,7 @@ pub(crate) mod commands;
 mod concurrency;
 mod earlier_times;
 mod failures;
+mod help;
 mod logs;
 mod other_tools;
 mod plan;

@@ -13,8 +13,12 @@ const SUBCOMMANDS: [&str; 6] = ["resume", "retry", "log", "clean", "doctor", "he
 const LONG: usize = 5;
 
 /// What `msup doctor --help` shows.
-pub(super) const DOCTOR: &str = "Say what this machine offers: CPUs, memory, control groups, limits\n\n\
-                                 Usage: msup doctor\n";
+pub(super) const DOCTOR: &str = "\
+Show what this machine offers for measuring and killing processes, what msup
+uses of it, and how many CPUs and workers msup may use
+
+Usage: msup doctor
+";
 
 /// `msup help` and `msup help SUBCOMMAND` are the same as `--help`.
 pub(super) fn spelled_out(words: Vec<OsString>) -> Vec<OsString> {

@@ -10,15 +10,16 @@ use super::printed;
 use crate::journal::{Folder, runs};
 use crate::report::escape;
 
-/// Remove the journals of finished runs, or those of the RUNs given. Running runs are never
+/// Remove the journals of finished runs, or of the given RUNs. Journals of running runs are never
 /// removed.
 #[derive(Debug, Parser)]
 #[command(name = "msup clean", override_usage = "msup clean [OPTIONS] [RUN]...")]
 pub(crate) struct Clean {
-    /// The runs: their ids, or their folders with a '/' [default: all that are finished or empty]
+    /// The runs: their ids, or their folders with a '/' (./FOLDER) [default: all that are finished
+    /// or empty]
     runs: Vec<PathBuf>,
 
-    /// Also remove interrupted runs
+    /// Also remove the journals of interrupted and halted runs
     #[arg(long, conflicts_with = "runs")]
     all: bool,
 

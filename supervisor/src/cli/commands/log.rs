@@ -23,15 +23,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Parser)]
 #[command(name = "msup log", override_usage = "msup log [OPTIONS] [RUN]")]
 pub(crate) struct Log {
-    /// The run: its id, its folder with a '/', or last for the newest one started in this folder,
-    /// else the newest one
+    /// The run: its id, its folder with a '/' (./FOLDER), or last: the newest run started in the
+    /// current folder, else the newest of any folder
     run: Option<PathBuf>,
 
     /// Only tasks in this state
     #[arg(long, value_name = "STATE")]
     state: Option<Wanted>,
 
-    /// Only tasks whose cause of failure contains TEXT (exit 3, signal 11)
+    /// Only tasks whose cause of failure contains TEXT ("exit 3", "signal 11")
     #[arg(long, value_name = "TEXT")]
     cause: Option<String>,
 
@@ -43,7 +43,7 @@ pub(crate) struct Log {
     #[arg(long)]
     json: bool,
 
-    /// Keep printing tasks as they finish, until the run is over
+    /// Keep printing tasks as they finish, until the run is finished or stopped
     #[arg(short, long)]
     follow: bool,
 }

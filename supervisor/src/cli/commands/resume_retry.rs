@@ -9,19 +9,23 @@ use clap::Parser;
 
 use crate::cli::args::{Args, Typed};
 use crate::cli::logs::{Continued, Retried};
-use crate::cli::{Command, Refusal, plan};
+use crate::cli::{Command, Refusal, help, plan};
 use crate::journal::runs::{self, NoRun, Wanted};
 use crate::journal::{Folder, Past, State, take_over};
 use crate::os::terminal;
 use crate::report::escape;
 
-/// Continue an interrupted run. Finished tasks do not run again. The command line, folder and shell
-/// are those of the first start, the environment is today's; options given here replace those of
-/// the first start.
+/// Continue an interrupted run: run its unfinished tasks. msup uses the command line, folder and
+/// shell of the first start, and today's environment. Options given here replace those of the first
+/// start; all others cannot be changed.
 #[derive(Debug, Parser)]
-#[command(name = "msup resume", override_usage = "msup resume [OPTIONS] [RUN]")]
+#[command(
+    name = "msup resume",
+    override_usage = "msup resume [OPTIONS] [RUN]",
+    mut_args(help::under_heading)
+)]
 pub(in crate::cli) struct Resume {
-    /// Also print the kept outputs of the tasks that finished before
+    /// Also print the kept outputs of tasks that had finished
     #[arg(long)]
     replay: bool,
 
@@ -29,18 +33,20 @@ pub(in crate::cli) struct Resume {
     anew: Anew,
 }
 
-/// Run failed and quarantined tasks again.
+/// Run failed and quarantined tasks again. Unfinished tasks of an interrupted run are left to msup
+/// resume.
 #[derive(Debug, Parser)]
 #[command(
     name = "msup retry",
-    override_usage = "msup retry [--failed|--quarantined] [OPTIONS] [RUN]"
+    override_usage = "msup retry [--failed|--quarantined] [OPTIONS] [RUN]",
+    mut_args(help::under_heading)
 )]
 pub(in crate::cli) struct Retry {
     /// Only failed tasks
     #[arg(long)]
     failed: bool,
 
-    /// Only quarantined tasks: those that crashed too often
+    /// Only quarantined tasks: they crashed too often
     #[arg(long)]
     quarantined: bool,
 
@@ -51,20 +57,21 @@ pub(in crate::cli) struct Retry {
 /// What may be given anew.
 #[derive(Debug, clap::Args)]
 struct Anew {
-    /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest one
-    /// started in this folder, else the newest one; resume takes unfinished ones only]
+    /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest run
+    /// started in the current folder, else the newest of any folder; msup resume considers only
+    /// interrupted runs]
     run: Option<PathBuf>,
 
-    /// Number of tokens, that is, CPUs that tasks may use at once
+    /// Number of tokens, that is, of CPUs that tasks may use at once
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     procs: Option<String>,
 
-    /// Largest number of worker processes
+    /// Largest number of worker processes, and so of tasks in flight
     #[arg(long, value_name = "N")]
     max_workers: Option<u32>,
 
-    /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer, 0 for as many
-    /// as possible
+    /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer than there are
+    /// CPUs, 0 for as many as possible. Excludes --procs and --max-workers
     #[arg(
         short = 'j',
         visible_short_alias = 'P',
@@ -85,7 +92,7 @@ struct Anew {
     #[arg(long, value_name = "SIZE")]
     mem_per_task: Option<String>,
 
-    /// With resume: read all values again from FILE; finished tasks are skipped
+    /// With msup resume: read all values again from FILE; finished tasks are skipped
     #[arg(short = 'a', long, value_name = "FILE")]
     arg_file: Option<PathBuf>,
 
@@ -97,11 +104,11 @@ struct Anew {
     #[arg(long, value_name = "MS")]
     schedtrace: Option<u64>,
 
-    /// Show a progress bar
+    /// Show a progress bar even if standard output is a pipe
     #[arg(long, alias = "eta")]
     bar: bool,
 
-    /// Instead of a bar, print a progress line at this interval [default: 30s]
+    /// Print a progress line at this interval instead of a bar; --progress alone means 30s
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
     progress: Option<String>,
 
@@ -109,8 +116,7 @@ struct Anew {
     #[arg(long)]
     stats: bool,
 
-    /// Print no bar and no closing report, only failures that the command cannot have reported
-    /// itself
+    /// Print no bar and no closing report, only failures that the command cannot report itself
     #[arg(short, long)]
     quiet: bool,
 }
