@@ -14,7 +14,6 @@ mod ladder;
 mod limits;
 mod pressure;
 mod publish;
-pub(crate) mod sabotage;
 mod shutdown;
 pub(crate) mod task;
 pub(crate) mod time;

@@ -6,7 +6,6 @@ use std::io::Write;
 use super::record::{Again, Bytes, End, Kind as RecordKind, Record, Start, State};
 use super::story::{Known, Story};
 use super::{Journal, Matches, Past};
-use crate::engine::sabotage::{self, Bug};
 use crate::engine::{Earlier, Entry, Kind, Tried};
 
 /// What is known from earlier generations.
@@ -71,7 +70,7 @@ pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_
             let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
             let value = Bytes(value);
             let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
-            if will_be_shown && !sabotage::has(Bug::WritesTooEarly) {
+            if will_be_shown {
                 journal.note_when_shown(seq, Record::End(end));
             } else {
                 journal.note(&Record::End(end));

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use msup_protocol::in_flight::Entry;
 
-use crate::engine::sabotage::{self, Bug};
-
 use super::record::{Again, Bytes, End, Intent, Kind, Record, Start, State};
 
 /// The cause of an attempt that had finished, but msup died before that could be journaled.
@@ -101,8 +99,7 @@ impl Stories {
                 let story = self.story((seq, value.0));
                 story.has_started(attempt);
                 story.is_suspect = true;
-                let is_blamed = beside == 0 || sabotage::has(Bug::BlamesTheHealthy);
-                story.alone += u32::from(is_blamed);
+                story.alone += u32::from(beside == 0);
             }
             Record::Again(Again { seq, value, attempt, kind, .. }) => {
                 let name = (seq, value.0);
@@ -180,7 +177,6 @@ impl Stories {
             }
             let Some((attempt, _)) = story.open.take_if(|open| open.1 == cell) else { continue };
             let of_it = |entry: &&Entry| entry.seq == name.0 && entry.attempt == attempt;
-            let noted = noted.filter(|_| !sabotage::has(Bug::CountsUnstarted));
             let entry = noted.map(|noted| noted.get(usize::from(cell)).copied().flatten());
             // Where it is unknown whether it has started, it counts as started.
             let has_finished = entry.map_or(Some(false), |entry| {

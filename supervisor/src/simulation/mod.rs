@@ -11,12 +11,13 @@
 
 mod disk;
 mod history;
+mod planted;
 mod random;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::engine::sabotage::{self, Bug};
+use planted::{Bug, Planted};
 use world::World;
 
 /// Seeds of a normal test run; CI plays many more.
@@ -34,8 +35,7 @@ fn play(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> 
         for share in 0..threads {
             let seeds = seeds.clone().filter(move |seed| seed % threads == share);
             shares.push(scope.spawn(move || {
-                let _broken = bug.map(sabotage::begin);
-                seeds.into_iter().find_map(|seed| Some((seed, fails(seed, false)?)))
+                seeds.into_iter().find_map(|seed| Some((seed, fails(seed, Planted(bug), false)?)))
             }));
         }
         let failures = shares.into_iter().filter_map(|share| share.join().expect("caught"));
@@ -44,8 +44,8 @@ fn play(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> 
 }
 
 /// Why a seed fails, if it does.
-fn fails(seed: u64, aloud: bool) -> Option<String> {
-    let played = catch_unwind(AssertUnwindSafe(|| World::new(seed, aloud).play()));
+fn fails(seed: u64, planted: Planted, aloud: bool) -> Option<String> {
+    let played = catch_unwind(AssertUnwindSafe(|| World::new(seed, planted, aloud).play()));
     match played {
         Ok(judged) => judged.err(),
         Err(panic) => {
@@ -59,7 +59,7 @@ fn fails(seed: u64, aloud: bool) -> Option<String> {
 #[test]
 fn nothing_is_lost_whatever_happens() {
     if let Some(seed) = from_environment("MSUP_SEED") {
-        assert_eq!(fails(seed, true), None, "MSUP_SEED={seed}");
+        assert_eq!(fails(seed, Planted(None), true), None, "MSUP_SEED={seed}");
         return;
     }
     let seeds = from_environment("MSUP_SEEDS").unwrap_or(SEEDS);
@@ -83,7 +83,7 @@ fn broken_engines_are_found_out() {
 fn a_seed_is_a_run() {
     for seed in 0..20 {
         let told = || {
-            let mut world = World::new(seed, false);
+            let mut world = World::new(seed, Planted(None), false);
             world.keeps = true;
             let judged = world.play();
             (judged, world.story())

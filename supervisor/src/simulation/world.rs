@@ -15,6 +15,7 @@ use msup_protocol::packed::WorkerId;
 
 use super::disk::FakeFile;
 use super::history::History;
+use super::planted::Planted;
 use super::random::Random;
 use crate::engine::{AtCap, Engine, Event, Input, Killed, Limits, Policy, View};
 use crate::journal::entries::KnownTasks;
@@ -88,6 +89,7 @@ enum Happening {
 }
 
 pub(super) struct World {
+    planted: Planted,
     aloud: bool,
     /// Keep the story.
     pub(super) keeps: bool,
@@ -135,7 +137,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, aloud: bool) -> World {
+    pub(super) fn new(seed: u64, planted: Planted, aloud: bool) -> World {
         let mut random = Random::new(seed);
         let procs = 1 + random.below(3) as usize;
         let max_workers = procs as u16 + random.below(3) as u16;
@@ -176,6 +178,7 @@ impl World {
         let notes = !random.once_in(10);
         let (records, spool) = (FakeFile::default(), random.once_in(2).then(FakeFile::default));
         let mut world = World {
+            planted,
             aloud,
             keeps: false,
             now: Duration::ZERO,
@@ -400,9 +403,10 @@ impl World {
             let task = self.engine.task(slot as u16).expect("it was published").clone();
             let value = text(&task.value);
             self.slots[slot] = Slot::Claimed;
-            let entry = Entry { seq: task.seq, attempt: task.attempt, finished: false };
+            let attempt = self.planted.attempt(task.attempt);
+            let entry = Entry { seq: task.seq, attempt, finished: false };
             self.noted[slot] = Some(entry);
-            self.history.begins(&value, self.generation, task.attempt);
+            self.history.begins(&value, self.generation, attempt);
             self.workers[worker].0 = Worker::Busy(slot as u16, value);
             let life = self.workers[worker].1;
             self.later(40, Happening::Ends(worker as WorkerId, life));
@@ -452,7 +456,7 @@ impl World {
         if stopped.is_some() || killed.is_some() {
             self.history.is_stopped(&value);
         }
-        let killed = stopped.or(killed);
+        let killed = self.planted.killed(stopped.or(killed));
         let (_, life, leaves) = self.workers[usize::from(worker)].clone();
         self.history.stops(&value);
         self.slots[usize::from(slot)] = Slot::Free;
@@ -488,6 +492,7 @@ impl World {
             self.history.is_killed(&value);
             self.slots[usize::from(slot)] = Slot::Free;
             claimed.push(slot);
+            self.planted.worker_is_gone(&mut self.engine, slot, end);
         }
         self.workers[usize::from(worker)].0 = Worker::Vacant;
         let killed = killed.or(self.was_stopped(worker));
@@ -518,7 +523,8 @@ impl World {
         }
         let inputs = values.into_iter().map(|value| {
             let earlier = self.known.as_mut().map(|known| known.earlier(&value));
-            Input { value, earlier: earlier.unwrap_or_default(), ..Input::default() }
+            let earlier = self.planted.earlier(earlier.unwrap_or_default());
+            Input { value, earlier, ..Input::default() }
         });
         let inputs = inputs.collect();
         self.step(Event::Inputs(inputs));

@@ -6,8 +6,6 @@ use msup_protocol::codec::OutcomeFrame;
 
 use super::counts::Failure;
 use super::outcome::{Cause, Ruling, judge};
-use crate::engine::sabotage;
-use crate::engine::sabotage::Bug;
 use crate::engine::time::Now;
 use crate::engine::{Effect, Engine, Entry, Killed, Policy, TaskRecord};
 
@@ -139,11 +137,8 @@ impl Engine {
     }
 
     fn retry(&mut self, mut record: TaskRecord, delay: Duration, now: Now) {
-        record.attempt += u32::from(!sabotage::has(Bug::RepeatsAttempts));
+        record.attempt += 1;
         record.again = true;
-        if record.outside > 0 && sabotage::has(Bug::ForgetsTheKilled) {
-            return;
-        }
         if delay.is_zero() {
             self.ledger.put_back(record);
         } else {

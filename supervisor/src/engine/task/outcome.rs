@@ -8,8 +8,6 @@ use msup_protocol::exit::{self, WorkerEnd};
 
 use crate::engine::Kind;
 use crate::engine::event::Killed;
-use crate::engine::sabotage;
-use crate::engine::sabotage::Bug;
 
 const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
@@ -160,15 +158,11 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
     match killed {
         // However it reacted to the signal: it may have stopped half-way.
         Some(Killed::TimedOut) => return Ruling::Failed(Cause::TimedOut),
-        Some(Killed::Stopped) if !sabotage::has(Bug::BelievesTheStopped) => {
-            return Ruling::Stopped(Cause::Stopped);
-        }
-        Some(Killed::LeftRunning(names))
-            if has_succeeded(&verdict) && !sabotage::has(Bug::ForgivesLeftovers) =>
-        {
+        Some(Killed::Stopped) => return Ruling::Stopped(Cause::Stopped),
+        Some(Killed::LeftRunning(names)) if has_succeeded(&verdict) => {
             return Ruling::Failed(Cause::LeftRunning(names));
         }
-        Some(Killed::Stopped | Killed::LeftRunning(_) | Killed::Leftovers) | None => {}
+        Some(Killed::LeftRunning(_) | Killed::Leftovers) | None => {}
     }
     match verdict {
         ref end if starved && is_kill(end) => Ruling::Starved(Cause::OutOfMemory),

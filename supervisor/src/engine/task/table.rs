@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use super::outcome::Ruling;
 use crate::engine::Tried;
-use crate::engine::sabotage;
-use crate::engine::sabotage::Bug;
 use crate::engine::time::Now;
 
 /// A task that has no outcome yet.
@@ -88,8 +86,6 @@ impl Ledger {
     pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: Tried) {
         self.accepted += 1;
         let Tried { attempts, failures, crashes, is_suspect, alone } = tried;
-        let suspect = is_suspect && !sabotage::has(Bug::ForgetsSuspects);
-        let crashes = if sabotage::has(Bug::ForgetsCrashes) { 0 } else { crashes };
         let record = TaskRecord {
             seq: self.accepted,
             value,
@@ -100,12 +96,12 @@ impl Ledger {
             failures,
             expected,
             threads: 1,
-            again: suspect,
+            again: is_suspect,
             epochs: 0,
-            suspect,
+            suspect: is_suspect,
             strikes: alone,
         };
-        if suspect {
+        if is_suspect {
             self.put_back(record);
         } else {
             self.pending.push_back(record);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Happening, RUN, SIGKILL, SIGSEGV, SIGTERM, Slot, Worker, World, text};
-use crate::engine::{Counted, Event, Halt, Threshold};
+use crate::engine::{Counted, Event, Halt, TaskRecord, Threshold};
 use crate::journal::entries::KnownTasks;
 use crate::journal::{Journal, Record, Seed, Sync, Trouble, read};
 use crate::simulation::disk::FakeFile;
@@ -77,7 +77,8 @@ impl World {
             self.cut_off = past.inputs.is_none_or(|total| kept < total);
         }
         let next = past.condition.next;
-        let cut_off = past.cut_off(self.notes.then_some(self.noted.as_slice()));
+        let noted = self.planted.notes(self.notes.then_some(self.noted.as_slice()));
+        let cut_off = self.planted.cut_off(past.cut_off(noted));
         self.journal = Journal::over(self.records.clone(), None, next, RUN, Sync::none());
         self.known = Some(KnownTasks::of(past, |value, _| value.to_vec()));
         self.begin(generation, cut_off);
@@ -149,7 +150,8 @@ impl World {
         let is_unstarted = |slot: &u16| {
             let task = self.engine.task(*slot);
             let noted = self.noted[usize::from(*slot)].map(|entry| (entry.seq, entry.attempt));
-            task.is_some_and(|task| self.notes && noted != Some((task.seq, task.attempt)))
+            let attempt = |task: &TaskRecord| self.planted.attempt(task.attempt);
+            task.is_some_and(|task| self.notes && noted != Some((task.seq, attempt(task))))
         };
         let unstarted = (0..self.slots.len() as u16).filter(is_unstarted).collect();
         self.slots.fill(Slot::Free);

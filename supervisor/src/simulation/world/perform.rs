@@ -88,7 +88,8 @@ impl World {
                 }
                 self.is_urgent |= matches!(entry, Entry::Start { .. } | Entry::Again { .. });
                 if !(self.cut_off && matches!(entry, Entry::InputsEnd(_))) {
-                    write_down(&mut self.journal, entry, self.delivered);
+                    let will_be_shown = self.planted.will_be_shown(self.delivered);
+                    write_down(&mut self.journal, self.planted.entry(entry), will_be_shown);
                 }
             }
             Effect::Skip { .. } => self.delivered = false,
