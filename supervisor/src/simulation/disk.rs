@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use super::random::Random;
+use super::{RUN, text};
+use crate::journal::{Past, Record, Seed, read};
 
 /// A file; clones are the same file.
 #[derive(Clone, Debug, Default)]
@@ -64,5 +66,84 @@ impl FakeFile {
             (content.bytes.len(), content.synced)
         };
         self.truncate(len - random.below((len - synced) as u64 + 1) as usize);
+    }
+}
+
+/// What a run keeps: its journal, and its values where they cannot be read again.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) records: FakeFile,
+    pub(super) spool: Option<FakeFile>,
+    /// The number of bytes of the journal that were already judged.
+    judged: usize,
+    /// The supervisor is killed in the middle of its next write.
+    pub(super) kills_writer: bool,
+}
+
+impl Disk {
+    /// Nothing yet, with room for values if they are kept.
+    pub(super) fn new(keeps_values: bool) -> Disk {
+        let spool = keeps_values.then(FakeFile::default);
+        Disk { records: FakeFile::default(), spool, judged: 0, kills_writer: false }
+    }
+
+    fn files(&self) -> impl Iterator<Item = &FakeFile> {
+        [Some(&self.records), self.spool.as_ref()].into_iter().flatten()
+    }
+
+    pub(super) fn set_full(&self, is_full: bool) {
+        self.files().for_each(|file| file.set_full(is_full));
+    }
+
+    /// Syncs everything, in this order: what is journaled of the input is in the spool.
+    pub(super) fn sync(&self) {
+        self.spool.iter().for_each(FakeFile::sync);
+        self.records.sync();
+    }
+
+    pub(super) fn lose_power(&mut self, random: &mut Random) {
+        self.kills_writer = false;
+        self.files().for_each(|file| file.lose_power(random));
+    }
+
+    /// What the journal says.
+    pub(super) fn past(&self) -> Result<Past, String> {
+        Past::of(std::io::Cursor::new(&*self.records.bytes()), RUN)
+    }
+
+    /// Reads the whole journal.
+    pub(super) fn read(&self, mut take: impl FnMut(Record)) {
+        let all = read(&*self.records.bytes(), &Seed::new(RUN), |_, record| take(record));
+        assert!(all.is_ok(), "memory can be read");
+    }
+
+    /// Reads what was written to the journal since the last time.
+    pub(super) fn read_news(&mut self, mut take: impl FnMut(Record)) {
+        let bytes = self.records.bytes();
+        let news = read(&bytes[self.judged..], &Seed::new(RUN), |_, record| take(record));
+        self.judged += news.expect("memory can be read").whole as usize;
+    }
+
+    /// Keeps only whole records. They are all judged.
+    pub(super) fn keep_whole_records(&mut self, len: usize) {
+        self.records.truncate(len);
+        self.judged = self.records.len();
+    }
+
+    /// Keeps only whole values. Returns them, if values are kept.
+    pub(super) fn keep_whole_values(&self) -> Option<Vec<String>> {
+        let spool = self.spool.as_ref()?;
+        let whole = spool.bytes().iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1);
+        spool.truncate(whole);
+        let mut values: Vec<String> = spool.bytes().split(|byte| *byte == 0).map(text).collect();
+        // Nothing follows the last NUL byte.
+        values.pop();
+        Some(values)
+    }
+
+    /// A run begins.
+    pub(super) fn clear(&mut self) {
+        self.files().for_each(|file| file.truncate(0));
+        self.judged = 0;
     }
 }

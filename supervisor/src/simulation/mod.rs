@@ -13,15 +13,24 @@ mod disk;
 mod history;
 mod planted;
 mod random;
+mod telling;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use planted::{Bug, Planted};
+use telling::Telling;
 use world::World;
 
 /// Seeds of a normal test run; CI plays many more.
 const SEEDS: u64 = 2_000;
+
+/// The run's id.
+const RUN: &str = "simulated";
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -35,7 +44,9 @@ fn play(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> 
         for share in 0..threads {
             let seeds = seeds.clone().filter(move |seed| seed % threads == share);
             shares.push(scope.spawn(move || {
-                seeds.into_iter().find_map(|seed| Some((seed, fails(seed, Planted(bug), false)?)))
+                seeds
+                    .into_iter()
+                    .find_map(|seed| Some((seed, fails(seed, Planted(bug), Telling::nothing())?)))
             }));
         }
         let failures = shares.into_iter().filter_map(|share| share.join().expect("caught"));
@@ -44,8 +55,8 @@ fn play(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> 
 }
 
 /// Why a seed fails, if it does.
-fn fails(seed: u64, planted: Planted, aloud: bool) -> Option<String> {
-    let played = catch_unwind(AssertUnwindSafe(|| World::new(seed, planted, aloud).play()));
+fn fails(seed: u64, planted: Planted, telling: Telling) -> Option<String> {
+    let played = catch_unwind(AssertUnwindSafe(|| World::new(seed, planted, telling).play()));
     match played {
         Ok(judged) => judged.err(),
         Err(panic) => {
@@ -59,7 +70,7 @@ fn fails(seed: u64, planted: Planted, aloud: bool) -> Option<String> {
 #[test]
 fn nothing_is_lost_whatever_happens() {
     if let Some(seed) = from_environment("MSUP_SEED") {
-        assert_eq!(fails(seed, Planted(None), true), None, "MSUP_SEED={seed}");
+        assert_eq!(fails(seed, Planted(None), Telling::aloud()), None, "MSUP_SEED={seed}");
         return;
     }
     let seeds = from_environment("MSUP_SEEDS").unwrap_or(SEEDS);
@@ -83,8 +94,7 @@ fn broken_engines_are_found_out() {
 fn a_seed_is_a_run() {
     for seed in 0..20 {
         let told = || {
-            let mut world = World::new(seed, Planted(None), false);
-            world.keeps = true;
+            let mut world = World::new(seed, Planted(None), Telling::kept());
             let judged = world.play();
             (judged, world.story())
         };

@@ -18,10 +18,8 @@ const LONG_FUNCTIONS: Larger = &[
     ("supervisor/src/engine/concurrency/limit/climb.rs next", 114),
     ("supervisor/src/run/apply.rs perform", 100),
     ("supervisor/src/engine/concurrency/limit.rs measured", 96),
-    ("supervisor/src/simulation/world/perform.rs perform", 89),
     ("supervisor/src/template/tests.rs lines_that_need_a_shell", 86),
     ("tests/bench/benches/mixes/main.rs compare", 82),
-    ("supervisor/src/simulation/world.rs new", 80),
     ("supervisor/src/cli/commands/doctor.rs findings", 78),
     ("supervisor/src/engine/concurrency/limit/knee.rs advise", 71),
 ];
@@ -30,12 +28,10 @@ const LARGE_STRUCTS: Larger = &[
     // One field for each flag: clap derives the command line from it.
     ("supervisor/src/cli/args.rs Args", 42),
     ("supervisor/src/run/mod.rs Run", 41),
-    ("supervisor/src/simulation/world.rs World", 35),
     ("supervisor/src/engine/concurrency/limit.rs Admission", 16),
 ];
 
 const LONG_FILES: Larger = &[
-    ("supervisor/src/simulation/world.rs", 600),
     ("supervisor/src/run/run_log.rs", 553),
     ("tests/tests/bad_input.rs", 529),
     ("supervisor/src/run/mod.rs", 546),

@@ -1,0 +1,38 @@
+//! What simulated tasks do.
+
+use std::collections::BTreeMap;
+
+use crate::simulation::random::Random;
+
+/// What a task does when it runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Nature {
+    Good,
+    /// Fails or crashes now and then.
+    Flaky,
+    /// Always exits with a status.
+    Bad,
+    /// Always crashes its process.
+    Poison,
+    /// Never exits: it is stopped.
+    Hangs,
+    /// Leaves processes running that never exit.
+    Leaves,
+    /// Kills the supervisor, too.
+    Killer,
+}
+
+/// Draws some values, and what their tasks do.
+pub(super) fn draw(random: &mut Random) -> BTreeMap<String, Nature> {
+    let number = random.below(20);
+    let mut nature = || match random.below(13) {
+        0..6 => Nature::Good,
+        6 | 7 => Nature::Flaky,
+        8 => Nature::Bad,
+        9 => Nature::Poison,
+        10 => Nature::Hangs,
+        11 => Nature::Leaves,
+        _ => Nature::Killer,
+    };
+    (0..number).map(|n| (format!("v{n:02}"), nature())).collect()
+}

@@ -1,0 +1,50 @@
+//! The values of a simulated run, and how far they were read.
+
+use crate::engine::Earlier;
+use crate::journal::entries::KnownTasks;
+
+/// All values, and what is known of their tasks.
+#[derive(Debug)]
+pub(super) struct Values {
+    pub(super) all: Vec<String>,
+    /// The number that were read in this generation.
+    read: usize,
+    /// Some of the input is lost.
+    pub(super) are_cut_off: bool,
+    /// What earlier generations did, if there were any.
+    known: Option<KnownTasks>,
+}
+
+impl Values {
+    /// The values of a run that begins.
+    pub(super) fn fresh(all: impl Iterator<Item = String>) -> Values {
+        Values { all: all.collect(), read: 0, are_cut_off: false, known: None }
+    }
+
+    /// They are read from the beginning, where this is known.
+    pub(super) fn begin_again(&mut self, known: KnownTasks) {
+        (self.read, self.known) = (0, Some(known));
+    }
+
+    pub(super) fn left(&self) -> usize {
+        self.all.len() - self.read
+    }
+
+    /// Reads the next ones. At least this number must be left.
+    pub(super) fn read(&mut self, number: usize) -> Vec<Vec<u8>> {
+        let group = &self.all[self.read..self.read + number];
+        self.read += number;
+        group.iter().map(|value| value.clone().into_bytes()).collect()
+    }
+
+    /// What happened to the task of this value in earlier generations.
+    pub(super) fn earlier(&mut self, value: &[u8]) -> Earlier {
+        let earlier = self.known.as_mut().map(|known| known.earlier(value));
+        earlier.unwrap_or_default()
+    }
+
+    /// The value with this number.
+    pub(super) fn at(&self, seq: u64) -> String {
+        self.all[seq as usize - 1].clone()
+    }
+}
