@@ -20,7 +20,7 @@ pub const WORKER_MISMATCH: u8 = 76;
 /// A worker's: it could not attach for another reason.
 pub const WORKER_CANNOT_ATTACH: u8 = 77;
 /// A worker's: the supervisor is gone or has declared the worker dead, or its task cannot be read.
-pub const WORKER_TOLD_TO_END: u8 = 78;
+pub const WORKER_TOLD_TO_EXIT: u8 = 78;
 /// A worker's: it left when told to, and processes that its tasks started are still running.
 pub const WORKER_LEFT_PROCESSES: u8 = 79;
 

@@ -258,7 +258,7 @@ mod tests {
         match run(c"/bin/false", Some(group.as_fd())) {
             Ok((_, pidfd)) => {
                 let end = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
-                let end = end.expect("ours").expect("it has ended");
+                let end = end.expect("ours").expect("it has exited");
                 assert_eq!(end.exit_status(), Some(1));
                 let why = run(c"/no/such/program", Some(group.as_fd()));
                 let why = why.expect_err("it is not there");

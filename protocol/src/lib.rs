@@ -3,7 +3,7 @@
 //! The two sides share one segment of memory. It holds `procs` **token** words (the right to use
 //! one CPU each), one **slot** per worker, and the **task** slots that are the queue. Every change
 //! of ownership is one compare-and-swap of one word that names the new owner. So a process killed
-//! between any two instructions leaves words that say who owns what.
+//! between any two instructions leaves words that name their owners.
 //!
 //! Reading order: [`packed`], [`token`], [`waiters`], [`worker_side`], [`supervisor_side`],
 //! [`task`], [`layout`], [`segment`], [`codec`].

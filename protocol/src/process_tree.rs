@@ -17,7 +17,7 @@ pub struct Kin {
     /// Its session, which is named after the process that made it.
     pub session: i32,
     /// Whether it has exited with all its threads and waits to be reaped.
-    pub ended: bool,
+    pub exited: bool,
     /// Whether it is stopped or in an uninterruptible wait: it makes no progress by itself.
     pub stuck: bool,
     /// The state of its first thread, in the kernel's letter: `R` running or runnable, `S` waiting,
@@ -68,7 +68,7 @@ impl Identity {
     #[must_use]
     pub fn is_gone(self) -> Option<bool> {
         let here = self.machine == own_machine() && self.namespace == own_namespace();
-        here.then(|| look_up(self.pid).is_none_or(|kin| kin.start != self.start || kin.ended))
+        here.then(|| look_up(self.pid).is_none_or(|kin| kin.start != self.start || kin.exited))
     }
 }
 
@@ -118,12 +118,12 @@ pub fn children_of(parent: i32) -> Vec<Kin> {
 #[must_use]
 pub fn descendants_of(root: i32) -> Vec<Kin> {
     // Read all at once if the kernel does not list children.
-    let everybody = (!lists_children()).then(|| {
+    let children_of = (!lists_children()).then(|| {
         let mut children: HashMap<i32, Vec<Kin>> = HashMap::new();
-        everybody().for_each(|kin| children.entry(kin.parent).or_default().push(kin));
+        all_processes().for_each(|kin| children.entry(kin.parent).or_default().push(kin));
         children
     });
-    let children = |parent| match &everybody {
+    let children = |parent| match &children_of {
         Some(all) => all.get(&parent).cloned().unwrap_or_default(),
         None => listed_children(parent).unwrap_or_default(),
     };
@@ -168,7 +168,7 @@ fn all_pids() -> impl Iterator<Item = i32> {
 }
 
 /// Every process.
-pub fn everybody() -> impl Iterator<Item = Kin> {
+pub fn all_processes() -> impl Iterator<Item = Kin> {
     all_pids().filter_map(look_up)
 }
 
@@ -192,9 +192,9 @@ fn parse(stat: &[u8]) -> Option<Kin> {
     let resident = pages * rustix::param::page_size() as u64;
     // If the first thread has exited, the process is shown as a zombie even while other threads
     // live.
-    let ended = matches!(state, 'Z' | 'X') && threads <= 1;
+    let exited = matches!(state, 'Z' | 'X') && threads <= 1;
     let stuck = matches!(state, 'T' | 't' | 'D');
-    Some(Kin { pid, parent, group, session, ended, stuck, state, reaped_ticks, start, resident })
+    Some(Kin { pid, parent, group, session, exited, stuck, state, reaped_ticks, start, resident })
 }
 
 #[cfg(test)]
@@ -209,7 +209,7 @@ mod tests {
             parent: 7,
             group: 40,
             session: 39,
-            ended: false,
+            exited: false,
             stuck: false,
             state: 'S',
             reaped_ticks: 7,
@@ -218,7 +218,7 @@ mod tests {
         };
         assert_eq!(parse(stat), Some(kin));
         let threads = b"42 (a) Z 7 40 39 0 -1 4194304 1 0 0 0 0 0 3 4 20 0 3 0 987654 1 2 3\n";
-        assert_eq!(parse(threads).map(|kin| kin.ended), Some(false), "two threads live");
+        assert_eq!(parse(threads).map(|kin| kin.exited), Some(false), "two threads live");
         assert_eq!(parse(b"42 (torn"), None);
         assert_eq!(parse(b""), None);
     }
@@ -276,7 +276,7 @@ mod tests {
         let pid = child.id() as i32;
         let found = |pid| children_of(me).into_iter().find(|kin| kin.pid == pid);
         let kin = found(pid).expect("alive");
-        assert_eq!((kin.parent, kin.ended), (me, false));
+        assert_eq!((kin.parent, kin.exited), (me, false));
         assert_eq!(start_time(pid), Some(kin.start));
         child.kill().expect("ours");
         child.wait().expect("ours");

@@ -70,7 +70,8 @@ pub struct Look {
     pub rescues: u32,
     /// A token is idle or blocked, a task is ready, and there is no worker for them.
     pub wants_worker: bool,
-    /// Set if nothing needs to be timed: the kind of quiet, which says what ends it.
+    /// Set if nothing needs to be timed: the kind of quiet, which says what a worker must do to wake
+    /// sysmon.
     pub quiet: Option<Quiet>,
 }
 
@@ -99,7 +100,7 @@ impl Sysmon {
     pub fn look(&mut self, shared: &Shared<'_>, park: &impl Park, now_ns: u64) -> Look {
         let mut look = Look::default();
         let ready = shared.tasks.any_ready();
-        let wanted = ready || shared.line.somebody_waits();
+        let wanted = ready || shared.line.has_waiters();
         let (mut granted, mut free) = (0, 0);
         for at in shared.tokens.sight() {
             let memory = self.remember(at, now_ns);
@@ -132,7 +133,7 @@ impl Sysmon {
             }
         }
         look.quiet = match (granted, wanted, free) {
-            (0, false, _) => Some(Quiet::NobodyWants),
+            (0, false, _) => Some(Quiet::Unwanted),
             (0, true, 0) => Some(Quiet::AllInUse),
             _ => None,
         };

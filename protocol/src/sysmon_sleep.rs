@@ -12,7 +12,7 @@ use crate::park::Park;
 use crate::sync::{AtomicU32, Ordering};
 
 const AWAKE: u32 = 0;
-const NOBODY_WANTS: u32 = 1;
+const UNWANTED: u32 = 1;
 const ALL_IN_USE: u32 = 2;
 
 /// What sysmon saw when it went to sleep.
@@ -20,7 +20,7 @@ const ALL_IN_USE: u32 = 2;
 #[repr(u32)]
 pub enum Quiet {
     /// No worker wants a token. The next worker that wants one kicks sysmon.
-    NobodyWants = NOBODY_WANTS,
+    Unwanted = UNWANTED,
     /// A worker wants a token and all are in use. A worker that lets its token go kicks sysmon.
     AllInUse = ALL_IN_USE,
 }
@@ -53,7 +53,7 @@ impl<'a> Watch<'a> {
     /// published.
     pub fn token_wanted(self, park: &impl Park) {
         // ORDERING: SeqCst, see `is_over_all_in_use()`.
-        if self.word.load(Ordering::SeqCst) == NOBODY_WANTS {
+        if self.word.load(Ordering::SeqCst) == UNWANTED {
             self.rouse(park);
         }
     }

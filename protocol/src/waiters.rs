@@ -94,7 +94,7 @@ impl<'a> Line<'a> {
 
     /// Whether any worker waits for a token in the middle of a task.
     #[must_use]
-    pub fn somebody_waits(self) -> bool {
+    pub fn has_waiters(self) -> bool {
         self.announced.any()
     }
 

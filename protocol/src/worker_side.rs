@@ -38,7 +38,7 @@ pub struct Seat<'a, P> {
     light_side: LightSide,
     turns: u64,
     /// Its last command has just exited and had no token at that time.
-    has_ended_one: Cell<bool>,
+    has_finished_one: Cell<bool>,
     /// Whether the next blocking call hands the token over, and the time of the last hand-over.
     is_eager: Cell<bool>,
     handed_at_ns: Cell<u64>,
@@ -75,7 +75,7 @@ impl<'a, P: Park> Seat<'a, P> {
             park,
             light_side,
             turns,
-            has_ended_one: Cell::new(false),
+            has_finished_one: Cell::new(false),
             is_eager,
             handed_at_ns,
             held_since_ns,
@@ -125,7 +125,7 @@ impl<'a, P: Park> Seat<'a, P> {
                 }
                 return Ok(Next::Leave);
             }
-            if self.has_ended_one.take()
+            if self.has_finished_one.take()
                 && held.is_none()
                 && self.shared.header.one_for_one()
                 && self.is_room()
@@ -140,7 +140,7 @@ impl<'a, P: Park> Seat<'a, P> {
                     None => continue,
                 }
             }
-            // The park word is read before anything else: a change after that ends the sleep.
+            // The park word is read before anything else: a change after that stops the sleep.
             let seen = self.slot.park.load(Ordering::SeqCst);
             self.shared.line.park(self.me);
             // CRASH: parked_before_rescan. A stale parked bit: cleared on the reap.
@@ -294,8 +294,8 @@ mod tests {
         }
         let _held = shared.tokens.acquire(2).expect("idle");
         let _other = shared.tasks.claim(1).expect("ready");
-        let mut next = |ended_one| {
-            seat.has_ended_one.set(ended_one);
+        let mut next = |finished_one| {
+            seat.has_finished_one.set(finished_one);
             let asked = Cell::new(0);
             let leaves_at_last = || asked.replace(asked.get() + 1) > 0;
             seat.next_task(None, &leaves_at_last)
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_exit_is_a_blocking_calls() {
+    fn a_slow_exit_is_one_of_a_blocking_call() {
         let shared = shared(2);
         let seat = Seat::new(shared, 0, Futex).expect("a slot");
         let held = shared.tokens.acquire(0).expect("idle");
@@ -344,11 +344,11 @@ mod tests {
             calls += 1;
         }
         assert!(now_ns() - began >= 9_000_000, "after {calls} calls");
-        assert!(shared.tokens.accept(1).is_some(), "it went to who waits");
+        assert!(shared.tokens.accept(1).is_some(), "it went to the waiter");
     }
 
     #[test]
-    fn nobody_goes_past_who_has_waited_for_long() {
+    fn no_worker_passes_one_that_has_waited_long() {
         let shared = shared(1);
         let (second, ms) = (1, 1_000_000);
         shared.line.announce(second, 5 * ms);
@@ -385,7 +385,7 @@ mod tests {
         }
         let held = taken_meanwhile(taken_meanwhile(held));
         shared.line.announce(1, 1);
-        assert_eq!(seat.enter(held), Ok(None), "handed to who waits");
+        assert_eq!(seat.enter(held), Ok(None), "handed to the waiter");
         let held = shared.tokens.accept(1).expect("granted");
         shared.line.withdraw(1);
         other.release(held).expect("ours");

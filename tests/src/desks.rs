@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_third_is_noticed_and_the_dead_are_not_minded() {
+    fn a_third_holder_is_noticed_and_dead_ones_are_replaced() {
         let word = AtomicU64::new(0);
         let mine = Desks::new(&word);
         let name = mine.name.clone();
@@ -109,7 +109,7 @@ mod tests {
         dead.sit().expect("free");
         buried.sit().expect("free");
         mine.sit().expect("dead");
-        assert!(dead.stand_up().is_err(), "somebody else sits there");
+        assert!(dead.stand_up().is_err(), "another process sits there");
         let [left, right] = owners(word.load(SeqCst));
         assert_eq!((left, right), (mine.me, 1 << 29));
         mine.stand_up().expect("it is ours");

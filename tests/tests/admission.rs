@@ -2,7 +2,7 @@
 
 use msup_tests::{Sandbox, run, summary};
 
-/// Runs so many commands; how many were in flight at most, and on average.
+/// Runs this number of commands; how many were in flight at most, and on average.
 fn in_flight(flags: &[&str], command: &str, tasks: u32) -> (u64, f64) {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(flags.iter().copied().chain(["--summary", "s.json", "--"]));

@@ -344,19 +344,19 @@ fn a_configured_worker_that_is_not_executable_is_named() {
 }
 
 #[test]
-fn a_configured_worker_that_only_succeeds_ends_the_run() {
+fn a_configured_worker_that_only_succeeds_stops_the_run() {
     let lines = refused_worker(&Sandbox::new(), OsStr::new("/bin/true"));
     assert_names(&lines.join("\n"), &["/bin/true"]);
 }
 
 #[test]
-fn a_configured_worker_that_only_fails_ends_the_run() {
+fn a_configured_worker_that_only_fails_stops_the_run() {
     let lines = refused_worker(&Sandbox::new(), OsStr::new("/bin/false"));
     assert_names(&lines.join("\n"), &["/bin/false"]);
 }
 
 #[test]
-fn a_program_that_is_no_worker_is_not_started_for_ever() {
+fn a_program_that_is_no_worker_is_started_a_few_times_only() {
     let sandbox = Sandbox::new();
     let worker = script(&sandbox, "no-worker", 0o755, "echo started >>starts; exit 1");
     refused_worker(&sandbox, worker.as_os_str());
@@ -365,7 +365,7 @@ fn a_program_that_is_no_worker_is_not_started_for_ever() {
 }
 
 #[test]
-fn a_worker_option_with_a_program_that_is_no_worker_ends_the_run() {
+fn a_worker_option_with_a_program_that_is_no_worker_stops_the_run() {
     let sandbox = Sandbox::new();
     let mut command = quiet(&sandbox, &["--worker", "/bin/true"]);
     let lines = refused_in_lines(&sandbox, &mut command, b"one\ntwo\n");

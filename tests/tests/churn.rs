@@ -8,7 +8,7 @@ use msup_tests::board::Board;
 use msup_tests::{Sandbox, kill, program, run, spawn_piped, summary};
 use nix::sys::signal::Signal;
 
-/// So many rounds of letting go and taking back per task, undisturbed.
+/// Rounds of letting go and taking back per task, undisturbed.
 const ROUNDS: u64 = 4000;
 
 /// And where workers are killed: a task that is hit ten times has failed, so tasks are short.
@@ -58,7 +58,7 @@ fn a_million_exchanges() {
     assert!(summary["workers"]["peak"].as_u64() <= Some(16));
 }
 
-/// The desks do notice: with a third token somebody finds none.
+/// The desks do notice: with a third token a holder finds none free.
 #[test]
 fn a_third_holder_is_noticed() {
     let sandbox = Sandbox::new();
@@ -74,7 +74,7 @@ fn a_churn_with_kills() {
         }
         std::thread::sleep(Duration::from_millis(20 + chance % 40));
     });
-    assert!(summary["workers"]["lost"].as_u64() >= Some(1), "nobody was killed");
+    assert!(summary["workers"]["lost"].as_u64() >= Some(1), "no worker was killed");
 }
 
 /// A stopped holder keeps its token; when that lasts, more are lent, so there is nothing to count

@@ -1,4 +1,4 @@
-//! `--out`: what tasks make is whole or not there, and put in its place once, whatever is killed.
+//! `--out`: a file of a task is whole or not there, and renamed into place once, whatever is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -58,7 +58,7 @@ fn a_file_appears_when_it_is_complete() {
 }
 
 #[test]
-fn scripts_and_programs_find_it_everywhere() {
+fn scripts_and_programs_get_the_name_in_three_ways() {
     let sandbox = Sandbox::new();
     let out = ["-q", "--out", "made/{/.} {#}"];
     let all = run(sandbox.msup(out).args(["echo {} >{out}", ":::", "d/x.1"]));
@@ -77,7 +77,7 @@ fn scripts_and_programs_find_it_everywhere() {
 }
 
 #[test]
-fn without_success_nothing_changes() {
+fn tasks_that_fail_change_no_file() {
     let sandbox = Sandbox::new();
     for name in ["exit.out", "signal.out", "slow.out"] {
         sandbox.file(name, b"old");
@@ -159,7 +159,7 @@ fn names_arrive_as_bytes() {
 }
 
 #[test]
-fn what_cannot_be_put_in_its_place_is_told() {
+fn a_file_that_cannot_be_renamed_into_place_is_reported() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path().join("d.out/in")).expect("a folder");
     let output = run(sandbox.msup(shell(&[], "echo >$2; echo printed")).args(["d.x", "ok.x"]));
@@ -194,7 +194,7 @@ fn wrong_templates_are_refused() {
 }
 
 #[test]
-fn resuming_removes_what_was_half_made() {
+fn resuming_removes_half_made_files() {
     let sandbox = Sandbox::new();
     let script = "echo $1 >$2; test -e go || sleep 60";
     let msup = spawn_piped(sandbox.msup(shell(&["-j2"], script)).args(["a.x", "b.x", "c.x"]));
@@ -202,7 +202,7 @@ fn resuming_removes_what_was_half_made() {
     kill(msup.id() as i32, Signal::SIGKILL);
     msup.wait_with_output().expect("it was started");
     sandbox.file("go", b"");
-    sandbox.file(".msup-999-1-1.1-x", b"of somebody else");
+    sandbox.file(".msup-999-1-1.1-x", b"of another program");
     let output = run(&mut sandbox.msup(["resume"]));
     assert!(output.status.success(), "{}", text(&output.stderr));
     let all = set(["a.out", "b.out", "c.out", "go", ".msup-999-1-1.1-x"]);
@@ -231,9 +231,9 @@ fn a_second_kill_does_not_make_a_file_of_nothing() {
     assert!(attempts.is_sorted_by(|one, next| one < next), "{attempts:?}");
 }
 
-/// Its end waits for its turn (`-k`) when the run is killed.
+/// Its `end` record waits for its turn (`-k`) when the run is killed.
 #[test]
-fn what_could_not_be_put_in_its_place_is_not_taken_for_done() {
+fn a_file_that_could_not_be_renamed_is_not_taken_for_done() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path().join("d.out")).expect("a folder");
     let script = "echo $1 | tee $2; case $1 in a*) test -e go || sleep 60;; esac";
@@ -249,7 +249,8 @@ fn what_could_not_be_put_in_its_place_is_not_taken_for_done() {
     assert_eq!(names(sandbox.path()), set(["a.out", "d.out", "go"]));
 }
 
-/// All files that were made so far, each whole; and who placed them, as far as inodes tell.
+/// All files that were made so far, each whole, with their inodes: a file that is placed twice gets
+/// another one.
 fn made(folder: &Path) -> BTreeMap<String, u64> {
     let mut made = BTreeMap::new();
     for name in names(folder).into_iter().filter(|name| !is_temporary(name)) {
@@ -267,7 +268,7 @@ fn content(seq: u64) -> Vec<u8> {
 }
 
 #[test]
-fn killed_again_and_again_every_file_is_made_once() {
+fn every_file_is_made_once_despite_repeated_kills() {
     let sandbox = Sandbox::new();
     // The nightly run's five hundred files take two hundred kills.
     let nightly = std::env::var_os("MSUP_NIGHTLY").is_some();
@@ -289,7 +290,7 @@ fn killed_again_and_again_every_file_is_made_once() {
     first.args(["{}", "{out}", ":::"]).args((0..files).map(|seq| format!("in/{seq}.txt")));
     let mut msup = spawn_piped(&mut first);
     let (mut random, mut kills, mut before) = (11_u64, 0, BTreeMap::new());
-    // Near the end only every second kill comes early enough to leave something to do.
+    // Of the last kills only every second one comes early enough to leave something to do.
     let longest = if nightly { 90 } else { 120 };
     let last: Output = loop {
         if kills == kills_wanted {
@@ -316,17 +317,17 @@ fn killed_again_and_again_every_file_is_made_once() {
     assert_eq!(made(&to).len() as u64, files);
     assert!(!names(&to).iter().any(|name| is_temporary(name)));
     assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["succeeded"], files);
-    let (mut open, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    let (mut open, mut finished) = (BTreeSet::new(), BTreeSet::new());
     for line in read(&sandbox, "log").lines() {
         match line.split_once(' ').expect("two words") {
             ("begin", task) => drop(open.insert(task.to_owned())),
             (_, task) => {
                 assert!(open.remove(task), "two of {task} ran at once");
-                ended.insert(task.to_owned());
+                finished.insert(task.to_owned());
             }
         }
     }
-    assert_eq!(ended.len() as u64, files);
+    assert_eq!(finished.len() as u64, files);
     let nothing = run(&mut sandbox.msup(["resume", "./kept"]));
     assert!(nothing.status.success() && text(&nothing.stderr).contains("is finished"));
     sandbox.start_once_more();

@@ -1,4 +1,4 @@
-//! Work conservation: as long as somebody wants one, no token lies idle.
+//! Work conservation: no token lies idle while a worker wants one.
 
 use std::fs;
 use std::io::Write;
@@ -11,10 +11,10 @@ use msup_tests::ring::{BLOCKED, LEFT_WAITING, NAPPERS, NAPPING, OVER, RUNNERS, T
 use msup_tests::{Sandbox, kill, program, summary, trace, wait_until};
 use nix::sys::signal::Signal;
 
-/// Blocked and waiting tasks beside the ring: so many of each.
+/// Blocked tasks beside the ring, and as many waiting ones.
 const BESIDE: usize = 3;
 
-/// Killed holders per run. A task that was ended from outside ten times has failed; here each of
+/// Killed holders per run. A task that was killed from outside ten times has failed; here each of
 /// the ring's is hit less often than that.
 const KILLS: usize = 8;
 
@@ -66,8 +66,8 @@ impl Ring {
         wait_until(|| trace_of(&path).iter().skip(seen).any(&is_it));
     }
 
-    /// Ends the ring; everything has succeeded and every token is back.
-    fn end(mut self, tasks: usize) -> serde_json::Value {
+    /// Stops the ring; everything has succeeded and every token is back.
+    fn stop(mut self, tasks: usize) -> serde_json::Value {
         self.board[OVER].store(1, SeqCst);
         drop(self.msup.stdin.take());
         assert!(self.msup.wait().expect("ours").success(), "some task did not succeed");
@@ -84,19 +84,18 @@ fn trace_of(path: &Path) -> Vec<trace::Line> {
     trace::lines(&fs::read_to_string(path).expect("text"))
 }
 
-/// `procs` tasks that spin for their turn all get a token at once, with nobody else around.
+/// `procs` tasks that spin for their turn all get a token at once, without other tasks.
 fn all_at_once(procs: u64) {
     let mut ring = Ring::start(procs);
     ring.give(ring.runners());
     ring.goes_round();
-    let summary = ring.end(procs as usize);
+    let summary = ring.stop(procs as usize);
     assert_eq!(summary["tokens"]["rescues"], 0);
 }
 
 /// The same with parked workers, with workers in blocking calls and with workers that want a token
 /// in the middle of a task: none of them keeps a token from the ring. Then holders are killed, and
-/// the ring goes round again each time: what the dead held is given on, past those who cannot use
-/// it.
+/// the ring goes round again each time: tokens of dead workers go to workers that can use them.
 fn all_at_once_among_others(procs: u64) {
     let mut ring = Ring::start(procs);
     let parked = 2;
@@ -124,8 +123,8 @@ fn all_at_once_among_others(procs: u64) {
         ring.goes_round();
     }
     ring.shows(all);
-    assert!(ring.board[LEFT_WAITING].load(SeqCst) > waited, "nobody who waited was served");
-    let summary = ring.end(naps + 2 * BESIDE + procs as usize);
+    assert!(ring.board[LEFT_WAITING].load(SeqCst) > waited, "no waiter was served");
+    let summary = ring.stop(naps + 2 * BESIDE + procs as usize);
     assert_eq!(summary["workers"]["lost"], KILLS);
     assert_eq!(summary["tasks"]["attempts"], naps + 2 * BESIDE + procs as usize + KILLS);
 }

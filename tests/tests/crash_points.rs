@@ -1,5 +1,5 @@
-//! A real process is killed at every point where a death could separate two steps; what it leaves
-//! is repaired, and nobody else notices. G1, G2, G9. Each test has the name of its point.
+//! A real process is killed at every point where a death could separate two steps. What it leaves is
+//! repaired, and no other process notices. G1, G2, G9. Each test has the name of its point.
 
 #![cfg(debug_assertions)] // Release builds have no such points.
 
@@ -78,8 +78,8 @@ fn is_killed(end: ExitStatus) -> bool {
     std::os::unix::process::ExitStatusExt::signal(&end) == Some(9)
 }
 
-/// The victim has the token, somebody waits for it, and the victim dies while it does `verb`.
-fn dies_while_somebody_waits(label: &str, verb: &str) {
+/// The victim has the token, another worker waits for it, and the victim dies while it does `verb`.
+fn dies_while_another_waits(label: &str, verb: &str) {
     let stage = Stage::new();
     let victim = stage.puppet(VICTIM, label, &["acquire", "touch:held", "await:go", verb]);
     wait_until(|| stage.has("held"));
@@ -93,37 +93,37 @@ fn dies_while_somebody_waits(label: &str, verb: &str) {
 
 #[test]
 fn enter_before_kick() {
-    dies_while_somebody_waits("enter_before_kick", "enter");
+    dies_while_another_waits("enter_before_kick", "enter");
 }
 
 #[test]
 fn hand_off_before_wake() {
-    dies_while_somebody_waits("hand_off_before_wake", "hand_over");
+    dies_while_another_waits("hand_off_before_wake", "hand_over");
 }
 
 #[test]
 fn announced_before_hand_off() {
-    dies_while_somebody_waits("announced_before_hand_off", "yield");
+    dies_while_another_waits("announced_before_hand_off", "yield");
 }
 
 #[test]
 fn woken_before_kick() {
-    dies_while_somebody_waits("woken_before_kick", "hand_over");
+    dies_while_another_waits("woken_before_kick", "hand_over");
 }
 
 #[test]
 fn bump_before_wake() {
-    dies_while_somebody_waits("bump_before_wake", "hand_over");
+    dies_while_another_waits("bump_before_wake", "hand_over");
 }
 
 #[test]
 fn release_before_grant() {
-    dies_while_somebody_waits("release_before_grant", "release");
+    dies_while_another_waits("release_before_grant", "release");
 }
 
 #[test]
 fn grant_before_wake() {
-    dies_while_somebody_waits("grant_before_wake", "release");
+    dies_while_another_waits("grant_before_wake", "release");
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn claim_before_head() {
     dies_while_it_looks_for_a_task("claim_before_head");
 }
 
-/// Somebody else has the token; the victim may start a command without one, and dies before it has
+/// Another worker has the token; the victim may start a command without one, and dies before it has
 /// claimed its task. The supervisor allows that start anew.
 #[test]
 fn start_before_claim() {
@@ -267,13 +267,13 @@ fn spawned_before_guard() {
 }
 
 #[test]
-fn ended_before_recharge() {
-    a_worker_of_a_run_dies("ended_before_recharge");
+fn exited_before_recharge() {
+    a_worker_of_a_run_dies("exited_before_recharge");
 }
 
 #[test]
-fn ended_before_outcome() {
-    a_worker_of_a_run_dies("ended_before_outcome");
+fn exited_before_outcome() {
+    a_worker_of_a_run_dies("exited_before_outcome");
 }
 
 #[test]
@@ -354,8 +354,8 @@ fn group_made() {
     }
 }
 
-/// The supervisor dies at `label` while it puts a file in its place. Whether the file is there
-/// then, and how often the task ran in the end.
+/// The supervisor dies at `label` while it renames a file into place. `is_placed`: whether the file
+/// is there then; `runs`: how often the task has run after a resume.
 fn the_supervisor_dies_committing(label: &str, is_placed: bool, runs: usize) {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--out", "{}.out", "--", "sh", "-c"]);

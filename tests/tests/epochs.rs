@@ -1,5 +1,5 @@
-//! Somebody writes over the shared memory while a run goes on: the supervisor notices, everybody
-//! starts afresh, and every task gets its outcome all the same. G2, G9.
+//! A process writes over the shared memory during a run: the supervisor notices, makes a new segment
+//! with new workers, and every task gets its outcome all the same. G2, G9.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,7 @@ use std::process::Child;
 use msup_protocol::layout::{Layout, Sizes};
 use msup_tests::{Sandbox, inside, overheard, program, spawn_piped, summary, wait_until};
 
-/// The segment, as anybody with the rights of its owner can find it.
+/// The segment, as any process of the same user can find it.
 fn segment_of(msup: &Child) -> Option<PathBuf> {
     let folder = format!("/proc/{}/fd", msup.id());
     let fds = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
@@ -68,7 +68,7 @@ fn overwritten_three_times(offset: u64, len: usize, worker: Option<&str>) {
     let told = said.matches("the shared memory was overwritten").count() as u64;
     assert_eq!(epochs, told, "{said}");
     if worker.is_none() {
-        assert!(epochs >= 1, "nobody noticed: {said}");
+        assert!(epochs >= 1, "not noticed: {said}");
     }
 }
 
@@ -100,7 +100,7 @@ fn noise_over_one_word() {
 }
 
 /// Two files are complete, and the journal cannot say that they are to be placed, when the epoch
-/// ends: it is not waited for, and their tasks are run again once there is space.
+/// is over: msup does not wait for it, and their tasks run again once there is space.
 #[test]
 fn noise_while_the_journal_is_full() {
     let sandbox = Sandbox::new();
@@ -121,7 +121,7 @@ fn noise_while_the_journal_is_full() {
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     sandbox.file("go", b"");
     wait_until(|| has_said("no space left for the journal"));
-    assert!(!sandbox.path().join("1.out").exists(), "placed, and nobody knows");
+    assert!(!sandbox.path().join("1.out").exists(), "placed, and not journaled");
     let segment = segment_of(&child).expect("it lives");
     let segment = fs::File::options().write(true).open(segment).expect("ours");
     segment.write_all_at(&noise(1, 384), first_token()).expect("ours");
@@ -144,17 +144,17 @@ fn noise_over_everything_while_task_loops_run() {
     overwritten_three_times(0, 1 << 20, Some("says_done"));
 }
 
-/// All workers have gone and only output is waited for: nobody needs the memory any more, and what
-/// is told of the tokens is true all the same.
+/// All workers have exited and msup only waits for its output to be read: it needs the memory no
+/// more, and what it reports of the tokens is true all the same.
 #[test]
-fn noise_after_the_last_worker_has_gone() {
+fn noise_after_the_last_worker_has_exited() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json"]);
-    // Much more than a pipe holds, and nobody reads it yet.
+    // Much more than a pipe holds, and the test does not read it yet.
     msup.args(["--", "sh", "-c", "head -c 500000 /dev/zero; : >$1", "sh", "{}", ":::", "1", "2"]);
     let mut child = spawn_piped(&mut msup);
-    let has_ended = |name: &str| sandbox.path().join(name).exists();
-    wait_until(|| has_ended("1") && has_ended("2") && sandbox.workers(&child).is_empty());
+    let has_finished = |name: &str| sandbox.path().join(name).exists();
+    wait_until(|| has_finished("1") && has_finished("2") && sandbox.workers(&child).is_empty());
     let segment = segment_of(&child).expect("it lives");
     let segment = fs::File::options().write(true).open(segment).expect("ours");
     segment.write_all_at(&noise(1, 1 << 20), 0).expect("ours");

@@ -39,7 +39,7 @@ fn a_waiting_retry_holds_no_worker() {
 }
 
 #[test]
-fn a_command_that_takes_too_long_is_ended_with_all_it_started() {
+fn a_command_that_times_out_is_killed_with_its_process_tree() {
     let sandbox = Sandbox::new();
     let script = "setsid sleep 1000 & echo started; sleep 1000";
     let flags =
@@ -51,7 +51,7 @@ fn a_command_that_takes_too_long_is_ended_with_all_it_started() {
 }
 
 #[test]
-fn it_may_put_its_things_in_order_before_it_is_killed() {
+fn a_command_that_times_out_may_clean_up_before_it_is_killed() {
     let sandbox = Sandbox::new();
     let polite = "trap 'echo tidy; exit 0' TERM; while :; do sleep 0.01; done";
     let flags = ["-j1", "--timeout", "200ms", "--", "sh", "-c", polite, ":::", "x"];
@@ -72,7 +72,7 @@ fn it_may_put_its_things_in_order_before_it_is_killed() {
 }
 
 #[test]
-fn one_that_takes_many_times_as_long_as_the_others_is_ended() {
+fn a_command_that_takes_many_times_as_long_as_others_times_out() {
     let sandbox = Sandbox::new();
     let flags = [
         "-j2",
@@ -95,7 +95,7 @@ fn one_that_takes_many_times_as_long_as_the_others_is_ended() {
 
 /// Whether it sleeps or computes; others get on meanwhile, and after it.
 #[test]
-fn a_task_loop_that_takes_too_long_is_ended() {
+fn a_task_loop_that_takes_too_long_times_out() {
     let sandbox = Sandbox::new();
     let flags = ["--procs", "2", "--timeout", "300ms", "--summary", "s.json", "--worker"];
     let mut msup = sandbox.msup(flags);
@@ -115,7 +115,7 @@ fn a_task_loop_that_takes_too_long_is_ended() {
 }
 
 #[test]
-fn a_run_is_given_up_when_that_was_asked_for() {
+fn a_run_halts_when_its_condition_is_met() {
     let sandbox = Sandbox::new();
     let script = "echo $1 >>log; if [ $1 = bad ]; then exit 7; fi; sleep 0.2";
     let halted = |halt: &str, values: &[&str]| {
@@ -140,7 +140,7 @@ fn a_run_is_given_up_when_that_was_asked_for() {
 }
 
 #[test]
-fn nonsense_is_refused() {
+fn impossible_flags_are_refused() {
     let sandbox = Sandbox::new();
     for (flags, says) in [
         (["--retries", "0"], "--retries 0: must be at least 1"),

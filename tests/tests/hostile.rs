@@ -1,4 +1,4 @@
-//! Workers, launchers and neighbours that do what nobody should: each hurts itself at most.
+//! Workers, launchers and other processes that misbehave: each hurts itself at most.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -51,11 +51,11 @@ fn a_worker_has_no_descriptor_of_the_shared_memory() {
 }
 
 #[test]
-fn who_unmaps_the_shared_memory_is_blamed_alone() {
+fn a_task_that_unmaps_the_shared_memory_is_blamed_alone() {
     assert_eq!(among_others("unmap"), (8, 1));
 }
 
-/// Nobody hears its bell any more; its outcomes are found all the same.
+/// Its bell reaches no process any more; the supervisor finds its outcomes all the same.
 #[test]
 fn a_worker_that_closes_all_its_files_goes_on() {
     assert_eq!(among_others("close"), (9, 0));
@@ -66,7 +66,7 @@ fn a_worker_that_becomes_another_program_is_blamed_alone() {
     assert_eq!(among_others("exec"), (8, 1));
 }
 
-/// Whoever finds no task where one should be leaves, and the task is put before somebody anew.
+/// A worker that finds no task where one should be exits, and the task is published again.
 #[test]
 fn lies_about_other_tasks_cost_none_of_them() {
     assert_eq!(among_others("lie"), (9, 0));
@@ -74,14 +74,14 @@ fn lies_about_other_tasks_cost_none_of_them() {
 
 /// The copy faults at the first word it looks at; the worker itself goes on.
 #[test]
-fn the_copy_of_a_worker_is_none() {
+fn a_forked_copy_of_a_worker_is_no_worker() {
     assert_eq!(among_others("fork"), (9, 0));
 }
 
-/// The limit on processes is one of a user's, and root has none: somebody else's then, with
-/// programs of their own.
+/// Limits on processes are per user, and root has none: for root the test runs as another user, with
+/// programs of its own.
 #[test]
-fn where_no_more_processes_may_be_started_it_does_with_fewer() {
+fn a_limit_on_processes_means_fewer_workers() {
     let sandbox = Sandbox::new();
     let user = nix::unistd::geteuid();
     let user = if user.is_root() { 51_234 } else { user.as_raw() };
@@ -116,9 +116,9 @@ fn threads_of(user: u32) -> usize {
     fs::read_dir("/proc").expect("there is /proc").flatten().map(|entry| tasks(entry.path())).sum()
 }
 
-/// A dead run's folder bears its number, which somebody else has got since.
+/// The folder of a dead run bears its pid, which another process has now.
 #[test]
-fn who_has_the_number_of_a_dead_process_is_left_alone() {
+fn a_process_with_the_pid_of_a_dead_one_is_left_alone() {
     let sandbox = Sandbox::new();
     let mut innocent = sandbox.command("sleep").arg("60").spawn().expect("there is sleep");
     let user = nix::unistd::geteuid();
@@ -131,7 +131,7 @@ fn who_has_the_number_of_a_dead_process_is_left_alone() {
     let output = run(&mut sandbox.msup(["true", ":::", "1"]));
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!stale.exists(), "what a dead run left is still there");
-    assert!(is_alive(innocent.id() as i32), "somebody else was killed");
+    assert!(is_alive(innocent.id() as i32), "another user's process was killed");
     kill(innocent.id() as i32, Signal::SIGKILL);
     innocent.wait().expect("ours");
 }
@@ -161,10 +161,10 @@ fn a_worker_that_is_being_debugged_is_waited_for() {
     );
 }
 
-/// What was started stays; where a worker has to be replaced and cannot be, the run ends and says
-/// why; with the programs back, it is gone on with.
+/// Running workers stay. A run that must replace a worker and cannot stops and says why. With the
+/// programs back, it is resumed.
 #[test]
-fn programs_that_are_removed_in_the_middle_of_a_run_cost_no_task() {
+fn programs_removed_during_a_run_cost_no_task() {
     let sandbox = Sandbox::new();
     let folder = own_programs(&sandbox);
     let mut msup = sandbox.command(folder.join("msup"));
@@ -191,8 +191,8 @@ fn programs_that_are_removed_in_the_middle_of_a_run_cost_no_task() {
     assert_eq!(all, (0..200).collect::<Vec<u32>>());
 }
 
-/// Its children's ends are not reported to who ignores them, and a blocked signal never arrives:
-/// whoever starts msup may have done either.
+/// The kernel does not report exits of children to a process that ignores SIGCHLD, and a blocked
+/// signal never arrives. The process that starts msup may have set both.
 #[test]
 fn what_the_launcher_ignores_and_blocks_is_not_inherited() {
     let sandbox = Sandbox::new();
@@ -219,8 +219,8 @@ fn closed_standard_streams_cost_nothing() {
     assert_eq!(figures(&sandbox)["tasks"]["succeeded"], 3);
 }
 
-/// Groups can be made for runs, and none for workers: they are measured and ended process by
-/// process.
+/// Groups can be made for runs, and none for workers: they are measured and killed process
+/// by process.
 #[test]
 fn control_groups_that_cannot_be_made_cost_no_task() {
     let sandbox = Sandbox::new();

@@ -96,8 +96,8 @@ fn nothing_survives_the_supervisor() {
     assert!(msup_tests::run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
 }
 
-/// Workers that are told to end find more to do than they could ever finish, and leave all the
-/// same. G4.
+/// Workers that are told to exit find more tasks than they could ever finish, and exit all the same.
+/// G4.
 #[test]
 fn nothing_survives_a_supervisor_that_dies_with_much_to_do() {
     let sandbox = Sandbox::new();
@@ -130,7 +130,7 @@ fn a_computing_task_loop_does_not_survive_the_supervisor() {
 
 /// What a killed worker's command had started goes with it, before the task is run again. G4, G7.
 #[test]
-fn the_family_of_a_killed_worker_goes_with_it() {
+fn the_process_tree_of_a_killed_worker_is_killed() {
     let sandbox = Sandbox::new();
     let script = "if [ $MSUP_ATTEMPT = 1 ]; then setsid sleep 100 & sleep 100; fi; echo ok";
     let mut msup = sandbox.msup(["--procs", "1", "--", "sh", "-c", script, "sh", "{}"]);
@@ -149,13 +149,13 @@ fn the_family_of_a_killed_worker_goes_with_it() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\n"[..]));
 }
 
-/// Ctrl-C: what runs may end, nothing new starts; the status tells the signal.
+/// Ctrl-C: running tasks may finish, nothing new starts; the status tells the signal.
 #[test]
 fn one_interrupt_drains() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "--", "sh", "-c"]);
     let script =
-        "echo began; : >began.$MSUP_SEQ; while [ ! -e go ]; do sleep 0.01; done; echo ended";
+        "echo began; : >began.$MSUP_SEQ; while [ ! -e go ]; do sleep 0.01; done; echo finished";
     let values = (0..50).map(|n| n.to_string());
     let mut child = spawn_piped(msup.args([script, "sh", "{}", ":::"]).args(values));
     let began = |n| sandbox.path().join(format!("began.{n}")).exists();
@@ -168,14 +168,14 @@ fn one_interrupt_drains() {
     sandbox.file("go", b"");
     let output = child.wait_with_output().expect("ours");
     assert_eq!(output.status.signal(), Some(Signal::SIGTERM as i32));
-    assert_eq!(output.stdout, b"began\nended\nbegan\nended\n");
+    assert_eq!(output.stdout, b"began\nfinished\nbegan\nfinished\n");
     let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
     assert_eq!((&tasks["succeeded"], &tasks["cancelled"]), (&2.into(), &48.into()));
 }
 
 /// With `--grace` what runs is not waited for for ever.
 #[test]
-fn an_interrupted_run_waits_for_no_longer_than_it_may() {
+fn an_interrupted_run_waits_no_longer_than_the_grace() {
     let sandbox = Sandbox::new();
     let flags = ["--procs", "2", "--grace", "300ms", "--summary", "s.json", "--", "sh", "-c"];
     let script = ": >began.$1; test $1 = short || sleep 60; sleep 0.1; echo $1";
@@ -231,9 +231,9 @@ fn a_poison_task_is_quarantined_alone() {
     }
 }
 
-/// A stopped worker keeps its token; another one is lent meanwhile, or nobody would ever go on. G2.
+/// A stopped worker keeps its token; another one is lent meanwhile, or no task would go on. G2.
 #[test]
-fn a_stopped_holder_costs_nobody_else_a_cpu() {
+fn a_stopped_holder_costs_no_other_worker_a_cpu() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "1", "--summary", "s.json", "--worker"]);
     let file = sandbox.path().join("made");
@@ -251,9 +251,9 @@ fn a_stopped_holder_costs_nobody_else_a_cpu() {
     assert_eq!((&tokens["idle_at_end"], &tokens["rescues"]), (&1.into(), &0.into()));
 }
 
-/// A shell that replaced itself by msup had a child of its own: msup must not end it.
+/// A shell that replaced itself by msup had a child of its own: msup must not kill it.
 #[test]
-fn what_was_there_before_msup_is_left_alone() {
+fn a_process_older_than_msup_is_left_alone() {
     let sandbox = Sandbox::new();
     let mut shell = sandbox.command("sh");
     shell
@@ -268,7 +268,7 @@ fn what_was_there_before_msup_is_left_alone() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"ok\n"[..]));
     let pid = fs::read_to_string(sandbox.path().join("pid")).expect("written");
     let pid = pid.trim().parse().expect("a number");
-    assert!(is_alive(pid), "the shell's own child was ended");
+    assert!(is_alive(pid), "the shell's own child was killed");
     kill(pid, Signal::SIGKILL);
     wait_until(|| sandbox.processes().is_empty());
 }
@@ -276,7 +276,7 @@ fn what_was_there_before_msup_is_left_alone() {
 /// A daemon that holds the output of its command does not hold up its task; it is stopped when the
 /// run is over. G4, G9.
 #[test]
-fn a_daemon_is_named_and_goes_with_the_run() {
+fn a_daemon_is_named_and_stopped_with_the_run() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "1", "--leave-timeout", "100ms", "--", "sh", "-c"]);
     let output = msup_tests::run(msup.args(["setsid sleep 100 & echo ok", "sh", ":::", "a", "b"]));
@@ -288,7 +288,7 @@ fn a_daemon_is_named_and_goes_with_the_run() {
 /// What has left its process group, session and parent is still in its worker's control group when
 /// both its guardians are gone at once. G4, G5.
 #[test]
-fn who_has_lost_both_guardians_is_ended_by_the_next_start() {
+fn a_process_without_guardians_is_killed_by_the_next_start() {
     let sandbox = Sandbox::new();
     if !groups::are_made_here(&sandbox) {
         return;
@@ -300,7 +300,7 @@ fn who_has_lost_both_guardians_is_ended_by_the_next_start() {
     wait_until(|| escaped().and_then(name_of).is_some_and(|name| name == "sleep"));
     let escaped: i32 = escaped().expect("just seen");
     assert_eq!(groups::of_process(child.id()).len(), 1);
-    // Stopped, neither sees the other end.
+    // Stopped, neither sees the other's exit.
     let guardians: Vec<i32> =
         [child.id() as i32].into_iter().chain(sandbox.workers(&child)).collect();
     for signal in [Signal::SIGSTOP, Signal::SIGKILL] {

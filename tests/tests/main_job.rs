@@ -175,9 +175,9 @@ fn idle_workers_leave() {
     assert_eq!(summary["workers"]["lost"], 0);
 }
 
-/// Whoever starts msup may have ignored or blocked what it needs, and closed its streams.
+/// The process that starts msup may ignore or block signals that it needs, and close its streams.
 #[test]
-fn a_hostile_place_to_start_in_does_not_matter() {
+fn a_hostile_environment_does_not_matter() {
     let sandbox = Sandbox::new();
     let script = "trap '' CHLD PIPE USR1; exec \"$0\" -q --summary s.json sh -c 'echo ok; exit 3' \
                   sh ::: a b";

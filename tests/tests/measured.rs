@@ -1,4 +1,4 @@
-//! What commands use is seen, whoever of them uses it: by control groups, where they can be made,
+//! msup sees the CPU use of every process of a command: by control groups, where they can be made,
 //! and without.
 
 use std::sync::{Mutex, PoisonError};
@@ -68,20 +68,20 @@ fn a_pipeline_is_charged_process_by_process() {
 }
 
 /// None of these lives for a whole window.
-fn children_end_between_two_looks(by: By) {
+fn children_exit_between_two_samples(by: By) {
     let script = format!("for i in {{1..90}}; do timeout 0.02 bash -c '{SPIN}'; done; true");
     let lines = between(&watched(by, &script), 300, 1500);
     assert!(mean(&lines) > 0.4, "{lines:?}");
 }
 
 #[test]
-fn children_that_end_between_two_looks_are_not_lost() {
-    children_end_between_two_looks(By::Groups);
+fn children_that_exit_between_two_samples_are_not_lost() {
+    children_exit_between_two_samples(By::Groups);
 }
 
 #[test]
-fn children_that_end_between_two_looks_are_seen_by_the_machine() {
-    children_end_between_two_looks(By::Processes);
+fn children_that_exit_between_two_samples_are_seen_by_the_machine() {
+    children_exit_between_two_samples(By::Processes);
 }
 
 /// It has left its session and lost its parent, and is a child of the worker's now.
@@ -94,12 +94,12 @@ fn a_daemon_computes(by: By) {
 }
 
 #[test]
-fn a_daemon_is_found() {
+fn a_daemon_is_measured_by_its_group() {
     a_daemon_computes(By::Groups);
 }
 
 #[test]
-fn a_daemon_is_found_among_processes() {
+fn a_daemon_is_measured_process_by_process() {
     a_daemon_computes(By::Processes);
 }
 

@@ -17,8 +17,8 @@ impl Group {
         fs::create_dir(&folder).ok()?;
         let group = Group(folder.into());
         fs::write(group.0.join("memory.limit_in_bytes"), bytes.to_string()).ok()?;
-        // With swap space nobody would have to die. A kernel that has none may not have this
-        // either.
+        // With swap space the kernel would have to kill nothing. A kernel without swap may not have
+        // this file either.
         let _ = fs::write(group.0.join("memory.swappiness"), "0");
         Some(group)
     }
@@ -45,7 +45,7 @@ impl Drop for Group {
 }
 
 #[test]
-fn together_they_have_no_more_than_they_may() {
+fn commands_together_stay_within_the_budget() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "2", "--memory", "200M", "--summary", "s.json", "--"]);
     msup.arg(program("holds_memory")).args(["40", "{}", ":::"]);
@@ -54,12 +54,12 @@ fn together_they_have_no_more_than_they_may() {
     let summary = summary(&sandbox.path().join("s.json"));
     assert_eq!(summary["tasks"]["succeeded"], 40);
     let peak = summary["in_flight"]["peak"].as_u64().expect("a number");
-    // One more than fit may start in the instant in which another one ends.
+    // One more than fits may start in the instant in which another one exits.
     assert!((3..=5).contains(&peak), "{peak} of 41 MiB each at once");
 }
 
 #[test]
-fn what_never_fits_runs_alone() {
+fn a_command_that_never_fits_runs_alone() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "4", "--memory", "10M", "--summary", "s.json", "--"]);
     msup.arg(program("holds_memory")).args(["40", "{}", ":::"]);
@@ -72,7 +72,7 @@ fn what_never_fits_runs_alone() {
 }
 
 #[test]
-fn none_may_have_more_than_its_own() {
+fn a_command_gets_no_more_than_its_own_limit() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--mem-per-task", "32M", "--"]);
     msup.arg(program("holds_memory")).args(["{}", "1", ":::", "4", "64"]);
@@ -82,9 +82,9 @@ fn none_may_have_more_than_its_own() {
     assert!(said.contains("--mem-per-task"), "{said}");
 }
 
-/// Two at once are too many, and the kernel ends one of them. Alone each has room.
+/// Two at once are too many, and the kernel kills one of them. Alone each has room.
 #[test]
-fn who_dies_for_want_of_memory_is_tried_again_with_less_company() {
+fn a_task_killed_for_lack_of_memory_runs_again_beside_fewer_others() {
     let Some(group) = Group::new(96 << 20) else {
         eprintln!("skipped: no control group of the old kind can be made here");
         return;

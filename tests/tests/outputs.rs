@@ -1,4 +1,4 @@
-//! What tasks write comes out whole, each task's in one piece, whoever reads it or does not.
+//! The output of each task comes out whole and in one piece, whether it is read or not.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
@@ -47,12 +47,12 @@ fn a_closed_standard_output_stops_the_run() {
 }
 
 /// A pipe whose reading end is closed.
-fn nobody_reads() -> Stdio {
+fn unread_pipe() -> Stdio {
     let (_, writer) = nix::unistd::pipe().expect("a pipe");
     Stdio::from(writer)
 }
 
-/// A pipe that is full. Whoever drops the other end breaks it.
+/// A full pipe, and its reading end, which must be kept: without a reader the pipe is broken.
 fn full_pipe() -> (OwnedFd, Stdio) {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
     let (reader, writer) = nix::unistd::pipe().expect("a pipe");
@@ -67,11 +67,11 @@ fn a_closed_standard_error_costs_nothing() {
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--schedtrace", "1", "--summary", "s.json", "--", "sh", "-c"]);
     msup.args(["echo $1; echo trouble >&2", "sh", "{}", ":::", "a", "b", "c"]);
-    let output = msup.stderr(nobody_reads()).output().expect("msup is built");
+    let output = msup.stderr(unread_pipe()).output().expect("msup is built");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 6));
     assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["succeeded"], 3);
     for refused in [&["--procs", "0", "true"][..], &["--help"], &["--version"]] {
-        let status = sandbox.msup(refused).stdout(nobody_reads()).stderr(nobody_reads()).status();
+        let status = sandbox.msup(refused).stdout(unread_pipe()).stderr(unread_pipe()).status();
         let status = status.expect("msup is built").code();
         assert!(status == Some(0) || status == Some(255), "{refused:?}: {status:?}");
     }
@@ -90,9 +90,10 @@ fn a_standard_output_that_cannot_be_written_is_an_error() {
     assert!(said.starts_with("msup: standard output: No space left on device"), "{said}");
 }
 
-/// Nobody reads on, nobody closes: a first signal drains, a second one ends the run all the same.
+/// The pipe is neither read nor closed: a first signal drains, a second one stops the run all the
+/// same.
 #[test]
-fn a_stuck_reader_does_not_hold_a_run_that_is_ended() {
+fn a_stuck_reader_does_not_hold_a_run_that_is_stopped() {
     let sandbox = Sandbox::new();
     for stuck in ["stdout", "stderr"] {
         let (_reader, pipe) = full_pipe();
@@ -120,7 +121,7 @@ fn a_stuck_reader_does_not_hold_a_run_that_is_ended() {
 
 /// All is done and only the reader is missing: one signal is enough.
 #[test]
-fn one_signal_ends_a_run_that_only_waits_for_its_reader() {
+fn one_signal_stops_a_run_that_only_waits_for_its_reader() {
     let sandbox = Sandbox::new();
     let (_reader, pipe) = full_pipe();
     let mut msup = sandbox.msup(["--procs", "1", "echo {}; : >ran", ":::", "a"]);
@@ -135,7 +136,7 @@ fn one_signal_ends_a_run_that_only_waits_for_its_reader() {
     assert!(stops.contains(&signal), "{signal:?}");
 }
 
-/// With `-k` a first task that takes long, and must run again, is waited for by everybody else.
+/// With `-k` all outputs wait for a first task that takes long and must run again.
 #[test]
 fn outputs_in_order_survive_a_first_task_that_runs_again() {
     let sandbox = Sandbox::new();
@@ -152,7 +153,7 @@ fn outputs_in_order_survive_a_first_task_that_runs_again() {
     assert_eq!(text.len(), 100 * 300_000 + 100 + 10 + 90 * 2);
 }
 
-/// Runs that start and end beside each other share the folder above theirs.
+/// Runs that start and finish beside each other share the folder above theirs.
 #[test]
 fn many_runs_at_once_do_not_disturb_each_other() {
     let sandbox = Sandbox::new();

@@ -28,8 +28,8 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
-/// Each of so many tasks has succeeded at its first attempt, and no worker was lost.
-fn ends_as_if_nothing_had_been(sandbox: &Sandbox, msup: Child, tasks: u32) {
+/// Each of the tasks has succeeded at its first attempt, and no worker was lost.
+fn finishes_undisturbed(sandbox: &Sandbox, msup: Child, tasks: u32) {
     let output = msup.wait_with_output().expect("it was started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let figures = summary(&sandbox.path().join("s.json"));
@@ -39,7 +39,7 @@ fn ends_as_if_nothing_had_been(sandbox: &Sandbox, msup: Child, tasks: u32) {
 }
 
 #[test]
-fn everything_stands_still_and_no_clock_runs() {
+fn all_processes_stand_still_and_no_clock_runs() {
     let sandbox = Sandbox::new();
     // Each takes a second and may take two.
     let script = "for n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; echo $n | cat >>log; done";
@@ -53,11 +53,11 @@ fn everything_stands_still_and_no_clock_runs() {
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(length(&log), before, "something went on");
     go_on(&msup);
-    ends_as_if_nothing_had_been(&sandbox, msup, 3);
+    finishes_undisturbed(&sandbox, msup, 3);
 }
 
 #[test]
-fn again_and_again_while_commands_are_started() {
+fn repeated_pauses_while_commands_are_started() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.msup(["-j4", "--summary", "s.json", "--", "sh", "-c", "echo >>log"]);
     command.args(["sh", ":::"]).args((0..3000).map(|n| n.to_string()));
@@ -71,12 +71,12 @@ fn again_and_again_while_commands_are_started() {
         go_on(&msup);
         std::thread::sleep(Duration::from_millis(7));
     }
-    ends_as_if_nothing_had_been(&sandbox, msup, 3000);
+    finishes_undisturbed(&sandbox, msup, 3000);
     assert!(pauses >= 10, "{pauses} pauses");
 }
 
 #[test]
-fn killed_while_it_stands_still_it_leaves_nothing() {
+fn a_run_killed_while_it_stands_still_leaves_nothing() {
     let sandbox = Sandbox::new();
     let script = "sleep 60 | cat; echo";
     let mut command = sandbox.msup(["-j2", "--", "sh", "-c", script, "sh", ":::", "a", "b"]);
@@ -90,9 +90,9 @@ fn killed_while_it_stands_still_it_leaves_nothing() {
     sandbox.start_once_more();
 }
 
-/// By SIGSTOP, or with its whole machine: time has passed for nobody else.
+/// By SIGSTOP, or with its whole machine: no time has passed for its tasks.
 #[test]
-fn a_supervisor_that_was_stopped_ends_nobody() {
+fn a_supervisor_that_was_stopped_kills_no_task() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.msup(["-j2", "--timeout", "1", "--summary", "s.json", "--"]);
     command.args(["sh", "-c", "echo >>log; sleep 0.2", "sh", ":::"]);
@@ -101,7 +101,7 @@ fn a_supervisor_that_was_stopped_ends_nobody() {
     kill(msup.id() as i32, Signal::SIGSTOP);
     std::thread::sleep(Duration::from_millis(2500));
     go_on(&msup);
-    ends_as_if_nothing_had_been(&sandbox, msup, 8);
+    finishes_undisturbed(&sandbox, msup, 8);
 }
 
 #[test]
@@ -117,5 +117,5 @@ fn task_loops_stand_still_too() {
         std::thread::sleep(Duration::from_millis(150));
         go_on(&msup);
     }
-    ends_as_if_nothing_had_been(&sandbox, msup, 300);
+    finishes_undisturbed(&sandbox, msup, 300);
 }

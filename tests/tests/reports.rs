@@ -128,8 +128,8 @@ fn a_summary_that_cannot_be_written_is_an_error() {
     assert!(said.starts_with("msup: --summary none/s.json: "), "{said}");
 }
 
-/// All workers that there may be wait, and a CPU has nothing to do: that is said, counted, and ends
-/// the run if the user wants it to.
+/// All workers wait, no more may be started, and a CPU has nothing to do: msup reports it, counts
+/// it, and stops the run if the user asked for that.
 #[test]
 fn a_stall_at_the_cap_is_reported() {
     let sandbox = Sandbox::new();
@@ -143,7 +143,7 @@ fn a_stall_at_the_cap_is_reported() {
     assert_eq!(summary(&sandbox.path().join("s.json"))["workers"]["stalls"], 1);
 }
 
-/// Somebody asks what runs.
+/// The user asks what runs.
 #[test]
 fn a_signal_asks_what_is_under_way() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! A run that was cut off is taken up again: nothing is lost, nothing that was shown is done twice.
+//! A run that was cut off is resumed: nothing is lost, and no task whose output was shown runs again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use msup_tests::{
 };
 use nix::sys::signal::Signal;
 
-/// Each command notes that it has begun and that it has ended.
+/// Each command notes its begin and its end.
 const NOTES: &str = "echo \"begin $1\" >>log; sleep 0.05; echo \"end $1\" >>log; echo \"out $1\"";
 
 fn text(bytes: &[u8]) -> String {
@@ -31,10 +31,11 @@ fn begin(sandbox: &Sandbox, flags: &[&str], tasks: u32) -> Child {
     spawn_piped(&mut msup)
 }
 
-/// Ends a supervisor when so many of its commands have ended, and waits for everything it started.
-fn kill_after(sandbox: &Sandbox, msup: Child, ended: usize) -> Output {
+/// Kills a supervisor when this number of its commands has finished, and waits until everything it
+/// started has exited.
+fn kill_after(sandbox: &Sandbox, msup: Child, finished: usize) -> Output {
     let log = sandbox.path().join("log");
-    wait_until(|| lines(&log).iter().filter(|line| line.starts_with("end")).count() >= ended);
+    wait_until(|| lines(&log).iter().filter(|line| line.starts_with("end")).count() >= finished);
     kill(msup.id() as i32, Signal::SIGKILL);
     let output = msup.wait_with_output().expect("it was started");
     wait_until(|| sandbox.processes().is_empty());
@@ -103,14 +104,14 @@ fn nothing_of_a_killed_run_runs_beside_its_successor() {
     for line in lines(&log) {
         let (what, task) = line.split_once(' ').expect("two words");
         if what == "begin" {
-            // One that was cut off never ends; it begins once more.
+            // One that was cut off does not finish; it begins once more.
             *generation_of.entry(task.to_owned()).or_default() += 1;
             open.insert(task.to_owned());
         } else {
-            assert!(open.remove(task), "{task} ended twice: two of it ran at once");
+            assert!(open.remove(task), "{task} finished twice: two of it ran at once");
         }
     }
-    assert!(open.is_empty(), "{open:?} have not ended");
+    assert!(open.is_empty(), "{open:?} have not finished");
     assert!(generation_of.values().all(|times| *times <= 2));
 }
 
@@ -193,7 +194,7 @@ fn input_that_was_cut_off_is_never_a_success() {
 }
 
 #[test]
-fn tasks_are_known_by_what_they_are_not_by_where_they_stand() {
+fn tasks_are_known_by_their_values_not_by_their_positions() {
     let sandbox = Sandbox::new();
     sandbox.file("list", b"c\na\nb\na\n");
     let script = "echo $1 >>log; test -e slow && test $1 = b && sleep 100; true";
@@ -234,7 +235,7 @@ fn two_supervisors_do_not_work_in_one_folder() {
 }
 
 #[test]
-fn a_survivor_of_the_killed_run_is_ended_first() {
+fn a_survivor_of_the_killed_run_is_killed_first() {
     let sandbox = Sandbox::new();
     // It leaves its session and its group, and closes what it has.
     let script = "if mkdir once 2>/dev/null; then setsid sleep 1000 >/dev/null 2>&1 </dev/null & sleep 1000; fi";
@@ -242,7 +243,7 @@ fn a_survivor_of_the_killed_run_is_ended_first() {
     let survivors = || sandbox.processes().into_iter().filter(|pid| name(*pid) == "sleep").count();
     wait_until(|| survivors() == 2);
     for pid in sandbox.processes() {
-        // Whoever would look after it is killed as well.
+        // Its guardians are killed as well.
         if name(pid).starts_with("msup") {
             kill(pid, Signal::SIGKILL);
         }
@@ -288,7 +289,7 @@ fn a_damaged_journal_costs_only_what_is_damaged() {
 }
 
 #[test]
-fn torn_anywhere_in_its_end_a_journal_is_gone_on_with() {
+fn a_journal_torn_anywhere_is_resumed() {
     let sandbox = Sandbox::new();
     let mut first = sandbox.msup(["-j2", "--", "sh", "-c", "echo $1 >>log", "sh"]);
     let values: String = (0..40).map(|n| format!("{n}\n")).collect();
@@ -370,7 +371,7 @@ fn a_joblog_is_as_parallel_writes_it() {
 }
 
 #[test]
-fn killed_at_any_moment_again_and_again_it_gets_there() {
+fn a_run_killed_at_any_moment_repeatedly_finishes() {
     let sandbox = Sandbox::new();
     let script = "echo begin $1 >>log; sleep 0.01; echo end $1 >>log";
     let flags = ["-j3", "-a", "list", "--journal", "kept", "--", "sh", "-c", script, "sh"];
@@ -415,7 +416,7 @@ fn killed_at_any_moment_again_and_again_it_gets_there() {
 }
 
 #[test]
-fn what_is_told_of_a_run() {
+fn the_log_tells_what_became_of_each_task() {
     let sandbox = Sandbox::new();
     let script = "sleep $1; exit $1";
     run(&mut sandbox.msup(["-j2", "--", "sh", "-c", script, "sh", ":::", "0", "1", "0"]));
@@ -438,7 +439,7 @@ fn what_is_told_of_a_run() {
 }
 
 #[test]
-fn without_a_place_for_a_journal_it_works_all_the_same() {
+fn a_run_without_a_place_for_a_journal_succeeds() {
     let sandbox = Sandbox::new();
     sandbox.file("state", b"a file, not a folder");
     let output = run(&mut sandbox.msup(["--", "echo", ":::", "x"]));
@@ -452,7 +453,7 @@ fn without_a_place_for_a_journal_it_works_all_the_same() {
 }
 
 #[test]
-fn on_a_full_disk_nothing_new_is_started_and_nothing_is_lost() {
+fn a_full_disk_starts_nothing_new_and_loses_nothing() {
     let sandbox = Sandbox::new();
     let msup = msup_tests::program("msup").display().to_string();
     let script = format!(
@@ -467,7 +468,7 @@ fn on_a_full_disk_nothing_new_is_started_and_nothing_is_lost() {
     let said = overheard(&mut child);
     wait_until(|| said.lock().expect("no panic").contains("no space left for the journal"));
     let log = sandbox.path().join("log");
-    // What was running may end.
+    // Running tasks may finish.
     std::thread::sleep(Duration::from_millis(200));
     let before = lines(&log).len();
     std::thread::sleep(Duration::from_millis(300));

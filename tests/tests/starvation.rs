@@ -1,5 +1,5 @@
-//! Who comes back finds a CPU before anybody new is started. By itself: other tests would take the
-//! CPUs away.
+//! A command that waited gets a CPU before a new one starts. A test program of its own: other tests
+//! would take the CPUs away.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ const APART: f64 = 0.02;
 /// Eight that have waited come back and compute, more than there are tokens. As long as they are
 /// owed one, nothing new starts, however much there is to start.
 #[test]
-fn nothing_new_starts_while_one_that_came_back_is_owed_a_token() {
+fn nothing_new_starts_while_a_woken_command_is_owed_a_token() {
     let sandbox = Sandbox::new();
     let download = format!("sleep 1; timeout 6 bash -c '{SPIN}'; true");
     let computes = "echo $EPOCHREALTIME >>log; i=0; while ((i < 20000)); do ((++i)); done";
@@ -30,7 +30,7 @@ fn nothing_new_starts_while_one_that_came_back_is_owed_a_token() {
     let starts = log.lines().map(|time| time.parse::<f64>().expect("seconds") - began);
     let starts: Vec<f64> = starts.collect();
     assert_eq!(starts.len(), 292);
-    // From one line that says that somebody is owed a token to the next.
+    // From one line that says that a command is owed a token to the next.
     let lines = trace::lines(&said);
     let owed = lines.windows(2).filter(|two| two.iter().all(|line| line["owed"] > 0));
     let spans = owed.map(|two| [&two[0], &two[1]].map(|line| line["at_ms"] as f64 / 1000.0));

@@ -15,10 +15,10 @@ fn lines(sandbox: &Sandbox, name: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Half of all workers, twenty times a second: work goes on, each output comes once, nobody is
-/// blamed.
+/// Half of all workers, twenty times a second: work goes on, each output comes once, no task
+/// is blamed.
 #[test]
-fn half_of_the_workers_killed_again_and_again() {
+fn half_of_the_workers_killed_repeatedly() {
     let sandbox = Sandbox::new();
     // The nightly run's lasts for half a minute.
     let tasks = if std::env::var_os("MSUP_NIGHTLY").is_some() { 10_000 } else { 1_000 };
@@ -85,7 +85,7 @@ fn a_flood_costs_bounded_memory() {
     }
     assert_eq!(len, BYTES + 1);
     assert!(msup.wait().expect("ours").success());
-    assert!(most > 0 && most < 64 << 10, "somebody has had {most} KiB");
+    assert!(most > 0 && most < 64 << 10, "a process had {most} KiB");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn an_interrupted_run_is_resumed() {
 }
 
 #[test]
-fn with_hardly_any_files_it_does_with_fewer_workers() {
+fn few_open_files_mean_fewer_workers() {
     let sandbox = Sandbox::new();
     for files in [40, 64, 100] {
         let mut shell = sandbox.command("sh");
@@ -130,7 +130,7 @@ fn with_hardly_any_files_it_does_with_fewer_workers() {
 
 /// Its own group, then the worker that runs it.
 #[test]
-fn a_command_that_kills_around_itself_hurts_nobody_else() {
+fn a_command_that_kills_other_processes_hurts_no_other_task() {
     let sandbox = Sandbox::new();
     let script =
         "case $1 in group) kill -KILL 0;; worker) kill -KILL $PPID; sleep 60;; esac; echo $1";

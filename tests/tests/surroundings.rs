@@ -150,7 +150,7 @@ fn a_command_gets_a_clean_place() {
     let text = String::from_utf8(output.stdout).expect("text");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "/dev/null");
-    // Whoever started the tests may have left descriptors open; msup must add none.
+    // The process that started the tests may have left descriptors open; msup must add none.
     let before = run(sandbox.command("sh").args(["-c", "ls /proc/self/fd | tr '\\n' ' '"]));
     assert_eq!(lines[1].as_bytes(), before.stdout, "{text}");
     assert_eq!(lines[2], "0");
@@ -158,7 +158,7 @@ fn a_command_gets_a_clean_place() {
         let mask =
             line.split_whitespace().last().and_then(|mask| u64::from_str_radix(mask, 16).ok());
         // Signals 32 and 33 are the C library's own; its way of starting workers leaves them
-        // ignored. SIGHUP, the first, stays as whoever started msup had it: these tests may run
+        // ignored. SIGHUP, the first, stays as msup inherited it: these tests may run
         // under nohup.
         assert_eq!(mask.map(|mask| mask & 0x7fff_fffe), Some(0), "{line}");
     }
@@ -182,5 +182,5 @@ fn few_tasks_are_offered_several_threads() {
     assert_eq!(offered(&["a"; 7]), "1 1 1\n".repeat(7));
     let mut msup = sandbox.msup(["--procs", "7", "--quiet", "--"]);
     msup.args(["sh", "-c", "echo $OMP_NUM_THREADS", "sh", ":::", "a"]).env("OMP_NUM_THREADS", "2");
-    assert_eq!(run(&mut msup).stdout, b"2\n", "what somebody has set stays");
+    assert_eq!(run(&mut msup).stdout, b"2\n", "what the user has set stays");
 }

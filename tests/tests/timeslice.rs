@@ -30,7 +30,7 @@ fn niceness_stays() {
     );
 }
 
-/// Whoever runs msup when nobody else wants the CPU means its commands, too.
+/// A user that runs msup only while the CPU is idle means its commands, too.
 #[test]
 fn a_policy_that_was_chosen_stays() {
     let sandbox = Sandbox::new();

@@ -35,10 +35,10 @@ fn short_calls_do_not_keep_a_token() {
     assert!(long <= 10 && worst <= 2000, "{long} waits lasted more than 200 calls, one {worst}");
 }
 
-/// 16 workers on two tokens: whoever sleeps for its token is served before those that came a round
-/// later.
+/// 16 workers on two tokens: a worker that sleeps for its token is served before workers that came a
+/// round later.
 #[test]
-fn who_waits_longest_is_served_first() {
+fn the_longest_waiter_is_served_first() {
     let [waits, long, worst] = waits("2", &"mixed 3000\n".repeat(32), 32);
     assert!(waits >= 1000, "only {waits} waits: this shows nothing");
     assert!(long <= waits / 100, "{long} of {waits} waits saw more than 32 others served");

@@ -15,7 +15,7 @@ use crate::attach::{Post, attach};
 use crate::ctx::leave;
 use crate::guardian::{self, Manner};
 use crate::sink::Sink;
-use crate::task_loop::{Ended, serve};
+use crate::task_loop::{Attempted, serve};
 
 mod capture;
 mod children;
@@ -52,9 +52,9 @@ pub fn main(release: &str) -> ExitCode {
         }
     };
     serve(&mut post, |post, frame, token, output| runner.attempt(post, frame, token, output));
-    if guardian::told_to_end() {
+    if guardian::told_to_exit() {
         guardian::sweep(SWEEP_AT_MOST);
-        return ExitCode::from(exit::WORKER_TOLD_TO_END);
+        return ExitCode::from(exit::WORKER_TOLD_TO_EXIT);
     }
     ExitCode::from(guardian::status_of_leaving())
 }
@@ -88,11 +88,11 @@ impl Runner {
         frame: TaskFrame,
         token: Option<Held>,
         mut output: [Sink; 2],
-    ) -> Ended {
+    ) -> Attempted {
         let TaskFrame { seq, attempt, work } = frame;
         let Work::Command(command) = work else {
             let verdict = Verdict::Trouble("msup-worker runs commands only".into());
-            return Ended { token, verdict, usage: Usage::default(), output, leaked: false };
+            return Attempted { token, verdict, usage: Usage::default(), output, leaked: false };
         };
         if let Some(token) = token {
             post.seat.begin_foreign(token).unwrap_or_else(leave);
@@ -100,11 +100,11 @@ impl Runner {
         // CRASH: foreign_before_spawn. Foreign(dead): reclaimed on the reap.
         crash::point("foreign_before_spawn");
         let (verdict, leaked, usage) = self.run(post, command, seq, attempt, &mut output);
-        // CRASH: ended_before_outcome. Foreign(dead), Claimed(dead): the task is run again.
-        crash::point("ended_before_outcome");
+        // CRASH: exited_before_outcome. Foreign(dead), Claimed(dead): the task is run again.
+        crash::point("exited_before_outcome");
         let token = post.seat.end_foreign();
         let usage = Usage { worker_ns: self.own_time(), ..usage };
-        Ended { token, verdict, usage, output, leaked }
+        Attempted { token, verdict, usage, output, leaked }
     }
 
     fn run(

@@ -115,7 +115,7 @@ impl Drop for Back<'_, '_> {
 /// or the worker cannot read its task, which is then given to another worker.
 pub(crate) fn leave<T>(why: impl Display) -> T {
     let _ = writeln!(io::stderr(), "msup worker: {why}; leaving");
-    process::exit(i32::from(exit::WORKER_TOLD_TO_END))
+    process::exit(i32::from(exit::WORKER_TOLD_TO_EXIT))
 }
 
 enum Out<'a> {

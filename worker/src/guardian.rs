@@ -29,7 +29,7 @@ static COMMAND_GROUP: AtomicI32 = AtomicI32::new(0);
 /// The id of this process, to recognise forked children, and its supervisor's.
 static WORKER: AtomicI32 = AtomicI32::new(0);
 static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
-static TOLD_TO_END: AtomicBool = AtomicBool::new(false);
+static TOLD_TO_EXIT: AtomicBool = AtomicBool::new(false);
 static DIES_AT_ONCE: AtomicBool = AtomicBool::new(false);
 /// The futex this worker parks on; null until it has a seat.
 static PARK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
@@ -48,7 +48,7 @@ pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
     WORKER.store(getpid().as_raw(), Ordering::Relaxed);
     SUPERVISOR.store(supervisor, Ordering::Relaxed);
     DIES_AT_ONCE.store(manner == Manner::AtOnce, Ordering::Relaxed);
-    // No SA_RESTART: a futex wait or a poll must return, so that `told_to_end()` is checked.
+    // No SA_RESTART: a futex wait or a poll must return, so that `told_to_exit()` is checked.
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
     for signal in [Signal::SIGCONT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
         // SAFETY: `on_signal` calls only what a signal handler may, and touches only atomics.
@@ -63,7 +63,7 @@ pub(crate) fn stand_guard(supervisor: i32, manner: Manner) -> nix::Result<()> {
     prctl::set_child_subreaper(manner == Manner::Sweeping)?;
     prctl::set_pdeathsig(Signal::SIGCONT)?;
     if getppid().as_raw() != supervisor {
-        process::exit(i32::from(exit::WORKER_TOLD_TO_END));
+        process::exit(i32::from(exit::WORKER_TOLD_TO_EXIT));
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ extern "C" fn on_signal(signal: nix::libc::c_int) {
     if getppid().as_raw() == SUPERVISOR.load(Ordering::Relaxed) {
         return;
     }
-    TOLD_TO_END.store(true, Ordering::SeqCst);
+    TOLD_TO_EXIT.store(true, Ordering::SeqCst);
     kill_command();
     // SAFETY: null, or a word of the segment, which stays mapped as long as the process lives.
     if let Some(park) = unsafe { PARK.load(Ordering::SeqCst).as_ref() } {
@@ -115,7 +115,7 @@ extern "C" fn on_signal(signal: nix::libc::c_int) {
 /// Kills a command that was started although the supervisor was already gone. Call it after
 /// [`guard`], with signals unblocked.
 pub(crate) fn end_if_told() {
-    if told_to_end() {
+    if told_to_exit() {
         kill_command();
     }
 }
@@ -133,8 +133,8 @@ pub(crate) fn keep_awake(park: &'static AtomicU32) {
 }
 
 /// Whether the supervisor is gone, so that this worker must exit.
-pub(crate) fn told_to_end() -> bool {
-    TOLD_TO_END.load(Ordering::SeqCst)
+pub(crate) fn told_to_exit() -> bool {
+    TOLD_TO_EXIT.load(Ordering::SeqCst)
 }
 
 /// From now on `group` dies with the supervisor. Call it while signals are blocked.
@@ -152,7 +152,7 @@ pub(crate) fn sweep(patience: Duration) {
     let started = Instant::now();
     let me = getpid().as_raw();
     while has_children() && started.elapsed() < patience {
-        for child in process_tree::children_of(me).into_iter().filter(|child| !child.ended) {
+        for child in process_tree::children_of(me).into_iter().filter(|child| !child.exited) {
             if child.group == child.pid {
                 let _ = kill(Pid::from_raw(-child.group), Signal::SIGKILL);
             }

@@ -48,7 +48,7 @@ where
 }
 
 /// The result of an attempt, for the loop to report.
-pub(crate) struct Ended {
+pub(crate) struct Attempted {
     /// `None` if the command's tokens went to others while it waited.
     pub(crate) token: Option<Held>,
     pub(crate) verdict: Verdict,
@@ -60,12 +60,12 @@ pub(crate) struct Ended {
 /// The loop itself, until the supervisor tells this worker to leave or is gone.
 pub(crate) fn serve(
     post: &mut Post,
-    mut attempt: impl FnMut(&Post, TaskFrame, Option<Held>, [Sink; 2]) -> Ended,
+    mut attempt: impl FnMut(&Post, TaskFrame, Option<Held>, [Sink; 2]) -> Attempted,
 ) {
     let mut token = None;
     let mut frame = Vec::new();
     loop {
-        let next = post.seat.next_task(token.take(), &guardian::told_to_end);
+        let next = post.seat.next_task(token.take(), &guardian::told_to_exit);
         let (held, claim) = match next.unwrap_or_else(leave) {
             Next::Run(held, claim) => (Some(held), claim),
             Next::Start(claim) => (None, claim),
@@ -77,7 +77,7 @@ pub(crate) fn serve(
         let output = codec::stream_files(claim.index(), claim.publication())
             .map(|name| Sink::new(post.folder.join(name)));
         let mut entry = None;
-        let ended = match read_task(post, &claim, &mut frame) {
+        let attempted = match read_task(post, &claim, &mut frame) {
             Ok(task) => {
                 let TaskFrame { seq, attempt: nth, .. } = task;
                 entry = Some(Entry { seq, attempt: nth, finished: false });
@@ -86,17 +86,17 @@ pub(crate) fn serve(
             }
             Err(why) => {
                 let (token, verdict) = (held, Verdict::Lost(why));
-                Ended { token, verdict, usage: Usage::default(), output, leaked: false }
+                Attempted { token, verdict, usage: Usage::default(), output, leaked: false }
             }
         };
-        if guardian::told_to_end() {
+        if guardian::told_to_exit() {
             // We killed the command, so there is no outcome. The supervisor is gone.
             return;
         }
         note(post, &claim, entry.map(|entry| Entry { finished: true, ..entry }));
-        let panicked = matches!(ended.verdict, Verdict::Panicked(_));
+        let panicked = matches!(attempted.verdict, Verdict::Panicked(_));
         let wall_ns = began.elapsed().as_nanos() as u64;
-        token = report(post, claim, ended, wall_ns, &mut frame);
+        token = report(post, claim, attempted, wall_ns, &mut frame);
         if panicked {
             // The process exits, and with it whatever state the panic left inconsistent.
             let _ = token.take().map(|held| post.seat.release(held));
@@ -105,8 +105,8 @@ pub(crate) fn serve(
     }
 }
 
-/// Called before the attempt begins, and again before its end is reported: if all processes die at
-/// once, the file tells what was in flight.
+/// Called before the attempt begins, and again before its outcome is reported: if all processes die
+/// at once, the file tells what was in flight.
 fn note(post: &Post, claim: &Claim, entry: Option<Entry>) {
     if let (Some(in_flight), Some(entry)) = (&post.in_flight, entry) {
         in_flight.note(claim.index(), entry);
@@ -129,12 +129,12 @@ fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> Result<TaskFram
 fn report(
     post: &Post,
     claim: Claim,
-    ended: Ended,
+    attempted: Attempted,
     wall_ns: u64,
     frame: &mut Vec<u8>,
 ) -> Option<Held> {
     let shared = post.seat.shared();
-    let Ended { token, verdict, usage, mut output, leaked } = ended;
+    let Attempted { token, verdict, usage, mut output, leaked } = attempted;
     let capacity = shared.tasks.capacity();
     let outcome_of = |verdict, output: &[Sink; 2]| {
         let (stdout, stderr) = (output[0].stream(), output[1].stream());
@@ -175,7 +175,7 @@ fn report(
 }
 
 /// One attempt of an SDK task.
-fn attempt<F>(post: &Post, frame: TaskFrame, token: Held, output: [Sink; 2], f: &mut F) -> Ended
+fn attempt<F>(post: &Post, frame: TaskFrame, token: Held, output: [Sink; 2], f: &mut F) -> Attempted
 where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
 {
@@ -183,7 +183,7 @@ where
     let Work::Value(value) = work else {
         let verdict = Verdict::Trouble("this worker does not run commands".into());
         let usage = Usage::default();
-        return Ended { token: Some(token), verdict, usage, output, leaked: false };
+        return Attempted { token: Some(token), verdict, usage, output, leaked: false };
     };
     let task = Task { seq, attempt, value: value.into_vec() };
     let mut ctx = Ctx::new(&post.seat, token, output);
@@ -195,7 +195,7 @@ where
     };
     match ctx.into_parts() {
         (token @ Some(_), Some(output)) => {
-            Ended { token, verdict, usage: Usage::default(), output, leaked: false }
+            Attempted { token, verdict, usage: Usage::default(), output, leaked: false }
         }
         _ => unreachable!("a supervised context has a token between calls, and its output"),
     }

@@ -102,7 +102,7 @@ impl Census {
 }
 
 /// The state of a token after it was let go.
-#[must_use = "an idle token is passed on to whoever wants it"]
+#[must_use = "an idle token is passed on to a worker that wants it"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freed {
     /// It is idle: pass it on.
@@ -393,7 +393,7 @@ mod tests {
         let tokens = tokens(1);
         let held = tokens.acquire(1).expect("idle");
         let away = tokens.enter(1, held);
-        let held = tokens.exit(1, away).expect("nobody wanted it");
+        let held = tokens.exit(1, away).expect("no other worker wanted it");
         let away = tokens.enter(1, held);
         let at = tokens.sighted(0).expect("one word");
         assert!(tokens.retake(at, 2));
@@ -417,7 +417,7 @@ mod tests {
         let held = tokens.end_foreign(1).expect("charged");
         assert!(matches!(tokens.discharge_own(1), Some(Freed::Idle(_))), "the second one");
         assert_eq!(tokens.discharge_own(1), None);
-        assert_eq!(tokens.charge(at(0), 2), None, "in somebody's hand");
+        assert_eq!(tokens.charge(at(0), 2), None, "a worker holds it");
         let _ = tokens.release(held);
         assert_eq!(tokens.census().idle, 3);
     }
@@ -457,7 +457,7 @@ mod tests {
         let [first, second, third] = <[Held; 3]>::try_from(held).expect("three");
         tokens.set_procs(1);
         assert!(!tokens.settle());
-        assert_eq!(tokens.census().running, 3, "who uses one keeps it");
+        assert_eq!(tokens.census().running, 3, "a worker that uses one keeps it");
         assert_eq!(tokens.hand_off(second, 9), Ok(false), "until it lets go");
         assert_eq!(tokens.release(third), Ok(Freed::Retired));
         assert_eq!(tokens.hand_off(first, 9), Ok(true));
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_word_beyond_is_nobodys_until_it_is_retired() {
+    fn an_idle_word_beyond_the_tokens_has_no_owner_until_it_is_retired() {
         let tokens = tokens(2);
         tokens.set_procs(1);
         let at = tokens.sighted(1).expect("a word");

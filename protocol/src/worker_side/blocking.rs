@@ -124,10 +124,10 @@ impl<P: Park> Seat<'_, P> {
         // First the command is cleared, so that no more words are charged to it; then the words are
         // scanned.
         self.slot.set_command(0);
-        // CRASH: ended_before_recharge. Foreign(dead): reclaimed on the reap.
-        crash::point("ended_before_recharge");
+        // CRASH: exited_before_recharge. Foreign(dead): reclaimed on the reap.
+        crash::point("exited_before_recharge");
         let held = self.shared.tokens.end_foreign(self.me);
-        self.has_ended_one.set(held.is_none());
+        self.has_finished_one.set(held.is_none());
         while let Some(freed) = self.shared.tokens.discharge_own(self.me) {
             if let Freed::Idle(_) = freed {
                 self.shared.pass_on(&self.park, Some(self.me));
@@ -142,7 +142,7 @@ impl<P: Park> Seat<'_, P> {
     /// # Errors
     /// [`Revoked`]: leave at once.
     pub fn checkpoint(&self, held: Held) -> Result<Held, Revoked> {
-        if self.shared.line.somebody_waits() && self.slice_is_over() {
+        if self.shared.line.has_waiters() && self.slice_is_over() {
             return self.yield_token(held);
         }
         Ok(held)

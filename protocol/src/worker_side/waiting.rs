@@ -37,7 +37,7 @@ impl<P: Park> Seat<'_, P> {
         let mut prey = None;
         let mut nap = STEAL_AFTER;
         let held = loop {
-            // The park word is read before anything else: a change after that ends the sleep.
+            // The park word is read before anything else: a change after that stops the sleep.
             let seen = self.slot.park.load(crate::sync::Ordering::SeqCst);
             if let Some(held) = self.take_a_token(since_ns, &mut prey) {
                 break held;

@@ -91,7 +91,7 @@ fn entering_lazily() {
 /// The same while sysmon sleeps because all tokens are in use: either it is kicked, or the waiter
 /// gets the token.
 #[test]
-fn entering_while_somebody_wants_it() {
+fn entering_while_a_worker_waits() {
     let life = |world: &World, held: Option<Held>| {
         world.shared().watch.lie_down(Quiet::AllInUse);
         let _away = world.seat(0).enter_lazily(held.expect("a token"));

@@ -19,7 +19,7 @@ use msup_protocol::worker_side::Next;
 use world::{World, complete_model, gets_a_task, gets_a_token, model, sysmon_until_it_retakes};
 
 #[test]
-fn a_released_token_reaches_who_waits() {
+fn a_released_token_reaches_a_waiter() {
     model(|| {
         let world = World::new(1, 2);
         let held = world.shared().tokens.acquire(0).expect("idle");
@@ -31,7 +31,7 @@ fn a_released_token_reaches_who_waits() {
     });
 }
 
-fn two_who_come_back(new: fn(usize, usize) -> Arc<World>) {
+fn both_come_back(new: fn(usize, usize) -> Arc<World>) {
     model(move || {
         let world = new(1, 2);
         let other = Arc::clone(&world);
@@ -43,13 +43,13 @@ fn two_who_come_back(new: fn(usize, usize) -> Arc<World>) {
 }
 
 #[test]
-fn two_who_come_back_share_one_token() {
-    two_who_come_back(World::new);
+fn two_workers_that_come_back_share_one_token() {
+    both_come_back(World::new);
 }
 
 #[test]
-fn who_wakes_for_no_reason_sleeps_again() {
-    two_who_come_back(World::restless);
+fn a_worker_woken_for_no_reason_sleeps_again() {
+    both_come_back(World::restless);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn no_start_is_made_twice() {
 }
 
 #[test]
-fn a_blocked_token_is_retaken_for_who_waits() {
+fn a_blocked_token_is_retaken_for_a_waiter() {
     model(|| {
         let world = World::new(1, 2);
         let held = world.shared().tokens.acquire(0).expect("idle");
@@ -147,7 +147,7 @@ fn sysmon_is_kicked_from_every_side() {
 
 /// A worker that is told to leave gives back what it holds or is granted, although tasks are ready.
 #[test]
-fn a_worker_that_is_told_to_end_leaves_whatever_is_ready() {
+fn a_worker_told_to_exit_exits_though_tasks_are_ready() {
     model(|| {
         let world = World::new(1, 1);
         assert!(world.shared().tasks.publish(0).is_some());
@@ -166,7 +166,7 @@ fn a_worker_that_is_told_to_end_leaves_whatever_is_ready() {
 }
 
 #[test]
-fn who_yields_gets_the_token_back() {
+fn a_worker_that_yields_gets_the_token_back() {
     model(|| {
         let world = World::new(1, 2);
         let held = world.shared().tokens.acquire(0).expect("idle");

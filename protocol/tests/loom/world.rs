@@ -140,7 +140,7 @@ pub(crate) fn gets_a_token(world: &Arc<World>, me: u16) {
 pub(crate) fn gets_a_task(world: &Arc<World>, me: u16) {
     let mut seat = world.seat(me);
     let Ok(Next::Run(held, claim)) = seat.next_task(None, &|| false) else {
-        panic!("nobody tells it to leave");
+        panic!("it was not told to leave");
     };
     assert!(world.shared().tasks.complete(me, claim));
     seat.release(held).expect("ours");

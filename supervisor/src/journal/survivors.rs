@@ -80,8 +80,8 @@ impl Survivors {
     /// Kills all that are there now. Returns whether there were any: they may have started others.
     fn kill(&mut self) -> bool {
         let mut are_left = false;
-        for kin in
-            process_tree::everybody().filter(|kin| !kin.ended && !self.spared.contains(&kin.pid))
+        for kin in process_tree::all_processes()
+            .filter(|kin| !kin.exited && !self.spared.contains(&kin.pid))
         {
             if self.kill_one(kin) {
                 self.killed.insert((kin.pid, kin.start));

@@ -135,12 +135,12 @@ fn below(root: i32, children_of: impl Fn(i32) -> Vec<i32>) -> Vec<i32> {
 
 fn listed_children(parent: i32) -> Vec<i32> {
     let children = process_tree::children_of(parent).into_iter();
-    children.filter(|kin| !kin.ended).map(|kin| kin.pid).collect()
+    children.filter(|kin| !kin.exited).map(|kin| kin.pid).collect()
 }
 
 fn children_of_everybody() -> HashMap<i32, Vec<i32>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for kin in process_tree::everybody().filter(|kin| !kin.ended) {
+    for kin in process_tree::all_processes().filter(|kin| !kin.exited) {
         children.entry(kin.parent).or_default().push(kin.pid);
     }
     children

@@ -78,7 +78,7 @@ impl Sampler {
     /// The living processes of a command.
     pub(super) fn processes(&self, worker: WorkerId, command: i32) -> Vec<Kin> {
         let members = self.families.members(worker).chain([command]);
-        members.filter_map(process_tree::look_up).filter(|kin| !kin.ended).collect()
+        members.filter_map(process_tree::look_up).filter(|kin| !kin.exited).collect()
     }
 
     /// CPU time used in all groups since the last window; `None` where there are no groups.

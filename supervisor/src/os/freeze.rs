@@ -22,9 +22,9 @@ pub(crate) fn freeze(spared: &[Kin]) -> Frozen {
     let own = std::process::id().cast_signed();
     let (mut frozen, mut known) = (Vec::new(), HashSet::new());
     for _ in 0..LOOKS_AT_MOST {
-        let all: Vec<Kin> = process_tree::everybody().collect();
+        let all: Vec<Kin> = process_tree::all_processes().collect();
         let new = below(own, &all, spared).into_iter().filter(|kin| {
-            let stands_still = kin.ended || matches!(kin.state, 'T' | 't');
+            let stands_still = kin.exited || matches!(kin.state, 'T' | 't');
             known.insert((kin.pid, kin.start)) && !stands_still
         });
         let new: Vec<OwnedFd> = new.filter_map(|kin| stop(&kin)).collect();

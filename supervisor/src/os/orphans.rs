@@ -73,7 +73,7 @@ impl Orphanage {
     /// The children that are not in `workers` stay until the run is over.
     pub(crate) fn adopt(&mut self, workers: &[i32]) {
         let children = self.children_but(workers);
-        self.adopted = children.into_iter().filter(|child| !child.ended).collect();
+        self.adopted = children.into_iter().filter(|child| !child.exited).collect();
     }
 
     /// Kills every child that is neither in `workers` nor adopted, and their children in turn, and
@@ -109,7 +109,7 @@ impl Orphanage {
         if self.reap_adopted(|_| false) == Some(false) {
             return false;
         }
-        let is_inherited = |child: &Kin| !child.ended && self.is_inherited(child);
+        let is_inherited = |child: &Kin| !child.exited && self.is_inherited(child);
         let is_alone = !process_tree::children_of(getpid().as_raw()).iter().any(is_inherited);
         is_alone || (0..LOOKS).any(|_| !self.left_running().is_empty())
     }
@@ -120,7 +120,7 @@ impl Orphanage {
         let below: Vec<Kin> =
             found.iter().flat_map(|kin| process_tree::descendants_of(kin.pid)).collect();
         found.extend(below);
-        found.retain(|kin| !kin.ended);
+        found.retain(|kin| !kin.exited);
         found
     }
 
@@ -197,7 +197,7 @@ impl Orphanage {
         process_tree::children_of(getpid().as_raw())
             .into_iter()
             .filter(|child| !workers.contains(&child.pid) && !self.is_inherited(child))
-            .filter(|child| !child.ended || !reap(child.pid))
+            .filter(|child| !child.exited || !reap(child.pid))
             .collect()
     }
 }

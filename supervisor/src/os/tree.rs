@@ -12,7 +12,7 @@ use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 /// and so never beyond the process tree.
 pub(crate) fn signal(targets: &[Kin], spared: &[i32], signal: Signal) {
     let mut groups = BTreeSet::new();
-    for target in targets.iter().filter(|target| !target.ended) {
+    for target in targets.iter().filter(|target| !target.exited) {
         if spared.contains(&target.group) {
             signal_one(target, signal);
         } else if !groups.contains(&target.group) && is_still(target) {

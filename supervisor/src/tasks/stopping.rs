@@ -153,13 +153,13 @@ impl Climb {
             _ if spares_workers => of_command(below, place),
             _ => below,
         };
-        targets.retain(|kin| !kin.ended);
+        targets.retain(|kin| !kin.exited);
         targets
     }
 
     fn survivors(&self) -> Vec<Kin> {
         let same = |old: &Kin| process_tree::look_up(old.pid).filter(|now| now.start == old.start);
-        self.signalled.iter().filter_map(same).filter(|now| !now.ended).collect()
+        self.signalled.iter().filter_map(same).filter(|now| !now.exited).collect()
     }
 
     fn send(&mut self, targets: Vec<Kin>, place: Option<Place>, signal: i32) {

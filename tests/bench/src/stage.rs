@@ -23,7 +23,7 @@ const SCRATCH: usize = 1 << 16;
 pub struct Scratch(&'static [AtomicU64]);
 
 impl Scratch {
-    /// Fresh memory, to be mapped by anybody who gets the descriptor.
+    /// Fresh memory, to be mapped by any process with the descriptor.
     ///
     /// # Errors
     /// The system refused.
@@ -47,7 +47,7 @@ impl Scratch {
         Ok(Scratch(unsafe { std::slice::from_raw_parts(base.cast(), SCRATCH) }))
     }
 
-    /// Where it begins, for those who keep something else in it.
+    /// Where it begins, for other contents than words.
     #[must_use]
     pub fn base(self) -> *mut u8 {
         self.0.as_ptr().cast_mut().cast()
@@ -109,7 +109,7 @@ impl Role {
 }
 
 impl Stage {
-    /// A segment with so many tokens and worker slots.
+    /// A segment with these numbers of tokens and worker slots.
     ///
     /// # Errors
     /// The system refused.
@@ -154,7 +154,7 @@ impl Stage {
         self.fds[2].as_fd()
     }
 
-    /// Waits for the end of all children.
+    /// Waits until all children have exited.
     ///
     /// # Errors
     /// One failed.
@@ -167,8 +167,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends all children.
-    pub fn end(&mut self) {
+    /// Kills all children.
+    pub fn kill_children(&mut self) {
         for mut child in self.children.drain(..) {
             let _ = child.kill();
             let _ = child.wait();
@@ -178,7 +178,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.end();
+        self.kill_children();
     }
 }
 

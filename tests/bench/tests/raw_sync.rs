@@ -39,7 +39,7 @@ impl Party {
         self.child.wait().expect("ours");
     }
 
-    /// Asleep in the kernel, and no wake is owed: nobody else is alive.
+    /// Asleep in the kernel, and no wake is owed: no other party is alive.
     fn is_asleep(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         stat.expect("alive").rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
@@ -56,8 +56,8 @@ fn asleep(what: &str, says: &str, memory: &OwnedFd) -> Party {
     party
 }
 
-/// Nobody is left who could wake it, and a second is a lot for what takes microseconds.
-fn assert_wedged(what: &str, memory: &OwnedFd) {
+/// No party is left that could wake it, and a second is long for a step that takes microseconds.
+fn assert_hangs(what: &str, memory: &OwnedFd) {
     let mut party = Party::start(what, memory);
     assert_eq!(party.says(), "trying");
     std::thread::sleep(Duration::from_secs(1));
@@ -69,22 +69,23 @@ fn assert_wedged(what: &str, memory: &OwnedFd) {
 }
 
 #[test]
-fn a_killed_holder_wedges_raw_syncs_mutex() {
+fn a_killed_holder_hangs_raw_syncs_mutex() {
     let memory = Scratch::memory().expect("memory");
     asleep("hold", "held", &memory).kill();
-    assert_wedged("lock", &memory);
+    assert_hangs("lock", &memory);
 }
 
-/// One dead waiter, and whoever signals the next one hangs: in msup that would be the supervisor.
+/// After the death of one waiter a process that signals the next one hangs: in msup that would be the
+/// supervisor.
 #[test]
-fn a_killed_waiter_wedges_who_sets_raw_syncs_event() {
+fn a_killed_waiter_hangs_the_signaller_of_raw_syncs_event() {
     let memory = Scratch::memory().expect("memory");
     asleep("wait", "waiting", &memory).kill();
     let mut first = Party::start("set", &memory);
     assert_eq!((first.says(), first.says()), ("trying".into(), "got it".into()));
     first.kill();
     let next = asleep("wait too", "waiting", &memory);
-    assert_wedged("set", &memory);
+    assert_hangs("set", &memory);
     next.kill();
 }
 
@@ -107,7 +108,7 @@ fn a_killed_worker_costs_nothing(verbs: &[&str], holds: bool) {
     child.kill().expect("ours");
     child.wait().expect("ours");
     let _reclaimed = shared.bury(&Futex, 0);
-    // As the signaller of a dead waiter, twice; then as one who wants the token itself.
+    // As the signaller of a dead waiter, twice; then as a worker that wants the token itself.
     for _ in 0..2 {
         if let Some(held) = held.take() {
             own.release(held).expect("ours");

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             let own = std::process::id().cast_signed();
             let supervisor = process_tree::look_up(own).map_or(own, |kin| kin.parent);
             let zombies =
-                |pid| process_tree::children_of(pid).iter().filter(|kin| kin.ended).count();
+                |pid| process_tree::children_of(pid).iter().filter(|kin| kin.exited).count();
             while zombies(own) + zombies(supervisor) > 0 {
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -1,4 +1,4 @@
-//! The repository's own rules: who may use whom, sizes of files, names in documents.
+//! The repository's own rules: which crate may use which, sizes of files, names in documents.
 
 mod imports;
 mod sizes;

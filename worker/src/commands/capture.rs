@@ -92,7 +92,7 @@ impl<'a> Capture<'a> {
     fn see_session_off(&mut self, command: i32, alone: bool, slot: &WorkerSlot) -> bool {
         let began = Instant::now();
         let mut only_daemons = 0;
-        while !alone && !guardian::told_to_end() {
+        while !alone && !guardian::told_to_exit() {
             let seen = self.children.in_session(command);
             only_daemons = if seen == Left::OnlyDaemons { only_daemons + 1 } else { 0 };
             match seen {
@@ -111,14 +111,14 @@ impl<'a> Capture<'a> {
         self.children.note_daemons()
     }
 
-    /// Reads what is left in the pipes. Returns whether some process still held them open at the
-    /// end.
+    /// Reads what is left in the pipes. Returns whether some process still held them open
+    /// then.
     fn drain(&mut self, command: i32) -> bool {
         let began = Instant::now();
         while self.streams.iter().any(Option::is_some) {
             let left = LEAK_AFTER.saturating_sub(began.elapsed());
             // Without a supervisor the output has no use.
-            if left.is_zero() || guardian::told_to_end() {
+            if left.is_zero() || guardian::told_to_exit() {
                 return true;
             }
             self.turn(command, Some(left));

@@ -105,7 +105,7 @@ impl Children {
     /// The processes that `command` left in its session.
     pub(super) fn in_session(&mut self, command: i32) -> Left {
         let mut below = process_tree::descendants_of(std::process::id().cast_signed());
-        below.retain(|kin| !kin.ended);
+        below.retain(|kin| !kin.exited);
         let in_session = below.iter().filter(|kin| kin.session == command).count() as u32;
         match (in_session, below.is_empty()) {
             (count @ 1.., _) => Left::InSession(count),
@@ -118,7 +118,7 @@ impl Children {
     /// Notes all processes below this worker as daemons. Returns whether any of them is new.
     pub(super) fn note_daemons(&mut self) -> bool {
         let below = process_tree::descendants_of(std::process::id().cast_signed());
-        let daemons = below.iter().filter(|kin| !kin.ended).map(|kin| (kin.pid, kin.start));
+        let daemons = below.iter().filter(|kin| !kin.exited).map(|kin| (kin.pid, kin.start));
         let daemons: Vec<(i32, u64)> = daemons.collect();
         let known = mem::replace(&mut self.daemons, daemons);
         self.daemons.iter().any(|daemon| !known.contains(daemon))

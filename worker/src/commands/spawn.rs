@@ -102,7 +102,7 @@ impl Spawner {
                     self.remember(program, &candidates[order.tried]);
                     return Ok(Child { pid, stdout, stderr });
                 }
-                Err(why) if tries_left > 0 && is_passing(&why) && !guardian::told_to_end() => {
+                Err(why) if tries_left > 0 && is_passing(&why) && !guardian::told_to_exit() => {
                     std::thread::sleep(pause);
                     pause *= 4;
                 }

@@ -189,7 +189,7 @@ pub(crate) fn judge_loss(end: WorkerEnd, starved: bool) -> Ruling {
     let cause = Cause::LostWorker(end);
     match end {
         WorkerEnd::Signaled(SIGKILL) if starved => Ruling::Starved(Cause::OutOfMemory),
-        WorkerEnd::Signaled(SIGKILL | SIGTERM) | WorkerEnd::Exited(exit::WORKER_TOLD_TO_END) => {
+        WorkerEnd::Signaled(SIGKILL | SIGTERM) | WorkerEnd::Exited(exit::WORKER_TOLD_TO_EXIT) => {
             Ruling::Outside(cause)
         }
         _ => Ruling::Crashed(cause),

@@ -15,7 +15,7 @@ use std::io;
 use std::path::PathBuf;
 
 use msup_bench::report::{Report, row};
-use peers::{End, Ran};
+use peers::{Outcome, Ran};
 use work::Mix;
 
 /// What is tried with xargs, in tokens, and once more 200.
@@ -173,17 +173,17 @@ fn compare(
             continue;
         }
         match peers::xargs(&work, number, limit)? {
-            End::Took(wall) => {
+            Outcome::Took(wall) => {
                 static_runs.push((number, wall));
                 too_slow = 0;
                 report.add(row("mixes", name, "s", wall));
             }
-            End::Late => {
+            Outcome::Late => {
                 // With many the memory may have been short; with fewer it may not.
                 too_slow += u32::from(!static_runs.is_empty());
                 println!("  {name:<44} more than {limit:.1} s");
             }
-            End::Failed | End::Absent => println!("  {name:<44} failed"),
+            Outcome::Failed | Outcome::Absent => println!("  {name:<44} failed"),
         }
     }
     static_runs.sort_by_key(|run| run.0);
@@ -194,17 +194,19 @@ fn compare(
         let limit = best.1 * PARALLEL_AT_MOST;
         let name = "GNU parallel, default flags";
         match peers::parallel(&work, limit)? {
-            End::Took(wall) => report.add(row("mixes", name, "s", wall)),
-            End::Late => println!("  {name:<44} more than {limit:.1} s"),
-            End::Failed => println!("  {name:<44} failed"),
-            End::Absent => println!("  {name:<44} not here"),
+            Outcome::Took(wall) => report.add(row("mixes", name, "s", wall)),
+            Outcome::Late => println!("  {name:<44} more than {limit:.1} s"),
+            Outcome::Failed => println!("  {name:<44} failed"),
+            Outcome::Absent => println!("  {name:<44} not here"),
         }
     }
     let fewest =
         static_runs.iter().find(|run| run.1 <= best.1 * AS_GOOD).map_or(best.0, |run| run.0);
     let (mut peers, mut own) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
-        let End::Took(wall) = peers::xargs(&work, best.0, f64::INFINITY)? else { return Ok(None) };
+        let Outcome::Took(wall) = peers::xargs(&work, best.0, f64::INFINITY)? else {
+            return Ok(None);
+        };
         peers.push(wall);
         let Some(ran) = peers::msup(&work, &[])? else { return Ok(None) };
         own.push(ran);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use msup_bench::report::{Report, row};
 
-use crate::peers::{self, End};
+use crate::peers::{self, Outcome};
 use crate::work::{self, Work};
 use crate::{REPEATS, median, seen};
 
@@ -17,7 +17,7 @@ pub(crate) const NAME: &str = "memory";
 
 /// What they may have together, as msup is told.
 const LIMIT: &str = "1G";
-/// Whoever stays below this many MiB together counts.
+/// Runs whose commands together stay below this many MiB count.
 const BELOW: u64 = 1126;
 /// What is tried with xargs.
 const NUMBERS: [u32; 5] = [8, 14, 15, 16, 17];
@@ -46,7 +46,7 @@ fn watched<T>(run: impl FnOnce() -> io::Result<T>) -> io::Result<(T, u64)> {
 /// One run of xargs with `number` at once: its time, and the most that was had, in MiB.
 fn xargs(work: &Work, number: u32) -> io::Result<(f64, u64)> {
     match watched(|| peers::xargs(work, number, f64::INFINITY))? {
-        (End::Took(wall), most) => Ok((wall, most)),
+        (Outcome::Took(wall), most) => Ok((wall, most)),
         _ => Err(io::Error::other("xargs failed")),
     }
 }

@@ -37,7 +37,7 @@ fn started(program: &str, arguments: &[String], work: &Work) -> io::Result<Child
         .args(&work.command)
         .stdin(File::open(&work.list)?)
         .stdout(Stdio::null())
-        // Downloads that are refused say so many times.
+        // Each refused download prints a message.
         .stderr(Stdio::null())
         .env("LOAD_FILE", work.folder.join("lock"))
         .env("LOAD_FOLDER", &work.folder)
@@ -47,29 +47,29 @@ fn started(program: &str, arguments: &[String], work: &Work) -> io::Result<Child
         .spawn()
 }
 
-/// Seconds in which every run has ended.
+/// Seconds within which every run finishes.
 const FOR_EVER: f64 = 1e6;
 
-/// How a run ended.
-pub(crate) enum End {
-    /// After so many seconds.
+/// What became of a run.
+pub(crate) enum Outcome {
+    /// It finished after this number of seconds.
     Took(f64),
     /// It would have taken longer than the limit.
     Late,
-    /// With commands that failed.
+    /// Commands failed.
     Failed,
     /// The program is not installed.
     Absent,
 }
 
-fn wall(mut child: Child, began: Instant, limit: f64, work: &Work) -> io::Result<End> {
+fn wall(mut child: Child, began: Instant, limit: f64, work: &Work) -> io::Result<Outcome> {
     let pid = Pid::from_child(&child);
     let (tell, told) = mpsc::channel();
-    // Looking every few milliseconds whether it has ended would take CPU time from those that are
-    // measured.
+    // Looking every few milliseconds whether it has exited would take CPU time from the commands
+    // that are measured.
     let waiter = thread::spawn(move || tell.send((child.wait(), began.elapsed().as_secs_f64())));
-    if let Ok((end, wall)) = told.recv_timeout(Duration::from_secs_f64(limit.min(FOR_EVER))) {
-        return Ok(if end?.success() { End::Took(wall) } else { End::Failed });
+    if let Ok((outcome, wall)) = told.recv_timeout(Duration::from_secs_f64(limit.min(FOR_EVER))) {
+        return Ok(if outcome?.success() { Outcome::Took(wall) } else { Outcome::Failed });
     }
     // xargs and what it started: its own group.
     let _ = kill_process_group(pid, Signal::KILL);
@@ -78,25 +78,25 @@ fn wall(mut child: Child, began: Instant, limit: f64, work: &Work) -> io::Result
     // moment.
     thread::sleep(Duration::from_millis(200));
     if let Some(group) = &work.group {
-        // Those that swap take long to end, and would be in the next one's way.
+        // Processes that swap take long to exit, and would slow the next run down.
         while !fs::read(group.join("cgroup.procs"))?.is_empty() {
             thread::sleep(Duration::from_millis(50));
         }
     }
-    Ok(End::Late)
+    Ok(Outcome::Late)
 }
 
-pub(crate) fn xargs(work: &Work, number: u32, limit: f64) -> io::Result<End> {
+pub(crate) fn xargs(work: &Work, number: u32, limit: f64) -> io::Result<Outcome> {
     let began = Instant::now();
     let arguments = ["-P", &number.to_string(), "-n", "1"].map(str::to_owned);
     wall(started("xargs", &arguments, work)?, began, limit, work)
 }
 
-pub(crate) fn parallel(work: &Work, limit: f64) -> io::Result<End> {
+pub(crate) fn parallel(work: &Work, limit: f64) -> io::Result<Outcome> {
     let began = Instant::now();
     match started("parallel", &["--will-cite", "-q"].map(str::to_owned), work) {
         Ok(child) => wall(child, began, limit, work),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(End::Absent),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(Outcome::Absent),
         Err(why) => Err(why),
     }
 }
@@ -113,7 +113,7 @@ pub(crate) fn msup(work: &Work, options: &[&str]) -> io::Result<Option<Ran>> {
         .map(|word| word.to_string())
         .collect();
     let child = started(&program.display().to_string(), &arguments, work)?;
-    let End::Took(wall) = wall(child, began, f64::INFINITY, work)? else { return Ok(None) };
+    let Outcome::Took(wall) = wall(child, began, f64::INFINITY, work)? else { return Ok(None) };
     let summary: serde_json::Value = serde_json::from_slice(&fs::read(summary)?)?;
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
     Ok(Some(Ran {

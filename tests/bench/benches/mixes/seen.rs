@@ -8,7 +8,7 @@ fn loads() -> impl Iterator<Item = Kin> {
     let is_load = |pid: i32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "load")
     };
-    process_tree::everybody().filter(move |kin| !kin.ended && is_load(kin.pid))
+    process_tree::all_processes().filter(move |kin| !kin.exited && is_load(kin.pid))
 }
 
 /// Processes that run it.

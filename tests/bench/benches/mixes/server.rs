@@ -15,7 +15,7 @@ const BODY: usize = 256 << 10;
 
 static SERVED: AtomicU32 = AtomicU32::new(0);
 
-/// Runs until the process ends.
+/// Runs until the process exits.
 pub(crate) struct Server {
     pub(crate) address: String,
 }
@@ -26,7 +26,7 @@ impl Server {
         let address = listener.local_addr()?.to_string();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // Nobody is told when a client has gone away.
+                // A client that has gone away is no error.
                 thread::spawn(move || answer(stream));
             }
         });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What all commands in it may write together.
 pub(crate) const BYTES_PER_SECOND: u64 = 8 << 20;
 
-/// Removed at its end.
+/// Removed when it is dropped.
 pub(crate) struct Throttle {
     pub(crate) group: PathBuf,
 }

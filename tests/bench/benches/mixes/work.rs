@@ -26,7 +26,7 @@ pub(crate) struct Mix {
     at_once: Option<f64>,
     /// The control group it runs in.
     group: Option<PathBuf>,
-    /// Whether somebody else computes all the time.
+    /// Whether another process computes all the time.
     pub(crate) has_neighbour: bool,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Work {
     pub(crate) group: Option<PathBuf>,
 }
 
-/// Somebody else's process, which computes until this is dropped.
+/// A process that computes until this is dropped.
 pub(crate) struct Neighbour(Child);
 
 impl Neighbour {
@@ -146,8 +146,7 @@ pub(crate) fn large() -> Mix {
 /// Seconds of CPU time that 200 of them take, about.
 pub(crate) const LARGE: f64 = 10.0;
 
-/// So many mixes drawn at random: computing 0.5 to 20 ms, waiting up to 200 ms, one to twenty
-/// times.
+/// Mixes drawn at random: computing 0.5 to 20 ms, waiting up to 200 ms, one to twenty times.
 pub(crate) fn random(seed: u64, number: u32) -> Vec<Mix> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut draw = move || {
@@ -173,7 +172,7 @@ impl Mix {
         Mix { at_once: Some(at_once), ..self }
     }
 
-    /// Writes the list of values for about so many seconds of work.
+    /// Writes the list of values for about this time of work.
     pub(crate) fn prepare(&self, procs: u32, seconds: f64, folder: &Path) -> io::Result<Work> {
         let at_once = self.at_once.unwrap_or(f64::from(procs));
         let tasks = (seconds * 1000.0 * at_once / self.costs).ceil() as usize;

@@ -31,7 +31,7 @@ pub(crate) fn claims(role: &Role) {
     }
 }
 
-/// Nanoseconds per task with so many workers: the supervisor's part is played here.
+/// Nanoseconds per task with this number of workers: the supervisor's part is played here.
 fn through_slots(workers: u16, tasks: u64) -> io::Result<f64> {
     let mut stage = Stage::new(u32::from(workers), u32::from(workers))?;
     for slot in 0..workers {

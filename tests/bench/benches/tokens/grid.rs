@@ -1,5 +1,5 @@
 //! Lazy, eager, and what ships: eight workers that compute 20 µs and block, for calls of several
-//! lengths, on one and two tokens, with and without somebody else's computing.
+//! lengths, on one and two tokens, with and without another process that computes.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ pub(crate) fn loops(role: &Role) {
     seat.release(held).expect("ours");
 }
 
-/// Computes until it is ended.
+/// Computes until it is killed.
 pub(crate) fn hog(_role: &Role) {
     loop {
         std::hint::spin_loop();
@@ -90,7 +90,7 @@ fn cell(column: u64, call_us: u64, tokens: u32, busy: bool, time: Duration) -> i
         shared.watch.rouse(&Futex);
         counted
     });
-    hogs.end();
+    hogs.kill_children();
     stage.finish()?;
     Ok(counted)
 }

@@ -20,7 +20,7 @@ fn play(seat: &Seat<'_, Futex>, turns: u64) {
     let mut held = seat.exit(None);
     for _ in 0..turns {
         // Only at the first turn the other one may not be there yet.
-        while !seat.shared().line.somebody_waits() {
+        while !seat.shared().line.has_waiters() {
             std::thread::yield_now();
         }
         held = seat.yield_token(held).expect("ours");

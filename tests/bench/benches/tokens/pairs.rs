@@ -1,4 +1,5 @@
-//! Letting a token go and taking it back when nobody wants it: what every blocking call costs.
+//! Letting a token go and taking it back when no other worker wants it: the cost of every blocking
+//! call.
 
 use std::hint::black_box;
 use std::io;
@@ -20,7 +21,7 @@ const FLOOR: &str = "floor: store + compare-and-swap, one line";
 struct Line(AtomicU64);
 
 pub(crate) fn measure(report: &mut Report, effort: Effort, go: Option<&Figures>) -> io::Result<()> {
-    report.group("enter + exit of a blocking call, nobody wants the token (ns per pair)");
+    report.group("enter + exit of a blocking call, no other worker wants the token (ns per pair)");
     pin(0);
     let turns = 4_000_000 / effort.shorter;
     let line = Line(AtomicU64::new(0));

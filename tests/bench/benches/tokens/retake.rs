@@ -1,4 +1,4 @@
-//! How long a token lies in somebody's blocking call before who waits for it has it.
+//! How long it takes until a waiter gets the token of a worker in a blocking call.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,8 +54,8 @@ pub(crate) fn waits(role: &Role) {
     }
 }
 
-/// Microseconds from leaving the token to having it, for so many samples with so long a pause
-/// before each.
+/// Microseconds from one worker's letting the token go to the other's having it, one per sample;
+/// before each comes a pause.
 fn latencies(samples: u64, pause: Duration) -> io::Result<Vec<f64>> {
     let mut stage = Stage::new(1, 2)?;
     stage.play("blocks", 0, None, &[samples])?;

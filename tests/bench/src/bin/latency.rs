@@ -1,8 +1,8 @@
 //! How long it takes from a value's being written to msup until its task runs.
 //!
-//! `latency feed NUMBER MICROSECONDS` prints the time, so many times and so far apart. `latency
+//! `latency feed NUMBER MICROSECONDS` prints the time NUMBER times, with pauses between. `latency
 //! worker FOLDER` is a worker that takes such a time as its task's value, and writes how long ago
-//! it was, in microseconds, to a file of its own in the folder when it ends.
+//! it was, in microseconds, to a file of its own in the folder when it exits.
 
 use std::env;
 use std::fs;

@@ -1,10 +1,10 @@
 //! A command that computes and waits as its argument says, for the benchmark of mixes.
 //!
-//! `load PLAN [VALUE]`: the plan is a list of steps separated by commas, perhaps after `N*`: `cMS`
-//! computes for so many milliseconds of CPU time, `wMS` sleeps, `lMS` holds the file lock that
-//! `LOAD_FILE` names, `tN` lets `N` threads compute from here on, `sKB` writes so many KiB to a
-//! file in `LOAD_FOLDER` and syncs it, `mMB` touches so much memory and keeps it, `r` touches all
-//! of that again, `oKB` writes so many KiB to standard output, `i` reads standard input to its end.
+//! `load PLAN [VALUE]`: the plan is a list of steps separated by commas, perhaps after `N*`. `cMS`
+//! computes for MS milliseconds of CPU time, `wMS` sleeps for them, `lMS` holds the file lock that
+//! `LOAD_FILE` names, `tN` lets `N` threads compute from here on, `sKB` writes KB KiB to a file in
+//! `LOAD_FOLDER` and syncs it, `mMB` touches MB MiB of memory and keeps it, `r` touches all of that
+//! again, `oKB` writes KB KiB to standard output, `i` reads standard input until it is closed.
 
 use std::env;
 use std::fs::File;

@@ -10,7 +10,7 @@ use raw_sync::locks::{LockInit, Mutex};
 
 fn say(what: &str) {
     println!("{what}");
-    io::stdout().flush().expect("somebody listens");
+    io::stdout().flush().expect("the test listens");
 }
 
 fn main() {

@@ -67,7 +67,7 @@ fn no_condition_is_refused_with_the_forms() {
 
 /// As long as not all tasks are known, a share of them is not, either.
 #[test]
-fn a_share_waits_for_the_end_of_the_input() {
+fn a_share_waits_until_all_input_is_read() {
     use std::io::Write;
     let sandbox = Sandbox::new();
     let script = "echo >>began; exit 1";

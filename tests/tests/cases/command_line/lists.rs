@@ -7,7 +7,7 @@ use super::{assert_refused, ran, stderr_of, stdout_of};
 const LIST: &[u8] = b"\xef\xbb\xbfa.txt\r\nb.txt\r\n";
 
 #[test]
-fn a_list_with_crlf_line_ends_is_told_once_with_the_way_out() {
+fn crlf_line_endings_of_a_list_are_reported_once_with_the_way_out() {
     let sandbox = Sandbox::new();
     let output = ran(&sandbox, &["-k", "cat"], b"a.txt\r\nb.txt\r\n");
     let stderr = stderr_of(&output);
@@ -28,7 +28,7 @@ fn a_byte_order_mark_is_told() {
 }
 
 #[test]
-fn crlf_line_ends_and_the_mark_are_stripped_when_that_is_asked_for() {
+fn crlf_line_endings_and_the_mark_are_stripped_on_request() {
     let sandbox = Sandbox::new();
     sandbox.file("list", LIST);
     for (arguments, input) in [(&["--crlf"][..], LIST), (&["--crlf", "-a", "list"], b"")] {

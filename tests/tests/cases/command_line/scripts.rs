@@ -35,7 +35,7 @@ fn the_safe_form_takes_any_value() {
 }
 
 #[test]
-fn one_may_insist_on_values_that_are_run_as_code() {
+fn values_that_are_run_as_code_can_be_allowed() {
     assert_eq!(shown(&["--unsafe-replace", "sh", "-c", "echo {}", ":::", "$((1 + 1))"]), "2\n");
     assert_eq!(shown(&["--unsafe-replace", "sh -c \"echo {}\"", ":::", "$((1 + 1))"]), "2\n");
 }

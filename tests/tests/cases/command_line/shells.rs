@@ -73,7 +73,7 @@ fn another_shell_can_be_asked_for() {
     assert_refused(&["--shell", "sh", "--worker", "true", ":::", "a"], &["--shell", "--worker"]);
 }
 
-/// Whoever resumes a run, perhaps from cron, has another shell.
+/// A resume may run under another shell, for example from cron.
 #[test]
 fn a_resumed_run_keeps_the_shell_it_was_started_with() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! Which run is taken up again when nobody says which.
+//! Which run a bare `resume` takes.
 
 use std::fs;
 use std::thread;
@@ -65,8 +65,7 @@ fn a_run_that_a_task_started_is_not_taken() {
     sandbox.file("go", b"");
     let (words, status) = said(&msup_in(&sandbox, here, &["resume"]));
     assert!(status == Some(0) && here.join("outer.x").exists(), "{words}");
-    // What is left is the inner run that was cut off: nobody but a task of the outer one resumes
-    // that.
+    // What is left is the inner run that was cut off: only a task of the outer run resumes that.
     let (words, status) = said(&msup_in(&sandbox, here, &["resume"]));
     assert!(status == Some(255) && words.contains("nothing to resume"), "{words}");
 }

@@ -39,15 +39,15 @@ fn what_a_dead_container_leaves_is_swept_when_it_is_empty() {
     wait_until(|| sandbox.path().join("started").exists());
     let made: Vec<PathBuf> = left().into_iter().filter(is_new).collect();
     assert_eq!(made.len(), 1, "{made:?}");
-    // It goes on: nobody touches it.
+    // It goes on, and no other start touches its group.
     sandbox.start_once_more();
     assert!(made[0].exists());
-    assert!(sandbox.processes().len() > 1, "nobody was killed");
-    // The whole container is gone at one stroke.
+    assert!(sandbox.processes().len() > 1, "the run was killed");
+    // All processes of the container are killed at the same time.
     child.kill().expect("ours");
     child.wait().expect("ours");
     wait_until(|| sandbox.processes().is_empty());
-    // Nobody is left to remove it, but any other start may.
+    // No process of the run is left to remove it; the next start does.
     wait_until(|| is_empty(&made[0]) || !made[0].exists());
     assert!(run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
     assert!(!made[0].exists());

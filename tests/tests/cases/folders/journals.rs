@@ -86,7 +86,7 @@ fn a_run_of_another_user_among_ones_own_is_passed_over() {
 }
 
 #[test]
-fn a_folder_that_everybody_may_write_to_is_refused() {
+fn a_folder_that_every_user_may_write_to_is_refused() {
     let sandbox = Sandbox::new();
     let kept = begun(&sandbox);
     fs::set_permissions(&kept, fs::Permissions::from_mode(0o777)).expect("ours");
@@ -144,7 +144,7 @@ fn links_in_the_journals_folder_are_not_followed_by_a_resume() {
 }
 
 #[test]
-fn somebodys_own_files_are_not_taken_for_a_runs() {
+fn a_users_own_files_are_not_taken_for_those_of_a_run() {
     for name in ["inputs", "lock", "generation"] {
         let sandbox = Sandbox::new();
         let kept = folder(&sandbox, "kept");

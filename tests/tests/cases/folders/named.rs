@@ -92,7 +92,7 @@ fn a_link_of_ones_own_stands_for_what_it_leads_to() {
 }
 
 #[test]
-fn a_link_that_another_user_has_left_where_everybody_may_is_refused() {
+fn a_link_of_another_user_in_a_shared_folder_is_refused() {
     let sandbox = Sandbox::new();
     if cannot_give_away() {
         return;

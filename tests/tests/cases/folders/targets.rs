@@ -65,7 +65,7 @@ fn files_of_one_name_in_several_folders_are_several_files() {
 }
 
 #[test]
-fn what_a_task_foresees_of_anothers_temporary_file_is_wrong() {
+fn a_task_cannot_foresee_the_temporary_file_of_another_one() {
     let sandbox = Sandbox::new();
     let victim = sandbox.file("victim", b"precious");
     // All that can be known of a temporary file once the run has begun: the run, the numbers, the
@@ -115,7 +115,7 @@ fn written_in(sandbox: &Sandbox, name: &str, mode: u32) -> Vec<String> {
 }
 
 #[test]
-fn where_everybody_may_write_tasks_write_in_a_private_folder() {
+fn tasks_write_in_a_private_folder_of_a_shared_folder() {
     let sandbox = Sandbox::new();
     for (name, mode) in [("open", 0o777), ("sticky", 0o1777)] {
         let lines = written_in(&sandbox, name, mode);
@@ -166,7 +166,7 @@ fn what_a_killed_run_leaves_in_a_shared_folder_is_swept() {
     assert_eq!(left.len(), usize::from(is_root));
 }
 
-/// The last task has ended when the run is killed: nobody writes there again.
+/// The last task has finished when the run is killed: no task writes there again.
 #[test]
 #[cfg(debug_assertions)]
 fn an_empty_private_folder_of_a_killed_run_is_swept() {

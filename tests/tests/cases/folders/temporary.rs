@@ -1,4 +1,4 @@
-//! The run's folder for temporary files: nobody else can be in its way, and tasks may tidy it up.
+//! The run's folder for temporary files: other users cannot block it, and tasks may remove it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,9 +53,9 @@ fn another_user_cannot_take_the_place_of_the_folder() {
     fs::write(tmp.join(format!("msup-{user}-x")), b"").expect("writable");
     printed(&sandbox, &["-q"], PRINT, &["a"]);
     for place in &places {
-        fs::remove_dir(tmp.join(place)).expect("nobody has touched it");
+        fs::remove_dir(tmp.join(place)).expect("no other process has touched it");
     }
-    fs::remove_file(tmp.join(format!("msup-{user}-x"))).expect("nobody has touched it");
+    fs::remove_file(tmp.join(format!("msup-{user}-x"))).expect("no other process has touched it");
 }
 
 /// Another machine's process cannot be looked up here, and may have the number of one that is gone
@@ -76,11 +76,11 @@ fn the_folder_of_a_run_that_lives_is_left_though_its_process_seems_to_be_gone() 
     let seems_gone = own.with_file_name(name);
     fs::rename(&own, &seems_gone).expect("ours");
     sandbox.start_once_more();
-    assert!(seems_gone.is_dir(), "somebody has the lock of it");
+    assert!(seems_gone.is_dir(), "its lock is held");
     sandbox.file("go", b"");
     assert!(child.wait_with_output().expect("it was started").status.success());
     sandbox.start_once_more();
-    assert!(!seems_gone.exists(), "nobody has any more");
+    assert!(!seems_gone.exists(), "its lock is free now");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_run_goes_on_when_a_task_removes_its_folder() {
 fn a_run_goes_on_when_every_task_removes_its_folder() {
     let sandbox = Sandbox::new();
     for flags in [&["-q"][..], &["-q", "-k"], &["-q", "--no-journal"]] {
-        // Before it prints, in the middle, and at its end.
+        // Before it prints, after some output, and after all of it.
         for script in [
             format!("rm -rf $TMPDIR/*; {PRINT}"),
             "head -c 100000 /dev/zero | tr '\\0' $1; rm -rf $TMPDIR/*; head -c 100000 /dev/zero | tr '\\0' $1".to_owned(),
@@ -150,7 +150,7 @@ fn an_output_that_a_task_replaces_is_what_it_printed() {
 }
 
 #[test]
-fn an_output_that_is_replaced_after_the_tasks_end_is_never_shown() {
+fn an_output_replaced_after_the_task_has_finished_is_never_shown() {
     let sandbox = Sandbox::new();
     // Where its own output would be it finds that of the task before, if that is still there.
     let script = format!(
@@ -189,7 +189,7 @@ fn shared_memory_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn what_a_killed_run_leaves_the_next_start_removes() {
+fn the_next_start_removes_what_a_killed_run_leaves() {
     let sandbox = Sandbox::new();
     super::cut_off(&sandbox, sandbox.path(), "a", &[]);
     assert_eq!(sandbox.residue().len(), 1);

@@ -2,7 +2,7 @@
 
 use msup_tests::{Sandbox, run};
 
-use super::{KILLS, lines, resume, resume_until_it_ends, told};
+use super::{KILLS, lines, resume, resume_until_finished, told};
 
 #[test]
 fn a_task_that_never_started_is_attempt_1_after_a_resume() {
@@ -41,7 +41,7 @@ fn attempts_are_counted_truly_over_retries_deaths_and_msup_retry() {
     msup.args(["--", "sh", "-c", &script, "sh", ":::", "a"]);
     assert_eq!(run(&mut msup).status.code(), None, "it was killed");
     // One that failed, one that was cut off, and two that failed: failures before the death count.
-    let (output, _) = resume_until_it_ends(&sandbox, &[]);
+    let (output, _) = resume_until_finished(&sandbox, &[]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(lines(&sandbox.path().join("log")), ["1", "2", "3", "4"]);
     sandbox.file("good", b"");

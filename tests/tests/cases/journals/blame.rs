@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use msup_tests::{Sandbox, kill, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
-use super::{KILLS, lines, resume, resume_until_it_ends, text, told};
+use super::{KILLS, lines, resume, resume_until_finished, text, told};
 
 /// Task 1 kills msup whenever it runs.
 fn a_killer_among_others(flags: &[&str]) {
@@ -21,7 +21,7 @@ fn a_killer_among_others(flags: &[&str]) {
     let log = || lines(&sandbox.path().join("log"));
     let ran = |task: &str| log().iter().filter(|line| line.starts_with(task)).count();
     assert!(ran("2") >= 1 && ran("3") >= 1, "{flags:?}: {:?}", log());
-    let (output, times) = resume_until_it_ends(&sandbox, &[]);
+    let (output, times) = resume_until_finished(&sandbox, &[]);
     assert!(times <= 6, "{flags:?}: {times}");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{flags:?}: {said}");

@@ -43,7 +43,7 @@ fn resume(sandbox: &Sandbox, flags: &[&str]) -> Output {
 }
 
 /// Each resume is killed as well, until one is not. That one, and how many were begun.
-fn resume_until_it_ends(sandbox: &Sandbox, flags: &[&str]) -> (Output, usize) {
+fn resume_until_finished(sandbox: &Sandbox, flags: &[&str]) -> (Output, usize) {
     for times in 1..30 {
         let output = resume(sandbox, flags);
         if output.status.code().is_some() {

@@ -1,5 +1,5 @@
 //! Processes that are hard to see: their first thread has exited, their parents exit all the time,
-//! they are somebody else's.
+//! or another process started them.
 
 use msup_tests::{Sandbox, is_alive, kill, program, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
@@ -71,7 +71,7 @@ fn a_daemon_and_what_it_has_left_itself_survive_the_timeout_of_a_later_task() {
 /// `exec msup` in a shell that has background jobs: they are msup's children then, and so are their
 /// orphans later.
 #[test]
-fn jobs_of_the_shell_that_became_msup_are_none_of_its_own() {
+fn jobs_of_the_shell_that_became_msup_are_left_alone() {
     let sandbox = Sandbox::new();
     let msup = program("msup");
     // The parent of the job exits while msup runs; and a worker is killed.
@@ -107,7 +107,7 @@ fn a_third_signal_that_comes_with_the_second_kills_at_once() {
 }
 
 #[test]
-fn while_it_waits_for_daemons_it_stands_still_and_tells_what_runs() {
+fn a_run_that_waits_for_daemons_can_be_suspended_and_asked() {
     let sandbox = Sandbox::new();
     let daemon = "setsid sh -c 'until [ -e go ]; do sleep 0.01; done' >/dev/null 2>&1 &";
     let flags = ["-j1", "--leave-timeout", "1h", "--", "bash", "-c", daemon, "_", ":::", "a"];

@@ -68,7 +68,7 @@ fn killed(kills_wanted: u32, tasks: u32, random: &mut u64) -> u32 {
 
 #[test]
 fn outputs_are_those_of_an_undisturbed_run() {
-    // The nightly run takes two hundred kills, a few at a time: the watchdog would end a test that
+    // The nightly run takes two hundred kills, a few at a time: the watchdog kills a test that
     // takes minutes.
     let nightly = std::env::var_os("MSUP_NIGHTLY").is_some();
     let (rounds, kills_wanted) = if nightly { (20, 10) } else { (1, 4) };

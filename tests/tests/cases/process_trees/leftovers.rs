@@ -105,7 +105,7 @@ fn a_daemon_does_not_hold_its_task_and_has_time_when_the_run_is_over() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     wait_until(|| sandbox.processes().is_empty());
     assert!(exists(&sandbox, "done"), "{}", text(&output.stderr));
-    // At the end of the run one waits for it, and says so.
+    // When all tasks have finished, msup waits for it and says so.
     let output = script(&sandbox, &[], "setsid sh -c 'sleep 0.7; touch late' &", &["x"]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -126,7 +126,7 @@ fn a_daemon_that_stays_is_stopped_and_named_and_the_exit_status_is_that_of_the_t
 }
 
 #[test]
-fn with_leave_ok_both_kinds_are_left_alone() {
+fn leave_ok_leaves_jobs_and_daemons_alone() {
     let sandbox = Sandbox::new();
     let command = "sleep 1000 & echo $! >job.$1; setsid sh -c 'echo $$ >daemon.$1; exec sleep 1000' _ $1 & \
                    until [ -s daemon.$1 ]; do sleep 0.01; done";
@@ -141,7 +141,7 @@ fn with_leave_ok_both_kinds_are_left_alone() {
 }
 
 #[test]
-fn with_leave_kill_neither_is_waited_for() {
+fn leave_kill_waits_for_neither_jobs_nor_daemons() {
     let sandbox = Sandbox::new();
     let command = "sleep 1000 & setsid sleep 1000 & echo $1";
     let output = script(&sandbox, &["--leave", "kill"], command, &["a", "b"]);
@@ -178,7 +178,7 @@ fn children_of_task_loops_have_time_when_the_run_is_over() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn impossible_values_are_refused() {
     let sandbox = Sandbox::new();
     for (flags, part) in [
         (&["--leave", "maybe"][..], "--leave maybe: must be wait, ok or kill"),

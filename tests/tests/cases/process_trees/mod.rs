@@ -28,7 +28,7 @@ fn exists(sandbox: &Sandbox, name: impl AsRef<Path>) -> bool {
     sandbox.path().join(name).exists()
 }
 
-/// The process whose number a script has written into this file.
+/// The process whose pid a script has written into this file.
 fn pid_in(sandbox: &Sandbox, name: &str) -> Option<i32> {
     let text = std::fs::read_to_string(sandbox.path().join(name)).ok()?;
     text.strip_suffix('\n')?.parse().ok()

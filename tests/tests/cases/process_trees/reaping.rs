@@ -15,7 +15,7 @@ fn orphans_of_a_running_command_are_reaped_at_once() {
     wait_until(|| exists(&sandbox, "ready"));
     let worker = sandbox.workers(&msup)[0];
     // The command itself runs on: nothing but reaping makes them go away.
-    wait_until(|| !process_tree::children_of(worker).iter().any(|child| child.ended));
+    wait_until(|| !process_tree::children_of(worker).iter().any(|child| child.exited));
     sandbox.file("go", b"");
     assert_eq!(msup.wait().expect("started").code(), Some(0));
 }
@@ -28,7 +28,7 @@ fn orphans_of_a_task_loop_are_reaped_while_its_task_runs() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
-/// What a task function waits for itself is its own: nobody else may reap that.
+/// A task function waits for its own children: msup must not reap them.
 #[test]
 fn a_task_function_gets_the_exit_status_of_its_own_children() {
     let sandbox = Sandbox::new();

@@ -108,7 +108,7 @@ fn what_ignores_sigterm_is_killed_after_the_grace_wherever_it_is() {
 fn a_third_signal_kills_at_once() {
     let sandbox = Sandbox::new();
     let deaf = "trap '' TERM; touch up; while :; do sleep 0.01; done";
-    // Nobody would wait for the end of this grace.
+    // This grace is longer than any test.
     let flags = ["-j1", "--grace", "1h", "--", "bash", "-c", deaf, ":::", "a"];
     let mut msup = spawn_piped(&mut sandbox.msup(flags));
     let said = msup_tests::overheard(&mut msup);

@@ -193,14 +193,14 @@ fn after_a_resume_the_rate_is_that_of_this_generation() {
     let mut child = screen.shell(&sandbox, "$MSUP resume --bar ./j");
     // What was cut off runs alone.
     wait_until(|| bar(&screen).len() == 2);
-    assert_eq!(bar(&screen)[0], "300/302 · 1 running", "nothing has ended since");
+    assert_eq!(bar(&screen)[0], "300/302 · 1 running", "nothing has finished since");
     sandbox.file("go", b"");
     assert!(child.wait().expect("ours").success());
     sandbox.start_once_more();
 }
 
 #[test]
-fn there_is_a_bar_where_nobody_else_draws() {
+fn a_bar_is_drawn_where_no_other_program_draws() {
     let sandbox = Sandbox::new();
     let task = "-j1 'sleep 0.1; echo {}' ::: 1 2 3 4 5 6 7 8";
     for (script, drawn) in [

@@ -15,7 +15,7 @@ fn bash(sandbox: &Sandbox, script: &str) -> [String; 2] {
 const FOREVER: &str = "'[ {} = 1 ] && echo {} || sleep 1000' ::: 1 2 3 4";
 
 #[test]
-fn a_closed_output_stops_commands_for_which_nobody_waits_any_more() {
+fn a_closed_output_stops_commands_that_only_print() {
     let sandbox = Sandbox::new();
     let script = format!("$MSUP -j4 {FOREVER} | head -n 1; echo ${{PIPESTATUS[0]}}");
     let [shown, said] = bash(&sandbox, &script);
@@ -26,7 +26,7 @@ fn a_closed_output_stops_commands_for_which_nobody_waits_any_more() {
 }
 
 #[test]
-fn a_write_that_finds_nobody_stops_them_too() {
+fn a_write_without_a_reader_stops_them_too() {
     let sandbox = Sandbox::new();
     let task = "'case {} in 1) echo 1;; 2) sleep 0.1; echo 2;; *) sleep 1000;; esac' ::: 1 2 3 4";
     let script = format!("$MSUP -q -j4 {task} | head -n 1; echo ${{PIPESTATUS[0]}}");
@@ -34,7 +34,7 @@ fn a_write_that_finds_nobody_stops_them_too() {
 }
 
 #[test]
-fn what_makes_something_else_is_finished_though_nobody_reads() {
+fn a_command_that_makes_files_finishes_without_a_reader() {
     for asked in [["--summary", "s"], ["--joblog", "s"], ["--journal", "j"], ["--out", "made.{}"]] {
         let sandbox = Sandbox::new();
         let make = if asked[0] == "--out" { ">$MSUP_OUT" } else { ">made.{}" };

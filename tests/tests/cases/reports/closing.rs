@@ -218,7 +218,7 @@ fn quiet_keeps_a_line_for_failures_in_which_the_command_could_not_speak() {
     let expected = "msup: task 1 failed: signal 1: a\n\
                     msup: task 2 failed: timeout: b\n\
                     msup: task 4 was quarantined: signal 11: d\n";
-    assert_eq!(text, expected, "who exits with a status has said why");
+    assert_eq!(text, expected, "a command that exits with a status has said why");
     sandbox.file("no-program", b"");
     let text = said(&mut sandbox.msup(["-q", "./{}", "x", ":::", "no-program", "none"]));
     assert_eq!(text.lines().count(), 2, "{text}");

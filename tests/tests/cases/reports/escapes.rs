@@ -64,7 +64,7 @@ fn a_cause_that_names_a_path_is_shown_escaped() {
 }
 
 #[test]
-fn json_for_people_who_look_at_it_on_a_terminal_is_escaped_without_loss() {
+fn json_on_a_terminal_is_escaped_without_loss() {
     let sandbox = Sandbox::new();
     run(sandbox.msup(["false", ":::"]).args(hostile()));
     for words in [&["log", "last", "--state", "failed", "--json"][..], &["log", "--json"]] {

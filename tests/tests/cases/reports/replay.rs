@@ -97,7 +97,7 @@ fn a_resume_into_an_emptied_file_says_what_it_will_lack() {
 
 #[test]
 fn nothing_is_said_where_nothing_is_lost() {
-    // Who appends has the earlier outputs.
+    // A file that is appended to has the earlier outputs.
     let sandbox = Sandbox::new();
     cut_off(&sandbox, &[], Signal::SIGINT);
     let file = File::options().append(true).open(sandbox.path().join("res.out")).expect("there");
@@ -182,7 +182,7 @@ fn a_run_whose_outputs_are_gone_is_not_replayed() {
 
 /// Keeping is a convenience: what cannot be kept costs no task.
 #[test]
-fn a_full_disk_ends_the_keeping_and_not_the_run() {
+fn a_full_disk_stops_the_keeping_and_not_the_run() {
     let sandbox = Sandbox::new();
     let script = "\"$MSUP\" -q --journal disk/j -j1 'head -c 60000 /dev/zero #' \
                   ::: 1 2 3 4 5 6 7 8 >out; echo $?; ls disk/j";

@@ -11,9 +11,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Root has no limit on processes: another user, who has no other process. `None`, and a word about
-/// it, without root.
-fn as_somebody(sandbox: &Sandbox, processes: u32) -> Option<Command> {
+/// msup as a user that has no other process, since root has no limit on processes. `None` without
+/// root; then it prints that this is not tested.
+fn as_another_user(sandbox: &Sandbox, processes: u32) -> Option<Command> {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("not tested: only root can become a user without any process");
         return None;
@@ -48,7 +48,7 @@ fn a_thread_that_cannot_be_started_is_one_line_and_leaves_nothing() {
     let mut refused = 0;
     for processes in 1..9 {
         let sandbox = Sandbox::new();
-        let Some(mut msup) = as_somebody(&sandbox, processes) else { return };
+        let Some(mut msup) = as_another_user(&sandbox, processes) else { return };
         msup.args(["--out", "{}.out", "--durability", "task", "sh", "-c", ": >$1", "sh", "{out}"]);
         let output = run(msup.args([":::", "1", "2", "3"]));
         let said = text(&output.stderr);
@@ -130,7 +130,7 @@ fn a_limit_that_lowers_nothing_is_not_named() {
 struct Quota(PathBuf);
 
 impl Quota {
-    /// So many hundredths of a CPU; `None` where this process may not make one.
+    /// A quota in hundredths of a CPU; `None` where this process may not make one.
     fn new(percent: u64) -> Option<Quota> {
         let name = format!("msup-test-{}-{percent}", std::process::id());
         let v1 = PathBuf::from("/sys/fs/cgroup/cpu").join(&name);

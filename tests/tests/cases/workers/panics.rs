@@ -1,4 +1,4 @@
-//! A panic of the supervisor, in whatever thread, ends everything it had started, with the status
+//! A panic in any thread of the supervisor kills everything it has started. The exit status is that
 //! of an error.
 
 use std::fs;
