@@ -1,5 +1,5 @@
-//! Checks at every look of the supervisor that every word has a possible value. After a stray write
-//! to the segment, by a worker's wild pointer or by a process with the descriptor, a new epoch begins.
+//! Checks at every look of the supervisor that every word has a possible value. A worker's wild
+//! pointer or a process with the descriptor may write to the segment: then a new epoch begins.
 
 use std::fmt;
 

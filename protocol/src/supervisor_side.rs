@@ -70,8 +70,7 @@ pub struct Look {
     pub rescues: u32,
     /// A token is idle or blocked, a task is ready, and there is no worker for them.
     pub wants_worker: bool,
-    /// Set if nothing needs to be timed: the kind of quiet, which says what a worker must do to wake
-    /// sysmon.
+    /// Set if nothing needs to be timed: the kind of quiet, which says what wakes sysmon.
     pub quiet: Option<Quiet>,
 }
 

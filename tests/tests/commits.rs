@@ -1,4 +1,4 @@
-//! `--out`: a file of a task is whole or not there, and renamed into place once, whatever is killed.
+//! `--out`: a task's file is whole or not there, and renamed into place once, whatever is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;

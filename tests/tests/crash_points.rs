@@ -1,5 +1,5 @@
-//! A real process is killed at every point where a death could separate two steps. What it leaves is
-//! repaired, and no other process notices. G1, G2, G9. Each test has the name of its point.
+//! A real process is killed at every point where a death could separate two steps. What it leaves
+//! is repaired, and no other process notices. G1, G2, G9. Each test has the name of its point.
 
 #![cfg(debug_assertions)] // Release builds have no such points.
 

@@ -1,5 +1,5 @@
-//! A process writes over the shared memory during a run: the supervisor notices, makes a new segment
-//! with new workers, and every task gets its outcome all the same. G2, G9.
+//! A process writes over the shared memory during a run: the supervisor notices, makes a new
+//! segment with new workers, and every task gets its outcome all the same. G2, G9.
 
 use std::fs;
 use std::os::unix::fs::FileExt;

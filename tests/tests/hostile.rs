@@ -78,8 +78,8 @@ fn a_forked_copy_of_a_worker_is_no_worker() {
     assert_eq!(among_others("fork"), (9, 0));
 }
 
-/// Limits on processes are per user, and root has none: for root the test runs as another user, with
-/// programs of its own.
+/// Limits on processes are per user, and root has none: for root the test runs as another user,
+/// with programs of its own.
 #[test]
 fn a_limit_on_processes_means_fewer_workers() {
     let sandbox = Sandbox::new();

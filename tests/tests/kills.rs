@@ -96,8 +96,8 @@ fn nothing_survives_the_supervisor() {
     assert!(msup_tests::run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
 }
 
-/// Workers that are told to exit find more tasks than they could ever finish, and exit all the same.
-/// G4.
+/// Workers that are told to exit find more tasks than they could ever finish, and exit all the
+/// same. G4.
 #[test]
 fn nothing_survives_a_supervisor_that_dies_with_much_to_do() {
     let sandbox = Sandbox::new();

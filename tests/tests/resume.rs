@@ -1,4 +1,4 @@
-//! A run that was cut off is resumed: nothing is lost, and no task whose output was shown runs again.
+//! A run that was cut off is resumed: nothing is lost, and what was shown is not done twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

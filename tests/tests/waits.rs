@@ -35,8 +35,8 @@ fn short_calls_do_not_keep_a_token() {
     assert!(long <= 10 && worst <= 2000, "{long} waits lasted more than 200 calls, one {worst}");
 }
 
-/// 16 workers on two tokens: a worker that sleeps for its token is served before workers that came a
-/// round later.
+/// 16 workers on two tokens: a worker that sleeps for its token is served before workers that came
+/// a round later.
 #[test]
 fn the_longest_waiter_is_served_first() {
     let [waits, long, worst] = waits("2", &"mixed 3000\n".repeat(32), 32);

@@ -75,8 +75,8 @@ fn a_killed_holder_hangs_raw_syncs_mutex() {
     assert_hangs("lock", &memory);
 }
 
-/// After the death of one waiter a process that signals the next one hangs: in msup that would be the
-/// supervisor.
+/// After the death of one waiter a process that signals the next one hangs: in msup that would be
+/// the supervisor.
 #[test]
 fn a_killed_waiter_hangs_the_signaller_of_raw_syncs_event() {
     let memory = Scratch::memory().expect("memory");

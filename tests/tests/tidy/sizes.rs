@@ -19,7 +19,6 @@ const LONG_FUNCTIONS: Larger = &[
     ("supervisor/src/run/apply.rs perform", 100),
     ("supervisor/src/engine/concurrency/limit.rs measured", 96),
     ("supervisor/src/template/tests.rs lines_that_need_a_shell", 86),
-    ("tests/bench/benches/mixes/main.rs compare", 82),
     ("supervisor/src/cli/commands/doctor.rs findings", 78),
     ("supervisor/src/engine/concurrency/limit/knee.rs advise", 71),
 ];

@@ -1,8 +1,8 @@
 //! Unmodified commands of many kinds: msup with default flags beside `xargs -P` with every number
-//! that somebody might choose. What there is to choose here: `cargo bench -p msup-bench --bench
-//! mixes -- --help`.
+//! that a user might choose. The flags: `cargo bench -p msup-bench --bench mixes -- --help`.
 
 mod figure;
+mod fixed;
 mod memory;
 mod peers;
 mod scarce;
@@ -14,30 +14,23 @@ mod work;
 use std::io;
 use std::path::PathBuf;
 
+use fixed::{Fixed, MANY};
 use msup_bench::report::{Report, row};
 use peers::{Outcome, Ran};
-use work::Mix;
+use work::{Mix, Work};
 
-/// What is tried with xargs, in tokens, and once more 200.
-const TIMES: [u32; 6] = [1, 2, 4, 8, 16, 32];
-const MANY: u32 = 200;
-
-/// Who takes so many times as long as the best so far is not waited for; nor, once two have, any
-/// with fewer.
-const TOO_SLOW: f64 = 1.15;
-const TOO_MANY: u32 = 2;
-/// The same for GNU parallel.
+/// GNU parallel is stopped when it takes this many times as long as the best run of xargs.
 const PARALLEL_AT_MOST: f64 = 2.0;
 
-/// Within this of the best is as good as the best.
-const AS_GOOD: f64 = 1.03;
-
-/// The best of many single runs is partly the luckiest: it is run again so many times, in turn with
-/// msup, and their medians are compared.
+/// The best of many single runs is partly the luckiest: that number is run again this many times,
+/// in turn with msup, and their medians are compared.
 const REPEATS: usize = 3;
 
-const USAGE: &str = "usage: cargo bench -p msup-bench --bench mixes -- [--seconds S] [--only NAME] [--seed N] \
-                     [--random N] [--random-seconds S] [--numbers P,P...] [--json FILE] [--figure FILE]";
+const USAGE: &str = concat!(
+    "usage: cargo bench -p msup-bench --bench mixes -- [--seconds S] [--only NAME] [--seed N]\n",
+    "       [--random N] [--random-seconds S] [--numbers P,P...] [--json FILE] [--figure FILE]",
+);
+
 /// All take a value.
 const FLAGS: [&str; 8] = [
     "--seconds",
@@ -50,7 +43,7 @@ const FLAGS: [&str; 8] = [
     "--figure",
 ];
 
-/// Whether the arguments are what there is. Cargo adds `--bench` at the end.
+/// Whether all arguments are flags with values. Cargo adds `--bench` as the last one.
 fn are_known(mut arguments: impl Iterator<Item = String>) -> bool {
     while let Some(argument) = arguments.next() {
         let is_whole = FLAGS.contains(&argument.as_str()) && arguments.next().is_some();
@@ -80,10 +73,9 @@ fn main() -> io::Result<()> {
     let procs = std::thread::available_parallelism()?.get() as u32;
     let mut report = Report::default();
     report.print_machine();
-    println!(
-        "seed {seed}, {procs} times about {seconds} s of work each, {random_seconds} s for random ones; xargs -P beside \
-         it, GNU parallel where it is"
-    );
+    println!("seed {seed}; work per mix: {seconds} s on each of {procs} CPUs");
+    println!("work per random mix: {random_seconds} s on each; compared with xargs -P, and");
+    println!("with GNU parallel where it is installed");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let server = server::Server::start()?;
     let random = argument("--random").unwrap_or(20);
@@ -113,7 +105,8 @@ fn main() -> io::Result<()> {
     if !ratios.is_empty() {
         ratios.sort_by(f64::total_cmp);
         let (median, worst) = (ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
-        println!("\nrandom mixes: median {median:.3}, worst {worst:.3} (aim: 1.03, 1.08)");
+        println!("\nrandom mixes, time of msup / time of the best xargs -P:");
+        println!("  median {median:.3} (aim: 1.03), worst {worst:.3} (aim: 1.08)");
     }
     if let Some(path) = argument::<PathBuf>("--figure") {
         draw(&path, procs, 2.0 * seconds, folder.path())?;
@@ -143,7 +136,8 @@ fn draw(
     figure::write(path, &format!("{}, {} commands", mix.name, work.tasks), &curves)
 }
 
-/// One mix with everybody. The ratio of msup's time to the best.
+/// One mix with xargs, GNU parallel and msup. The ratio of msup's time to that of the best number
+/// for xargs.
 fn compare(
     report: &mut Report,
     mix: &Mix,
@@ -154,54 +148,18 @@ fn compare(
     let work = mix.prepare(procs, seconds, folder)?;
     let _neighbour = mix.has_neighbour.then(work::Neighbour::start).transpose()?;
     report.group(&format!("{}: {} commands", mix.name, work.tasks));
-    let all = TIMES.map(|times| times * procs).into_iter().chain([MANY]);
     let chosen = argument::<String>("--numbers");
-    let numbers: Vec<u32> = match &chosen {
+    let numbers = match &chosen {
         Some(list) => list.split(',').filter_map(|number| number.parse().ok()).collect(),
-        // More would only take the neighbour's CPU away.
-        None if mix.has_neighbour => vec![procs],
-        None => all.collect(),
+        None => fixed::numbers(procs, mix.has_neighbour),
     };
-    let (mut static_runs, mut too_slow): (Vec<(u32, f64)>, u32) = (Vec::new(), 0);
-    // The most first: that is mostly near the best, and those far from it are not waited for.
-    for number in numbers.into_iter().rev() {
-        let best = static_runs.iter().map(|run| run.1).fold(f64::INFINITY, f64::min);
-        let limit = (best * TOO_SLOW).min(seconds * 4.0 + 10.0);
-        let name = format!("xargs -P{number}");
-        if too_slow == TOO_MANY {
-            println!("  {name:<44} not run");
-            continue;
-        }
-        match peers::xargs(&work, number, limit)? {
-            Outcome::Took(wall) => {
-                static_runs.push((number, wall));
-                too_slow = 0;
-                report.add(row("mixes", name, "s", wall));
-            }
-            Outcome::Late => {
-                // With many the memory may have been short; with fewer it may not.
-                too_slow += u32::from(!static_runs.is_empty());
-                println!("  {name:<44} more than {limit:.1} s");
-            }
-            Outcome::Failed | Outcome::Absent => println!("  {name:<44} failed"),
-        }
-    }
-    static_runs.sort_by_key(|run| run.0);
-    let Some(best) = static_runs.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)) else {
+    let fixed = Fixed::run(report, &work, numbers, seconds)?;
+    let (Some(best), Some(fewest)) = (fixed.best(), fixed.fewest_as_good()) else {
         return Ok(None);
     };
     if chosen.is_none() {
-        let limit = best.1 * PARALLEL_AT_MOST;
-        let name = "GNU parallel, default flags";
-        match peers::parallel(&work, limit)? {
-            Outcome::Took(wall) => report.add(row("mixes", name, "s", wall)),
-            Outcome::Late => println!("  {name:<44} more than {limit:.1} s"),
-            Outcome::Failed => println!("  {name:<44} failed"),
-            Outcome::Absent => println!("  {name:<44} not here"),
-        }
+        run_parallel(report, &work, best.1 * PARALLEL_AT_MOST)?;
     }
-    let fewest =
-        static_runs.iter().find(|run| run.1 <= best.1 * AS_GOOD).map_or(best.0, |run| run.0);
     let (mut peers, mut own) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
         let Outcome::Took(wall) = peers::xargs(&work, best.0, f64::INFINITY)? else {
@@ -212,21 +170,38 @@ fn compare(
         own.push(ran);
     }
     let again = median(&mut peers, |wall| *wall).copied().unwrap_or(best.1);
-    let Some(Ran { wall, mean, peak, debt, sampling }) = median(&mut own, |ran| ran.wall) else {
-        return Ok(None);
-    };
-    let ratio = wall / again;
+    let Some(ran) = median(&mut own, |ran| ran.wall) else { return Ok(None) };
     let name = format!("xargs -P{}, median of {REPEATS} more", best.0);
     report.add(row("mixes", name, "s", again));
-    report.add(row("mixes", format!("{}: msup, default flags", mix.name), "s", *wall));
-    println!(
-        "  => {ratio:.3} of the best (-P{}), {mean:.1} in flight ({:.2} of -P{fewest}, the fewest that is as \
-         good), {peak} at most, {debt:.2} s of debt; measuring took {:.2} % of a CPU",
-        best.0,
-        mean / f64::from(fewest),
-        sampling * 100.0,
-    );
+    report.add(row("mixes", format!("{}: msup, default flags", mix.name), "s", ran.wall));
+    let ratio = ran.wall / again;
+    println!("  => msup takes {ratio:.3} times as long as the best, xargs -P{}", best.0);
+    print_details(ran, fewest);
     Ok(Some(ratio))
+}
+
+/// The mix with GNU parallel; it is stopped after `limit` seconds.
+fn run_parallel(report: &mut Report, work: &Work, limit: f64) -> io::Result<()> {
+    let name = "GNU parallel, default flags";
+    match peers::parallel(work, limit)? {
+        Outcome::Took(wall) => report.add(row("mixes", name, "s", wall)),
+        Outcome::Late => println!("  {name:<44} more than {limit:.1} s"),
+        Outcome::Failed => println!("  {name:<44} failed"),
+        Outcome::Absent => println!("  {name:<44} not installed"),
+    }
+    Ok(())
+}
+
+/// What msup reports of its run. `fewest` is the smallest number with which xargs is as good as
+/// with the best one.
+fn print_details(Ran { mean, peak, debt, sampling, .. }: &Ran, fewest: u32) {
+    println!("     commands in flight: mean {mean:.1}, peak {peak}");
+    println!(
+        "     mean in flight / smallest -P within 3 % of the best ({fewest}): {:.2}",
+        mean / f64::from(fewest)
+    );
+    println!("     CPU time used beyond the tokens: {debt:.2} s");
+    println!("     CPU time used by measuring: {:.2} % of one CPU", sampling * 100.0);
 }
 
 /// The middle one by this measure, if there is any.

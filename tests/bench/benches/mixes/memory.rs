@@ -51,7 +51,7 @@ fn xargs(work: &Work, number: u32) -> io::Result<(f64, u64)> {
     }
 }
 
-/// Every number once; then the best of those that stay below, and msup, again in turn.
+/// One run with every number. Then the best number that stays below the limit and msup, in turn.
 pub(crate) fn compare(report: &mut Report, procs: u32, folder: &Path) -> io::Result<()> {
     let work = work::large().prepare(procs, work::LARGE / f64::from(procs), folder)?;
     report.group(&format!("{NAME}: {} commands of 64 MiB, {LIMIT} for all", work.tasks));
@@ -79,6 +79,8 @@ pub(crate) fn compare(report: &mut Report, procs: u32, folder: &Path) -> io::Res
     };
     let least = add(format!("xargs -P{number}, median of {REPEATS} more"), &mut peers);
     let wall = add(format!("msup --memory {LIMIT}"), &mut own);
-    println!("  => {:.3} of the best that stays below {BELOW} MiB (-P{number})", wall / least);
+    let ratio = wall / least;
+    println!("  => msup takes {ratio:.3} times as long as xargs -P{number},");
+    println!("     the best of those whose commands together stay below {BELOW} MiB");
     Ok(())
 }

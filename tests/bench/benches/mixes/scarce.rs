@@ -59,8 +59,8 @@ fn run(program: &str, file: &Path) -> io::Result<()> {
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{program} failed"))) }
 }
 
-/// A benchmark that was killed has left its swap file below this folder in use. Only benchmarks have
-/// swap files there.
+/// A benchmark that was killed has left its swap file below this folder in use. Only benchmarks
+/// have swap files there.
 fn sweep(folder: &Path) {
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let files = swaps.lines().filter_map(|line| line.split_whitespace().next()).map(Path::new);
