@@ -31,10 +31,10 @@ pub(crate) enum Effect {
     /// Let this worker exit when it has no task.
     Dismiss(WorkerId),
     /// Stop this worker's attempt, and let the worker exit.
-    End(WorkerId),
+    Stop(WorkerId),
     /// Kill this worker, which has not taken up work.
     Kill(WorkerId),
-    /// Whatever is being stopped gets no more time.
+    /// Attempts that are being stopped get no more time.
     KillNow,
     /// Show a task's output: the task has finished.
     Deliver {

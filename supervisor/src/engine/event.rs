@@ -43,7 +43,7 @@ pub(crate) enum Event {
     /// A worker has parked or claimed a task for the first time.
     WorkerSettled(WorkerId),
     /// A worker's process has exited; its tokens are reclaimed and its outcomes collected.
-    WorkerEnded {
+    WorkerGone {
         /// Which.
         worker: WorkerId,
         /// How.

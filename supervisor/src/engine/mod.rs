@@ -105,7 +105,7 @@ impl Engine {
                 self.startup.succeeded();
                 self.pool.settled(worker);
             }
-            Event::WorkerEnded { worker, end, claimed, starved, killed } => {
+            Event::WorkerGone { worker, end, claimed, starved, killed } => {
                 let ruling = judge_loss(end, starved);
                 let rule = |slot| match &killed {
                     Some((stopped, why)) if *stopped == slot => {
@@ -114,7 +114,7 @@ impl Engine {
                     _ => (slot, ruling.clone()),
                 };
                 let claimed = claimed.into_iter().map(rule).collect();
-                self.on_worker_ended(worker, ruling, end, claimed, now, effects);
+                self.on_worker_gone(worker, ruling, end, claimed, now, effects);
             }
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, &why, now, effects),
             Event::Looked(view) => self.on_looked(&view, now, effects),
@@ -260,7 +260,7 @@ impl Engine {
             Some(status) => status,
             // As in GNU parallel: for a percentage, the status is a percentage.
             None if self.limits.halts_by_share() => {
-                share_of(self.tally.unsuccessful(), self.tally.ended())
+                share_of(self.tally.unsuccessful(), self.tally.finished())
             }
             None => exit::for_failures(self.tally.unsuccessful()),
         }

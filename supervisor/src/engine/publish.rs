@@ -53,9 +53,9 @@ impl Engine {
         let only_retries = self.pressure.allows_only_retries();
         let mut placed = Vec::new();
         loop {
-            // Of tasks that may have caused the end of an epoch no more are published than run at
-            // once: if it happens again, one of these caused it.
-            let at_most = match self.ledger.next_has_seen_the_end() {
+            // If the next task may have cut an epoch short, only as many are published as run at
+            // once. If it happens again, one of these caused it.
+            let at_most = match self.ledger.next_was_in_a_cut_epoch() {
                 true => room.at_most.min(self.control.at_once()),
                 false => room.at_most,
             };

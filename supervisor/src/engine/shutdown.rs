@@ -190,7 +190,7 @@ impl Engine {
         if self.shutdown.is_killing() {
             for worker in self.pool.all() {
                 self.pool.set_leaving(worker);
-                effects.push(Effect::End(worker));
+                effects.push(Effect::Stop(worker));
             }
         }
     }
@@ -235,7 +235,7 @@ impl Engine {
         }
         if !self.shutdown.is_closing() {
             self.shutdown.phase = Phase::Closing;
-            // Also those that were told to exit before: from now on, staying is a fault.
+            // Those that were told to exit before are told again: from now on none may stay.
             for worker in self.pool.all() {
                 self.pool.set_leaving(worker);
                 effects.push(Effect::Dismiss(worker));

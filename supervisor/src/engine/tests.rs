@@ -125,7 +125,7 @@ fn a_run_from_beginning_to_end() {
     assert_eq!(driver.outcome(0, Verdict::Exited(0)), ["Deliver 1 from 0"]);
     let last = driver.outcome(1, Verdict::Exited(7));
     assert_eq!(last, ["Deliver 3 from 1", "Dismiss(0)", "Dismiss(1)"]);
-    let end = |worker| Event::WorkerEnded {
+    let end = |worker| Event::WorkerGone {
         worker,
         end: WorkerEnd::Exited(0),
         claimed: vec![],
@@ -151,7 +151,7 @@ fn a_task_whose_worker_was_killed_runs_again() {
     let mut driver = Driver::with_inputs(1);
     driver.step(Event::Looked(view(1, 1)));
     driver.step(Event::WorkerSettled(0));
-    let killed = Event::WorkerEnded {
+    let killed = Event::WorkerGone {
         worker: 0,
         end: WorkerEnd::Signaled(9),
         claimed: vec![0],
@@ -181,11 +181,11 @@ fn a_task_that_crashes_again_and_again_is_quarantined() {
 }
 
 #[test]
-fn workers_that_cannot_start_end_the_run() {
+fn workers_that_cannot_start_abort_the_run() {
     let mut driver = Driver::with_inputs(1);
     let mut said = Vec::new();
     for _ in 0..3 {
-        said = end_at_startup(&mut driver, Duration::from_secs(1), WorkerEnd::Exited(1));
+        said = exit_at_startup(&mut driver, Duration::from_secs(1), WorkerEnd::Exited(1));
     }
     assert_eq!(said, ["Say", "Withdraw { slot: 0 }"]);
     assert_eq!(driver.step(Event::Withdrawn { slot: 0 }), ["Finish"]);
@@ -206,13 +206,13 @@ fn idle_workers_are_let_go_but_for_a_spare() {
 }
 
 #[test]
-fn when_the_last_ones_run_others_leave_at_once() {
+fn while_the_last_tasks_run_idle_workers_leave_at_once() {
     let mut driver = Driver::with_inputs(3);
     driver.step(Event::Looked(view(2, 2)));
     let idle = |ready| View { parked: vec![(0, 3), (1, 4)], ready, ..View::default() };
     assert_eq!(driver.step(Event::Looked(idle(0))), [""; 0], "there may be more input");
     driver.step(Event::InputsEnded);
-    assert_eq!(driver.step(Event::Looked(idle(1))), [""; 0], "there is a task for somebody");
+    assert_eq!(driver.step(Event::Looked(idle(1))), [""; 0], "there is a ready task");
     assert_eq!(driver.step(Event::Looked(idle(0))), [""; 0], "there is another one to come");
     driver.outcome(0, Verdict::Done);
     driver.outcome(0, Verdict::Done);
@@ -220,30 +220,24 @@ fn when_the_last_ones_run_others_leave_at_once() {
 }
 
 /// One worker is started and exits or is killed before it takes up work.
-fn end_at_startup(driver: &mut Driver, pause: Duration, end: WorkerEnd) -> Vec<String> {
+fn exit_at_startup(driver: &mut Driver, pause: Duration, end: WorkerEnd) -> Vec<String> {
     driver.now += pause;
     assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
-    driver.step(Event::WorkerEnded {
-        worker: 0,
-        end,
-        claimed: vec![],
-        starved: false,
-        killed: None,
-    })
+    driver.step(Event::WorkerGone { worker: 0, end, claimed: vec![], starved: false, killed: None })
 }
 
 #[test]
-fn workers_killed_while_starting_end_the_run_only_if_it_goes_on_and_on() {
+fn workers_killed_while_starting_abort_the_run_only_if_it_keeps_happening() {
     let mut driver = Driver::with_inputs(1);
     let (second, killed) = (Duration::from_secs(1), WorkerEnd::Signaled(9));
     for _ in 0..10 {
-        assert_eq!(end_at_startup(&mut driver, second, killed), [""; 0], "too short a time");
+        assert_eq!(exit_at_startup(&mut driver, second, killed), [""; 0], "too short a time");
     }
     driver.step(Event::WorkerSettled(0));
     for _ in 0..9 {
-        assert_eq!(end_at_startup(&mut driver, 5 * second, killed), [""; 0], "too few");
+        assert_eq!(exit_at_startup(&mut driver, 5 * second, killed), [""; 0], "too few");
     }
-    let effects = end_at_startup(&mut driver, second, killed);
+    let effects = exit_at_startup(&mut driver, second, killed);
     assert_eq!(effects, ["Say", "Withdraw { slot: 0 }"]);
     assert_eq!(driver.engine.exit_status(), exit::ERROR);
 }
@@ -251,14 +245,14 @@ fn workers_killed_while_starting_end_the_run_only_if_it_goes_on_and_on() {
 #[test]
 fn after_a_failed_start_the_next_one_waits() {
     let mut driver = Driver::with_inputs(1);
-    end_at_startup(&mut driver, Duration::ZERO, WorkerEnd::Signaled(9));
+    exit_at_startup(&mut driver, Duration::ZERO, WorkerEnd::Signaled(9));
     assert_eq!(driver.step(Event::Looked(view(1, 1))), [""; 0]);
     driver.now = driver.engine.looks_again_at().expect("it backs off");
     assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
 }
 
 #[test]
-fn who_could_not_be_started_is_not_counted() {
+fn a_worker_that_could_not_be_started_is_not_counted() {
     let mut driver = Driver::with_inputs(2);
     assert_eq!(driver.step(Event::Looked(view(2, 2))), ["Spawn(0)", "Spawn(1)"]);
     driver.step(Event::SpawnFailed { worker: 1, why: "no".into() });
@@ -267,7 +261,7 @@ fn who_could_not_be_started_is_not_counted() {
 }
 
 #[test]
-fn a_stall_at_the_cap_ends_the_run_if_asked_to() {
+fn a_stall_at_the_cap_aborts_the_run_if_asked_to() {
     let mut driver = Driver::with_inputs(6);
     driver.step(Event::Looked(view(4, 4)));
     for worker in 0..4 {
@@ -280,12 +274,12 @@ fn a_stall_at_the_cap_ends_the_run_if_asked_to() {
     driver.now += Duration::from_secs(2);
     let effects = driver.step(Event::Looked(all_blocked()));
     assert_eq!(effects[0], "Say");
-    assert!(effects.contains(&"End(3)".to_owned()), "{effects:?}");
+    assert!(effects.contains(&"Stop(3)".to_owned()), "{effects:?}");
     assert_eq!((driver.engine.exit_status(), driver.engine.stalls()), (exit::ERROR, 1));
 }
 
 #[test]
-fn what_becomes_of_tasks_is_written_down() {
+fn what_happens_to_tasks_is_journaled() {
     let mut driver = Driver::with_inputs(2);
     driver.outcome(0, Verdict::Signaled(9));
     driver.step(Event::InputsEnded);
@@ -296,7 +290,7 @@ fn what_becomes_of_tasks_is_written_down() {
 }
 
 #[test]
-fn what_has_ended_before_is_not_run_again() {
+fn tasks_that_have_finished_before_do_not_run_again() {
     let mut driver = Driver::new();
     let input = |value: &str, earlier| Input { value: value.into(), earlier, ..Input::default() };
     let failed = Earlier::Failed { cause: "exit 3".into(), attempts: 2, quarantined: false };
@@ -312,7 +306,7 @@ fn what_has_ended_before_is_not_run_again() {
     driver.step(Event::InputsEnded);
     driver.outcome(0, Verdict::Done);
     let tally = driver.engine.tally();
-    assert_eq!((tally.succeeded, tally.failed, tally.ended()), (2, 1, 3));
+    assert_eq!((tally.succeeded, tally.failed, tally.finished()), (2, 1, 3));
     assert_eq!((driver.engine.exit_status(), driver.engine.is_complete()), (1, true));
 }
 

@@ -41,13 +41,7 @@ impl Run {
                         } else {
                             // It was alive, and was killed because it could not be watched.
                             let end = WorkerEnd::Signaled(SIGKILL);
-                            Event::WorkerEnded {
-                                worker,
-                                end,
-                                claimed,
-                                starved: false,
-                                killed: None,
-                            }
+                            Event::WorkerGone { worker, end, claimed, starved: false, killed: None }
                         });
                     }
                 }
@@ -64,7 +58,7 @@ impl Run {
                     self.timeout = Some(limit);
                 }
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
-                Effect::End(worker) => stopped.push(worker),
+                Effect::Stop(worker) => stopped.push(worker),
                 Effect::Kill(worker) => self.crew.kill(worker),
                 Effect::KillNow => {
                     let now = self.active();

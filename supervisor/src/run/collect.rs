@@ -46,7 +46,7 @@ impl Run {
                 meter.lost(worker);
             }
             let starved = end == WorkerEnd::Signaled(SIGKILL) && self.oom.explains_a_kill();
-            events.push(Event::WorkerEnded { worker, end, claimed, starved, killed });
+            events.push(Event::WorkerGone { worker, end, claimed, starved, killed });
         }
         self.stopping.mark(events);
         if self.signals.child_exited() && !self.crew.reap_adopted() {

@@ -62,7 +62,7 @@ impl Run {
 
     fn look_at_progress(&mut self, awake: Duration) -> Progress {
         let tally = self.engine.tally();
-        let ended = tally.ended();
+        let ended = tally.finished();
         let rate = self.progress.pace.note(awake, ended - tally.earlier());
         let total = self.engine.total();
         let running = self.figures.now.1;

@@ -42,7 +42,7 @@ impl Run {
         let mut text = format!(
             "msup: {} running, {} finished ({} succeeded)\n",
             plural(running.len()),
-            tally.ended(),
+            tally.finished(),
             tally.succeeded
         );
         for (since, seq, kin, what) in running.iter().take(TOLD) {

@@ -10,24 +10,23 @@ pub(super) struct History {
     last: BTreeMap<String, (u32, u32)>,
     /// A power cut may have lost what was known of attempts: their numbers are not checked.
     has_forgotten: bool,
-    /// What was in flight when a supervisor died.
+    /// The tasks that were in flight when a supervisor died.
     suspects: BTreeSet<String>,
-    /// How often nothing else was, as far as the journal could show.
+    /// How often each was alone then, as far as the journal could show.
     alone: BTreeMap<String, u32>,
-    /// What was killed, and not journaled yet.
+    /// Killed attempts that are not journaled yet.
     killed: BTreeSet<String>,
-    /// What got a signal in its last attempt: it may have stopped half-way, or have left something
-    /// undone.
+    /// Tasks whose last attempt got a signal: it may have stopped half-way.
     stopped: BTreeSet<String>,
-    /// Outputs that were shown, of attempts that succeeded or not.
+    /// How often outputs were shown, whether the attempts succeeded or not.
     shown: BTreeMap<String, u32>,
-    /// Ends that are in the journal, safe from the death of the process.
+    /// The tasks whose end is in the journal, and whether they succeeded.
     written: BTreeMap<String, bool>,
     pub(super) wrongs: Vec<String>,
 }
 
 impl History {
-    /// For a run whose workers can take notes, or cannot: then attempt numbers are not checked.
+    /// `notes`: whether the run's workers can take notes. If not, attempt numbers are not checked.
     pub(super) fn new(notes: bool) -> History {
         History { has_forgotten: !notes, ..History::default() }
     }
@@ -41,7 +40,7 @@ impl History {
             self.wrong(format!("{value} runs twice at once"));
         }
         if self.written.contains_key(value) {
-            self.wrong(format!("{value} has ended, and runs again"));
+            self.wrong(format!("{value} has finished, and runs again"));
         }
         self.stopped.remove(value);
         let before = self.last.insert(value.to_owned(), (generation, attempt));
@@ -65,11 +64,11 @@ impl History {
     /// It has finished, or its process has exited.
     pub(super) fn stops(&mut self, value: &str) {
         if self.running.remove(value).is_none() {
-            self.wrong(format!("{value} ends but does not run"));
+            self.wrong(format!("{value} stops but does not run"));
         }
     }
 
-    /// Every process is gone; what is known of attempts may be lost as well.
+    /// Every process is gone. If the journal `forgets`, what it knew of attempts is lost as well.
     pub(super) fn all_die(&mut self, forgets: bool) {
         self.has_forgotten |= forgets;
         if forgets {
@@ -88,12 +87,12 @@ impl History {
         self.suspects.extend(running.into_keys());
     }
 
-    /// It was killed, and that is not journaled yet.
+    /// It was killed. That is not journaled yet.
     pub(super) fn is_killed(&mut self, value: &str) {
         self.killed.insert(value.to_owned());
     }
 
-    /// That is journaled now.
+    /// Its retry is journaled: its kill is known.
     pub(super) fn is_told(&mut self, value: &str) {
         self.killed.remove(value);
     }
@@ -102,7 +101,7 @@ impl History {
     pub(super) fn condemns(&mut self, value: &str, limit: u32) {
         let alone = self.alone.get(value).copied().unwrap_or(0);
         if alone < limit && !self.has_forgotten {
-            self.wrong(format!("{value} is given up after {alone} deaths beside it alone"));
+            self.wrong(format!("{value} is given up after it was alone at {alone} deaths"));
         }
     }
 
@@ -113,7 +112,7 @@ impl History {
         }
     }
 
-    /// Its end was journaled; `has_output`: there was something to show.
+    /// Its end was journaled. `has_output`: there was something to show.
     pub(super) fn writes(&mut self, value: &str, succeeded: bool, has_output: bool) {
         if has_output && !self.shown.contains_key(value) {
             self.wrong(format!("the end of {value} is written before it is shown"));
@@ -124,11 +123,12 @@ impl History {
         self.suspects.remove(value);
         self.killed.remove(value);
         if self.written.insert(value.to_owned(), succeeded).is_some() {
-            self.wrong(format!("{value} ends twice"));
+            self.wrong(format!("{value} has two ends"));
         }
     }
 
-    /// These ends are left. Knowledge of attempts may be lost in a power cut.
+    /// The ends of these tasks are left in the journal. A power cut may lose what was known of
+    /// attempts.
     pub(super) fn keeps(&mut self, left: &BTreeSet<String>, power_cut: bool) {
         self.written.retain(|value, _| left.contains(value));
         if power_cut {
@@ -136,7 +136,8 @@ impl History {
         }
     }
 
-    /// The run is over: every one of these has one end. Returns how many did not succeed.
+    /// The run is over: each of these tasks must have an end. Returns the number that did not
+    /// succeed.
     pub(super) fn settles(&mut self, values: &[String]) -> u64 {
         let missing: Vec<&String> =
             values.iter().filter(|value| !self.written.contains_key(*value)).collect();

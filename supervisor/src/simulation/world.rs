@@ -130,7 +130,7 @@ impl World {
             self.tell(|| format!("{happening:?}"));
             self.happen(happening);
             if let Some(status) = self.supervisor.finished.take()
-                && let Some(judged) = self.end(status)
+                && let Some(judged) = self.conclude(status)
             {
                 return judged;
             }
@@ -140,7 +140,7 @@ impl World {
                 return Err(wrong);
             }
         }
-        Err("it does not come to its end".into())
+        Err("it does not finish".into())
     }
 
     fn tell(&mut self, what: impl FnOnce() -> String) {
@@ -163,7 +163,7 @@ impl World {
             Happening::Reads => self.reads(),
             Happening::Fault => self.fault(),
             Happening::Up(worker, life) => self.comes_up(worker, life),
-            Happening::Ends(worker, life) => self.ends(worker, life),
+            Happening::Finishes(worker, life) => self.finishes(worker, life),
             Happening::Climbs(worker, number) => self.climbs(worker, number),
             Happening::Yields(worker, number) => self.yields(worker, number),
             Happening::Dies(worker, life, signal) => {
@@ -254,7 +254,7 @@ impl World {
     }
 
     /// A supervisor has finished. Returns the judgement, unless the run goes on.
-    fn end(&mut self, status: u8) -> Option<Result<(), String>> {
+    fn conclude(&mut self, status: u8) -> Option<Result<(), String>> {
         // Outputs on their way to the terminal arrive.
         self.disk.set_full(false);
         for happening in self.agenda.take_all() {
@@ -266,7 +266,7 @@ impl World {
         let (journal, is_whole) =
             (&mut self.supervisor.journal, is_complete && !self.values.are_cut_off);
         journal.flush();
-        assert!(journal.is_whole(), "ends are held back");
+        assert!(journal.is_whole(), "end records are held back");
         journal.finish(status, is_whole, false);
         self.flush();
         if !self.machine.is_empty() {

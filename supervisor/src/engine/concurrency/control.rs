@@ -131,7 +131,7 @@ impl Control {
     /// A command has finished; `peak`: the most memory it had.
     pub(in crate::engine) fn finished(&mut self, peak: u64) {
         if let Rule::Measured { starts, .. } = &mut self.rule {
-            starts.ended(peak);
+            starts.finished(peak);
         }
     }
 

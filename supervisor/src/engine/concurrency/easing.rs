@@ -73,10 +73,12 @@ mod tests {
         let cycle = Duration::from_millis(1000);
         let takes = |some_refused, waking| {
             let mut easing = Easing::from(32.0);
-            (1..).find(|_| easing.go_on(8.0, SPAN, cycle, some_refused, waking)).expect("it ends")
+            (1..)
+                .find(|_| easing.go_on(8.0, SPAN, cycle, some_refused, waking))
+                .expect("it gets there")
         };
         assert!((100..=101).contains(&takes(false, None)));
-        assert!((100..=101).contains(&takes(false, Some(1))), "nobody was refused");
+        assert!((100..=101).contains(&takes(false, Some(1))), "none was refused");
         assert!((300..=301).contains(&takes(true, None)));
         assert!((599..=601).contains(&takes(true, Some(0))), "none comes");
         let mut easing = Easing::from(32.0);

@@ -69,7 +69,7 @@ impl Memory {
         }
     }
 
-    pub(in crate::engine) fn ended(&mut self, peak: u64) {
+    pub(in crate::engine) fn finished(&mut self, peak: u64) {
         if peak == 0 {
             return;
         }
@@ -152,15 +152,15 @@ mod tests {
     #[test]
     fn as_many_as_the_largest_of_the_last_ones_would_fit() {
         let mut memory = Memory::new(2, Some(1024 * MIB));
-        memory.ended(40 * MIB);
-        memory.ended(64 * MIB);
+        memory.finished(40 * MIB);
+        memory.finished(64 * MIB);
         assert_eq!(memory.at_most(0), 16);
         seen(&mut memory, &[10 * MIB, 20 * MIB], 40);
         assert_eq!(memory.at_most(2), 16, "those two may still grow");
         seen(&mut memory, &[576 * MIB, 20 * MIB], 80);
         assert_eq!(memory.at_most(2), 8, "one is larger than any before");
         for _ in 0..REMEMBERED {
-            memory.ended(32 * MIB);
+            memory.finished(32 * MIB);
         }
         seen(&mut memory, &[], 120);
         assert_eq!(memory.at_most(0), 32, "large ones are not remembered for ever");
@@ -169,14 +169,14 @@ mod tests {
     #[test]
     fn what_does_not_fit_runs_alone() {
         let mut memory = Memory::new(4, Some(MIB));
-        memory.ended(64 * MIB);
+        memory.finished(64 * MIB);
         assert_eq!(memory.at_most(0), 1);
         seen(&mut memory, &[64 * MIB; 3], 40);
         assert_eq!(memory.at_most(3), 1);
     }
 
     #[test]
-    fn until_one_has_ended_it_goes_slowly() {
+    fn until_one_has_finished_it_goes_slowly() {
         let mut memory = Memory::new(2, Some(1024 * MIB));
         assert_eq!(memory.at_most(0), 2);
         seen(&mut memory, &[MIB, MIB], 100);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn little_memory_is_filled_slowly_until_one_has_ended() {
+    fn little_memory_is_filled_slowly_until_one_has_finished() {
         let mut memory = Memory::new(2, None);
         let look = |memory: &mut Memory, residents: Vec<u64>, available: u64, at| {
             let window = Window { residents, available: Some(available), ..Window::default() };
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(memory.at_most(2), 2);
         look(&mut memory, vec![60 * MIB; 2], 400 * MIB, 1100);
         assert_eq!(memory.at_most(2), 4, "they have had some time");
-        memory.ended(60 * MIB);
+        memory.finished(60 * MIB);
         assert_eq!(memory.at_most(2), 8);
         let mut memory = Memory::new(2, None);
         look(&mut memory, vec![10 * MIB; 2], 20_000 * MIB, 40);
@@ -211,7 +211,7 @@ mod tests {
     fn without_a_limit_the_machine_is_one() {
         let mut memory = Memory::new(4, None);
         assert_eq!(memory.at_most(0), u32::MAX, "nothing is known");
-        memory.ended(64 * MIB);
+        memory.finished(64 * MIB);
         let residents = vec![64 * MIB; 2];
         let available = Some(640 * MIB);
         let window = Window { residents, available, ..Window::default() };
@@ -219,9 +219,9 @@ mod tests {
         assert_eq!(memory.at_most(2), 11);
         let window = Window { residents: vec![64 * MIB; 6], available: Some(0), ..window };
         memory.measured(&window, Duration::ZERO);
-        assert_eq!(memory.at_most(6), 11, "one of them may be just ending");
+        assert_eq!(memory.at_most(6), 11, "one of them may be just exiting");
         memory.measured(&window, Duration::ZERO);
-        assert_eq!(memory.at_most(6), 6, "none more");
+        assert_eq!(memory.at_most(6), 6, "no others");
         let fresh = Window { residents: vec![8 * MIB; 6], available: None, ..window.clone() };
         memory.measured(&fresh, Duration::ZERO);
         assert_eq!(memory.at_most(6), 6, "what was left belongs to what they had then");

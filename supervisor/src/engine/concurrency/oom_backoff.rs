@@ -13,7 +13,7 @@ const NEWEST: f64 = 0.2;
 /// How long the lowered limit rests: at first when commands only wait, at first when one was
 /// killed, and at most.
 const REST_WAITING: Duration = Duration::from_secs(1);
-const REST_ENDED: Duration = Duration::from_secs(5);
+const REST_KILLED: Duration = Duration::from_secs(5);
 const REST_AT_MOST: Duration = Duration::from_secs(300);
 
 /// After each rest without trouble the limit grows by this factor.
@@ -48,7 +48,7 @@ impl Company {
     pub(in crate::engine) fn too_much(&mut self, nth: u32, now: Now) {
         let parts = 2_u32.saturating_pow(nth);
         let at_most = if nth >= 3 { 1 } else { (self.in_flight / parts).max(1) };
-        self.lower(f64::from(at_most), REST_ENDED, now);
+        self.lower(f64::from(at_most), REST_KILLED, now);
     }
 
     /// `in_flight` commands are running, and for the share `stalled` of the time none of them got
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn who_ran_out_of_memory_gets_less_and_less_company() {
+    fn a_task_that_ran_out_of_memory_gets_less_and_less_company() {
         let mut company = Company::default();
         company.measured(16, 0.0, seconds(0));
         assert_eq!(company.at_most(), u32::MAX);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn while_all_wait_for_memory_nobody_who_ends_is_replaced() {
+    fn while_all_wait_for_memory_finished_commands_are_not_replaced() {
         let mut company = Company::default();
         for (nth, in_flight) in [9, 8, 7, 6, 5].into_iter().enumerate() {
             company.measured(in_flight, 0.9, Duration::from_millis(40 * nth as u64));

@@ -131,8 +131,8 @@ impl Starts {
     }
 
     /// A command has finished; `peak`: the most memory it had.
-    pub(in crate::engine) fn ended(&mut self, peak: u64) {
-        self.memory.ended(peak);
+    pub(in crate::engine) fn finished(&mut self, peak: u64) {
+        self.memory.finished(peak);
     }
 
     /// A task was killed for lack of memory, for the `nth` time.
@@ -191,9 +191,9 @@ impl Starts {
         if startable > 0 && starts == 0 {
             self.due = Some(now + AGAIN);
         }
-        // A worker that has a token may claim any ready task. So nothing is left ready while the
-        // target is below the number of tokens and reached, nor while more are in flight than
-        // allowed.
+        // A worker that has a token may claim any ready task. So no task stays ready while the
+        // target is below the number of tokens and reached, or while more commands are in flight
+        // than allowed.
         let too_many = view.in_flight > self.target + (self.target / TOLERATED).max(1);
         self.holds_back = view.owed > 0 || too_many || (few && view.in_flight >= self.target);
         self.holds_back

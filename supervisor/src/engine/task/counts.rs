@@ -85,8 +85,8 @@ impl Tally {
         self.failed + self.quarantined + self.cancelled
     }
 
-    /// The number of finished tasks: cancelled ones are not.
-    pub(crate) fn ended(&self) -> u64 {
+    /// The number of finished tasks, without cancelled ones.
+    pub(crate) fn finished(&self) -> u64 {
         self.succeeded + self.failed + self.quarantined
     }
 

@@ -120,8 +120,8 @@ pub(crate) enum Ruling {
     Crashed(Cause),
     /// It was killed from outside: it is retried many times.
     Outside(Cause),
-    /// There was no memory left for it: it is retried a few times, with ever fewer commands running
-    /// alongside.
+    /// There was no memory left for it: it is retried a few times, each time with fewer commands
+    /// running alongside.
     Starved(Cause),
     /// It was stopped because the run was: this says nothing about the task.
     Stopped(Cause),
@@ -142,14 +142,14 @@ impl Ruling {
 }
 
 /// Whether the command was killed with SIGKILL, or reports, as shells do, that its child was.
-pub(crate) fn is_kill(end: &Verdict) -> bool {
+pub(crate) fn is_kill(verdict: &Verdict) -> bool {
     const SAID_BY_SHELLS: u8 = exit::SIGNAL_BASE + SIGKILL;
-    matches!(end, Verdict::Signaled(SIGKILL) | Verdict::Exited(SAID_BY_SHELLS))
+    matches!(verdict, Verdict::Signaled(SIGKILL) | Verdict::Exited(SAID_BY_SHELLS))
 }
 
 /// Whether the attempt did its work.
-pub(crate) fn has_succeeded(end: &Verdict) -> bool {
-    matches!(end, Verdict::Done | Verdict::Exited(0))
+pub(crate) fn has_succeeded(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Done | Verdict::Exited(0))
 }
 
 /// Judges what a worker reported. `starved`: the kernel has just killed a process for lack of
@@ -165,7 +165,7 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
         Some(Killed::LeftRunning(_) | Killed::Leftovers) | None => {}
     }
     match verdict {
-        ref end if starved && is_kill(end) => Ruling::Starved(Cause::OutOfMemory),
+        ref verdict if starved && is_kill(verdict) => Ruling::Starved(Cause::OutOfMemory),
         Verdict::Done | Verdict::Exited(0) => Ruling::Succeeded,
         Verdict::Exited(status) => Ruling::Failed(Cause::Exit(status)),
         Verdict::Signaled(SIGKILL) => Ruling::Outside(Cause::Signal(SIGKILL)),
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whose_doing_it_was() {
+    fn what_each_outcome_means() {
         assert_eq!(judge(Verdict::Exited(0), false, None), Ruling::Succeeded);
         assert_eq!(judge(Verdict::Exited(3), false, None), Ruling::Failed(Cause::Exit(3)));
         assert_eq!(judge(Verdict::Signaled(11), false, None), Ruling::Crashed(Cause::Signal(11)));

@@ -222,18 +222,18 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order tasks finish, a percentage of failures stops the run at the first
-        /// failure at which that percentage of all tasks has failed, and not before the third.
+        /// For any order of outcomes, a percentage of failures stops the run at the first failure
+        /// at which that percentage of all tasks has failed, and not before the third.
         #[test]
         fn a_percentage_of_failures_is_one_of_all_tasks(
-            ends in prop::collection::vec(any::<bool>(), 1..200),
+            outcomes in prop::collection::vec(any::<bool>(), 1..200),
             percent in 1..=100_u64,
         ) {
             let halt = halt(Counted::Fail, Threshold::Percent(percent as f64));
-            let total = ends.len() as u64;
+            let total = outcomes.len() as u64;
             let needed = (percent * total).div_ceil(100).max(LEAST);
             let mut standing = of(0, 0, total);
-            for failed in ends {
+            for failed in outcomes {
                 if failed {
                     standing.failed += 1;
                 } else {

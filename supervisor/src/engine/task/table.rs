@@ -56,7 +56,7 @@ impl TaskRecord {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pending: VecDeque<TaskRecord>,
-    /// Tasks that wait before a retry, by when the wait is over.
+    /// Tasks that wait before a retry, by the time at which the wait is over.
     waiting: BTreeMap<(Now, u64), TaskRecord>,
     /// Tasks that run when all others have finished, one at a time, the least suspicious first.
     suspects: BTreeMap<(u32, u64), TaskRecord>,
@@ -145,7 +145,7 @@ impl Ledger {
         Some(self.put(record, threads))
     }
 
-    /// There must be a free slot.
+    /// Puts a task into the next free slot. There must be one.
     fn put(&mut self, record: TaskRecord, threads: u32) -> u16 {
         while self.slots[self.cursor].is_some() {
             self.cursor = (self.cursor + 1) % self.slots.len();
@@ -181,8 +181,8 @@ impl Ledger {
         }
     }
 
-    /// Whether the next task may have been under way when an epoch was cut short.
-    pub(crate) fn next_has_seen_the_end(&self) -> bool {
+    /// Whether the next task may have been under way in an epoch that was cut short.
+    pub(crate) fn next_was_in_a_cut_epoch(&self) -> bool {
         self.pending.front().is_some_and(|next| next.epochs > 0)
     }
 

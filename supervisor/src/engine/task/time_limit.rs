@@ -39,8 +39,7 @@ impl TimeLimit {
     pub(in crate::engine) fn announce(&mut self) -> Option<Duration> {
         let limit = match self.timeout? {
             Timeout::After(limit) => limit,
-            // A limit is set all the same: workers then check now and then whether it has become
-            // known.
+            // Workers that know any limit check now and then whether it has changed.
             Timeout::Medians(times) => {
                 self.median.get().map_or(FOREVER, |median| median.mul_f64(times))
             }

@@ -23,8 +23,8 @@ fn a_worker_that_starts_slowly_is_waited_for_and_reported() {
     assert_eq!(driver.step(Event::Looked(view(0, 0))), [""; 0]);
 }
 
-fn ended(worker: u16, end: WorkerEnd) -> Event {
-    Event::WorkerEnded { worker, end, claimed: vec![], starved: false, killed: None }
+fn gone(worker: u16, end: WorkerEnd) -> Event {
+    Event::WorkerGone { worker, end, claimed: vec![], starved: false, killed: None }
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_start_that_takes_too_long_is_a_failed_one() {
         driver.now += seconds(5);
         assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Kill(0)"]);
         assert_eq!(driver.step(Event::Looked(view(1, 1))), [""; 0], "once");
-        last = driver.step(ended(0, WorkerEnd::Signaled(9)));
+        last = driver.step(gone(0, WorkerEnd::Signaled(9)));
         driver.now += seconds(1);
     }
     assert_eq!(last[0], "Say");
@@ -47,7 +47,7 @@ fn a_start_that_takes_too_long_is_a_failed_one() {
 
 #[test]
 fn another_version_is_believed_at_once_only_before_any_worker_has_attached() {
-    let mismatch = || ended(0, WorkerEnd::Exited(exit::WORKER_MISMATCH));
+    let mismatch = || gone(0, WorkerEnd::Exited(exit::WORKER_MISMATCH));
     let mut driver = Driver::with_inputs(1);
     driver.step(Event::Looked(view(1, 1)));
     driver.step(mismatch());
@@ -56,7 +56,7 @@ fn another_version_is_believed_at_once_only_before_any_worker_has_attached() {
     let mut driver = Driver::with_inputs(1);
     driver.step(Event::Looked(view(1, 1)));
     driver.step(Event::WorkerSettled(0));
-    driver.step(ended(0, WorkerEnd::Signaled(9)));
+    driver.step(gone(0, WorkerEnd::Signaled(9)));
     for nth in 1..=3 {
         driver.now += seconds(2);
         assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
@@ -66,7 +66,7 @@ fn another_version_is_believed_at_once_only_before_any_worker_has_attached() {
     assert_eq!(driver.engine.exit_status(), exit::ERROR, "the program was replaced");
 }
 
-fn written_over() -> Event {
+fn overwritten() -> Event {
     Event::EpochEnded { why: "noise".into(), failed: None, unstarted: Vec::new() }
 }
 
@@ -76,14 +76,14 @@ fn under_way(driver: &Driver) -> Vec<u64> {
 }
 
 #[test]
-fn a_task_that_was_alone_whenever_the_segment_was_written_over_is_quarantined() {
+fn a_task_that_was_alone_whenever_the_segment_was_overwritten_is_quarantined() {
     let mut driver = Driver::with(Limits { task_slots: 8, ..limits() });
     driver.step(inputs((0..4).map(|n| vec![b'a' + n])));
     driver.step(Event::InputsEnded);
     assert_eq!(under_way(&driver), [1, 2, 3, 4]);
-    driver.step(written_over());
+    driver.step(overwritten());
     assert_eq!(under_way(&driver), [1], "no more than run at once");
-    driver.step(written_over());
+    driver.step(overwritten());
     assert_eq!(under_way(&driver), [2], "the first one goes last");
     for seq in 2..=4 {
         let slot = (0..8).find(|slot| driver.engine.task(*slot).is_some()).expect("published");
@@ -92,7 +92,7 @@ fn a_task_that_was_alone_whenever_the_segment_was_written_over_is_quarantined() 
     }
     for strike in 0..5 {
         assert_eq!(under_way(&driver), [1], "alone, strike {strike}");
-        driver.step(written_over());
+        driver.step(overwritten());
     }
     assert_eq!(under_way(&driver), [0; 0]);
     let tally = driver.engine.tally();
@@ -101,13 +101,13 @@ fn a_task_that_was_alone_whenever_the_segment_was_written_over_is_quarantined() 
 }
 
 #[test]
-fn a_segment_that_is_written_over_whatever_runs_fails_the_run_and_condemns_nothing() {
+fn a_segment_that_is_overwritten_whatever_runs_fails_the_run_and_condemns_nothing() {
     let mut driver = Driver::with(Limits { task_slots: 8, ..limits() });
     driver.step(inputs((0..20).map(|n| vec![b'a' + n])));
     driver.step(Event::InputsEnded);
     for _ in 0..6 {
         assert!(!driver.engine.is_stopped());
-        driver.step(written_over());
+        driver.step(overwritten());
     }
     assert_eq!(driver.engine.exit_status(), exit::ERROR);
     assert_eq!(driver.engine.tally().quarantined, 0);
@@ -117,8 +117,8 @@ fn a_segment_that_is_written_over_whatever_runs_fails_the_run_and_condemns_nothi
 fn a_suspect_whose_output_others_wait_for_does_not_wait_for_them() {
     let mut driver = Driver::with(Limits { task_slots: 8, ..limits() });
     driver.step(inputs((0..4).map(|n| vec![b'a' + n])));
-    driver.step(written_over());
-    driver.step(written_over());
+    driver.step(overwritten());
+    driver.step(overwritten());
     driver.step(Event::OutputPressure(true));
     let slot = (0..8).find(|slot| driver.engine.task(*slot).is_some()).expect("published");
     driver.outcome(slot, Verdict::Done);

@@ -15,7 +15,7 @@ fn a_signal_drains_a_second_one_stops_and_a_third_one_kills() {
     assert_eq!(driver.engine.tally().cancelled, 4);
     assert_eq!(
         driver.step(Event::StopSignal(2)),
-        ["Withdraw { slot: 0 }", "End(0)", "End(1)", "Say"]
+        ["Withdraw { slot: 0 }", "Stop(0)", "Stop(1)", "Say"]
     );
     assert_eq!(driver.step(Event::StopSignal(2)), ["KillNow"]);
     assert_eq!(driver.engine.exit_status(), 130);
@@ -44,8 +44,8 @@ fn a_standard_output_that_fails_is_an_error() {
 #[test]
 fn a_closed_standard_output_stops_what_runs_in_vain() {
     for (in_vain, quiet, expected) in [
-        (true, false, &["Say", "Withdraw { slot: 0 }", "End(0)", "End(1)"][..]),
-        (true, true, &["Withdraw { slot: 0 }", "End(0)", "End(1)"]),
+        (true, false, &["Say", "Withdraw { slot: 0 }", "Stop(0)", "Stop(1)"][..]),
+        (true, true, &["Withdraw { slot: 0 }", "Stop(0)", "Stop(1)"]),
         (false, true, &["Withdraw { slot: 0 }"]),
     ] {
         let mut driver = Driver::with_inputs(1);
@@ -63,7 +63,7 @@ fn without_space_for_the_journal_nothing_is_started() {
         ["Say", "Withdraw { slot: 1 }", "Withdraw { slot: 0 }"]
     );
     driver.step(Event::Withdrawn { slot: 1 });
-    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"], "what runs may end");
+    assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"], "what runs may finish");
     assert!(!driver.engine.wants_input());
     let effects = driver.step(Event::JournalFull(None));
     assert_eq!(effects, ["Say", "Publish { slot: 0 }", "Publish { slot: 1 }"]);
@@ -80,17 +80,17 @@ fn output_pressure_stops_new_tasks_only() {
 }
 
 #[test]
-fn under_output_pressure_only_what_was_tried_before_goes_on() {
+fn under_output_pressure_only_retries_start() {
     let mut driver = Driver::with_inputs(3);
     driver.step(Event::OutputPressure(true));
     let killed = WorkerEnd::Signaled(9);
-    let ended = Event::WorkerEnded {
+    let gone = Event::WorkerGone {
         worker: 0,
         end: killed,
         claimed: vec![0],
         starved: false,
         killed: None,
     };
-    assert_eq!(driver.step(ended), ["Discard { slot: 0 }", "Publish { slot: 0 }"]);
+    assert_eq!(driver.step(gone), ["Discard { slot: 0 }", "Publish { slot: 0 }"]);
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
 }

@@ -63,8 +63,8 @@ impl Engine {
     }
 
     /// The segment was overwritten, and which of the tasks under way did it, if any, is unknown.
-    /// The first time counts against none. Those that are under way again the next time are
-    /// suspects. A suspect that was alone then counts as the cause, but an outside process may do
+    /// The first time counts against none. Tasks that are under way again the next time
+    /// are suspects. A suspect that was alone then counts as the cause, but an outside process may do
     /// it repeatedly. Returns whether a suspect was alone.
     fn blame(&mut self, unstarted: &[u16], now: Now, effects: &mut Vec<Effect>) -> bool {
         let slots: Vec<u16> = self.ledger.occupied().collect();
@@ -110,7 +110,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         self.tally.attempts += 1;
-        // It has no crash left.
+        // It has used up the crashes that it may have.
         record.crashes = self.limits.policy.crash_limit;
         self.on_failure(record, slot, Ruling::Crashed(cause), None, now, effects);
     }

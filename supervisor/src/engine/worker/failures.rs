@@ -9,7 +9,7 @@ use crate::engine::time::Now;
 use crate::engine::{Effect, Engine};
 
 impl Engine {
-    pub(in crate::engine) fn on_worker_ended(
+    pub(in crate::engine) fn on_worker_gone(
         &mut self,
         worker: WorkerId,
         ruling: Ruling,

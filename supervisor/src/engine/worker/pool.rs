@@ -8,7 +8,7 @@ use super::stall::Stall;
 use crate::engine::event::View;
 use crate::engine::time::Now;
 
-/// Parked workers that are kept besides the busy ones, once tasks turned out to block.
+/// Parked workers that are kept besides the busy ones, once a task has blocked.
 const SPARES: u32 = 1;
 
 /// Workers that have been starting for this long are reported, and again each time this has passed.
@@ -114,8 +114,8 @@ impl Pool {
         self.peak = self.peak();
     }
 
-    /// Whether to report a stall: for long there have been as many workers as allowed, none of them
-    /// free for a ready task that could be started.
+    /// Whether to report a stall: for some time there have been as many workers as allowed, and
+    /// none of them was free for a ready task that could be started.
     pub(crate) fn stalls(&mut self, view: &View, startable: u32, now: Now) -> bool {
         let none_free = view.parked.is_empty() && self.starting() == 0;
         let is_exhausted =
@@ -253,7 +253,7 @@ impl Pool {
         self.workers.iter().flatten().count()
     }
 
-    /// However long it takes: another one would take as long.
+    /// The number of workers that are starting. A slow one counts: another would be as slow.
     fn starting(&self) -> u32 {
         let starting = self.workers.iter().flatten().filter(|worker| worker.starting.is_some());
         starting.count() as u32

@@ -14,7 +14,7 @@ pub(super) enum Happening {
     Fault,
     /// A process is up; these are about one life of a worker.
     Up(WorkerId, u32),
-    Ends(WorkerId, u32),
+    Finishes(WorkerId, u32),
     /// These are about one attempt that is being stopped.
     Climbs(WorkerId, u64),
     Yields(WorkerId, u64),

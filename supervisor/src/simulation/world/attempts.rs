@@ -24,12 +24,12 @@ impl World {
             let worker = worker as WorkerId;
             self.machine.worker(worker).state = State::Busy(slot as u16, value);
             let life = self.machine.worker(worker).life;
-            self.later(40, Happening::Ends(worker, life));
+            self.later(40, Happening::Finishes(worker, life));
         }
     }
 
-    /// An attempt has taken its time.
-    pub(super) fn ends(&mut self, worker: WorkerId, life: u32) {
+    /// An attempt has run for as long as it takes: it finishes, unless it hangs or kills msup.
+    pub(super) fn finishes(&mut self, worker: WorkerId, life: u32) {
         let at = self.machine.worker(worker).clone();
         let State::Busy(slot, value) = at.state else { return };
         if at.life != life {
@@ -122,6 +122,6 @@ impl World {
         }
         let stopped = self.was_stopped(worker);
         let killed = claimed.first().copied().zip(killed.or(stopped));
-        self.step(Event::WorkerEnded { worker, end, claimed, starved: false, killed });
+        self.step(Event::WorkerGone { worker, end, claimed, starved: false, killed });
     }
 }

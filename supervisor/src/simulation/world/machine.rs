@@ -1,4 +1,4 @@
-//! What lives longer than an event: worker processes, task slots and the notes of workers.
+//! Simulated worker processes, the task slots, and what workers note.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ impl Machine {
         self.workers.iter().all(|worker| worker.state == State::Vacant)
     }
 
-    /// Every process is gone, and the segment, too. Notes stay.
+    /// Every process is gone, and so is the segment. Notes stay.
     pub(super) fn clear(&mut self) {
         self.workers.fill(Worker::default());
         self.slots.fill(Slot::Free);

@@ -26,10 +26,10 @@ impl World {
             }
             Effect::Spawn(worker) => self.spawn(worker, events),
             Effect::Dismiss(worker) => self.dismiss(worker),
-            Effect::End(worker) if self.machine.worker(worker).is_busy() => {
+            Effect::Stop(worker) if self.machine.worker(worker).is_busy() => {
                 self.stop(worker, Killed::Stopped);
             }
-            Effect::End(worker) | Effect::Kill(worker) => {
+            Effect::Stop(worker) | Effect::Kill(worker) => {
                 let (life, is_there) = (self.machine.worker(worker).life, !self.is_vacant(worker));
                 if is_there {
                     self.later(3, Happening::Dies(worker, life, SIGTERM));
@@ -156,7 +156,7 @@ impl World {
             let value = text(&value.0);
             let has_output = self.supervisor.outputs.contains(&value);
             let is_blamed = cause.is_some_and(|cause| cause.starts_with("msup was killed"));
-            // Where workers could note nothing, more attempts are taken to be in flight than were.
+            // If workers cannot take notes, attempts that never started count as in flight.
             if is_blamed && self.machine.can_note {
                 let limit = self.limits.policy.crash_limit.max(LEAST_BLAME);
                 self.history.condemns(&value, limit);

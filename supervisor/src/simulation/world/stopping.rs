@@ -40,7 +40,7 @@ impl World {
         self.later(1, Happening::Climbs(worker, number));
     }
 
-    /// Whatever is being stopped gets no more time.
+    /// Attempts that are being stopped get no more time.
     pub(super) fn hurry(&mut self) {
         let now = self.agenda.now();
         self.machine.climbs.values_mut().for_each(|climb| climb.ladder.hurry(now));
