@@ -35,3 +35,22 @@ impl Allowance {
         (cpus - f64::from(self.procs)).max(0.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_in_full_use_when_the_quota_is() {
+        let limited = Allowance::new(2, Some(1.5));
+        assert!(limited.has_quota());
+        assert_eq!(limited.scaled(Duration::from_millis(60)), Duration::from_millis(80));
+        for free in
+            [Allowance::new(2, None), Allowance::new(2, Some(2.0)), Allowance::new(2, Some(4.0))]
+        {
+            assert!(!free.has_quota());
+            assert_eq!(free.scaled(Duration::from_millis(60)), Duration::from_millis(60));
+        }
+        assert_eq!((limited.excess(2.5), limited.excess(1.9)), (0.5, 0.0), "beyond procs");
+    }
+}

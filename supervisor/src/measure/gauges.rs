@@ -214,3 +214,170 @@ impl Gauges {
         gauges.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: fn(u64) -> Duration = Duration::from_micros;
+
+    /// Recorded: a program that computes for 10 ms and sleeps for 190 ms, four times. Microseconds
+    /// since its start, and its CPU time.
+    const NAPS: [(u64, u64); 22] = [
+        (58_526, 18_521),
+        (98_941, 18_521),
+        (139_332, 18_521),
+        (179_785, 18_521),
+        (220_232, 18_521),
+        (270_647, 26_923),
+        (314_697, 28_563),
+        (358_685, 28_563),
+        (399_209, 28_563),
+        (439_721, 28_563),
+        (487_218, 36_967),
+        (530_869, 38_645),
+        (571_331, 38_645),
+        (611_783, 38_645),
+        (652_201, 38_645),
+        (693_655, 41_448),
+        (734_100, 48_704),
+        (774_650, 48_704),
+        (818_496, 48_704),
+        (859_987, 48_704),
+        (900_475, 48_704),
+        (942_591, 51_041),
+    ];
+
+    /// Recorded: a shell that starts one short program after the other. Microseconds since its
+    /// start, its own CPU time, and `usage_usec` of its control group.
+    const SHELL: [(u64, u64, u64); 6] = [
+        (71_794, 3_589, 325_206),
+        (115_765, 4_619, 336_062),
+        (156_184, 5_708, 348_796),
+        (196_649, 6_605, 359_362),
+        (247_909, 8_008, 374_157),
+        (288_782, 8_933, 384_402),
+    ];
+
+    /// Reads the clocks at these times; what the gauge has seen.
+    fn watched(
+        gauge: &mut Gauge,
+        began: Instant,
+        readings: impl IntoIterator<Item = (u64, Reading)>,
+    ) -> Vec<Spell> {
+        let mut spells = Vec::new();
+        let mut before = 0;
+        for (at, reading) in readings {
+            spells.extend(gauge.sample(reading, US(at - before), began + US(at)));
+            before = at;
+        }
+        spells
+    }
+
+    fn own(us: u64) -> Reading {
+        Reading { own: Some(US(us)), children: Children::None }
+    }
+
+    #[test]
+    fn a_command_that_sleeps_is_seen_to_compute_after_each_sleep() {
+        let began = Instant::now();
+        let mut gauge = Gauge::new(7, began);
+        let spells = watched(&mut gauge, began, NAPS.map(|(at, us)| (at, own(us))));
+        let pauses: Vec<u64> =
+            spells.iter().map(|spell| (spell.pause * 1e3).round() as u64).collect();
+        assert_eq!(pauses, [59, 212, 44, 173, 44, 163, 40, 208]);
+        assert_eq!(spells.iter().map(|spell| spell.used).sum::<Duration>(), US(51_041));
+        assert!((0.01..0.1).contains(&gauge.cpus), "{}", gauge.cpus);
+        assert_eq!(gauge.windows, 22);
+    }
+
+    #[test]
+    fn a_group_is_charged_for_children_but_not_for_the_commands_before() {
+        let began = Instant::now();
+        let read = |children: fn(u64) -> Children| {
+            let mut gauge = Gauge::new(7, began);
+            let readings = SHELL.map(|(at, own, group)| {
+                (at, Reading { own: Some(US(own)), children: children(group) })
+            });
+            watched(&mut gauge, began, readings).iter().map(|spell| spell.used).sum::<Duration>()
+        };
+        // Of the group's use until the first look only the shell's own is known to be this one's.
+        let in_group = read(|group| Children::InGroup(US(group)));
+        assert_eq!(in_group, US(3_589 + (384_402 - 325_206)));
+        assert_eq!(read(|_| Children::None), US(8_933));
+    }
+
+    /// The group is read from the moment on at which commands are seen to start others.
+    #[test]
+    fn what_was_counted_before_the_group_was_read_is_not_counted_twice() {
+        let began = Instant::now();
+        let mut gauge = Gauge::new(7, began);
+        let readings = SHELL.map(|(at, own, group)| {
+            let children = if at < 150_000 { Children::None } else { Children::InGroup(US(group)) };
+            (at, Reading { own: Some(US(own)), children })
+        });
+        let spells = watched(&mut gauge, began, readings);
+        let used: Vec<Duration> = spells.iter().map(|spell| spell.used).collect();
+        let own = [3_589, 1_030, 1_089].map(US);
+        let group = [359_362 - 348_796, 374_157 - 359_362, 384_402 - 374_157].map(US);
+        assert_eq!(used, [own, group].concat());
+    }
+
+    #[test]
+    fn what_a_command_left_running_is_charged_to_it() {
+        let began = Instant::now();
+        let mut gauge = Gauge::new(7, began);
+        let left = |us| Children::Found(US(us));
+        let readings = [
+            (40_000, Reading { own: Some(US(9_000)), children: left(1_000) }),
+            (80_000, Reading { own: None, children: left(21_000) }),
+            (120_000, Reading { own: None, children: left(21_000) }),
+        ];
+        let spells = watched(&mut gauge, began, readings);
+        assert_eq!(
+            spells.iter().map(|spell| spell.used).collect::<Vec<_>>(),
+            [US(10_000), US(20_000)]
+        );
+    }
+
+    #[test]
+    fn what_was_counted_of_a_command_is_kept_until_its_outcome_comes() {
+        let now = Instant::now();
+        let mut gauges = Gauges::new(2);
+        let mut sample = |worker, command, us| {
+            let gauge = gauges.of(worker, command, now, || true).expect("a child");
+            gauge.sample(own(us), US(40_000), now);
+        };
+        sample(0, 10, 20_000);
+        sample(1, 11, 30_000);
+        // Its worker is one command further before the outcome comes.
+        sample(0, 12, 5_000);
+        let counted = |us, read| Some(Counted { cpu: US(us), read });
+        assert_eq!(gauges.remove(10), counted(20_000, None));
+        assert_eq!(gauges.remove(10), None, "only once");
+        assert_eq!(gauges.remove(11), counted(30_000, Some(now)));
+        assert_eq!(gauges.each().map(|(_, gauge)| gauge.pid).collect::<Vec<_>>(), [12]);
+        // The number in the slot is not that of a child.
+        assert!(gauges.of(0, 1, now, || false).is_none());
+        assert_eq!(gauges.each().count(), 0);
+        assert_eq!(gauges.remove(12), counted(5_000, None));
+        gauges.forget(9);
+    }
+
+    #[test]
+    fn only_commands_of_this_window_count() {
+        let began = Instant::now();
+        let (first, second) = (began + US(40_000), began + US(80_000));
+        let mut gauges = Gauges::new(3);
+        for (worker, us, now) in [(0, 9_000, first), (1, 9_000, first), (1, 9_000, second)] {
+            let gauge = gauges.of(worker, 10 + i32::from(worker), began, || true).expect("child");
+            gauge.sample(own(us), US(40_000), now);
+        }
+        assert_eq!(gauges.still(second), [0.04], "worker 0 has no command any more");
+        let resident = 2077 << 12;
+        for worker in [0, 1, 2] {
+            gauges.note(worker, Activity { is_runnable: true, is_queued: false, resident });
+        }
+        assert_eq!(gauges.residents(&[(0, 99), (1, 11), (2, 12)]), [resident]);
+    }
+}

@@ -43,3 +43,58 @@ impl HiddenUse {
         if self.known < PRESUMED_UNTIL { start_others } else { self.part >= HIDDEN }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: fn(u64) -> Duration = Duration::from_micros;
+
+    fn usage(wall_us: u64, cpu_us: u64) -> Usage {
+        let (wall_ns, cpu_ns) = (wall_us * 1_000, cpu_us * 1_000);
+        Usage { pid: 7, wall_ns, cpu_ns, ..Usage::default() }
+    }
+
+    /// Recorded: a shell that starts one short program after the other, of which only its own clock
+    /// was seen.
+    fn note_shell(hidden: &mut HiddenUse) {
+        hidden.note(&usage(331_854, 84_231), US(8_933), US(331_854 - 288_782));
+    }
+
+    /// Recorded: a program that computes for all of its time, last looked at long before its exit.
+    fn note_computing(hidden: &mut HiddenUse) {
+        hidden.note(&usage(901_958, 262_098), US(109_580), US(901_958 - 398_718));
+    }
+
+    #[test]
+    fn ten_commands_must_finish_before_the_mean_counts() {
+        let mut hidden = HiddenUse::default();
+        assert!(hidden.is_large(true) && !hidden.is_large(false), "presumed");
+        (0..9).for_each(|_| note_shell(&mut hidden));
+        assert!(!hidden.is_large(false), "still presumed");
+        note_shell(&mut hidden);
+        assert!(hidden.is_large(false) && hidden.is_large(true));
+        let mut hidden = HiddenUse::default();
+        (0..10).for_each(|_| note_computing(&mut hidden));
+        assert!(!hidden.is_large(true), "children that are seen hide nothing");
+    }
+
+    #[test]
+    fn what_a_command_used_since_the_last_look_is_not_hidden() {
+        let mut hidden = HiddenUse::default();
+        note_computing(&mut hidden);
+        assert!(hidden.part.abs() < 0.05, "{hidden:?}");
+        note_shell(&mut hidden);
+        assert!((0.3..0.45).contains(&hidden.part), "the mean of 0.02 and 0.76: {hidden:?}");
+    }
+
+    #[test]
+    fn the_mean_follows_the_last_twenty() {
+        let mut hidden = HiddenUse::default();
+        (0..200).for_each(|_| note_computing(&mut hidden));
+        (0..9).for_each(|_| note_shell(&mut hidden));
+        assert!(!hidden.is_large(false), "{hidden:?}");
+        (0..2).for_each(|_| note_shell(&mut hidden));
+        assert!(hidden.is_large(false), "{hidden:?}");
+    }
+}

@@ -118,3 +118,78 @@ impl Stalls {
         stalled.as_secs_f64() / span.as_secs_f64().max(1e-9)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Recorded: `/proc/stat` of a machine with two CPUs, before and after 500,400 µs in which one
+    /// of them idled for most of the time.
+    const BEFORE: &str = "\
+cpu  2633499 100620 1173207 612304 10731 0 4372 2569 0 0
+cpu0 1311651 49481 579202 323957 2536 0 236 1305 0 0
+cpu1 1321847 51138 594005 288347 8194 0 4136 1264 0 0
+intr 65868757 0 0 0 0 0 0 0 0 0 0 0
+";
+    const AFTER: &str = "\
+cpu  2633544 100620 1173220 612343 10731 0 4372 2569 0 0
+cpu0 1311654 49481 579209 323995 2536 0 236 1305 0 0
+cpu1 1321890 51138 594011 288347 8195 0 4136 1264 0 0
+intr 65868757 0 0 0 0 0 0 0 0 0 0 0
+";
+    const APART: Duration = Duration::from_micros(500_400);
+
+    fn idle(stat: &str, counts: impl Fn(usize) -> bool) -> Duration {
+        cpu_time::parse_idle(stat, counts).expect("CPUs")
+    }
+
+    fn idled(counts: impl Fn(usize) -> bool + Copy) -> Idled {
+        let (mut clock, began) = (IdleClock::default(), Instant::now());
+        assert_eq!(clock.advance(began, idle(BEFORE, counts)), None, "nothing to compare it with");
+        clock.advance(began + APART, idle(AFTER, counts)).expect("the second time")
+    }
+
+    #[test]
+    fn cpus_that_idle_are_not_busy() {
+        // 38 ticks of idle time on one CPU, and one tick of waiting for a disk on the other.
+        let both = idled(|_| true);
+        assert_eq!(both, Idled { over: APART, idle: Duration::from_millis(390) });
+        assert!((both.share(2) - 0.39 / 0.5004 / 2.0).abs() < 1e-9, "{}", both.share(2));
+        assert_eq!(both.busy(2), Duration::from_micros(2 * 500_400 - 390_000));
+        let second = idled(|cpu| cpu == 1);
+        assert!((second.share(1) - 0.01 / 0.5004).abs() < 1e-9, "{}", second.share(1));
+        assert_eq!(second.busy(1), Duration::from_micros(500_400 - 10_000));
+        // Ticks may be counted late: more idle time than time.
+        let late = Idled { over: Duration::from_millis(12), idle: Duration::from_millis(40) };
+        assert_eq!(late.busy(2), Duration::ZERO);
+    }
+
+    #[test]
+    fn each_look_counts_from_the_one_before() {
+        let (mut clock, began) = (IdleClock::default(), Instant::now());
+        assert!(!clock.was_read_within(began, IDLE_OVER), "never");
+        clock.advance(began, idle(BEFORE, |_| true));
+        assert!(clock.was_read_within(began + Duration::from_millis(499), IDLE_OVER));
+        assert!(!clock.was_read_within(began + APART, IDLE_OVER));
+        clock.advance(began + APART, idle(AFTER, |_| true));
+        assert!(clock.was_read_within(began + APART, IDLE_OVER));
+        let third = clock.advance(began + 2 * APART, idle(AFTER, |_| true));
+        assert_eq!(third, Some(Idled { over: APART, idle: Duration::ZERO }));
+    }
+
+    /// Recorded: `/proc/pressure/memory` while builds filled the memory, 500,495 µs apart.
+    #[test]
+    fn the_share_of_the_time_without_memory() {
+        let total = |full: &str| memory::parse_stalled(full);
+        let mut stalls = Stalls { total: None };
+        let before = total("full avg10=0.00 avg60=0.00 avg300=0.00 total=12427196\n");
+        let after = total("full avg10=0.18 avg60=0.03 avg300=0.00 total=12447337\n");
+        let span = Duration::from_micros(500_495);
+        assert_eq!(stalls.share(before, span), 0.0, "nothing to compare it with");
+        let share = stalls.share(after, span);
+        assert!((share - 20_141.0 / 500_495.0).abs() < 1e-9, "{share}");
+        assert_eq!(stalls.share(after, span), 0.0);
+        assert_eq!(stalls.share(None, span), 0.0, "it cannot be read any more");
+        assert_eq!(stalls.share(after, span), 0.0);
+    }
+}

@@ -63,3 +63,34 @@ fn stillness(still: &[f64]) -> f64 {
     }
     *still.select_nth_unstable_by(at, f64::total_cmp).1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_command_had_a_spell_more_than_sleeps() {
+        let mut rhythm = Rhythm::default();
+        assert_eq!(rhythm.cycle(&[]), WINDOW);
+        // Recorded: a program that slept for 190 ms four times, and twice more at its start.
+        let usage = Usage { wall_ns: 942_768_000, sleeps: 6, ..Usage::default() };
+        (0..200).for_each(|_| rhythm.note_finished(&usage));
+        let cycle = rhythm.cycle(&[]).as_secs_f64();
+        assert!((cycle - 0.942_768 / 7.0).abs() < 1e-4, "{cycle}");
+        // Until it has finished, its sleeps count where they are seen.
+        let span = Duration::from_millis(40);
+        (0..200).for_each(|_| rhythm.note_sampled(0.212, span));
+        assert!((rhythm.cycle(&[]).as_secs_f64() - 0.212).abs() < 1e-4);
+        assert_eq!(rhythm.about_to_wake(&[0.15, 0.01], span), Some(1));
+    }
+
+    #[test]
+    fn cycles_that_last_are_not_over() {
+        let rhythm = Rhythm::default();
+        let cycle = |still: &[f64]| rhythm.cycle(still).as_secs_f64();
+        assert_eq!(cycle(&[0.9, 0.0, 0.0, 0.0, 0.0]), 0.9, "one in five");
+        assert_eq!(cycle(&[0.9, 0.0, 0.0, 0.0, 0.0, 0.0]), 0.04, "one in six");
+        assert_eq!(cycle(&[0.9, 0.3, 0.5, 0.7, 0.2]), 0.9);
+        assert_eq!(cycle(&[0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0]), 0.8);
+    }
+}

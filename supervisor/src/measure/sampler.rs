@@ -115,3 +115,20 @@ impl Total {
         total.saturating_sub(std::mem::replace(&mut self.0, total))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Recorded: `usage_usec` of a control group, window by window.
+    #[test]
+    fn a_total_is_counted_once() {
+        let mut total = Total::default();
+        let windows = [311_132, 325_206, 325_206, 336_062].map(Duration::from_micros);
+        let counted = windows.map(|now| total.advance(now));
+        assert_eq!(counted, [311_132, 14_074, 0, 10_856].map(Duration::from_micros));
+        // The group was made again.
+        assert_eq!(total.advance(Duration::from_micros(500)), Duration::ZERO);
+        assert_eq!(total.advance(Duration::from_micros(700)), Duration::from_micros(200));
+    }
+}

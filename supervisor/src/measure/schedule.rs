@@ -58,3 +58,43 @@ impl Schedule {
         self.due = now + length;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// Closes a window when it is due; the length of the next one.
+    fn next(schedule: &mut Schedule, took: Duration, cost: Duration, is_ramping: bool) -> Duration {
+        let now = schedule.due();
+        schedule.close(now, took, cost, is_ramping);
+        schedule.due() - now
+    }
+
+    #[test]
+    fn measuring_stretches_windows_after_the_ramp() {
+        let mut schedule = Schedule::new(Instant::now());
+        assert_eq!(schedule.span(schedule.due()), FIRST_WINDOW);
+        for _ in 1..12 {
+            assert_eq!(next(&mut schedule, MS(5), MS(60), false), MS(12), "whatever it costs");
+        }
+        assert_eq!(next(&mut schedule, MS(5), MS(19), true), MS(40), "the ramp goes on");
+        assert_eq!(next(&mut schedule, MS(5), MS(20), true), MS(750), "it has cost too much");
+        assert_eq!(next(&mut schedule, MS(5), MS(19), false), MS(750), "it is over");
+        let little = Duration::from_micros(100);
+        assert_eq!(next(&mut schedule, little, MS(90), false), MS(40), "cheap");
+    }
+
+    #[test]
+    fn a_pause_belongs_to_no_window() {
+        let began = Instant::now();
+        let mut schedule = Schedule::new(began);
+        schedule.postpone(MS(3_000));
+        assert_eq!(schedule.due(), began + MS(3_012));
+        assert_eq!(schedule.span(began + MS(3_015)), MS(15));
+        schedule.close(began + MS(3_015), MS(1), MS(1), true);
+        assert_eq!(schedule.due(), began + MS(3_027));
+        assert_eq!(schedule.span(began + MS(3_030)), MS(15));
+    }
+}

@@ -157,3 +157,180 @@ fn accounts(tokens: Tokens<'_>, gauges: &Gauges) -> (Vec<Account>, Vec<Sighting>
     }
     (accounts, free)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use msup_protocol::layout::Sizes;
+    use msup_protocol::segment::{self, Segment};
+
+    use super::*;
+    use crate::measure::gauges::{Children, Reading};
+    use crate::measure::survey::Activity;
+
+    const TOKENS: u32 = 2;
+
+    /// Recorded: microseconds since a command's start, and its CPU time. One computes as far as
+    /// others leave it the CPUs, one sleeps.
+    const COMPUTES: [(u64, u64); 8] = [
+        (76_873, 20_618),
+        (124_745, 34_850),
+        (165_211, 46_264),
+        (212_762, 57_669),
+        (260_770, 70_895),
+        (304_694, 82_459),
+        (348_871, 95_165),
+        (398_718, 109_580),
+    ];
+    const SLEEPS: [(u64, u64); 8] = [
+        (58_526, 18_521),
+        (98_941, 18_521),
+        (139_332, 18_521),
+        (179_785, 18_521),
+        (220_232, 18_521),
+        (270_647, 26_923),
+        (314_697, 28_563),
+        (358_685, 28_563),
+    ];
+    /// A command that has a CPU for itself.
+    const FILLS: [(u64, u64); 4] =
+        [(40_000, 39_900), (80_000, 79_900), (120_000, 119_800), (160_000, 159_800)];
+
+    struct Stage {
+        segment: Segment,
+        gauges: Gauges,
+    }
+
+    impl Stage {
+        fn new() -> Stage {
+            let sizes = Sizes { tokens: TOKENS, workers: 8, tasks: 4, cell_bytes: 128 };
+            let (segment, _fd) = segment::create(sizes, TOKENS, "1", 0).expect("created");
+            Stage { segment, gauges: Gauges::new(8) }
+        }
+
+        /// A worker runs a command that was measured like this.
+        fn runs(&mut self, worker: WorkerId, windows: &[(u64, u64)]) {
+            let command = 100 + i32::from(worker);
+            let slot = self.segment.shared().line.slot(worker).expect("a slot");
+            slot.set_command(command.cast_unsigned());
+            let (began, mut before) = (Instant::now(), 0);
+            let gauge = self.gauges.of(worker, command, began, || true).expect("a child");
+            for (at, used) in windows {
+                let own = Some(Duration::from_micros(*used));
+                let span = Duration::from_micros(at - before);
+                let now = began + Duration::from_micros(*at);
+                gauge.sample(Reading { own, children: Children::None }, span, now);
+                before = *at;
+            }
+        }
+
+        /// A worker's command has one more token.
+        fn charge(&self, worker: WorkerId) {
+            let tokens = self.segment.shared().tokens;
+            let held = tokens.acquire(worker).expect("idle");
+            tokens.begin_foreign(worker, held).expect("its own");
+        }
+
+        /// The tokens still owed, and the workers that have the others; `None`: it is idle.
+        fn settle(&self) -> (u32, Vec<Option<WorkerId>>) {
+            let shared = self.segment.shared();
+            let owed = settle(&shared, &self.gauges, TOKENS);
+            let owner = |at: Sighting| {
+                (at.seen.state() == Some(State::Foreign)).then(|| at.seen.owner()).flatten()
+            };
+            let mut owners: Vec<_> = shared.tokens.sight().map(owner).collect();
+            owners.sort_unstable();
+            (owed, owners)
+        }
+    }
+
+    #[test]
+    fn a_token_goes_from_a_command_that_sleeps_to_one_that_computes() {
+        let mut stage = Stage::new();
+        stage.runs(1, &SLEEPS);
+        stage.runs(2, &FILLS);
+        stage.charge(2);
+        stage.charge(1);
+        stage.runs(3, &FILLS);
+        assert_eq!(stage.settle(), (0, vec![Some(2), Some(3)]));
+        stage.runs(4, &SLEEPS);
+        assert_eq!(stage.settle(), (0, vec![Some(2), Some(3)]), "it does not use one");
+    }
+
+    #[test]
+    fn an_idle_token_is_charged_first() {
+        let mut stage = Stage::new();
+        stage.runs(1, &SLEEPS);
+        stage.charge(1);
+        stage.runs(2, &FILLS);
+        assert!(stage.segment.shared().tasks.publish(0).is_some());
+        assert_eq!(stage.settle(), (0, vec![Some(1), Some(2)]));
+    }
+
+    #[test]
+    fn a_spare_token_is_idle_if_no_task_is_ready() {
+        let mut stage = Stage::new();
+        stage.runs(1, &SLEEPS);
+        stage.charge(1);
+        assert!(stage.segment.shared().tasks.publish(0).is_some());
+        assert_eq!(stage.settle(), (0, vec![None, Some(1)]), "the next task begins with it");
+        assert!(stage.segment.shared().tasks.withdraw(0));
+        assert_eq!(stage.settle(), (0, vec![None, None]));
+    }
+
+    #[test]
+    fn commands_that_are_presumed_to_compute_are_owed_nothing() {
+        // The third uses a little less, so it is the one that gets no token.
+        let windows = FILLS.map(|(at, used)| (at, used * 9 / 10));
+        let third = |windows: &[_]| {
+            let mut stage = Stage::new();
+            stage.runs(1, &FILLS);
+            stage.runs(2, &FILLS);
+            stage.runs(3, windows);
+            let (owed, owners) = stage.settle();
+            assert!(owners.iter().all(Option::is_some), "{owners:?}");
+            owed
+        };
+        let known = [&windows[..1], &windows[..3], &windows].map(third);
+        assert_eq!(known, [0, 0, 1], "at the fourth window it is known");
+    }
+
+    /// Four commands share what other processes leave them of two CPUs.
+    #[test]
+    fn commands_that_each_use_little_need_tokens_together() {
+        let mut stage = Stage::new();
+        stage.runs(0, &COMPUTES);
+        assert_eq!(stage.settle(), (0, vec![None, None]), "a third of a token");
+        stage.runs(1, &COMPUTES);
+        assert_eq!(stage.settle().1.iter().flatten().count(), 1, "two thirds");
+        (2..5).for_each(|worker| stage.runs(worker, &COMPUTES));
+        let (owed, owners) = stage.settle();
+        assert_eq!((owed, owners.iter().flatten().count()), (0, 2));
+        // All could run each time they were asked: they only lack CPUs.
+        let activity = Activity { is_runnable: true, is_queued: false, resident: 0 };
+        for worker in 0..5 {
+            (0..20).for_each(|_| stage.gauges.note(worker, activity));
+        }
+        assert_eq!(stage.settle().0, 5 - TOKENS);
+    }
+
+    #[test]
+    fn the_command_that_lacks_most_comes_first() {
+        let mut stage = Stage::new();
+        stage.runs(1, &FILLS);
+        stage.charge(1);
+        // Two threads.
+        stage.runs(2, &FILLS.map(|(at, used)| (at, 2 * used)));
+        stage.runs(3, &COMPUTES);
+        assert_eq!(stage.settle(), (1, vec![Some(1), Some(2)]), "one of two");
+    }
+
+    #[test]
+    fn a_command_that_has_just_exited_gets_no_token() {
+        let mut stage = Stage::new();
+        stage.runs(1, &FILLS);
+        stage.segment.shared().line.slot(1).expect("a slot").set_command(0);
+        assert_eq!(stage.settle(), (0, vec![None, None]));
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) fn cpus() -> u32 {
 }
 
 /// `cpuN USER NICE SYSTEM IDLE IOWAIT ...`, in hundredths of a second.
-fn parse_idle(stat: &str, counts: impl Fn(usize) -> bool) -> Option<Duration> {
+pub(crate) fn parse_idle(stat: &str, counts: impl Fn(usize) -> bool) -> Option<Duration> {
     let mut ticks = None;
     for line in stat.lines().take_while(|line| line.starts_with("cpu")) {
         let mut words = line.split(' ').filter(|word| !word.is_empty());

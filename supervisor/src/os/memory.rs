@@ -95,7 +95,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
 }
 
 /// `full avg10=0.00 avg60=0.00 avg300=0.00 total=MICROSECONDS`
-fn parse_stalled(text: &str) -> Option<u64> {
+pub(crate) fn parse_stalled(text: &str) -> Option<u64> {
     let full = text.lines().find(|line| line.starts_with("full "))?;
     full.rsplit_once("total=")?.1.parse().ok()
 }
