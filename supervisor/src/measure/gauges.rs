@@ -58,7 +58,7 @@ pub(super) struct Gauge {
     resident: u64,
     /// The share of the time in which it could run, had it a CPU, smoothed over the samples.
     pub(super) wants: f64,
-    /// Where the control group of its worker is measured: what that had used before this command.
+    /// Where the control group of its worker is read: what the group had used before this command.
     before: Option<Duration>,
 }
 
@@ -108,7 +108,8 @@ impl Gauge {
             Children::None => self.own,
             Children::Found(time) => self.own + time,
             Children::InGroup(group) => {
-                let before = group.saturating_sub(self.counted.max(self.own));
+                // Until now only its own process was counted.
+                let before = group.saturating_sub(self.own);
                 group.saturating_sub(*self.before.get_or_insert(before))
             }
         }
@@ -301,7 +302,7 @@ mod tests {
             });
             watched(&mut gauge, began, readings).iter().map(|spell| spell.used).sum::<Duration>()
         };
-        // Of the group's use until the first look only the shell's own is known to be this one's.
+        // Of what the group has used until the first look, only the shell's own is known to be its.
         let in_group = read(|group| Children::InGroup(US(group)));
         assert_eq!(in_group, US(3_589 + (384_402 - 325_206)));
         assert_eq!(read(|_| Children::None), US(8_933));

@@ -93,12 +93,12 @@ impl Meter {
         self.machine = Machine::new(Instant::now());
     }
 
-    /// A worker is gone, and its command with it.
+    /// A worker has exited, and its command with it.
     pub(crate) fn lost(&mut self, worker: WorkerId) {
         self.gauges.forget(worker);
     }
 
-    /// All workers are gone.
+    /// All workers have exited.
     pub(crate) fn lost_all(&mut self) {
         self.gauges.forget_all();
     }
@@ -125,7 +125,7 @@ impl Meter {
         if hides {
             self.sampler.read_each_group();
         }
-        // That may have taken long, where commands leave msup little of the CPUs.
+        // Finding processes may have taken long, where commands leave msup little of the CPUs.
         let (now, found) = (Instant::now(), cpu_time::own_thread());
         let span = self.schedule.span(now);
         let sampled = self.sample(&commands, &pid_of, span, now);

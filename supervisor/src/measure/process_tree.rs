@@ -54,13 +54,13 @@ impl Families {
             return;
         }
         let busy = cpu_time::own_thread();
-        let everybody = (groups.is_none() && !self.listed).then(children_of_everybody);
+        let all = (groups.is_none() && !self.listed).then(children_of_all);
         let mut families = HashMap::new();
         for (worker, command) in commands {
             // A process that loses its parent becomes the worker's child: the worker is a
             // subreaper.
             let Some(root) = pid_of(*worker) else { continue };
-            let mut found = match (groups, &everybody) {
+            let mut found = match (groups, &all) {
                 (Some(groups), _) => groups.members(*worker),
                 (None, Some(children)) => {
                     below(root, |parent| children.get(&parent).cloned().unwrap_or_default())
@@ -138,7 +138,7 @@ fn listed_children(parent: i32) -> Vec<i32> {
     children.filter(|kin| !kin.exited).map(|kin| kin.pid).collect()
 }
 
-fn children_of_everybody() -> HashMap<i32, Vec<i32>> {
+fn children_of_all() -> HashMap<i32, Vec<i32>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for kin in process_tree::all_processes().filter(|kin| !kin.exited) {
         children.entry(kin.parent).or_default().push(kin.pid);
@@ -157,13 +157,13 @@ mod tests {
             .spawn()
             .expect("sh");
         let root = child.id() as i32;
-        let by_everybody = || {
-            let children = children_of_everybody();
+        let among_all = || {
+            let children = children_of_all();
             below(root, |parent| children.get(&parent).cloned().unwrap_or_default())
         };
         let began = Instant::now();
-        while by_everybody().len() < 2 && began.elapsed() < Duration::from_secs(10) {}
-        let (mut one, mut other) = (by_everybody(), below(root, listed_children));
+        while among_all().len() < 2 && began.elapsed() < Duration::from_secs(10) {}
+        let (mut one, mut other) = (among_all(), below(root, listed_children));
         one.sort_unstable();
         other.sort_unstable();
         for pid in &one {

@@ -42,7 +42,7 @@ impl Sampler {
         pid_of: &impl Fn(WorkerId) -> Option<i32>,
         now: Instant,
     ) {
-        // Processes outside the groups must be measured one by one; so, then, are all.
+        // Processes outside the groups must be measured one by one. Then all are measured so.
         self.groups.take_if(|groups| groups.is_partial());
         self.families.look(commands, pid_of, self.groups.as_deref(), now);
         self.reads_each_group |= self.families.any();

@@ -61,7 +61,7 @@ impl Answers {
     }
 }
 
-/// Whose turn it is to be asked.
+/// Which commands are asked next.
 #[derive(Debug)]
 pub(super) struct Survey {
     next: usize,

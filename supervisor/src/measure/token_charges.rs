@@ -171,8 +171,8 @@ mod tests {
 
     const TOKENS: u32 = 2;
 
-    /// Recorded: microseconds since a command's start, and its CPU time. One computes as far as
-    /// others leave it the CPUs, one sleeps.
+    /// Recorded: microseconds since a command's start, and its CPU time. One computes, on
+    /// CPUs that other processes use too. One sleeps.
     const COMPUTES: [(u64, u64); 8] = [
         (76_873, 20_618),
         (124_745, 34_850),
@@ -193,7 +193,7 @@ mod tests {
         (314_697, 28_563),
         (358_685, 28_563),
     ];
-    /// A command that has a CPU for itself.
+    /// A command that has a CPU to itself.
     const FILLS: [(u64, u64); 4] =
         [(40_000, 39_900), (80_000, 79_900), (120_000, 119_800), (160_000, 159_800)];
 
@@ -322,8 +322,8 @@ mod tests {
         stage.charge(1);
         // Two threads.
         stage.runs(2, &FILLS.map(|(at, used)| (at, 2 * used)));
-        stage.runs(3, &COMPUTES);
-        assert_eq!(stage.settle(), (1, vec![Some(1), Some(2)]), "one of two");
+        stage.runs(3, &FILLS);
+        assert_eq!(stage.settle(), (2, vec![Some(1), Some(2)]), "both lack one more");
     }
 
     #[test]
