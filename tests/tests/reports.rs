@@ -20,16 +20,26 @@ fn the_trace_accounts_for_every_token() {
         // not at all in a state, but never in none.
         let states = ["idle", "running", "blocked", "granted"];
         let sum: u64 = states.iter().map(|state| line[*state]).sum();
-        assert_eq!((line["tokens"], sum), (2, 2), "{line:?}");
+        assert_eq!(line["tokens"], sum, "{line:?}");
         assert_eq!((line["rescues"], line["lost"]), (0, 0));
     }
     assert!(lines.iter().any(|line| line["blocked"] + line["idle"] > 0));
     assert!(lines.windows(2).all(|pair| pair[0]["retakes"] <= pair[1]["retakes"]));
     let summary = summary(&sandbox.path().join("s.json"));
+    assert_tokens(2, &lines, &summary);
     let last = lines.last().expect("some");
     assert!(summary["tokens"]["retakes"].as_u64() >= Some(last["retakes"]));
     let exits = ["fast_exits", "slow_exits"].map(|name| summary["tokens"][name].as_u64());
     assert_eq!(exits[0].zip(exits[1]).map(|(fast, slow)| fast + slow), Some(100));
+}
+
+/// There are as many tokens as asked for. For a holder that is stuck, which the kernel's work can
+/// make of any process on a busy machine, another one is lent.
+fn assert_tokens(procs: u64, lines: &[trace::Line], summary: &serde_json::Value) {
+    let lent = summary["tokens"]["lent"].as_u64().expect("a number");
+    for line in lines {
+        assert!((procs..=procs + lent).contains(&line["tokens"]), "{lent} lent: {line:?}");
+    }
 }
 
 /// What is documented of every line, and of the sums at the end, while all that can happen to a
@@ -46,7 +56,7 @@ fn the_figures_add_up_whatever_happens() {
     for line in &lines {
         let states = ["idle", "running", "blocked", "granted"];
         let sum: u64 = states.iter().map(|state| line[*state]).sum();
-        assert_eq!((line["tokens"], sum), (2, 2), "{line:?}");
+        assert_eq!(line["tokens"], sum, "{line:?}");
         assert!(line["parked"] <= line["workers"], "{line:?}");
         assert!(line["waiting"] <= line["workers"], "{line:?}");
     }
@@ -56,6 +66,7 @@ fn the_figures_add_up_whatever_happens() {
         }
     }
     let summary = summary(&sandbox.path().join("s.json"));
+    assert_tokens(2, &lines, &summary);
     let number = |part: &str, name: &str| summary[part][name].as_u64().expect("a number");
     let last = lines.last().expect("some");
     for counter in ["retakes", "steals", "rescues"] {

@@ -18,12 +18,15 @@ mod values;
 mod wrong_line;
 
 use args::{Args, Typed};
+pub(crate) use command::Work;
 use commands::clean::Clean;
 use commands::log::Log;
 use commands::resume_retry;
+pub(crate) use concurrency::Concurrency;
 pub(crate) use earlier_times::JobLog;
 pub(crate) use logs::{Continued, Keeping, Retried};
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Outputs, Plan, Reports};
+pub(crate) use values::Values;
 
 /// What msup was asked to do.
 #[derive(Debug)]

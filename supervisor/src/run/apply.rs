@@ -1,11 +1,12 @@
 //! Carries out the engine's effects.
 
+use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit::WorkerEnd;
+use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 
-use super::{Closing, Run, SIGKILL};
-use crate::engine::{Effect, Entry, Event, FAILURES_NAMED, Failure, has_succeeded};
-use crate::journal::State;
+use super::{Run, SIGKILL};
+use crate::engine::{Effect, Entry, Event, Failure, has_succeeded};
 use crate::output::Delivery;
 use crate::report::human;
 
@@ -15,86 +16,35 @@ impl Run {
         let (mut published, mut stopped) = (false, Vec::new());
         for effect in effects.drain(..) {
             match effect {
-                Effect::Publish { slot } => {
-                    // An attempt starts only after its start, and the end of the attempt before,
-                    // are journaled.
-                    self.books.flush_if_urgent();
-                    if self.books.is_full() {
-                        events.push(Event::Withdrawn { slot });
-                        continue;
-                    }
-                    match self.publish(slot) {
-                        Ok(()) => published = true,
-                        Err(why) => events.push(Event::CannotPublish { slot, why }),
-                    }
-                }
+                Effect::Publish { slot } => published |= self.publish(slot, events),
                 Effect::Withdraw { slot } => {
                     if self.queue.withdraw(slot) {
                         events.push(Event::Withdrawn { slot });
                     }
                 }
-                Effect::Spawn(worker) => {
-                    if let Err(why) = self.crew.spawn(worker, &self.poller) {
-                        let claimed = self.queue.collect_from(worker, events);
-                        events.push(if claimed.is_empty() {
-                            Event::SpawnFailed { worker, why }
-                        } else {
-                            // It was alive, and was killed because it could not be watched.
-                            let end = WorkerEnd::Signaled(SIGKILL);
-                            Event::WorkerGone { worker, end, claimed, starved: false, killed: None }
-                        });
-                    }
-                }
+                Effect::Spawn(worker) => self.spawn(worker, events),
                 Effect::AllowOneForOne(allowed) => {
-                    self.segment.shared().header.allow_one_for_one(allowed);
+                    self.segments.shared().header.allow_one_for_one(allowed);
                 }
                 Effect::LimitInFlight(at_most) => {
-                    self.segment.shared().header.limit_in_flight(at_most);
+                    self.segments.shared().header.limit_in_flight(at_most);
                 }
                 Effect::AllowStarts(starts) => {
-                    self.segment.shared().allow_starts(&Futex, starts);
+                    self.segments.shared().allow_starts(&Futex, starts);
                 }
-                Effect::SetTimeout(limit) => {
-                    self.timeout = Some(limit);
-                }
+                Effect::SetTimeout(limit) => self.watch.limit = Some(limit),
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
                 Effect::Stop(worker) => stopped.push(worker),
                 Effect::Kill(worker) => self.crew.kill(worker),
-                Effect::KillNow => {
-                    let now = self.active();
-                    self.stopping.hurry(now);
-                }
-                Effect::Deliver { seq, slot, outcome } => {
-                    self.forget_file(slot);
-                    let has_failed =
-                        outcome.as_ref().is_some_and(|outcome| !has_succeeded(&outcome.verdict));
-                    let delivery = self.queue.delivery(seq, slot, outcome);
-                    self.closing.keep_line_of(&delivery, has_failed);
-                    let received = delivery.received();
-                    self.delivered = (self.output.deliver(delivery), received);
-                }
-                Effect::Skip { seq, last } => {
-                    self.closing.last_line = None;
-                    let again = self.books.replayed(seq).filter(|_| seq == last);
-                    self.output.deliver(again.unwrap_or_else(|| Delivery::nothing(seq, last)));
-                    self.delivered = (false, 0);
-                }
-                Effect::Record(entry) => {
-                    // Its output has just been handed over, if there is any.
-                    let (is_shown, received) = self.delivered;
-                    self.tell_failure(&entry);
-                    if is_shown {
-                        self.closing.awaits_output_of(&entry);
-                    }
-                    let queue = &self.queue;
-                    let describe = |value: &[u8], seq| queue.describe(value, seq);
-                    self.books.note(entry, is_shown, received, describe);
-                }
+                Effect::KillNow => self.watch.stopping.hurry(self.clock.active()),
+                Effect::Deliver { seq, slot, outcome } => self.deliver(seq, slot, outcome),
+                Effect::Skip { seq, last } => self.skip(seq, last),
+                Effect::Record(entry) => self.record(entry),
                 Effect::Discard { slot } => {
                     self.forget_file(slot);
                     self.queue.discard(slot);
                 }
-                Effect::Say(text) => self.say(&text),
+                Effect::Say(text) => self.shown.say(&text),
                 Effect::Finish => self.finished = true,
             }
         }
@@ -106,10 +56,65 @@ impl Run {
         }
     }
 
-    fn publish(&mut self, slot: u16) -> Result<(), String> {
-        let Some(task) = self.engine.task(slot) else { return Ok(()) };
-        let out = self.commits.as_mut().map(|commits| commits.begin(slot, task)).transpose()?;
-        self.queue.publish(slot, task, out.as_deref())
+    /// Publishes the task of this slot; a task that cannot be published becomes an event. Returns
+    /// whether workers must be told.
+    fn publish(&mut self, slot: u16, events: &mut Vec<Event>) -> bool {
+        // An attempt starts only after its start, and the end of the attempt before, are journaled.
+        self.books.flush_if_urgent();
+        if self.books.is_full() {
+            events.push(Event::Withdrawn { slot });
+            return false;
+        }
+        let Some(task) = self.engine.task(slot) else { return false };
+        let out = self.commits.as_mut().map(|commits| commits.begin(slot, task)).transpose();
+        let published = out.and_then(|out| self.queue.publish(slot, task, out.as_deref()));
+        match published {
+            Ok(()) => true,
+            Err(why) => {
+                events.push(Event::CannotPublish { slot, why });
+                false
+            }
+        }
+    }
+
+    fn spawn(&mut self, worker: WorkerId, events: &mut Vec<Event>) {
+        let Err(why) = self.crew.spawn(worker, &self.wakeups.poller) else { return };
+        let claimed = self.queue.collect_from(worker, events);
+        events.push(if claimed.is_empty() {
+            Event::SpawnFailed { worker, why }
+        } else {
+            // It was alive, and was killed because it could not be watched.
+            let end = WorkerEnd::Signaled(SIGKILL);
+            Event::WorkerGone { worker, end, claimed, starved: false, killed: None }
+        });
+    }
+
+    fn deliver(&mut self, seq: u64, slot: u16, outcome: Option<OutcomeFrame>) {
+        self.forget_file(slot);
+        let has_failed = outcome.as_ref().is_some_and(|outcome| !has_succeeded(&outcome.verdict));
+        let delivery = self.queue.delivery(seq, slot, outcome);
+        self.reports.note_output(&delivery, has_failed);
+        let received = delivery.received();
+        self.delivered = (self.shown.deliver(delivery), received);
+    }
+
+    fn skip(&mut self, seq: u64, last: u64) {
+        self.reports.last_lines.forget();
+        let again = self.books.replayed(seq).filter(|_| seq == last);
+        self.shown.deliver(again.unwrap_or_else(|| Delivery::nothing(seq, last)));
+        self.delivered = (false, 0);
+    }
+
+    fn record(&mut self, entry: Entry) {
+        // Its output has just been handed over, if there is any.
+        let (is_shown, received) = self.delivered;
+        self.tell_failure(&entry);
+        if is_shown {
+            self.shown.awaits_output_of(&entry);
+        }
+        let queue = &self.queue;
+        let describe = |value: &[u8], seq| queue.describe(value, seq);
+        self.books.note(entry, is_shown, received, describe);
     }
 
     /// Keeps the last line of a failed task; where there is no report, says now what the command
@@ -119,14 +124,12 @@ impl Run {
         else {
             return;
         };
-        if let Some(line) = self.closing.last_line.take() {
-            self.closing.last_lines.insert(*seq, line);
-        }
-        if self.closing.quiet && !cause.was_told() {
+        self.reports.last_lines.keep(*seq);
+        if self.reports.asked.quiet && !cause.was_told() {
             let (seq, value, cause) = (*seq, value.clone(), cause.clone());
             let (attempts, quarantined) = (*attempt, *quarantined);
             let failure = Failure { seq, value, cause, attempts, quarantined };
-            self.output.say(format!("{}\n", human::failure(&failure)));
+            self.shown.output.say(format!("{}\n", human::failure(&failure)));
         }
     }
 
@@ -135,24 +138,5 @@ impl Run {
         if let Some(commits) = &mut self.commits {
             commits.forget(slot);
         }
-    }
-}
-
-impl Closing {
-    /// A task has finished once its output has been shown.
-    fn awaits_output_of(&mut self, entry: &Entry) {
-        let Entry::End { seq, failure, .. } = entry else { return };
-        let state = match failure {
-            None => State::Succeeded,
-            Some((_, false)) => State::Failed,
-            Some((_, true)) => State::Quarantined,
-        };
-        self.unshown.insert(*seq, state);
-    }
-
-    /// Keeps the last line that a task wrote to standard error, if it has failed and will be named.
-    fn keep_line_of(&mut self, delivery: &Delivery, has_failed: bool) {
-        let is_named = has_failed && !self.quiet && self.last_lines.len() < FAILURES_NAMED;
-        self.last_line = if is_named { delivery.last_line() } else { None };
     }
 }

@@ -14,7 +14,7 @@ impl Run {
     /// Waits for what tasks left running, then stops it. A signal cuts the wait short, a second one
     /// the grace.
     pub(super) fn see_daemons_off(&mut self) {
-        let patience = match self.leave {
+        let patience = match self.watch.leave {
             Leave::Alone => return,
             Leave::Kill => Duration::ZERO,
             Leave::Wait(_) if self.engine.was_killed() => Duration::ZERO,
@@ -27,17 +27,17 @@ impl Run {
         let names = named(&self.crew.left_running());
         if !patience.is_zero() {
             let seconds = patience.as_secs_f64();
-            self.say(&format!(
+            self.shown.say(&format!(
                 "waiting for processes that tasks left running: {names}; at most {seconds:.0} s \
                  (--leave-timeout), a signal stops them now"
             ));
         }
-        let began = self.active();
-        while self.active().saturating_sub(began) < patience && !self.tends() {
+        let began = self.clock.active();
+        while self.clock.active().saturating_sub(began) < patience && !self.tends() {
             if !self.crew.any_left_running() {
                 return;
             }
-            let _ = self.poller.wait(LOOK_AGAIN_AFTER);
+            self.wakeups.wait(LOOK_AGAIN_AFTER);
         }
         self.stop_daemons();
     }
@@ -46,11 +46,11 @@ impl Run {
     /// whether one has asked to stop.
     fn tends(&mut self) -> bool {
         self.note_standstill();
-        let is_told = !self.signals.arrived().is_empty();
-        if self.signals.asked() {
+        let is_told = !self.wakeups.signals.arrived().is_empty();
+        if self.wakeups.signals.asked() {
             self.tell_running();
         }
-        if self.signals.pauses() {
+        if self.wakeups.signals.pauses() {
             self.pause();
         }
         is_told
@@ -58,21 +58,21 @@ impl Run {
 
     /// Processes of stopped attempts whose workers have reported get the rest of their grace.
     fn finish_stopping(&mut self) {
-        while let Some(due) = self.stopping.due() {
+        while let Some(due) = self.watch.stopping.due() {
             if self.tends() {
-                self.stopping.hurry(self.active());
+                self.watch.stopping.hurry(self.clock.active());
             }
-            self.stopping.go_on(self.active(), |_| None);
-            let _ = self.poller.wait(due.saturating_sub(self.active()).min(LOOK_AGAIN_AFTER));
+            self.watch.stopping.go_on(self.clock.active(), |_| None);
+            self.wakeups.wait(due.saturating_sub(self.clock.active()).min(LOOK_AGAIN_AFTER));
         }
     }
 
     fn stop_daemons(&mut self) {
-        let mut ladder = self.stopping.ladder(self.active());
+        let mut ladder = self.watch.stopping.ladder(self.clock.active());
         let mut stopped = String::new();
         loop {
             let is_told = self.tends();
-            let (left, now) = (self.crew.left_running(), self.active());
+            let (left, now) = (self.crew.left_running(), self.clock.active());
             if is_told {
                 ladder.hurry(now);
             }
@@ -89,10 +89,10 @@ impl Run {
             if ladder.is_over(now) {
                 break;
             }
-            let _ = self.poller.wait(ladder.due().saturating_sub(now).min(LOOK_AGAIN_AFTER));
+            self.wakeups.wait(ladder.due().saturating_sub(now).min(LOOK_AGAIN_AFTER));
         }
         if !stopped.is_empty() {
-            self.say(&format!("stopped processes that tasks left running: {stopped}"));
+            self.shown.say(&format!("stopped processes that tasks left running: {stopped}"));
         }
     }
 }

@@ -1,15 +1,14 @@
 //! How a run finishes: the last output, the journal, the report.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
-use msup_protocol::bell::Bell;
 use msup_protocol::exit;
 use msup_protocol::token::Census;
 
-use super::{Exit, LOOK_AT_LEAST, Run};
+use super::clock::LOOK_AT_LEAST;
+use super::{Exit, Run};
 use crate::engine::Leave;
 use crate::journal::runs::{self, Wanted};
 use crate::output::Output;
@@ -29,21 +28,22 @@ impl Run {
     pub(super) fn finish(mut self) -> Exit {
         let tokens = self.last_look();
         self.see_daemons_off();
-        let is_swept = self.leave != Leave::Alone || self.engine.was_killed();
+        let is_swept = self.watch.leave != Leave::Alone || self.engine.was_killed();
         let survivors = if is_swept { self.crew.sweep(LAST_SWEEP) } else { 0 };
         if survivors > 0 {
-            self.say(&format!("{survivors} processes cannot be killed (uninterruptible sleep?)"));
+            self.shown
+                .say(&format!("{survivors} processes cannot be killed (uninterruptible sleep?)"));
         }
         if let Some(commits) = &mut self.commits {
             commits.forget_all();
         }
-        self.sysmon.stop();
-        self.output.close();
+        self.segments.stop();
+        self.shown.output.close();
         let mut status = self.engine.exit_status();
         let written = self.wait_for_output(Output::is_closed);
         match written {
-            Ok(()) if status == 0 && !self.output.is_whole() => {
-                self.say("not every output could be written");
+            Ok(()) if status == 0 && !self.shown.output.is_whole() => {
+                self.shown.say("not every output could be written");
                 status = exit::ERROR;
             }
             Err(Some(signal)) => status = exit::SIGNAL_BASE.saturating_add(signal),
@@ -51,17 +51,17 @@ impl Run {
         }
         status = self.close_books(status);
         let summary = self.summary(status, tokens);
-        if let Some(path) = &self.summary_file
+        if let Some(path) = &self.reports.asked.summary
             && let Err(why) = summary.write(path)
         {
-            self.say(&format!("--summary {}: {why}", path.display()));
+            self.shown.say(&format!("--summary {}: {why}", path.display()));
             status = exit::ERROR;
         }
         if written.is_ok() {
-            if !self.closing.quiet {
-                self.output.say(self.report(&summary));
+            if !self.reports.asked.quiet {
+                self.shown.output.say(self.report(&summary));
             }
-            self.output.end();
+            self.shown.output.end();
             let _ = self.wait_for_output(Output::has_ended);
         }
         self.exit(status)
@@ -75,8 +75,8 @@ impl Run {
         if [exit::JOURNAL_LOST, exit::ERROR].contains(&status) {
             return Exit::Status(status);
         }
-        self.signals.arrived();
-        stopped_by.or(self.signals.last()).map_or(Exit::Status(status), Exit::Signal)
+        self.wakeups.signals.arrived();
+        stopped_by.or(self.wakeups.signals.last()).map_or(Exit::Status(status), Exit::Signal)
     }
 
     /// The tokens after the last worker has gone. From here on the segment is not needed, whatever
@@ -89,7 +89,7 @@ impl Run {
             // A second violation at this moment would be reported as missing tokens.
             let _ = self.audit();
         }
-        self.audit.census()
+        self.segments.census()
     }
 
     /// Closes the journal and returns the exit status.
@@ -99,10 +99,11 @@ impl Run {
         // A user who told the run to stop does not wait for that.
         let waits = !self.engine.is_stopped();
         if waits && self.books.is_full() {
-            self.say("waiting for disk space for the journal; a signal (Ctrl-C) ends the wait");
+            self.shown
+                .say("waiting for disk space for the journal; a signal (Ctrl-C) ends the wait");
         }
-        while waits && self.books.is_full() && self.signals.arrived().is_empty() {
-            let _ = self.poller.wait(LOOK_AT_LEAST);
+        while waits && self.books.is_full() && self.wakeups.signals.arrived().is_empty() {
+            self.wakeups.wait(LOOK_AT_LEAST);
             self.books.flush();
         }
         if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
@@ -112,8 +113,9 @@ impl Run {
         if self.books.is_cut_off {
             if self.books.missing == 0 && !self.engine.is_unread() {
                 let n = self.engine.accepted();
-                self.say(&format!(
-                    "only {n} values were read before the run was stopped; for the rest: msup resume -a FILE"
+                self.shown.say(&format!(
+                    "only {n} values were read before the run was stopped; for the rest: msup \
+                     resume -a FILE"
                 ));
             }
             status = if status == 0 { exit::ERROR } else { status };
@@ -121,38 +123,33 @@ impl Run {
         if let Some(replay) = self.books.replay.as_ref().filter(|replay| replay.missing > 0) {
             let n = replay.missing;
             let outputs = if n == 1 { "1 output was" } else { &format!("{n} outputs were") };
-            self.say(&format!(
+            self.shown.say(&format!(
                 "{outputs} too large to be kept: missing here (--keep-output keeps all of them)"
             ));
             status = if status == 0 { exit::ERROR } else { status };
         }
         let missing = self.books.finish(status, self.engine.is_complete(), self.engine.is_halted());
-        missing.iter().for_each(|text| self.say(text));
+        missing.iter().for_each(|text| self.shown.say(text));
         runs::prune();
         if missing.is_empty() { status } else { exit::JOURNAL_LOST }
     }
 
     /// Outputs have been shown: their tasks have finished.
     pub(super) fn note_shown(&mut self) {
-        let shown = self.output.shown();
-        if !self.closing.unshown.is_empty() {
-            for seq in &shown {
-                self.closing.unshown.remove(seq);
-            }
-        }
-        self.books.shown(shown);
+        self.books.shown(self.shown.news());
     }
 
     /// The closing report.
     fn report(&self, summary: &Summary) -> String {
         let name = |wanted| {
-            let name = runs::name_for_commands(self.books.folder()?, wanted, &self.closing.here);
+            let name =
+                runs::name_for_commands(self.books.folder()?, wanted, &self.reports.asked.here);
             let name = name.into_os_string().into_vec();
             Some(if name.is_empty() { name } else { quoted_words(&[name]) })
         };
         let next = Next {
             unread: self.engine.is_unread(),
-            unshown: self.closing.unshown.len() as u64,
+            unshown: self.shown.unshown(),
             halted: self.engine.is_halted(),
             retry: self.books.retry(),
             needs_list: self.books.keeps_values(),
@@ -162,30 +159,25 @@ impl Run {
         let report = Report {
             summary,
             tally: self.engine.tally(),
-            command: self.closing.command.as_deref(),
-            last_lines: &self.closing.last_lines,
+            command: self.reports.asked.command.as_deref(),
+            last_lines: &self.reports.last_lines.named,
             next,
             paint: Paint::of(io::stderr().is_terminal()),
-            stats: self.closing.stats,
+            stats: self.reports.asked.stats,
         };
         report.to_string()
     }
 
     fn summary(&self, status: u8, tokens: Census) -> Summary {
-        let findings = &self.sysmon.findings;
-        let counted = self.crew.counted();
-        let mut summary = self.figures.summary(&self.engine, counted, tokens, findings, self.began);
-        summary.tokens.lent = self.lender.lent;
-        if let Some(meter) = &self.meter {
-            (summary.debt_seconds, summary.sampling_seconds) =
-                (meter.debt, meter.cost.as_secs_f64());
-        }
+        let (counted, findings) = (self.crew.counted(), self.segments.findings());
+        let figures = &self.reports.figures;
+        let mut summary =
+            figures.summary(&self.engine, counted, tokens, findings, self.clock.began);
+        self.usage.sum_up(&mut summary);
         summary.memory_per_task = self.queue.memory_per_task();
         summary.exit_status = status;
         // As in the journal: they run again.
-        for state in self.closing.unshown.values() {
-            summary.tasks.leave(*state);
-        }
+        self.shown.leave_unshown(&mut summary);
         summary
     }
 
@@ -193,16 +185,14 @@ impl Run {
     /// already killed does not wait for long either.
     fn wait_for_output(&mut self, is_done: fn(&Output) -> bool) -> Result<(), Option<u8>> {
         let began = Instant::now();
-        let bell = Bell::new(self.segment.shared().header.armed(), self.doorbell.as_fd());
-        while !is_done(&self.output) {
-            if let Some(signal) = self.signals.arrived().first() {
+        while !is_done(&self.shown.output) {
+            if let Some(signal) = self.wakeups.signals.arrived().first() {
                 return Err(Some(*signal));
             }
             if self.engine.was_killed() && began.elapsed() >= OUTPUT_AFTER_KILL {
                 return Err(None);
             }
-            let _ = self.poller.wait(LOOK_AT_LEAST);
-            bell.disarm();
+            self.wakeups.wait_for_bell(&self.segments.shared(), LOOK_AT_LEAST);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::Run;
 use crate::report::bar::{Manner, NAMED, NAMED_AFTER, Progress};
 use crate::report::escape;
 use crate::report::rate::Pace;
+use crate::report::trace::next_due;
 
 /// How often the bar is updated.
 const BAR_EVERY: Duration = Duration::from_millis(100);
@@ -38,34 +39,32 @@ impl Telling {
 
 impl Run {
     pub(super) fn tell_progress(&mut self) {
-        let now = self.began.elapsed();
-        if self.progress.manner == Manner::Silent || now < self.progress.due {
+        let now = self.clock.now();
+        let Telling { manner, due, .. } = self.reports.progress;
+        if manner == Manner::Silent || now < due {
             return;
         }
         // Time in which the run stood still does not count.
-        let awake = now.saturating_sub(self.segment.shared().header.paused());
+        let awake = now.saturating_sub(self.segments.shared().header.paused());
         let progress = self.look_at_progress(awake);
-        match self.progress.manner {
+        self.reports.progress.due = match manner {
             Manner::Lines(every) => {
-                // While output is not read, no more lines are kept either.
-                if !self.under_pressure {
-                    self.say(&progress.line());
-                }
-                self.progress.due = crate::report::trace::next_due(self.progress.due, every, now);
+                self.shown.say_if_read(|| progress.line());
+                next_due(due, every, now)
             }
             Manner::Silent | Manner::Bar => {
-                self.output.show(progress);
-                self.progress.due = now + BAR_EVERY;
+                self.shown.output.show(progress);
+                now + BAR_EVERY
             }
-        }
+        };
     }
 
     fn look_at_progress(&mut self, awake: Duration) -> Progress {
         let tally = self.engine.tally();
         let ended = tally.finished();
-        let rate = self.progress.pace.note(awake, ended - tally.earlier());
+        let rate = self.reports.progress.pace.note(awake, ended - tally.earlier());
         let total = self.engine.total();
-        let running = self.figures.now.1;
+        let running = self.reports.figures.now.1;
         let (failed, retried) = (tally.failed + tally.quarantined, tally.again.sum());
         Progress {
             total: total.unwrap_or(self.engine.accepted()),
@@ -82,13 +81,13 @@ impl Run {
 
     /// The tasks that have run longest, and long enough to be named.
     fn longest_running(&mut self, now: Duration) -> Vec<(Duration, String)> {
-        if !self.progress.has_bar() {
+        if !self.reports.progress.has_bar() {
             return Vec::new();
         }
-        let tasks = self.segment.shared().tasks;
-        self.progress.sights.resize(tasks.len(), None);
+        let tasks = self.segments.shared().tasks;
+        self.reports.progress.sights.resize(tasks.len(), None);
         let mut longest = Vec::new();
-        for (slot, sight) in self.progress.sights.iter_mut().enumerate() {
+        for (slot, sight) in self.reports.progress.sights.iter_mut().enumerate() {
             let slot = slot as u16;
             let claimed = tasks.sighted(slot).filter(|seen| seen.state() == Some(State::Claimed));
             *sight = claimed.map(|seen| match *sight {

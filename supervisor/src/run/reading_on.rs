@@ -60,46 +60,46 @@ impl Run {
         self.engine.is_unread()
             && self.books.keeps_values()
             && self.books.is_sound()
-            && self.reading_on.goes_on()
+            && self.inputs.reading_on.goes_on()
     }
 
     /// Keeps the values that were unread when the run was stopped. None of them is run.
     pub(super) fn read_on(&mut self, effects: &mut Vec<Effect>) {
-        self.reading_on.has_more = false;
+        self.inputs.reading_on.has_more = false;
         if !self.reads_on() {
             return;
         }
-        self.reading_on.since.get_or_insert_with(Instant::now);
+        self.inputs.reading_on.since.get_or_insert_with(Instant::now);
         for _ in 0..GROUPS_PER_TURN {
-            let event = match self.input.try_recv() {
-                Ok(Group::Values(values)) => self.inputs(values),
+            let event = match self.inputs.reader.try_recv() {
+                Ok(Group::Values(values)) => self.describe(values),
                 Ok(Group::End(found)) => {
-                    self.reading_on.over = true;
-                    if !self.reading_on.is_end(found) {
+                    self.inputs.reading_on.over = true;
+                    if !self.inputs.reading_on.is_end(found) {
                         return;
                     }
                     Event::InputsEnded
                 }
                 Ok(Group::Hint(text)) => {
-                    self.say(&text);
+                    self.shown.say(&text);
                     continue;
                 }
                 Err(TryRecvError::Empty) => return,
                 // Only values that were kept before can be damaged.
                 Ok(Group::Missing(_)) => continue,
                 Ok(Group::Failed(why)) => {
-                    self.reading_on.over = true;
-                    self.say(&why);
+                    self.inputs.reading_on.over = true;
+                    self.shown.say(&why);
                     return;
                 }
                 Err(TryRecvError::Disconnected) => {
-                    self.reading_on.over = true;
+                    self.inputs.reading_on.over = true;
                     return;
                 }
             };
-            self.engine.step(event, self.began.elapsed(), effects);
+            self.engine.step(event, self.clock.now(), effects);
         }
-        self.reading_on.has_more = true;
+        self.inputs.reading_on.has_more = true;
     }
 }
 

@@ -1,20 +1,94 @@
-//! Epochs: an epoch is the time in which one segment is in use. It ends with the run, or when the
-//! segment was overwritten; then a new segment is made.
+//! Epochs: an epoch is the time in which one segment is in use. When the segment was overwritten, a
+//! new one is made, and the next epoch begins.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use msup_protocol::audit::{Audit, Violation};
-use msup_protocol::layout::{Layout, Sizes};
+use msup_protocol::layout::{Layout, Shared, Sizes};
 use msup_protocol::segment::{self, Segment};
+use msup_protocol::token::Census;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::Run;
 use crate::engine::{Effect, Event};
 use crate::os::limits;
-use crate::os::run_folder;
-use crate::sysmon;
+use crate::os::run_folder::{self, RunFolder};
+use crate::sysmon::{self, Findings};
+
+/// The segment in use, and what watches over it.
+pub(super) struct Segments {
+    segment: Arc<Segment>,
+    sysmon: sysmon::Handle,
+    audit: Audit,
+    epochs: Epochs,
+    /// Last, so that it is removed after everything that writes to it.
+    _folder: RunFolder,
+}
+
+impl Segments {
+    /// Watches over the segment of the first epoch.
+    ///
+    /// # Errors
+    /// One line that says why no thread can be started.
+    pub(super) fn watch(
+        epochs: Epochs,
+        segment: Arc<Segment>,
+        folder: RunFolder,
+        doorbell: OwnedFd,
+    ) -> Result<Segments, String> {
+        let sysmon = sysmon::start(&segment, doorbell, Arc::default())?;
+        let audit = Audit::new(&segment.shared());
+        Ok(Segments { segment, sysmon, audit, epochs, _folder: folder })
+    }
+
+    /// The segment in use.
+    pub(super) fn current(&self) -> &Segment {
+        &self.segment
+    }
+
+    pub(super) fn shared(&self) -> Shared<'_> {
+        self.segment.shared()
+    }
+
+    /// What sysmon has found since the run began.
+    pub(super) fn findings(&self) -> &Findings {
+        &self.sysmon.findings
+    }
+
+    /// Whether sysmon wants a worker for a ready task.
+    pub(super) fn wants_worker(&self) -> bool {
+        self.sysmon.findings.wants_worker.load(Ordering::SeqCst)
+    }
+
+    /// The loop looks at everything: what sysmon wanted is seen.
+    pub(super) fn note_look(&self) {
+        self.sysmon.findings.wants_worker.store(false, Ordering::SeqCst);
+    }
+
+    /// Stops sysmon.
+    pub(super) fn stop(&mut self) {
+        self.sysmon.stop();
+    }
+
+    /// The tokens as the last audit saw them.
+    pub(super) fn census(&self) -> Census {
+        self.audit.census()
+    }
+
+    /// Makes the segment of the next epoch and watches over it. Returns the epoch, for all others
+    /// that use the segment.
+    fn renew(&mut self, doorbell: OwnedFd) -> Result<Epoch, String> {
+        let epoch = self.epochs.begin()?;
+        let findings = Arc::clone(&self.sysmon.findings);
+        self.sysmon = sysmon::start(&epoch.segment, doorbell, findings)?;
+        self.audit = Audit::new(&epoch.segment.shared());
+        self.segment = Arc::clone(&epoch.segment);
+        Ok(epoch)
+    }
+}
 
 /// How every epoch of a run is set up.
 pub(super) struct Epochs {
@@ -90,7 +164,10 @@ impl Epochs {
         });
         let (segment, fd) = made.map_err(|why| match limits::file_size() {
             limit if limit < self.wanted => {
-                format!("{why}: the limit on file sizes is {limit} bytes (ulimit -f): ask for fewer workers (-j 1)")
+                format!(
+                    "{why}: the limit on file sizes is {limit} bytes (ulimit -f): ask for fewer \
+                     workers (-j 1)"
+                )
             }
             _ => why.to_string(),
         })?;
@@ -115,35 +192,28 @@ impl Run {
         let commits = self.commits.as_ref();
         let is_collected = |slot| commits.is_some_and(|commits| commits.is_under_way(slot));
         let is_occupied = |slot| engine.task(slot).is_some() && !is_collected(slot);
-        self.audit.look(&self.segment.shared(), is_occupied)
+        let Segments { segment, audit, .. } = &mut self.segments;
+        audit.look(&segment.shared(), is_occupied)
     }
 
     /// The segment cannot be trusted any more. All workers are killed, and the run continues with a
     /// fresh one; tasks that were under way run again.
     pub(super) fn begin_anew(&mut self, violation: &Violation, effects: &mut Vec<Effect>) {
-        self.sysmon.stop();
+        self.segments.stop();
         self.crew.end_all();
-        let now = self.began.elapsed();
-        let begun = self.epochs.begin().and_then(|epoch| {
-            let doorbell = self.doorbell.try_clone().map_err(|why| format!("eventfd: {why}"))?;
-            let findings = Arc::clone(&self.sysmon.findings);
-            self.sysmon = sysmon::start(&epoch.segment, doorbell, findings)?;
-            self.queue.renew(Arc::clone(&epoch.segment), epoch.folder.clone());
-            self.crew.renew(Arc::clone(&epoch.segment), epoch.fd, epoch.folder);
-            self.audit = Audit::new(&epoch.segment.shared());
-            if let Some(meter) = &mut self.meter {
-                meter.lost_all();
-            }
-            self.attempts.forget();
-            self.stopping.forget();
-            self.segment = epoch.segment;
-            Ok(())
+        let now = self.clock.now();
+        let begun = self.wakeups.doorbell().and_then(|doorbell| self.segments.renew(doorbell));
+        let begun = begun.map(|Epoch { segment, fd, folder }| {
+            self.queue.renew(Arc::clone(&segment), folder.clone());
+            self.crew.renew(segment, fd, folder);
+            self.usage.lost_all();
+            self.watch.forget();
         });
         if let Some(commits) = &mut self.commits {
             // Those that have succeeded are not run again.
-            let mut ended = Vec::new();
-            commits.settle(&self.engine, &mut self.books, &mut ended);
-            for event in ended {
+            let mut placed = Vec::new();
+            commits.settle(&self.engine, &mut self.books, &mut placed);
+            for event in placed {
                 self.engine.step(event, now, effects);
             }
             commits.forget_all();

@@ -12,6 +12,7 @@ use crate::sysmon::Findings;
 use crate::workers::processes::Counted;
 
 /// Peaks, as seen by the loop.
+#[derive(Debug)]
 pub(super) struct Figures {
     run_id: String,
     procs: u32,

@@ -17,7 +17,7 @@ const TOLD: usize = 50;
 impl Run {
     /// Prints a line for each running task, the longest-running one first.
     pub(super) fn tell_running(&self) {
-        let shared = self.segment.shared();
+        let shared = self.segments.shared();
         let mut running = Vec::new();
         for slot in 0..shared.tasks.len() as u16 {
             let seen = shared.tasks.sighted(slot);
@@ -59,7 +59,7 @@ impl Run {
         if running.len() > TOLD {
             let _ = writeln!(text, "  and {} more", running.len() - TOLD);
         }
-        self.output.say(text);
+        self.shown.output.say(text);
     }
 }
 

@@ -9,15 +9,15 @@ impl Run {
     pub(super) fn pause(&mut self) {
         self.books.flush();
         let frozen = self.crew.freeze();
-        if self.progress.has_bar() {
+        if self.reports.progress.has_bar() {
             // The shell prints its prompt where the bar was.
-            self.output.hide();
+            self.shown.output.hide();
         }
         let pause = stand_still();
-        self.output.unhide();
+        self.shown.output.unhide();
         // Before any other process can look at a clock.
         self.leave_out(pause);
-        self.last_turn = std::time::Instant::now();
+        self.clock.resume();
         frozen.thaw();
     }
 }

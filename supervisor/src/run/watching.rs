@@ -1,89 +1,133 @@
 //! Watches attempts: those that exceed their time limit, those whose command left processes
 //! running, those that are stopped.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use msup_protocol::layout::Shared;
 use msup_protocol::packed::WorkerId;
 
-use super::{LOOK_AT_LEAST, Run, STOOD_STILL};
-use crate::engine::{Killed, Leave};
-use crate::tasks::stopping::Place;
+use super::Run;
+use crate::engine::{Event, Killed, Leave, Step};
+use crate::tasks::attempts::Attempts;
+use crate::tasks::leftovers::Leftovers;
+use crate::tasks::stopped::Stopped;
+use crate::tasks::stopping::{Place, Stopping};
 use crate::workers::processes::Crew;
 
-impl Run {
-    /// Time since the run began, without the time in which everything stood still.
-    pub(super) fn active(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.stood_still)
+/// The attempts under way, and those among them that are being stopped.
+pub(super) struct Watch {
+    attempts: Attempts,
+    pub(super) stopping: Stopping,
+    leftovers: Leftovers,
+    stopped: Stopped,
+    /// The time limit of attempts.
+    pub(super) limit: Option<Duration>,
+    /// What becomes of processes that tasks leave running.
+    pub(super) leave: Leave,
+}
+
+impl Watch {
+    /// `spares_workers`: the worker of a stopped attempt goes on with another task.
+    pub(super) fn new(
+        max_workers: u16,
+        steps: Vec<Step>,
+        leave: Leave,
+        spares_workers: bool,
+    ) -> Watch {
+        Watch {
+            attempts: Attempts::new(max_workers),
+            stopping: Stopping::new(steps, spares_workers),
+            leftovers: Leftovers::new(leave),
+            stopped: Stopped::default(),
+            limit: None,
+            leave,
+        }
     }
 
-    /// Leaves out time in which this process could do nothing, although it had asked to be woken:
-    /// it was stopped, or frozen with its container. Tasks could do nothing either, or only what
-    /// was already running.
+    /// Under `Wait`, processes that tasks leave running are reported when the run is over.
+    pub(super) fn note_leaks(&self, events: &mut [Event]) {
+        if !matches!(self.leave, Leave::Wait(_)) {
+            return;
+        }
+        for event in events {
+            if let Event::Collected { outcome, .. } = event {
+                outcome.leaked = false;
+            }
+        }
+    }
+
+    /// All workers are gone.
+    pub(super) fn forget(&mut self) {
+        self.attempts.forget();
+        self.stopping.forget();
+    }
+}
+
+impl Run {
+    /// Leaves out time in which this process could do nothing. Tasks could do nothing either, or
+    /// only what was already running.
     pub(super) fn note_standstill(&mut self) {
-        let now = Instant::now();
-        let took = now - std::mem::replace(&mut self.last_turn, now);
-        if took >= LOOK_AT_LEAST + STOOD_STILL {
-            self.leave_out(took - LOOK_AT_LEAST);
+        if let Some(pause) = self.clock.turn() {
+            self.leave_out(pause);
         }
     }
 
     /// The run stood still for `pause`: no clock of a task counts that.
     pub(super) fn leave_out(&mut self, pause: Duration) {
-        self.stood_still += pause;
-        self.segment.shared().header.add_pause(pause);
-        if let Some(meter) = &mut self.meter {
-            meter.paused(pause);
-        }
+        self.clock.leave_out(pause);
+        self.segments.shared().header.add_pause(pause);
+        self.usage.paused(pause);
     }
 
     /// Stops attempts that exceed their time limit or left processes running for too long, and
     /// continues to stop those being stopped.
     pub(super) fn watch_attempts(&mut self) {
-        let (now, segment) = (self.active(), std::sync::Arc::clone(&self.segment));
-        let shared = segment.shared();
-        let crew = &self.crew;
+        let now = self.clock.active();
+        let shared = self.segments.shared();
+        let (watch, crew) = (&mut self.watch, &self.crew);
         let at = |worker| place_of(&shared, crew, worker);
-        let stopped = self.stopped.look(&self.attempts, at, now);
-        if self.attempts.look_if_due(shared.tasks, now) {
-            let limit = self.timeout.into_iter();
-            for (worker, attempt) in limit.flat_map(|limit| self.attempts.older_than(limit, now)) {
-                self.stopping.stop(worker, attempt, Killed::TimedOut, now);
+        let stopped = watch.stopped.look(&watch.attempts, at, now);
+        if watch.attempts.look_if_due(shared.tasks, now) {
+            let limit = watch.limit.into_iter();
+            for (worker, attempt) in limit.flat_map(|limit| watch.attempts.older_than(limit, now)) {
+                watch.stopping.stop(worker, attempt, Killed::TimedOut, now);
             }
             self.watch_leftovers(now);
         }
         for (slot, pid) in stopped {
             self.tell_stopped(slot, pid);
         }
-        let crew = &self.crew;
-        for worker in self.stopping.go_on(now, |worker| place_of(&shared, crew, worker)) {
-            self.crew.kill(worker);
+        let (shared, crew) = (self.segments.shared(), &self.crew);
+        let at = |worker| place_of(&shared, crew, worker);
+        for worker in self.watch.stopping.go_on(now, at) {
+            crew.kill(worker);
         }
     }
 
     fn tell_stopped(&self, slot: u16, pid: i32) {
         let Some(task) = self.engine.task(slot) else { return };
         let seq = task.seq;
-        self.say(&format!(
+        self.shown.say(&format!(
             "task {seq} is stopped (process {pid}): it goes on with kill -CONT {pid}"
         ));
     }
 
     fn watch_leftovers(&mut self, now: Duration) {
-        let segment = std::sync::Arc::clone(&self.segment);
+        let segment = self.segments.current();
         let line = segment.shared().line;
         let waits = |worker: &WorkerId| line.slot(*worker).is_some_and(|slot| slot.left() > 0);
-        let waiting = (0..self.segment.sizes().workers as WorkerId).filter(waits);
-        for (worker, attempt) in self.leftovers.look(waiting, &self.attempts, now) {
-            let why = match self.leave {
+        let waiting = (0..segment.sizes().workers as WorkerId).filter(waits);
+        let watch = &mut self.watch;
+        for (worker, attempt) in watch.leftovers.look(waiting, &watch.attempts, now) {
+            let why = match watch.leave {
                 Leave::Kill => Killed::Leftovers,
                 _ => Killed::LeftRunning(String::new()),
             };
-            self.stopping.stop(worker, attempt, why, now);
+            watch.stopping.stop(worker, attempt, why, now);
         }
         // When the run is stopped they have only the grace.
         if !self.engine.is_stopped()
-            && let Some((slots, longest)) = self.leftovers.report(now)
+            && let Some((slots, longest)) = watch.leftovers.report(now)
         {
             let first = slots.first().and_then(|slot| self.engine.task(*slot));
             let first = first.map_or(0, |task| task.seq);
@@ -92,20 +136,21 @@ impl Run {
                 more => format!(" and {more} others"),
             };
             let seconds = longest.as_secs_f64();
-            self.say(&format!(
-                "task {first}{others} left processes running: waiting for them, at most {seconds:.0} s more \
-                 (--leave-timeout)"
+            self.shown.say(&format!(
+                "task {first}{others} left processes running: waiting for them, at most \
+                 {seconds:.0} s more (--leave-timeout)"
             ));
         }
     }
 
     /// Stops the attempts of these workers, and lets the workers exit.
     pub(super) fn stop_workers(&mut self, workers: &[WorkerId]) {
-        let now = self.active();
-        self.attempts.look(self.segment.shared().tasks, now);
+        let now = self.clock.active();
+        let watch = &mut self.watch;
+        watch.attempts.look(self.segments.shared().tasks, now);
         for worker in workers {
-            match self.attempts.of(*worker) {
-                Some(attempt) => self.stopping.stop(*worker, attempt, Killed::Stopped, now),
+            match watch.attempts.of(*worker) {
+                Some(attempt) => watch.stopping.stop(*worker, attempt, Killed::Stopped, now),
                 None => self.crew.dismiss(*worker, true),
             }
         }

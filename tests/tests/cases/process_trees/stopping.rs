@@ -189,7 +189,7 @@ fn children_of_a_task_loop_get_sigterm_and_the_grace() {
 fn a_preempted_run_writes_its_checkpoints_and_resumes_from_them() {
     let sandbox = Sandbox::new();
     let script = "n=$(cat checkpoint.$1 2>/dev/null || echo 0); [ $n -gt 0 ] && touch resumed.$1; \
-                  trap 'echo $n >checkpoint.$1; exit 99' TERM; touch up.$1; \
+                  trap 'echo $n >new.$1; mv new.$1 checkpoint.$1; exit 99' TERM; touch up.$1; \
                   while [ $n -lt 400 ]; do n=$((n+1)); sleep 0.01; done; echo $n >result.$1";
     let flags = ["-j2", "--grace", "500ms", "--journal", "run"];
     let words = ["--", "bash", "-c", script, "_", ":::", "a", "b", "c"];

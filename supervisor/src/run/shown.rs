@@ -1,0 +1,103 @@
+//! What the run shows: outputs of tasks, in the hands of the writer, and messages.
+
+use std::collections::HashMap;
+
+use crate::engine::{Entry, Event};
+use crate::journal::State;
+use crate::output::{Delivery, Failure, Output, Style};
+use crate::report::escape;
+use crate::report::summary::Summary;
+use std::os::fd::OwnedFd;
+
+/// The writer, and what the run knows of it.
+pub(super) struct Shown {
+    pub(super) output: Output,
+    /// The writer is behind: no more input is read, and no more lines are printed.
+    is_under_pressure: bool,
+    /// Its failure was reported.
+    has_failed: bool,
+    /// Tasks that have finished, but whose output has not been shown yet.
+    unshown: HashMap<u64, State>,
+}
+
+impl Shown {
+    /// # Errors
+    /// One line that says why nothing can be shown.
+    pub(super) fn start(style: Style, doorbell: OwnedFd) -> Result<Shown, String> {
+        let output = Output::start(style, doorbell)?;
+        Ok(Shown { output, is_under_pressure: false, has_failed: false, unshown: HashMap::new() })
+    }
+
+    /// A message on standard error.
+    pub(super) fn say(&self, text: &str) {
+        self.output.say(format!("msup: {}\n", escape::message(text)));
+    }
+
+    /// A message that may be left out: while output is not read, no more of them are kept.
+    pub(super) fn say_if_read(&self, text: impl FnOnce() -> String) {
+        if !self.is_under_pressure {
+            self.say(&text());
+        }
+    }
+
+    /// The same for a line as it is.
+    pub(super) fn print_if_read(&self, line: impl FnOnce() -> String) {
+        if !self.is_under_pressure {
+            self.output.say(line());
+        }
+    }
+
+    /// Hands over a task's output. Returns whether there is anything to show.
+    pub(super) fn deliver(&self, delivery: Delivery) -> bool {
+        self.output.deliver(delivery)
+    }
+
+    /// A task has finished once its output has been shown.
+    pub(super) fn awaits_output_of(&mut self, entry: &Entry) {
+        let Entry::End { seq, failure, .. } = entry else { return };
+        let state = match failure {
+            None => State::Succeeded,
+            Some((_, false)) => State::Failed,
+            Some((_, true)) => State::Quarantined,
+        };
+        self.unshown.insert(*seq, state);
+    }
+
+    /// Tasks whose outputs have been shown since the last time.
+    pub(super) fn news(&mut self) -> Vec<u64> {
+        let shown = self.output.shown();
+        if !self.unshown.is_empty() {
+            for seq in &shown {
+                self.unshown.remove(seq);
+            }
+        }
+        shown
+    }
+
+    /// The number of finished tasks whose output was not shown.
+    pub(super) fn unshown(&self) -> u64 {
+        self.unshown.len() as u64
+    }
+
+    /// These tasks run again, as the journal says.
+    pub(super) fn leave_unshown(&self, summary: &mut Summary) {
+        for state in self.unshown.values() {
+            summary.tasks.leave(*state);
+        }
+    }
+
+    /// What has changed in the writer. `shows_only`: the output is all that was asked for.
+    pub(super) fn look(&mut self, shows_only: bool, quiet: bool, events: &mut Vec<Event>) {
+        self.output.look_for_reader();
+        if !std::mem::replace(&mut self.has_failed, self.output.failure().is_some()) {
+            events.extend(self.output.failure().cloned().map(|failure| match failure {
+                Failure::Closed => Event::OutputClosed { in_vain: shows_only, quiet },
+                Failure::Other(why) => Event::OutputFailed(why),
+            }));
+        }
+        let pressure = self.output.is_under_pressure();
+        if std::mem::replace(&mut self.is_under_pressure, pressure) != pressure {
+            events.push(Event::OutputPressure(pressure));
+        }
+    }
+}
