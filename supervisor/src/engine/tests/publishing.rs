@@ -38,3 +38,14 @@ fn few_commands_are_published_as_they_come() {
         assert_eq!(published(&driver.step(inputs([vec![n]]))), 1);
     }
 }
+
+#[test]
+fn where_a_run_may_halt_no_task_lies_ready_for_workers_that_finish_one() {
+    let at_first_failure = Halt { now: false, what: Counted::Fail, at: Threshold::Number(1) };
+    for (halt, expected) in [(None, 12), (Some(at_first_failure), 4)] {
+        let policy = Policy { halt, ..Policy::default() };
+        let limits = Limits { task_slots: 16, most_published: 12, policy, ..limits() };
+        let mut driver = Driver::with(limits);
+        assert_eq!(published(&driver.step(inputs((0..16).map(|n| vec![n])))), expected);
+    }
+}
