@@ -67,7 +67,7 @@ fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Done, String> {
         Template::each_input(reading)
     } else {
         if !args.literal {
-            refuse_foreign(&words)?;
+            refuse_foreign(&words).map_err(|why| why.to_string())?;
         }
         Template::from_words(words, &reading).map_err(|why| why.to_string())?
     };

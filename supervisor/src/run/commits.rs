@@ -57,7 +57,8 @@ impl Commits {
 
     /// Refuses a task that would make no file, or one that another task makes. `seq` is its number.
     pub(crate) fn claim(&mut self, input: &mut Input, seq: u64) {
-        let claimed = self.template.file(&input.value, seq).and_then(|file| {
+        let file = self.template.file(&input.value, seq).map_err(|why| why.to_string());
+        let claimed = file.and_then(|file| {
             self.places.sweep(&file);
             self.reserve(&file, seq)
         });
@@ -84,7 +85,7 @@ impl Commits {
     /// # Errors
     /// One line that says why there is none.
     pub(crate) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, String> {
-        let file = self.template.file(&task.value, task.seq)?;
+        let file = self.template.file(&task.value, task.seq).map_err(|why| why.to_string())?;
         let temporary = self.places.prepare(&file, task.seq, task.attempt)?;
         // Now that its folder exists, it may turn out to be that of another task.
         self.reserve(&file, task.seq)?;

@@ -4,6 +4,7 @@
 //! (parts of) arguments when the command is executed directly, through environment variables
 //! when it is a script.
 
+mod error;
 mod evaluation;
 mod log_key;
 mod other_tools;
@@ -19,12 +20,12 @@ mod tests;
 use std::borrow::Cow;
 use std::io::Write;
 
+pub(crate) use error::TemplateError;
 use evaluation::Evaluation;
 pub(crate) use log_key::{Outline, unquoted};
 pub(crate) use other_tools::refuse_foreign;
 pub(crate) use output_path::{OutFile, OutTemplate, temporaries_of};
 use replacement::{Form, Replacement, masked, replacement_at};
-use scanner::Refused;
 use script::Script;
 pub(crate) use shell::Shell;
 use shell::{BASH, CALL};
@@ -37,23 +38,6 @@ pub(crate) enum Job {
     Commands(Box<Template>),
     /// The worker program's own task function gets it.
     Values,
-}
-
-/// Why a command cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TemplateError {
-    /// There are no words, or the only one is blank.
-    #[error("the command is empty")]
-    Empty,
-    /// A word holds a NUL byte.
-    #[error("the command holds a NUL byte, which no argument can carry")]
-    NulInWord,
-    /// A value would stand where nobody can say how the shell reads it, or where it is run as code.
-    #[error("{0}")]
-    Refused(Refused),
-    /// A value would be run as code by this program.
-    #[error("{{}} in the script of {}: {}", .0.escape_ascii(), evaluation::safe_form(.0))]
-    Evaluated(Vec<u8>),
 }
 
 /// How a command is read.
@@ -169,8 +153,7 @@ impl Template {
             source.extend_from_slice(b" {}");
         }
         let shell = reading.shell_for(first);
-        let script = Script::parse(&source, &shell, reading.unsafe_replace)
-            .map_err(TemplateError::Refused)?;
+        let script = Script::parse(&source, &shell, reading.unsafe_replace)?;
         let outline = Outline::new(&[parse_word(&source)]);
         Ok(Template { kind: Kind::Script(script), outline })
     }

@@ -5,6 +5,7 @@
 //! `${1}`, a regular expression's `[0-9]{4}`, `{1..3}`, `{a,b}` or `{print}`, nor what GNU parallel
 //! itself knows with --plus alone and looks like a format (`{%s}`, `{:5}`, `{host}`).
 
+use super::error::Foreign;
 use super::replacement::replacement_at;
 
 /// Those that are spelled in one way, without their braces.
@@ -14,11 +15,11 @@ const SYMBOLS: [&[u8]; 11] =
 /// What may follow the number of a positional one.
 const SUFFIXES: [&[u8]; 5] = [b"", b".", b"/", b"//", b"/."];
 
-/// The first of them in the words.
+/// Makes sure that the words hold none of them.
 ///
 /// # Errors
-/// One line that says what to do instead.
-pub(crate) fn refuse_foreign(words: &[Vec<u8>]) -> Result<(), String> {
+/// The first of them, and what to do instead.
+pub(crate) fn refuse_foreign(words: &[Vec<u8>]) -> Result<(), Foreign> {
     let text = words.join(&b' ');
     let mut at = 0;
     while at < text.len() {
@@ -29,48 +30,45 @@ pub(crate) fn refuse_foreign(words: &[Vec<u8>]) -> Result<(), String> {
         }
         // Parameters of a shell.
         let parameter = at > 0 && text[at - 1] == b'$';
-        if let Some((shown, instead)) = foreign_at(rest, &text[..at]).filter(|_| !parameter) {
-            return Err(format!(
-                "{shown} is not supported: {instead} (--literal takes such braces literally)"
-            ));
+        if let Some(foreign) = foreign_at(rest, &text[..at]).filter(|_| !parameter) {
+            return Err(foreign);
         }
         at += 1;
     }
     Ok(())
 }
 
-/// The one that `text` begins with, as shown in messages, and what to do instead.
-fn foreign_at<'a>(text: &'a [u8], before: &[u8]) -> Option<(String, &'static str)> {
+/// Where a value would have to be computed.
+const COMPUTED: &str = "let the command or a shell compute it, such as 'x={}; echo \"${x%.gz}\"'";
+
+/// Of the first list of values, and of any other one.
+const FIRST_LIST: &str = "there is one list of values, and {1} is {}";
+const OTHER_LIST: &str = "there is one list of values, {}; a line can be split in the command, \
+                          such as 'echo {} | { read -r a b; cp \"$a\" \"$b\"; }'";
+
+const PADDED: &str = "{#} and {%} are not padded; in a script, printf %03d {#} is";
+const TOTAL: &str = "how many tasks there are is not known when they start";
+const OTHER_FORM: &str = "msup has {} {.} {/} {//} {/.}; in a script, the shell does the rest, \
+                          such as 'x={}; echo \"${x%.*.*}\"'";
+
+/// The one that `text` begins with.
+fn foreign_at(text: &[u8], before: &[u8]) -> Option<Foreign> {
     let inner = text.strip_prefix(b"{")?;
     if inner.first() == Some(&b'=') && inner.windows(2).any(|pair| pair == b"=}") {
-        return Some((
-            "{= =}".into(),
-            "let the command or a shell compute it, such as 'x={}; echo \"${x%.gz}\"'",
-        ));
+        return Some(Foreign { shown: "{= =}".into(), instead: COMPUTED });
     }
-    let inner: &'a [u8] = &inner[..inner.iter().position(|byte| *byte == b'}')?];
-    let shown = format!("{{{}}}", inner.escape_ascii());
-    if let Some(number) = position(inner, before) {
-        let instead = match number {
-            First => "there is one list of values, and {1} is {}",
-            Other => {
-                "there is one list of values, {}; a line can be split in the command, such as 'echo {} | { read -r \
-                      a b; cp \"$a\" \"$b\"; }'"
-            }
-        };
-        return Some((shown, instead));
-    }
+    let inner = &inner[..inner.iter().position(|byte| *byte == b'}')?];
     let padded = inner.strip_suffix(b"#").or(inner.strip_suffix(b"%"));
-    if padded.is_some_and(|zeros| !zeros.is_empty() && zeros.iter().all(|byte| *byte == b'0')) {
-        return Some((shown, "{#} and {%} are not padded; in a script, printf %03d {#} is"));
-    }
-    let instead = match inner {
-        b"##" => "how many tasks there are is not known when they start",
-        _ => {
-            "msup has {} {.} {/} {//} {/.}; in a script, the shell does the rest, such as 'x={}; echo \"${x%.*.*}\"'"
-        }
+    let is_padded = |zeros: &[u8]| !zeros.is_empty() && zeros.iter().all(|byte| *byte == b'0');
+    let instead = match position(inner, before) {
+        Some(First) => FIRST_LIST,
+        Some(Other) => OTHER_LIST,
+        None if padded.is_some_and(is_padded) => PADDED,
+        None if inner == b"##" => TOTAL,
+        None if SYMBOLS.contains(&inner) => OTHER_FORM,
+        None => return None,
     };
-    SYMBOLS.contains(&inner).then_some((shown, instead))
+    Some(Foreign { shown: format!("{{{}}}", inner.escape_ascii()), instead })
 }
 
 enum Position {

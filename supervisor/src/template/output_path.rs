@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
+use super::error::{OutFileError, OutTemplateError};
 use super::replacement::{Form, Replacement};
 use super::{Piece, Word, parse_word, push_number};
 
@@ -29,7 +30,7 @@ impl OutTemplate {
     ///
     /// # Errors
     /// What is wrong with it, and what to do.
-    pub(crate) fn parse(typed: &[u8]) -> Result<OutTemplate, &'static str> {
+    pub(crate) fn parse(typed: &[u8]) -> Result<OutTemplate, OutTemplateError> {
         let word = parse_word(typed);
         let has = |wanted: fn(&Piece) -> bool| word.iter().any(wanted);
         let differs = |piece: &Piece| match piece {
@@ -38,11 +39,11 @@ impl OutTemplate {
             _ => false,
         };
         if typed.contains(&0) {
-            Err("holds a NUL byte")
+            Err(OutTemplateError::Nul)
         } else if has(|piece| matches!(piece, Piece::Replacement(r) if r.is_of_attempt())) {
-            Err("{%}, {threads} and {out} may differ from attempt to attempt, or are not known yet")
+            Err(OutTemplateError::OfAttempt)
         } else if !has(differs) {
-            Err("gives every task the same file: use a replacement string such as {.} or {#}")
+            Err(OutTemplateError::SameForAll)
         } else {
             Ok(OutTemplate { word })
         }
@@ -51,8 +52,8 @@ impl OutTemplate {
     /// The file that the task with this value and number makes.
     ///
     /// # Errors
-    /// One line that says why that is no file.
-    pub(crate) fn file(&self, value: &[u8], seq: u64) -> Result<OutFile, String> {
+    /// The path is no file's.
+    pub(crate) fn file(&self, value: &[u8], seq: u64) -> Result<OutFile, OutFileError> {
         let mut path = Vec::new();
         for piece in &self.word {
             match piece {
@@ -63,15 +64,12 @@ impl OutTemplate {
                 Piece::Replacement(_) => push_number(&mut path, seq),
             }
         }
-        let shown = || path.escape_ascii().to_string();
         let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
         match path[at..].len() {
-            _ if path.contains(&0) => Err(format!("{}: holds a NUL byte (--out)", shown())),
-            0 => Err(format!("'{}': no file name (--out)", shown())),
-            len if len > NAME_AT_MOST => Err(format!("{}: too long a file name (--out)", shown())),
-            _ if matches!(&path[at..], b"." | b"..") => {
-                Err(format!("{}: a folder, not a file (--out)", shown()))
-            }
+            _ if path.contains(&0) => Err(OutFileError::Nul(path)),
+            0 => Err(OutFileError::NoName(path)),
+            len if len > NAME_AT_MOST => Err(OutFileError::TooLong(path)),
+            _ if matches!(&path[at..], b"." | b"..") => Err(OutFileError::Folder(path)),
             // The same file by the same name, however it is spelled.
             _ => Ok(OutFile {
                 folder: Path::new(OsStr::from_bytes(&path[..at]))
@@ -95,8 +93,8 @@ impl OutFile {
     }
 
     /// Where an attempt writes it: in its folder or in a private one there, with the same
-    /// extension, which many programs look at. Nobody can guess `unguessable`, and so put something
-    /// there before.
+    /// extension, which many programs look at. No other user can guess `unguessable` and put
+    /// something there before.
     pub(crate) fn temporary(
         &self,
         run: &str,
@@ -127,7 +125,7 @@ pub(crate) fn temporaries_of(run: &str) -> String {
 mod tests {
     use super::*;
 
-    fn file(template: &str, value: &[u8]) -> Result<OutFile, String> {
+    fn file(template: &str, value: &[u8]) -> Result<OutFile, OutFileError> {
         OutTemplate::parse(template.as_bytes()).expect("valid").file(value, 7)
     }
 

@@ -171,6 +171,10 @@ fn lines_that_need_a_shell() {
         assert!(is_script(line), "{line:?}");
         assert_eq!(template(&[line]).fixed_program(), Some(&b"sh"[..]));
     }
+}
+
+#[test]
+fn lines_that_need_no_shell() {
     let direct = [
         "p",
         " p  a\tb ",

@@ -1,15 +1,8 @@
-//! Lists of commands: words, operators, parentheses and `case`.
+//! Lists of commands: words, operators, redirections and `case`.
 
-use super::here::Here;
-use super::{Dialect, Doubt, Evaluation, Quoting, Scanner, replacement_at};
+use super::level::{Case, Ending, Level, Word};
+use super::{Dialect, Doubt, Quoting, Scanner, replacement_at};
 use crate::template::shell_words::{is_assignment, is_blank, is_name_byte};
-
-/// What ends a list of commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    Script,
-    Parenthesis,
-}
 
 /// Words behind which a command begins.
 const BEFORE_COMMANDS: [&[u8]; 21] = [
@@ -45,78 +38,6 @@ const DECLARING: [&[u8]; 6] =
 
 /// Comparisons that shells evaluate as expressions.
 const COMPARING: [&[u8]; 6] = [b"-eq", b"-ne", b"-lt", b"-le", b"-gt", b"-ge"];
-
-/// Where in `case WORD in PATTERN) LIST;; esac`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Case {
-    Subject,
-    In,
-    Pattern { begun: bool },
-    List,
-}
-
-/// A word that has begun.
-#[derive(Debug, Clone, Copy)]
-struct Word {
-    start: usize,
-    /// How many values stood before it.
-    values: usize,
-}
-
-/// What is known of a list of commands.
-#[derive(Debug)]
-struct Level {
-    ending: Ending,
-    /// A command may begin here.
-    begins: bool,
-    word: Option<Word>,
-    cases: Vec<Case>,
-    /// Those whose bodies begin with the next line.
-    heres: Vec<Here>,
-    evaluation: Evaluation,
-    /// The word before, as typed.
-    previous: Vec<u8>,
-    /// The next word is the target of a redirection.
-    redirects: bool,
-    /// Between `[[` and `]]`.
-    condition: bool,
-    /// In a command whose words may be compared as expressions.
-    compares: bool,
-    /// In a command that declares variables.
-    declares: bool,
-    /// In a command whose words are expressions.
-    numeric: bool,
-}
-
-impl Level {
-    fn new(ending: Ending) -> Level {
-        Level {
-            ending,
-            begins: true,
-            word: None,
-            cases: Vec::new(),
-            heres: Vec::new(),
-            evaluation: Evaluation::default(),
-            previous: Vec::new(),
-            redirects: false,
-            condition: false,
-            compares: false,
-            declares: false,
-            numeric: false,
-        }
-    }
-
-    /// Behind an operator or a line break.
-    fn next_command(&mut self) {
-        if self.condition {
-            return;
-        }
-        self.begins = true;
-        self.evaluation = Evaluation::default();
-        self.previous.clear();
-        (self.redirects, self.compares, self.declares, self.numeric) = (false, false, false, false);
-    }
-}
 
 impl Scanner<'_> {
     /// Consumes commands, and what ends them.
@@ -161,7 +82,7 @@ impl Scanner<'_> {
     }
 
     /// Consumes a comment; replacement strings in it mean nothing.
-    fn comment(&mut self) {
+    pub(super) fn comment(&mut self) {
         let len = self.rest(0).iter().take_while(|byte| **byte != b'\n').count();
         self.copy(len);
     }
@@ -183,7 +104,7 @@ impl Scanner<'_> {
     }
 
     /// Consumes a quote, an expansion, a replacement string or a character.
-    fn element(&mut self) {
+    pub(super) fn element(&mut self) {
         if self.replacement(Quoting::Unquoted) {
             return;
         }
@@ -227,7 +148,7 @@ impl Scanner<'_> {
         words.find(|word| !word.is_empty()).unwrap_or_default()
     }
 
-    fn end_word(&mut self, level: &mut Level) {
+    pub(super) fn end_word(&mut self, level: &mut Level) {
         let Some(Word { start, values }) = level.word.take() else { return };
         self.numeric = false;
         let typed = &self.source[start..self.at];
@@ -349,104 +270,6 @@ impl Scanner<'_> {
             }
         }
         level.redirects = true;
-    }
-
-    /// Consumes what begins with `(`.
-    fn open(&mut self, level: &mut Level) {
-        if let Some(Case::Pattern { begun: begun @ false }) = level.cases.last_mut()
-            && level.word.is_none()
-        {
-            *begun = true;
-            return self.copy(1);
-        }
-        let typed = level.word.map(|word| &self.source[word.start..self.at]);
-        let empty = self.peek(1) == Some(b')');
-        match typed {
-            // The definition of a function.
-            Some(_) if empty && level.begins => self.define(level),
-            None if empty && !level.begins && !level.condition => self.define(level),
-            Some(typed) => {
-                let array = typed.ends_with(b"=");
-                self.nested(|inside| inside.parenthesized(array));
-            }
-            None if level.condition => self.nested(|inside| inside.parenthesized(false)),
-            None => {
-                let loops = matches!(level.previous.as_slice(), b"for" | b"select");
-                let may_compute = self.peek(1) == Some(b'(') && (level.begins || loops);
-                if may_compute && self.compute() {
-                    level.begins = false;
-                } else if level.begins {
-                    self.copy(1);
-                    self.nested(|inside| inside.commands(Ending::Parenthesis));
-                    level.begins = false;
-                } else {
-                    self.nested(|inside| inside.parenthesized(true));
-                }
-            }
-        }
-    }
-
-    /// `()` behind the name of a function.
-    fn define(&mut self, level: &mut Level) {
-        self.copy(2);
-        level.word = None;
-        level.next_command();
-    }
-
-    /// Consumes `((..))`, if it is that.
-    fn compute(&mut self) -> bool {
-        let (from, values) = (self.at, self.values);
-        if !self.arithmetic(2) {
-            return false;
-        }
-        if self.dialect == Dialect::Posix {
-            // There it may be a list of commands.
-            if self.values > values {
-                self.refuse(self.last_value, Doubt::Arithmetic);
-            }
-            if self.source[from..self.at].iter().any(|byte| b"'\"\\`#<".contains(byte)) {
-                self.be_in_doubt(Doubt::Arithmetic);
-            }
-        }
-        true
-    }
-
-    /// Consumes `(..)` that is no list of commands: an array, or part of a pattern.
-    fn parenthesized(&mut self, array: bool) {
-        self.copy(1);
-        let mut blank = true;
-        while let Some(byte) = self.peek(0) {
-            match byte {
-                b')' => return self.copy(1),
-                b'(' => self.nested(|inside| inside.parenthesized(array)),
-                b'#' if array && blank => self.comment(),
-                _ => self.element(),
-            }
-            blank = is_blank(byte) || byte == b'\n';
-        }
-        self.open_end();
-    }
-
-    /// Consumes `)`. Whether it ends these commands.
-    fn close(&mut self, level: &mut Level) -> bool {
-        self.end_word(level);
-        self.copy(1);
-        if let Some(case) = level.cases.last_mut() {
-            if matches!(case, Case::Pattern { .. }) {
-                *case = Case::List;
-                level.next_command();
-                return false;
-            }
-            self.be_in_doubt(Doubt::Case);
-        }
-        if level.ending == Ending::Script {
-            self.be_in_doubt(Doubt::Parenthesis);
-            return false;
-        }
-        if !level.heres.is_empty() {
-            self.be_in_doubt(Doubt::HereStart);
-        }
-        true
     }
 
     /// Whether a replacement string stands here.

@@ -1,6 +1,6 @@
 //! `$x`, `${..}`, `$(..)`, `$((..))` and backticks.
 
-use super::commands::Ending;
+use super::level::Ending;
 use super::{Dialect, Doubt, Piece, Quoting, Refused, Scanner, replacement_at};
 use crate::template::replacement::{Replacement, masked};
 use crate::template::shell_words::is_name_byte;

@@ -8,12 +8,14 @@
 mod commands;
 mod expansions;
 mod here;
+mod level;
+mod parentheses;
 mod refusal;
 
 use super::evaluation::Evaluation;
 use super::replacement::{Form, Replacement, replacement_at};
 use super::shell::Dialect;
-use commands::Ending;
+use level::Ending;
 use refusal::Doubt;
 pub(crate) use refusal::Refused;
 

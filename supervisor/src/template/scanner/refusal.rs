@@ -51,7 +51,8 @@ impl Doubt {
             }
             Doubt::OldArithmetic => "shells read $[..] differently: use $((..))",
             Doubt::QuotedHere => {
-                "a here-document with a quoted delimiter takes no values: write the delimiter without quotes"
+                "a here-document with a quoted delimiter takes no values: write the delimiter \
+                 without quotes"
             }
             Doubt::HereDelimiter => "the delimiter of a here-document cannot be a value",
             Doubt::HereStart => "where the here-document begins, shells read differently",
@@ -64,7 +65,7 @@ impl Doubt {
 }
 
 /// A place of a value that is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) struct Refused {
     /// The character that begins the replacement string, from 1, and its line if there are several.
     line: Option<usize>,
@@ -76,7 +77,7 @@ pub(crate) struct Refused {
     program: Option<Vec<u8>>,
 }
 
-/// So many characters show which place is meant.
+/// The number of characters that show which place is meant.
 const EXCERPT: usize = 24;
 
 impl Refused {

@@ -1,0 +1,83 @@
+//! What is known of a list of commands while it is read.
+
+use super::Evaluation;
+use super::here::Here;
+
+/// What ends a list of commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Script,
+    Parenthesis,
+}
+
+/// Where in `case WORD in PATTERN) LIST;; esac`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Case {
+    Subject,
+    In,
+    Pattern { begun: bool },
+    List,
+}
+
+/// A word that has begun.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Word {
+    pub(super) start: usize,
+    /// How many values stood before it.
+    pub(super) values: usize,
+}
+
+/// What is known of a list of commands.
+#[derive(Debug)]
+pub(super) struct Level {
+    pub(super) ending: Ending,
+    /// A command may begin here.
+    pub(super) begins: bool,
+    pub(super) word: Option<Word>,
+    pub(super) cases: Vec<Case>,
+    /// Those whose bodies begin with the next line.
+    pub(super) heres: Vec<Here>,
+    pub(super) evaluation: Evaluation,
+    /// The word before, as typed.
+    pub(super) previous: Vec<u8>,
+    /// The next word is the target of a redirection.
+    pub(super) redirects: bool,
+    /// Between `[[` and `]]`.
+    pub(super) condition: bool,
+    /// In a command whose words may be compared as expressions.
+    pub(super) compares: bool,
+    /// In a command that declares variables.
+    pub(super) declares: bool,
+    /// In a command whose words are expressions.
+    pub(super) numeric: bool,
+}
+
+impl Level {
+    pub(super) fn new(ending: Ending) -> Level {
+        Level {
+            ending,
+            begins: true,
+            word: None,
+            cases: Vec::new(),
+            heres: Vec::new(),
+            evaluation: Evaluation::default(),
+            previous: Vec::new(),
+            redirects: false,
+            condition: false,
+            compares: false,
+            declares: false,
+            numeric: false,
+        }
+    }
+
+    /// Behind an operator or a line break.
+    pub(super) fn next_command(&mut self) {
+        if self.condition {
+            return;
+        }
+        self.begins = true;
+        self.evaluation = Evaluation::default();
+        self.previous.clear();
+        (self.redirects, self.compares, self.declares, self.numeric) = (false, false, false, false);
+    }
+}
