@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
-use crate::os::threads;
-
 use crate::journal::Part;
+use crate::os::threads::{self, ThreadError};
 
 /// Values are handed over in groups of about this number, or this number of bytes.
 const GROUP: usize = 256;
@@ -96,12 +95,12 @@ pub(crate) enum Group {
 /// Starts reading. The eventfd is written whenever a group can be taken.
 ///
 /// # Errors
-/// One line that says why no thread can be started.
+/// No thread can be started.
 pub(crate) fn start(
     source: Source,
     format: Format,
     doorbell: OwnedFd,
-) -> Result<Receiver<Group>, String> {
+) -> Result<Receiver<Group>, ThreadError> {
     let (sender, receiver) = sync_channel(GROUPS_AHEAD);
     let out = Out { sender, doorbell };
     threads::start("input", move || match source {

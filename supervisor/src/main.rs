@@ -38,7 +38,7 @@ mod report;
 
 mod os;
 
-use cli::{Command, Plan, commands};
+use cli::{Command, Plan, Refusal, commands};
 use os::signals;
 use run::Exit;
 
@@ -66,10 +66,10 @@ fn carry_out(command: Command) -> ExitCode {
         Command::Doctor => print(&commands::doctor::report()),
         Command::Print(text) => print(&text),
     };
-    done.map_or_else(|why| complain(&why), |()| ExitCode::SUCCESS)
+    done.map_or_else(|why| complain(&why.to_string()), |()| ExitCode::SUCCESS)
 }
 
-fn print(text: &str) -> Result<(), String> {
+fn print(text: &str) -> Result<(), Refusal> {
     let mut out = io::stdout();
     commands::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
@@ -81,7 +81,7 @@ fn run_tasks(plan: Plan) -> ExitCode {
             signals::die_of(signal);
             ExitCode::from(exit::SIGNAL_BASE.saturating_add(signal))
         }
-        Err(why) => complain(&why),
+        Err(why) => complain(&why.to_string()),
     }
 }
 

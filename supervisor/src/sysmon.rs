@@ -9,7 +9,7 @@ use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
 use msup_protocol::sysmon;
 
-use crate::os::threads;
+use crate::os::threads::{self, ThreadError};
 
 /// What it shares with the event loop.
 #[derive(Debug, Default)]
@@ -33,12 +33,12 @@ pub(crate) struct Handle {
 /// worker is wanted.
 ///
 /// # Errors
-/// One line that says why no thread can be started.
+/// No thread can be started.
 pub(crate) fn start(
     segment: &Arc<Segment>,
     doorbell: OwnedFd,
     findings: Arc<Findings>,
-) -> Result<Handle, String> {
+) -> Result<Handle, ThreadError> {
     findings.stop.store(false, Ordering::SeqCst);
     let (shared_findings, own_segment) = (Arc::clone(&findings), Arc::clone(segment));
     let thread =

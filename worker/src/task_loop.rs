@@ -85,7 +85,7 @@ pub(crate) fn serve(
                 attempt(post, task, held, output)
             }
             Err(why) => {
-                let (token, verdict) = (held, Verdict::Lost(why));
+                let (token, verdict) = (held, Verdict::Lost(why.to_string()));
                 Attempted { token, verdict, usage: Usage::default(), output, leaked: false }
             }
         };
@@ -113,7 +113,7 @@ fn note(post: &Post, claim: &Claim, entry: Option<Entry>) {
     }
 }
 
-fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> Result<TaskFrame, String> {
+fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> io::Result<TaskFrame> {
     let tasks = post.seat.shared().tasks;
     // If this fails, a stray write has overwritten the supervisor's frame; the task is not to
     // blame.
@@ -121,7 +121,7 @@ fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> Result<TaskFram
     if frame.is_empty() {
         // An empty frame means that it was too large for the slot.
         let path = post.folder.join(codec::task_file(claim.index(), claim.publication()));
-        *frame = std::fs::read(&path).map_err(|why| sink::describe(&path, &why).to_string())?;
+        *frame = std::fs::read(&path).map_err(|why| sink::describe(&path, &why))?;
     }
     Ok(codec::decode(frame).unwrap_or_else(leave))
 }

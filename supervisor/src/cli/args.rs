@@ -7,6 +7,8 @@ use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 
 use super::choices::{LeaveFlag, Order};
+use super::shared::{Limits, Reporting};
+use super::usage::UsageError;
 use super::wrong_line::{one_line, unknown};
 use super::{Command, Refusal, help, other_tools};
 use crate::engine::AtCap;
@@ -23,37 +25,8 @@ use crate::journal::Durability;
     mut_args(help::under_heading)
 )]
 pub(super) struct Args {
-    /// Number of tokens, that is, of CPUs that tasks may use at once: N, N% of the CPUs, +N or -N
-    /// [default: all CPUs]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub(super) procs: Option<String>,
-
-    /// Largest number of worker processes, and so of tasks in flight [default: 25 per token, at
-    /// least 200]
-    #[arg(long, value_name = "N")]
-    pub(super) max_workers: Option<u32>,
-
-    /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer than there are
-    /// CPUs, 0 for as many as possible. Excludes --procs and --max-workers
-    #[arg(
-        short = 'j',
-        visible_short_alias = 'P',
-        visible_alias = "max-procs",
-        alias = "maxprocs",
-        long,
-        value_name = "N",
-        allow_hyphen_values = true,
-        conflicts_with_all = ["procs", "max_workers"]
-    )]
-    pub(super) jobs: Option<String>,
-
-    /// Limit the total memory of all commands (512M, 16G); msup estimates it from finished ones
-    #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
-    pub(super) memory: Option<String>,
-
-    /// Hard limit on the data memory of each process of a command (512M, 2G)
-    #[arg(long, value_name = "SIZE", conflicts_with = "worker")]
-    pub(super) mem_per_task: Option<String>,
+    #[command(flatten)]
+    pub(super) limits: Limits,
 
     /// An idle worker exits after this many seconds, or at once when the input has ended and no task
     /// is left to start
@@ -117,7 +90,7 @@ pub(super) struct Args {
 
     /// Pass the values to workers that run the task loop PROGRAM, instead of running a command per
     /// value
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["memory", "mem_per_task"])]
     pub(super) worker: Option<PathBuf>,
 
     /// Kill a worker that takes longer than this to start (30s, 5m); after three in a row msup
@@ -196,37 +169,17 @@ pub(super) struct Args {
     #[arg(long, alias = "jl", value_name = "FILE")]
     pub(super) joblog: Option<PathBuf>,
 
-    /// Write a summary of the run to FILE as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(super) summary: Option<PathBuf>,
-
-    /// Print a line about tokens and workers every MS milliseconds
-    #[arg(long, value_name = "MS")]
-    pub(super) schedtrace: Option<u64>,
-
-    /// Show a progress bar even if standard output is a pipe. Where standard error is no terminal,
-    /// print a progress line every 30 s instead [default: a bar on a terminal]
-    #[arg(long, alias = "eta")]
-    pub(super) bar: bool,
-
-    /// Print a progress line at this interval instead of a bar; --progress alone means 30s
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
-    pub(super) progress: Option<String>,
-
-    /// Add CPU time, tokens and workers to the closing report
-    #[arg(long)]
-    pub(super) stats: bool,
-
-    /// Print no bar and no closing report, only failures that the command cannot report itself: not
-    /// found, killed, timed out
-    #[arg(short, long)]
-    pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) reporting: Reporting,
 
     /// What msup does anyway, for command lines of other tools
     #[arg(
         short = 'r',
         long = "no-run-if-empty",
-        aliases = ["norunifempty", "will-cite", "willcite", "no-notice", "nonotice", "nn", "group", "silent", "plain"],
+        aliases = [
+            "norunifempty", "will-cite", "willcite", "no-notice", "nonotice", "nn", "group",
+            "silent", "plain",
+        ],
         action = clap::ArgAction::Count,
         hide = true
     )]
@@ -251,7 +204,8 @@ impl Args {
         let typed = Typed::of(Args::try_parse_from(words), |why| {
             let typed = unknown(why);
             let known = typed.and_then(other_tools::known);
-            // What is nearly a flag of msup's is rather that than the beginning of one of theirs.
+            // A word that is nearly a flag of msup is taken for that, not for the beginning of a
+            // flag of another tool.
             let resembles = why.get(ContextKind::SuggestedArg).is_some();
             let begun = || typed.filter(|_| !resembles).and_then(other_tools::begun);
             known.or_else(begun)
@@ -287,7 +241,7 @@ impl<C: Parser> Typed<C> {
     /// What clap has read. `better` may know a better line about an error.
     fn of(
         read: Result<C, clap::Error>,
-        better: impl FnOnce(&clap::Error) -> Option<String>,
+        better: impl FnOnce(&clap::Error) -> Option<UsageError>,
     ) -> Result<Typed<C>, Refusal> {
         match read {
             Ok(flags) => Ok(Typed::Flags(flags)),
@@ -295,7 +249,10 @@ impl<C: Parser> Typed<C> {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                     Ok(Typed::Help(why.to_string()))
                 }
-                _ => Err(better(&why).unwrap_or_else(|| one_line(&why, &C::command())).into()),
+                _ => {
+                    let line = || UsageError::Clap(one_line(&why, &C::command()));
+                    Err(better(&why).unwrap_or_else(line).into())
+                }
             },
         }
     }
@@ -328,7 +285,7 @@ mod tests {
     fn flags_after_the_command_are_the_commands() {
         let args = Args::try_parse_from(["msup", "-k", "ls", "-0", "--procs", "{}"]);
         let args = args.expect("valid");
-        assert!(args.keep_order && !args.null && args.procs.is_none());
+        assert!(args.keep_order && !args.null && args.limits.procs.is_none());
         assert_eq!(args.words, ["ls", "-0", "--procs", "{}"]);
         let args = Args::try_parse_from(["msup", "--", "-k", ":::", "a"]).expect("valid");
         assert_eq!(args.words, ["-k", ":::", "a"]);

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use msup_protocol::env as names;
 
+use super::Refusal;
 use super::args::Args;
-use crate::os::process;
+use super::usage::{BadValue, UsageError};
+use crate::os::programs;
 use crate::template::Job;
 use crate::template::{Reading, Shell, Template, has_replacement, refuse_foreign};
 
@@ -25,12 +27,12 @@ pub(crate) struct Work {
 /// one and none was given.
 ///
 /// # Errors
-/// One line that says what is wrong, and what to do.
+/// The command, its program or the worker's program cannot be used.
 pub(super) fn read(
     args: &Args,
     words: Vec<OsString>,
     memory_per_task: Option<u64>,
-) -> Result<(Work, Option<Vec<u8>>), String> {
+) -> Result<(Work, Option<Vec<u8>>), Refusal> {
     let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
     let (job, worker_program, worker_arguments) = match &args.worker {
         Some(program) => task_loop(program, words, args.literal)?,
@@ -46,50 +48,43 @@ pub(super) fn read(
 /// What is done, by which program with which arguments.
 type Done = (Job, PathBuf, Vec<OsString>);
 
-fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Done, String> {
+fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Done, UsageError> {
     if !literal && (has_replacement(&words) || refuse_foreign(&words).is_err()) {
-        let words = words.join(&b' ');
-        return Err(format!(
-            "{}: a task loop (--worker) gets the values themselves, not in its arguments: leave \
-             {{}} and the like out (--literal takes such braces literally)",
-            words.escape_ascii()
-        ));
+        return Err(UsageError::TaskLoop(words.join(&b' ')));
     }
-    let worker_program =
-        process::find_program(program).map_err(|why| format!("--worker: {why}"))?;
+    let worker_program = find(program, "--worker")?;
     let worker_arguments = words.into_iter().map(OsString::from_vec).collect();
     Ok((Job::Values, worker_program, worker_arguments))
 }
 
-fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Done, String> {
+fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
     let reading = reading(args)?;
     let template = if words.is_empty() {
         Template::each_input(reading)
     } else {
         if !args.literal {
-            refuse_foreign(&words).map_err(|why| why.to_string())?;
+            refuse_foreign(&words)?;
         }
-        Template::from_words(words, &reading).map_err(|why| why.to_string())?
+        Template::from_words(words, &reading)?
     };
     if let Some(program) = template.fixed_program() {
-        process::find_program(Path::new(OsStr::from_bytes(program)))?;
+        programs::find(Path::new(OsStr::from_bytes(program)))?;
     }
     Ok((Job::Commands(Box::new(template)), worker_beside_us()?, Vec::new()))
 }
 
 /// The shell that was asked for; else the user's own if scripts are written for it and it is there;
 /// else `sh`.
-fn reading(args: &Args) -> Result<Reading, String> {
+fn reading(args: &Args) -> Result<Reading, UsageError> {
     let shell = match args.shell.as_deref() {
         Some(program) => {
-            let name = program.display();
-            process::find_program(program).map_err(|why| format!("--shell: {why}"))?;
-            Shell::named(program.as_os_str()).ok_or_else(|| {
-                format!("--shell {name}: must be sh, bash, dash, zsh, ksh, mksh or busybox")
-            })?
+            find(program, "--shell")?;
+            let wanted = "sh, bash, dash, zsh, ksh, mksh or busybox";
+            let other = || BadValue::new("--shell", &program.display().to_string(), wanted);
+            Shell::named(program.as_os_str()).ok_or_else(other)?
         }
         None => std::env::var_os("SHELL")
-            .filter(|program| process::find_program(Path::new(program)).is_ok())
+            .filter(|program| programs::find(Path::new(program)).is_ok())
             .and_then(|program| Shell::named(&program))
             .unwrap_or_else(Shell::sh),
     };
@@ -102,15 +97,15 @@ fn reading(args: &Args) -> Result<Reading, String> {
 }
 
 /// `msup-worker`: where `MSUP_WORKER` says, else beside this program.
-fn worker_beside_us() -> Result<PathBuf, String> {
+fn worker_beside_us() -> Result<PathBuf, UsageError> {
     if let Some(program) = std::env::var_os(names::WORKER_PROGRAM) {
-        let found = process::find_program(Path::new(&program));
-        return found.map_err(|why| format!("{}: {why}", names::WORKER_PROGRAM));
+        return find(Path::new(&program), names::WORKER_PROGRAM);
     }
-    let own = std::env::current_exe().map_err(|why| format!("cannot find this program: {why}"))?;
-    let program = own.with_file_name("msup-worker");
-    process::find_program(&program).map_err(|why| {
-        let name = names::WORKER_PROGRAM;
-        format!("{why}; it belongs beside msup (install both, or set {name})")
-    })
+    let own = std::env::current_exe().map_err(UsageError::OwnPath)?;
+    programs::find(&own.with_file_name("msup-worker")).map_err(UsageError::NoWorker)
+}
+
+/// The program that a flag or a variable gives.
+fn find(program: &Path, given: &'static str) -> Result<PathBuf, UsageError> {
+    programs::find(program).map_err(|why| UsageError::Program { given, why })
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::Refusal;
 use super::args::Args;
+use super::usage::{BadValue, UsageError};
 use crate::engine::AtCap;
 use crate::os::cpu_quota;
 use crate::os::limits::{self, Most};
@@ -37,13 +39,13 @@ const ALL_AT_ONCE: u64 = 4096;
 /// Raises this process's limit on open files, then reads the flags.
 ///
 /// # Errors
-/// One line that says what is wrong with which flag.
-pub(super) fn of(args: &Args) -> Result<Concurrency, String> {
+/// A flag has a wrong value, or the limit on open files is too low.
+pub(super) fn of(args: &Args) -> Result<Concurrency, Refusal> {
     let nofile = limits::raise_open_files();
     let (procs, max_workers, lowered) = workers(args)?;
     let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
-        .map_err(|_| format!("--idle-timeout {}: not a time in seconds", args.idle_timeout))?;
-    let memory = size("--memory", args.memory.as_deref())?;
+        .map_err(|_| UsageError::IdleTimeout(args.idle_timeout))?;
+    let memory = size("--memory", args.limits.memory.as_deref())?;
     Ok(Concurrency {
         procs,
         max_workers,
@@ -57,7 +59,7 @@ pub(super) fn of(args: &Args) -> Result<Concurrency, String> {
 }
 
 /// Tokens, the cap on workers, and which limit has lowered them, if one has.
-fn workers(args: &Args) -> Result<(u32, u16, Option<String>), String> {
+fn workers(args: &Args) -> Result<(u32, u16, Option<String>), Refusal> {
     let most = limits::most_workers()?;
     let cpus = u64::from(cpu_quota::cpus());
     let mut is_lowered = false;
@@ -65,31 +67,28 @@ fn workers(args: &Args) -> Result<(u32, u16, Option<String>), String> {
         is_lowered |= wanted > most.workers;
         wanted.min(most.workers)
     };
-    if let Some(text) = &args.jobs {
+    if let Some(text) = &args.limits.jobs {
         let jobs = match text.as_str() {
             "0" => Some(lowered(ALL_AT_ONCE)),
             text => parse_procs(text, cpus),
         };
-        let jobs = jobs.ok_or_else(|| {
-            format!(
-                "--jobs {text}: must be a number, N%, +N or -N of the CPUs, or 0 for as many as \
-                 possible"
-            )
-        })?;
+        let wanted = "a number, N%, +N or -N of the CPUs, or 0 for as many as possible";
+        let jobs = jobs.ok_or_else(|| BadValue::new("--jobs", text, wanted))?;
         let jobs = in_range("--jobs", jobs, most)?;
         let why = is_lowered.then(|| format!("at most {jobs} jobs: {most}"));
         return Ok((u32::from(jobs), jobs, why));
     }
-    let procs = match &args.procs {
-        Some(text) => parse_procs(text, cpus).ok_or_else(|| {
-            format!("--procs {text}: must be a number of at least 1, N%, +N or -N")
-        })?,
+    let procs = match &args.limits.procs {
+        Some(text) => {
+            let wanted = "a number of at least 1, N%, +N or -N";
+            parse_procs(text, cpus).ok_or_else(|| BadValue::new("--procs", text, wanted))?
+        }
         None => lowered(cpus),
     };
     let procs = in_range("--procs", procs, most)?;
-    let max_workers = match args.max_workers {
+    let max_workers = match args.limits.max_workers {
         Some(cap) if cap < u32::from(procs) => {
-            return Err(format!("--max-workers {cap}: must be at least --procs, which is {procs}"));
+            return Err(UsageError::FewerThanProcs { cap, procs }.into());
         }
         Some(cap) => in_range("--max-workers", u64::from(cap), most)?,
         None => {
@@ -101,23 +100,23 @@ fn workers(args: &Args) -> Result<(u32, u16, Option<String>), String> {
     Ok((u32::from(procs), max_workers, why))
 }
 
-fn in_range(flag: &str, number: u64, most: Most) -> Result<u16, String> {
+fn in_range(flag: &'static str, number: u64, most: Most) -> Result<u16, UsageError> {
     match u16::try_from(number) {
-        Ok(0) => Err(format!("{flag} 0: must be at least 1")),
+        Ok(0) => Err(BadValue::new(flag, "0", "at least 1").into()),
         Ok(number) if u64::from(number) <= most.workers => Ok(number),
-        _ => Err(format!("{flag} {number}: must be at most {}: {most}", most.workers)),
+        _ => Err(UsageError::TooMany { flag, number, most }),
     }
 }
 
 /// A size given with this flag, in bytes.
 ///
 /// # Errors
-/// One line that says what is wrong with it.
-pub(super) fn size(flag: &str, text: Option<&str>) -> Result<Option<u64>, String> {
+/// It is no size, or too small.
+pub(super) fn size(flag: &'static str, text: Option<&str>) -> Result<Option<u64>, BadValue> {
     let Some(text) = text else { return Ok(None) };
     let bytes = parse_size(text).filter(|bytes| *bytes >= LEAST_MEMORY);
-    let wrong = || format!("{flag} {text}: must be a size of at least 1M, such as 512M or 1.5G");
-    bytes.map(Some).ok_or_else(wrong)
+    let wanted = "a size of at least 1M, such as 512M or 1.5G";
+    bytes.map(Some).ok_or_else(|| BadValue::new(flag, text, wanted))
 }
 
 /// Bytes: a number, and perhaps a unit as GNU parallel has them, K, M, G or T for powers of 1024

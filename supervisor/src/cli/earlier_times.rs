@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use super::usage::UsageError;
 use crate::template::{Outline, unquoted};
 
 /// `Seq Host Starttime JobRuntime Send Receive Exitval Signal Command`, separated by tabs.
@@ -12,7 +13,7 @@ const FIELDS: usize = 9;
 const RUNTIME: usize = 3;
 const COMMAND: usize = 8;
 
-/// The runtimes, by what is known of commands whatever quotes stand in them.
+/// The runtimes of commands; quotes in the commands make no difference.
 #[derive(Debug)]
 pub(crate) struct JobLog {
     /// By template and values.
@@ -25,25 +26,25 @@ impl JobLog {
     /// Reads a log for commands of this template.
     ///
     /// # Errors
-    /// One line that says which file, or which line of it, and why.
-    pub(super) fn read(path: &Path, outline: &Outline) -> Result<JobLog, String> {
-        let name = path.display();
-        let text = fs::read(path).map_err(|why| format!("--from {name}: {why}"))?;
-        JobLog::parse(&text, outline).map_err(|line| {
-            format!(
-                "--from {name}, line {line}: not a line of a joblog (9 fields, tabs between them)"
-            )
-        })
+    /// It cannot be read, or is no joblog.
+    pub(super) fn read(path: &Path, outline: &Outline) -> Result<JobLog, UsageError> {
+        let (flag, path) = ("--from", path.to_owned());
+        match fs::read(&path) {
+            Ok(text) => {
+                JobLog::parse(&text, outline).map_err(|line| UsageError::NoJoblog { path, line })
+            }
+            Err(why) => Err(UsageError::File { flag, path, why }),
+        }
     }
 
-    /// How long a command will take, it seems: by its outline's key, and as msup writes it. What is
-    /// not known may take any time.
+    /// How long a command will probably take: by its outline's key, else as msup writes it. An
+    /// unknown one may take any time.
     pub(crate) fn expected(&self, key: &[u8], command: &[u8]) -> Duration {
         let known = self.outlined.get(key).or_else(|| self.written.get(&unquoted(command)));
         known.copied().unwrap_or(Duration::MAX)
     }
 
-    /// Fails with the number of the line that is none.
+    /// Fails with the number of the first line that is none of a joblog.
     fn parse(text: &[u8], outline: &Outline) -> Result<JobLog, usize> {
         let (mut outlined, mut written) = (HashMap::new(), HashMap::new());
         let lines =
@@ -58,7 +59,7 @@ impl JobLog {
             let seconds = runtime.and_then(|text| text.trim().parse().ok());
             let runtime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             let runtime = runtime.ok_or(number)?;
-            // One that was run again took as long as the last time.
+            // Of a command that was run again, the last time counts.
             outlined.extend(outline.key_of(command).map(|key| (key, runtime)));
             written.insert(unquoted(command), runtime);
         }
@@ -113,7 +114,8 @@ mod tests {
     #[test]
     fn commands_are_also_known_as_msup_writes_them() {
         let text = b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n\
-            1\t:\t1795478552.077\t     0.100\t0\t4\t0\t0\tMSUP_V='a' sh -c 'echo ${x} \"${MSUP_V}\"'\n";
+            1\t:\t1795478552.077\t     0.100\t0\t4\t0\t0\t\
+            MSUP_V='a' sh -c 'echo ${x} \"${MSUP_V}\"'\n";
         let log = JobLog::parse(text, &outline("echo ${x} {}")).expect("a joblog");
         let written = b"MSUP_V='a' sh -c 'echo ${x} \"${MSUP_V}\"'";
         assert_eq!(log.expected(b"echo ${x} a", written), Duration::from_millis(100));

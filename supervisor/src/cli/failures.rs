@@ -3,27 +3,29 @@
 use std::time::Duration;
 
 use super::args::Args;
+use super::usage::BadValue;
 use crate::engine::{Counted, Halt, Policy, Threshold, Timeout};
 
 /// The policy, and the grace if one was given.
 ///
 /// # Errors
-/// One line that says what is wrong with which flag.
-pub(super) fn of(args: &Args) -> Result<(Policy, Option<Duration>), String> {
+/// The first flag whose value is wrong.
+pub(super) fn of(args: &Args) -> Result<(Policy, Option<Duration>), BadValue> {
     let given = Policy::default();
-    let at_least_one = |flag: &str, number: u32| match number {
-        0 => Err(format!("{flag} 0: must be at least 1")),
+    let at_least_one = |flag, number: u32| match number {
+        0 => Err(BadValue::new(flag, "0", "at least 1")),
         number => Ok(number),
     };
     let grace = args.grace.as_deref().map(|text| {
-        time(text).ok_or_else(|| format!("--grace {text}: must be a time such as 500ms, 10s or 2m"))
+        let wanted = "a time such as 500ms, 10s or 2m";
+        time(text).ok_or_else(|| BadValue::new("--grace", text, wanted))
     });
     let grace = grace.transpose()?;
     let start_timeout = args.start_timeout.as_deref().map(start_timeout).transpose()?;
     let policy = Policy {
         start_timeout,
-        // Unless it was said, somebody who stops a run by hand may wait for hours of work to be
-        // done.
+        // Without --grace, a run that is stopped by hand lets its tasks finish, even if that takes
+        // hours.
         drain: grace,
         tries: at_least_one("--retries", args.retries)?,
         backoff: args.backoff.as_deref().map_or(Ok(given.backoff), backoff)?,
@@ -49,25 +51,25 @@ pub(super) fn time(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let time = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
-    // More than a hundred years is none.
+    // More than a hundred years is no time limit.
     (time.as_secs() < 3_000_000_000).then_some(time)
 }
 
-fn start_timeout(text: &str) -> Result<Duration, String> {
+fn start_timeout(text: &str) -> Result<Duration, BadValue> {
     let limit = time(text).filter(|limit| !limit.is_zero());
-    limit.ok_or_else(|| format!("--start-timeout {text}: must be a time such as 30s or 5m"))
+    limit.ok_or_else(|| BadValue::new("--start-timeout", text, "a time such as 30s or 5m"))
 }
 
-fn backoff(text: &str) -> Result<[Duration; 2], String> {
+fn backoff(text: &str) -> Result<[Duration; 2], BadValue> {
     let range = || {
         let (first, most) = text.split_once("..")?;
         let range = [time(first)?, time(most)?];
         (range[0] <= range[1]).then_some(range)
     };
-    range().ok_or_else(|| format!("--backoff {text}: must be two times such as 200ms..30s"))
+    range().ok_or_else(|| BadValue::new("--backoff", text, "two times such as 200ms..30s"))
 }
 
-fn timeout(text: &str) -> Result<Timeout, String> {
+fn timeout(text: &str) -> Result<Timeout, BadValue> {
     let timeout = match text.strip_suffix('%') {
         Some(percent) => {
             let percent =
@@ -76,13 +78,13 @@ fn timeout(text: &str) -> Result<Timeout, String> {
         }
         None => time(text).filter(|time| !time.is_zero()).map(Timeout::After),
     };
-    let hint = "must be a time such as 30s or 5m, or a percentage of the median such as 200%";
-    timeout.ok_or_else(|| format!("--timeout {text}: {hint}"))
+    let wanted = "a time such as 30s or 5m, or a percentage of the median such as 200%";
+    timeout.ok_or_else(|| BadValue::new("--timeout", text, wanted))
 }
 
 /// `None` is never.
-fn halt(text: &str) -> Result<Option<Halt>, String> {
-    // The forms of before, which GNU parallel takes as well.
+fn halt(text: &str) -> Result<Option<Halt>, BadValue> {
+    // Older forms, which GNU parallel takes as well.
     let text = match text {
         "never" | "0" => return Ok(None),
         "1" => "soon,fail=1",
@@ -116,8 +118,8 @@ fn halt(text: &str) -> Result<Option<Halt>, String> {
         };
         Some(Halt { now, what, at })
     };
-    let hint = "must be never, or such as now,fail=1, soon,fail=20% or now,success=1";
-    parsed().map(Some).ok_or_else(|| format!("--halt {text}: {hint}"))
+    let wanted = "never, or such as now,fail=1, soon,fail=20% or now,success=1";
+    parsed().map(Some).ok_or_else(|| BadValue::new("--halt", text, wanted))
 }
 
 #[cfg(test)]

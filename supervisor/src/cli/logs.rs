@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::args::Args;
+use super::usage::UsageError;
 use crate::journal::{Durability, Folder, Locks, Past, runs};
 
 /// What is written down about the run.
@@ -82,17 +83,17 @@ impl Keeping {
     /// a resume in another environment must not choose another one. `spools`: values must be kept.
     ///
     /// # Errors
-    /// One line that says what is wrong with `--journal`.
+    /// The folder of `--journal` has no absolute path.
     pub(super) fn new(
         args: &Args,
         shell: Option<Vec<u8>>,
         spools: bool,
-    ) -> Result<Keeping, String> {
+    ) -> Result<Keeping, UsageError> {
         if args.no_journal {
             return Ok(Keeping::Nowhere);
         }
         let place = args.journal.as_ref().map(std::path::absolute).transpose();
-        let place = place.map_err(|why| format!("--journal: {why}"))?;
+        let place = place.map_err(UsageError::Journal)?;
         let shell = shell.into_iter().flat_map(|shell| [b"--shell".to_vec(), shell]);
         let words = shell.chain(std::env::args_os().skip(1).map(OsString::into_vec));
         Ok(Keeping::New {

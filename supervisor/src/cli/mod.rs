@@ -12,8 +12,11 @@ mod logs;
 mod other_tools;
 mod plan;
 mod progress;
+mod refusal;
+mod shared;
 mod stopping;
 mod subcommands;
+mod usage;
 mod values;
 mod wrong_line;
 
@@ -26,6 +29,7 @@ pub(crate) use concurrency::Concurrency;
 pub(crate) use earlier_times::JobLog;
 pub(crate) use logs::{Continued, Keeping, Retried};
 pub(crate) use plan::{Outputs, Plan, Reports};
+pub(crate) use refusal::Refusal;
 pub(crate) use values::Values;
 
 /// What msup was asked to do.
@@ -40,17 +44,6 @@ pub(crate) enum Command {
     Doctor,
     /// Print this: help, or the version.
     Print(String),
-}
-
-/// Why msup does nothing: one line that says what is wrong, where, and what to do instead.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Refusal(String);
-
-impl From<String> for Refusal {
-    fn from(line: String) -> Refusal {
-        Refusal(line)
-    }
 }
 
 /// Reads the command line of this process.

@@ -6,11 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Refusal;
 use super::args::Args;
 use super::command::Work;
 use super::concurrency::Concurrency;
 use super::earlier_times::JobLog;
 use super::logs::{Continued, Keeping, Logs};
+use super::usage::{BadValue, UsageError};
 use super::values::{Values, source, source_again, split};
 use super::{command, concurrency, failures, other_tools, progress, stopping};
 use crate::engine::{Leave, Policy, Step};
@@ -73,18 +75,22 @@ pub(crate) struct Reports {
 /// Checks what was typed and makes a plan of it. Opens the input.
 ///
 /// # Errors
-/// One line that says what is wrong, where, and what to do.
-pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan, String> {
+/// [`Refusal`].
+pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan, Refusal> {
     let concurrency = concurrency::of(&args)?;
-    let memory_per_task = concurrency::size("--mem-per-task", args.mem_per_task.as_deref())?;
-    if args.schedtrace == Some(0) {
-        return Err("--schedtrace 0: must be at least 1 millisecond".into());
+    let memory_per_task = concurrency::size("--mem-per-task", args.limits.mem_per_task.as_deref())?;
+    if args.reporting.schedtrace == Some(0) {
+        return Err(BadValue::new("--schedtrace", "0", "at least 1 millisecond").into());
     }
     let failures = what_if_tasks_fail(&args)?;
-    let progress = progress::manner(args.bar, args.progress.as_deref(), args.quiet)?;
+    let progress = progress::manner(
+        args.reporting.bar,
+        args.reporting.progress.as_deref(),
+        args.reporting.quiet,
+    )?;
     let (words, values) = split(std::mem::take(&mut args.words), args.literal)?;
     if continued.is_none()
-        && !args.quiet
+        && !args.reporting.quiet
         && let Some(warning) = other_tools::warn_of_operators(&words)
     {
         let _ = writeln!(stderr(), "msup: {}", escape::message(&warning));
@@ -115,8 +121,12 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
             (source, Keeping::Continued { continued, durability })
         }
     };
-    let format =
-        Format { separator, commands, crlf: args.crlf && separator == b'\n', hints: !args.quiet };
+    let format = Format {
+        separator,
+        commands,
+        crlf: args.crlf && separator == b'\n',
+        hints: !args.reporting.quiet,
+    };
     Ok(Plan {
         run_id: keeping.run_id(),
         concurrency,
@@ -129,39 +139,38 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
     })
 }
 
-fn what_if_tasks_fail(args: &Args) -> Result<Failures, String> {
+fn what_if_tasks_fail(args: &Args) -> Result<Failures, UsageError> {
     let (policy, grace) = failures::of(args)?;
     let (stop_steps, leave) = (stopping::steps(args, grace)?, stopping::leave(args)?);
     Ok(Failures { policy, stop_steps, leave })
 }
 
 fn reports(args: &Args, progress: Manner, here: PathBuf, command: Option<Vec<u8>>) -> Reports {
-    let asked = [&args.journal, &args.joblog, &args.summary];
+    let asked = [&args.journal, &args.joblog, &args.reporting.summary];
     Reports {
-        summary: args.summary.clone(),
-        schedtrace: args.schedtrace.map(Duration::from_millis),
+        summary: args.reporting.summary.clone(),
+        schedtrace: args.reporting.schedtrace.map(Duration::from_millis),
         progress,
-        quiet: args.quiet,
-        stats: args.stats,
+        quiet: args.reporting.quiet,
+        stats: args.reporting.stats,
         shows_only: args.out.is_none() && asked.iter().all(|file| file.is_none()),
         here,
         command,
     }
 }
 
-fn out(typed: Option<&OsStr>, job: &Job, literal: bool) -> Result<Option<OutTemplate>, String> {
+fn out(typed: Option<&OsStr>, job: &Job, literal: bool) -> Result<Option<OutTemplate>, UsageError> {
     if let Some(typed) = typed {
+        let template = || typed.to_owned();
         if !literal {
-            let words = [typed.as_bytes().to_vec()];
-            refuse_foreign(&words).map_err(|why| format!("--out {}: {why}", typed.display()))?;
+            refuse_foreign(&[typed.as_bytes().to_vec()])
+                .map_err(|why| UsageError::ForeignOut { template: template(), why })?;
         }
         let parsed = OutTemplate::parse(typed.as_bytes());
-        return parsed.map(Some).map_err(|why| format!("--out {}: {why}", typed.display()));
+        return parsed.map(Some).map_err(|why| UsageError::Out { template: template(), why });
     }
     match job {
-        Job::Commands(template) if template.names_out() => {
-            Err("{out} in the command: give the name of the file with --out".into())
-        }
+        Job::Commands(template) if template.names_out() => Err(UsageError::NoOut),
         _ => Ok(None),
     }
 }

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use super::args::Args;
 use super::choices::LeaveFlag;
 use super::failures::time;
+use super::usage::{BadValue, UsageError};
 use crate::engine::{Leave, Step};
 
 /// How long tasks have between SIGTERM and SIGKILL unless it is given.
@@ -18,12 +19,12 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The steps by which tasks are stopped; SIGKILL follows them.
 ///
 /// # Errors
-/// One line that says what is wrong with --termseq.
-pub(super) fn steps(args: &Args, grace: Option<Duration>) -> Result<Vec<Step>, String> {
+/// The value of --termseq is wrong.
+pub(super) fn steps(args: &Args, grace: Option<Duration>) -> Result<Vec<Step>, BadValue> {
     match args.termseq.as_deref() {
         Some(text) => term_sequence(text).ok_or_else(|| {
-            let hint = "must be signals with milliseconds between them, such as TERM,200,KILL";
-            format!("--termseq {text}: {hint}")
+            let wanted = "signals with milliseconds between them, such as TERM,200,KILL";
+            BadValue::new("--termseq", text, wanted)
         }),
         None => Ok(vec![Step { signal: Signal::SIGTERM as i32, wait: grace.unwrap_or(GRACE) }]),
     }
@@ -32,13 +33,12 @@ pub(super) fn steps(args: &Args, grace: Option<Duration>) -> Result<Vec<Step>, S
 /// What becomes of processes that tasks leave running.
 ///
 /// # Errors
-/// One line that says what is wrong with which flag.
-pub(super) fn leave(args: &Args) -> Result<Leave, String> {
+/// The value of --leave-timeout is wrong, or it has no effect.
+pub(super) fn leave(args: &Args) -> Result<Leave, UsageError> {
     let given = args.leave_timeout.as_deref();
     let timeout = given.map(|text| {
-        time(text).ok_or_else(|| {
-            format!("--leave-timeout {text}: must be a time such as 500ms, 10s or 2m")
-        })
+        let wanted = "a time such as 500ms, 10s or 2m";
+        time(text).ok_or_else(|| BadValue::new("--leave-timeout", text, wanted))
     });
     let timeout = timeout.transpose()?;
     let (leave, word) = match args.leave {
@@ -48,9 +48,7 @@ pub(super) fn leave(args: &Args) -> Result<Leave, String> {
     };
     match timeout {
         None => Ok(leave),
-        Some(_) => {
-            Err(format!("--leave-timeout: --leave {word} waits for nothing; leave one of them out"))
-        }
+        Some(_) => Err(UsageError::NothingToWaitFor(word)),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::Refusal;
+use super::usage::UsageError;
 
 /// All of them. Programs of these names can still be run: `msup -- doctor`.
 const SUBCOMMANDS: [&str; 6] = ["resume", "retry", "log", "clean", "doctor", "help"];
@@ -30,19 +30,17 @@ pub(super) fn spelled_out(words: Vec<OsString>) -> Vec<OsString> {
     }
 }
 
-/// A single word that is no program, but nearly one of these.
+/// Makes sure that a single word that is no program is not nearly one of these.
 ///
 /// # Errors
-/// One line that says which was probably meant.
-pub(super) fn refuse_misspelled(words: &[OsString]) -> Result<(), Refusal> {
+/// Which one was probably meant.
+pub(super) fn refuse_misspelled(words: &[OsString]) -> Result<(), UsageError> {
     let [word] = words else { return Ok(()) };
     let Some(meant) = nearest(word) else { return Ok(()) };
     if is_program(word) {
         return Ok(());
     }
-    let word = word.display();
-    let why = format!("{word}: no such program: did you mean 'msup {meant}'? (see msup --help)");
-    Err(why.into())
+    Err(UsageError::Misspelled { word: word.display().to_string(), meant })
 }
 
 fn nearest(word: &OsStr) -> Option<&'static str> {

@@ -6,11 +6,13 @@ use std::io::{IsTerminal, Write, stderr};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use super::commands::resume_retry::ResumeError;
 use super::earlier_times::JobLog;
 use super::logs::Continued;
-use super::other_tools;
+use super::usage::UsageError;
+use super::{Refusal, other_tools};
 use crate::input::{Format, Source};
-use crate::journal::KeptInput;
+use crate::journal::{JournalError, KeptInput};
 
 /// The values, one for each task.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(crate) struct Values {
 pub(super) fn split(
     words: Vec<OsString>,
     literal: bool,
-) -> Result<(Vec<OsString>, Option<Vec<OsString>>), String> {
+) -> Result<(Vec<OsString>, Option<Vec<OsString>>), UsageError> {
     if !literal {
         other_tools::refuse_separators(&words)?;
     }
@@ -33,9 +35,7 @@ pub(super) fn split(
     let mut command = words;
     let values = command.split_off(at).split_off(1);
     if !literal && values.iter().any(|value| value == ":::") {
-        return Err("a second ':::': msup takes one list of values: write the combinations out, \
-                    one a line, and read them with -a FILE (--literal takes ':::' as a value)"
-            .into());
+        return Err(UsageError::TwoLists);
     }
     Ok((command, Some(values)))
 }
@@ -43,20 +43,20 @@ pub(super) fn split(
 /// What was typed after `:::`, or the file of `-a`, or standard input. Opens the file.
 ///
 /// # Errors
-/// One line that says what is wrong.
+/// Both were given, or the file cannot be read.
 pub(super) fn source(
     file: Option<PathBuf>,
     values: Option<Vec<OsString>>,
-) -> Result<Source, String> {
+) -> Result<Source, UsageError> {
     match (file, values) {
-        (Some(_), Some(_)) => Err("-a and ':::' both give values: use one of them".into()),
+        (Some(_), Some(_)) => Err(UsageError::TwoSources),
         (Some(path), None) if path == Path::new("-") => source(None, None),
         (Some(path), None) => match File::open(&path) {
             Ok(file) if file.metadata().is_ok_and(|meta| meta.is_dir()) => {
-                Err(format!("-a {}: is a directory", path.display()))
+                Err(UsageError::ListIsFolder(path))
             }
             Ok(file) => Ok(Source::File(file, path)),
-            Err(why) => Err(format!("-a {}: {why}", path.display())),
+            Err(why) => Err(UsageError::File { flag: "-a", path, why }),
         },
         (None, Some(values)) => {
             Ok(Source::Arguments(values.into_iter().map(OsString::into_vec).collect()))
@@ -74,12 +74,12 @@ pub(super) fn source(
 /// The values of a run that continues, and whether NUL bytes separate them as they were kept.
 ///
 /// # Errors
-/// One line that says which values are missing or damaged.
+/// The values cannot be read, or were kept and are gone.
 pub(super) fn source_again(
     continued: &mut Continued,
     arg_file: Option<PathBuf>,
     values: Option<Vec<OsString>>,
-) -> Result<(Source, bool), String> {
+) -> Result<(Source, bool), Refusal> {
     if continued.retried.is_some() {
         return Ok((Source::Arguments(Vec::new()), false));
     }
@@ -90,16 +90,14 @@ pub(super) fn source_again(
     if let Some(spool) = continued.folder.open_inputs()? {
         let path = continued.folder.inputs();
         let kept = KeptInput::check(&spool, &past.kept, past.inputs, &past.seed);
-        let kept = kept.map_err(|why| format!("{}: {why}", path.display()))?;
+        let kept = kept.map_err(JournalError::at(&path))?;
         // A power cut may have left the record that all were read, and not all of them.
         continued.cut_off = past.inputs.is_none_or(|total| kept.values < total);
         continued.missing = kept.missing;
         return Ok((Source::Kept(spool, path, kept.parts), true));
     }
     if !past.kept.is_empty() {
-        let path = continued.folder.inputs();
-        let why = "the values of this run were kept here and are gone: give them with -a FILE";
-        return Err(format!("{}: {why}", path.display()));
+        return Err(ResumeError::ValuesGone(continued.folder.inputs()).into());
     }
     Ok((source(arg_file, values)?, false))
 }
@@ -112,9 +110,13 @@ mod tests {
     fn values_after_the_separator() {
         let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
         let split = |words| split(words, false);
-        assert_eq!(split(words("a b")), Ok((words("a b"), None)));
-        assert_eq!(split(words("a ::: b c")), Ok((words("a"), Some(words("b c")))));
-        assert_eq!(split(words(":::")), Ok((vec![], Some(vec![]))));
-        assert!(split(words("a ::: b ::: c")).is_err());
+        for (line, parts) in [
+            ("a b", (words("a b"), None)),
+            ("a ::: b c", (words("a"), Some(words("b c")))),
+            (":::", (vec![], Some(vec![]))),
+        ] {
+            assert_eq!(split(words(line)).expect("one list"), parts, "{line}");
+        }
+        assert!(matches!(split(words("a ::: b ::: c")), Err(UsageError::TwoLists)));
     }
 }

@@ -12,6 +12,7 @@ use rustix::fs::OFlags;
 
 use crate::os::files::folder_of;
 
+use super::error::JournalError;
 use super::folder::Folder;
 use super::line::Seed;
 use super::reader::{self, Condition};
@@ -58,10 +59,10 @@ pub(crate) struct Settled {
 
 impl Past {
     /// # Errors
-    /// One line that says what is wrong with the journal.
-    pub(crate) fn read(folder: &Folder) -> Result<Past, String> {
+    /// The journal cannot be read, is none, or is one of a later release.
+    pub(crate) fn read(folder: &Folder) -> Result<Past, JournalError> {
         let (path, file) = (folder.journal(), folder.open_journal(OFlags::RDONLY)?);
-        Past::of(BufReader::with_capacity(1 << 20, file), &path.display().to_string())
+        Past::of(BufReader::with_capacity(1 << 20, file), &path)
     }
 
     /// Whether nothing was written since: a journal only grows.
@@ -70,24 +71,21 @@ impl Past {
         len.is_ok_and(|len| len == self.condition.whole + self.condition.torn)
     }
 
-    /// Reads a journal with this name.
+    /// Reads a journal with this path.
     ///
     /// # Errors
     /// As above.
-    pub(crate) fn of(mut journal: impl BufRead + Seek, name: &str) -> Result<Past, String> {
-        let line = |why: std::io::Error| format!("{name}: {why}");
-        let no_journal = || format!("{name}: not an msup journal");
-        let seed = reader::seed(&mut journal).map_err(line)?.ok_or_else(no_journal)?;
-        journal.rewind().map_err(line)?;
+    pub(crate) fn of(mut journal: impl BufRead + Seek, path: &Path) -> Result<Past, JournalError> {
+        let error = JournalError::at(path);
+        let no_journal = || JournalError::NoJournal(path.to_owned());
+        let seed = reader::seed(&mut journal).map_err(&error)?.ok_or_else(no_journal)?;
+        journal.rewind().map_err(&error)?;
         let mut reading = Reading::default();
         let condition = reader::read(journal, &seed, |at, record| reading.take(at, record));
-        let mut condition = condition.map_err(line)?;
+        let mut condition = condition.map_err(error)?;
         let (run, began) = reading.run.ok_or_else(no_journal)?;
         if reading.newest > SCHEMA {
-            let newest = reading.newest;
-            return Err(format!(
-                "{name}: written by a later release (schema {newest}, this one knows {SCHEMA}): use that"
-            ));
+            return Err(JournalError::Later { journal: path.to_owned(), schema: reading.newest });
         }
         let Reading { generations, unrecorded, inputs, kept, finished, halted, .. } = reading;
         let mut stories = reading.stories;
@@ -119,8 +117,8 @@ impl Past {
     /// Must run in the run's working directory, before anything removes temporary files.
     ///
     /// # Errors
-    /// One line that names the file for which this cannot be decided.
-    pub(crate) fn settle(&mut self) -> Result<Settled, String> {
+    /// This cannot be decided for one of them.
+    pub(crate) fn settle(&mut self) -> Result<Settled, JournalError> {
         let mut settled = Settled::default();
         for (_, intent) in self.stories.take_intents() {
             let temporary = Path::new(OsStr::from_bytes(&intent.temporary.0));
@@ -191,14 +189,11 @@ impl Past {
 }
 
 /// Whether a complete file has been renamed: its folder exists, and the file does not.
-fn is_placed(temporary: &Path) -> Result<bool, String> {
+fn is_placed(temporary: &Path) -> Result<bool, JournalError> {
     match temporary.symlink_metadata() {
         Ok(_) => Ok(false),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(folder_of(temporary).is_dir()),
-        Err(why) => {
-            let name = temporary.display();
-            Err(format!("{name}: cannot tell whether it was put in its place: {why}"))
-        }
+        Err(why) => Err(JournalError::Undecided { temporary: temporary.to_owned(), why }),
     }
 }
 

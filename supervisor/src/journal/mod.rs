@@ -7,10 +7,13 @@
 
 mod appender;
 pub(crate) mod entries;
+mod error;
 mod folder;
+mod glance;
 mod history;
 mod kept;
 mod line;
+mod locks;
 mod outputs;
 mod reader;
 pub(crate) mod record;
@@ -33,11 +36,13 @@ use rustix::fs::OFlags;
 use crate::os::files;
 
 pub(crate) use appender::{Appender, Flushed};
-pub(crate) use folder::{Folder, Locks};
+pub(crate) use error::JournalError;
+pub(crate) use folder::Folder;
 pub(crate) use history::{Matches, Past, Settled};
 pub(crate) use kept::{Input as KeptInput, Part};
 use line::Head;
 pub(crate) use line::Seed;
+pub(crate) use locks::Locks;
 pub(crate) use outputs::{Keeper, Kept, Place, Writer as KeptFor};
 pub(crate) use reader::{read, seed};
 use record::Batch;
@@ -94,30 +99,28 @@ impl Journal {
     /// Begins a generation, after recording what the one before has left behind.
     ///
     /// # Errors
-    /// One line that says what is in the way.
+    /// The files cannot be opened or written, or no thread can be started.
     pub(crate) fn open(
         opening: Opening,
         cut_off: Vec<Record>,
         run: Run,
         doorbell: OwnedFd,
-    ) -> Result<Journal, String> {
+    ) -> Result<Journal, JournalError> {
         let Opening { folder, locks, next, whole, outputs, spools, durability } = opening;
-        let appended = |path: std::path::PathBuf| {
+        let appended = |path: &Path| {
             let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
-            let file = files::open_own(&path, how);
-            file.map_err(|why| format!("{}: {why}", path.display()))
+            files::open_own(path, how).map_err(JournalError::at(path))
         };
         let path = folder.journal();
-        let records = appended(path.clone())?;
-        let inputs = if spools { Some(appended(folder.inputs())?) } else { None };
-        let place = folder.path().display().to_string();
-        let line = |why: std::io::Error| format!("{place}: {why}");
+        let records = appended(&path)?;
+        let inputs = if spools { Some(appended(&folder.inputs())?) } else { None };
+        let error = JournalError::at(folder.path());
         // The torn end of the last write is cut off before anything is added: if this process dies
         // here, the journal has lost nothing that could be read.
-        records.set_len(whole).map_err(line)?;
-        folder.sync().map_err(line)?;
+        records.set_len(whole).map_err(&error)?;
+        folder.sync().map_err(&error)?;
         let synced = outputs.iter().chain(&inputs).chain([&records]).map(File::try_clone);
-        let synced = synced.collect::<Result<Vec<File>, _>>().map_err(line)?;
+        let synced = synced.collect::<Result<Vec<File>, _>>().map_err(&error)?;
         let sync = Sync::start(synced, durability, doorbell)?;
         let over = Journal::over(records, inputs, next, &run.run, sync);
         let mut journal = Journal { place: path, locks: Some(locks), ..over };
@@ -128,8 +131,8 @@ impl Journal {
         journal.note(&Record::Run(run));
         match journal.flush() {
             Trouble::None => Ok(journal),
-            Trouble::Full => Err(format!("{place}: no space left on the disk")),
-            Trouble::Lost(why) => Err(format!("{place}: {why}")),
+            Trouble::Full => Err(JournalError::NoSpace(folder.path().to_owned())),
+            Trouble::Lost(why) => Err(JournalError::Lost { folder: folder.path().to_owned(), why }),
         }
     }
 }
@@ -139,8 +142,8 @@ impl Journal {
     /// anything else is done about them.
     ///
     /// # Errors
-    /// One line that says what is in the way.
-    pub(crate) fn settle(&mut self, settled: Settled) -> Result<(), String> {
+    /// The journal cannot be written or synced.
+    pub(crate) fn settle(&mut self, settled: Settled) -> Result<(), JournalError> {
         let Settled { ends, void, .. } = settled;
         if ends.is_empty() && void.is_empty() {
             return Ok(());
@@ -152,11 +155,9 @@ impl Journal {
             self.note(&Record::Void { seq, value, attempt });
         }
         match self.flush() {
-            Trouble::None => {
-                self.records.file().sync_data().map_err(|why| format!("the journal: {why}"))
-            }
-            Trouble::Full => Err("no space left for the journal".into()),
-            Trouble::Lost(why) => Err(format!("the journal: {why}")),
+            Trouble::None => self.records.file().sync_data().map_err(JournalError::Unsynced),
+            Trouble::Full => Err(JournalError::NoSpaceToSettle),
+            Trouble::Lost(why) => Err(JournalError::CannotSettle(why)),
         }
     }
 

@@ -169,7 +169,12 @@ mod tests {
     fn lines_without_a_run_are_believed_before_the_first_one_with_it() {
         let run = |schema: u32, generation: u32| {
             format!(
-                r#""event":"run","schema":{schema},"run":"1-2","version":"0","generation":{generation},"arguments":[],"folder":"","pid":1"#
+                concat!(
+                    r#""event":"run","schema":{schema},"run":"1-2","version":"0","#,
+                    r#""generation":{generation},"arguments":[],"folder":"","pid":1"#
+                ),
+                schema = schema,
+                generation = generation
             )
         };
         let plain = |n: u64, record: &str| {

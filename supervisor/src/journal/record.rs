@@ -299,7 +299,10 @@ mod tests {
 
     #[test]
     fn a_record_of_schema_1_can_be_read() {
-        let end = r#"{"event":"end","seq":1,"value":"a","attempt":1,"state":"succeeded","seconds":0.1,"cpu":0}"#;
+        let end = concat!(
+            r#"{"event":"end","seq":1,"value":"a","attempt":1,"state":"succeeded","#,
+            r#""seconds":0.1,"cpu":0}"#
+        );
         assert!(matches!(serde_json::from_str(end), Ok(Record::End(End { exit: None, .. }))));
         let again = r#"{"event":"again","seq":1,"value":"a","attempt":1,"cause":"exit 3"}"#;
         assert!(matches!(serde_json::from_str(again), Ok(Record::Again(Again { kind: None, .. }))));
@@ -314,7 +317,10 @@ mod tests {
             r#"{"event":"void","seq":0,"value":"a","attempt":1}"#,
             r#"{"event":"void","seq":1,"value":"a","attempt":4294967295}"#,
             r#"{"event":"inputs-end","total":18446744073709551615}"#,
-            r#"{"event":"end","seq":1,"value":"a","attempt":1,"state":"failed","seconds":-1,"cpu":0}"#,
+            concat!(
+                r#"{"event":"end","seq":1,"value":"a","attempt":1,"state":"failed","#,
+                r#""seconds":-1,"cpu":0}"#
+            ),
         ] {
             assert!(!read(insane), "{insane}");
         }

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use msup_protocol::env as names;
 use rustix::fs::OFlags;
 
-use super::folder::{Folder, Glance, LET_GO_WITHIN};
+use super::error::JournalError;
+use super::folder::Folder;
+use super::glance::Glance;
+use super::locks::LET_GO_WITHIN;
 use crate::os::files;
 
 /// The number of runs that are kept; unfinished ones are always kept.
@@ -37,16 +40,8 @@ pub(crate) enum Wanted {
 #[derive(Debug)]
 pub(crate) struct Choice {
     pub(crate) folder: Folder,
-    /// Newer runs that cannot be judged: a line each.
-    pub(crate) passed_over: Vec<String>,
-}
-
-/// Why there is no run to choose.
-#[derive(Debug)]
-pub(crate) struct NoRun {
-    pub(crate) why: String,
-    /// There is one, but it is running.
-    pub(crate) goes_on: bool,
+    /// Why newer runs cannot be judged.
+    pub(crate) passed_over: Vec<JournalError>,
 }
 
 /// The default place of runs, and the variable that determines it.
@@ -74,15 +69,13 @@ fn usual_path() -> PathBuf {
 /// The run with this id, or in this folder: a name with a `/` is a folder, any other name is an id.
 ///
 /// # Errors
-/// One line that says where nothing was found, or what is wrong with it.
-pub(crate) fn named(run: &Path) -> Result<Folder, String> {
-    let (name, word) = (run.display(), run.as_os_str().as_bytes());
+/// There is no such run, or its folder or journal cannot be used.
+pub(crate) fn named(run: &Path) -> Result<Folder, JournalError> {
+    let word = run.as_os_str().as_bytes();
     let path = if word.contains(&b'/') {
         run.to_owned()
     } else if matches!(word, b"" | b"." | b"..") {
-        return Err(format!(
-            "'{name}': no run has this id (msup log lists them; ./{name} is a folder)"
-        ));
+        return Err(JournalError::NoId(run.to_owned()));
     } else {
         usual_path().join(run)
     };
@@ -91,12 +84,9 @@ pub(crate) fn named(run: &Path) -> Result<Folder, String> {
             let folder = Folder::at(path);
             folder.open_journal(OFlags::RDONLY).map(|_| folder)
         }
-        Err(why) if path.is_dir() => Err(format!("{}: {why}", path.display())),
-        _ if path == run => Err(format!("{name}: no such run: it is no folder with a journal")),
-        _ => Err(format!(
-            "{name}: no such run in {} (msup log lists them; a folder has a '/': ./{name})",
-            usual_path().display()
-        )),
+        Err(why) if path.is_dir() => Err(JournalError::File { path, why }),
+        _ if path == run => Err(JournalError::NoSuchFolder(path)),
+        _ => Err(JournalError::NoSuchRun { id: run.to_owned(), place: usual_path() }),
     }
 }
 
@@ -104,9 +94,10 @@ pub(crate) fn named(run: &Path) -> Result<Folder, String> {
 /// has started; outside, only runs that no run has started.
 ///
 /// # Errors
-/// [`NoRun`].
-pub(crate) fn newest(wanted: Wanted) -> Result<Choice, NoRun> {
-    check_place().map_err(|why| NoRun { why, goes_on: false })?;
+/// There is none, the only ones are running ([`JournalError::StillRunning`]), or none can be
+/// judged.
+pub(crate) fn newest(wanted: Wanted) -> Result<Choice, JournalError> {
+    check_place()?;
     choose(wanted, &std::env::current_dir().unwrap_or_default(), None, LET_GO_WITHIN)
 }
 
@@ -131,7 +122,7 @@ fn choose(
     here: &Path,
     left: Option<&Folder>,
     patience: Duration,
-) -> Result<Choice, NoRun> {
+) -> Result<Choice, JournalError> {
     let (within, began) = (within(), Instant::now());
     let goes_on = |folder: &Folder| {
         while folder.is_running() {
@@ -148,7 +139,7 @@ fn choose(
             Ok(Some(glance)) => glance,
             Ok(None) => continue,
             Err(why) => {
-                passed_over.push(format!("{why} (passed over)"));
+                passed_over.push(JournalError::PassedOver(Box::new(why)));
                 continue;
             }
         };
@@ -166,23 +157,22 @@ fn choose(
     if let Some(folder) = elsewhere {
         return Ok(Choice { folder, passed_over });
     }
-    let why = match (&going_on, passed_over.into_iter().next()) {
-        (Some(folder), _) => format!("{}: this run is still running", folder.path().display()),
+    Err(match (going_on, passed_over.into_iter().next()) {
+        (Some(folder), _) => JournalError::StillRunning(folder.path().to_owned()),
         (None, Some(why)) => why,
-        (None, None) => format!("no run in {}", usual_path().display()),
-    };
-    Err(NoRun { why, goes_on: going_on.is_some() })
+        (None, None) => JournalError::NoRuns(usual_path()),
+    })
 }
 
 /// Checks that the folder of all runs can be read, or does not exist yet.
 ///
 /// # Errors
-/// One line that says why it cannot.
-pub(crate) fn check_place() -> Result<(), String> {
-    let Some(Place { path, .. }) = Place::usual() else { return Ok(()) };
+/// [`JournalError::Place`].
+pub(crate) fn check_place() -> Result<(), JournalError> {
+    let Some(Place { path, variable }) = Place::usual() else { return Ok(()) };
     match fs::read_dir(&path) {
         Err(why) if why.kind() != ErrorKind::NotFound => {
-            Err(explain(&format!("{}: {why}", path.display())))
+            Err(JournalError::Place { path, why, variable })
         }
         _ => Ok(()),
     }
@@ -257,24 +247,24 @@ pub(crate) fn new_id(order: u64) -> String {
 /// The folder of a new run, in the default place.
 ///
 /// # Errors
-/// One line that says why there is none.
-pub(crate) fn new_folder(id: &str) -> Result<Folder, String> {
-    let place = Place::usual().ok_or("neither XDG_STATE_HOME nor HOME is set")?;
+/// There is no default place.
+pub(crate) fn new_folder(id: &str) -> Result<Folder, JournalError> {
+    let place = Place::usual().ok_or(JournalError::NoPlace)?;
     // A missing home directory is not created.
     if let Some(home) = std::env::var_os(HOME).map(PathBuf::from)
         && place.path.starts_with(&home)
         && !home.is_dir()
     {
-        return Err(format!("{}: no such folder", home.display()));
+        return Err(JournalError::NoHome(home));
     }
     Ok(Folder::at(place.path.join(id)))
 }
 
 /// Adds the variable that determined the default place to a message.
-pub(crate) fn explain(why: &str) -> String {
+pub(crate) fn explain(why: &JournalError) -> String {
     match Place::usual() {
         Some(place) => format!("{why} ({})", place.variable),
-        None => why.to_owned(),
+        None => why.to_string(),
     }
 }
 

@@ -9,7 +9,9 @@ use msup_protocol::env as names;
 use msup_protocol::process_tree::{self, Kin};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::folder::{Busy, Folder, LET_GO_WITHIN, Locks};
+use super::error::JournalError;
+use super::folder::Folder;
+use super::locks::{Busy, LET_GO_WITHIN, Locks};
 use super::runs;
 
 /// How long they may take to die.
@@ -20,9 +22,9 @@ const DIE_WITHIN: Duration = Duration::from_secs(5);
 /// environments are always searched.
 ///
 /// # Errors
-/// One line that says what is in the way.
-pub(crate) fn take_over(folder: &Folder, run: &str) -> Result<(Locks, usize), String> {
-    let name = folder.path().display();
+/// The run is still running, something of it cannot be killed, or the folder cannot be locked.
+pub(crate) fn take_over(folder: &Folder, run: &str) -> Result<(Locks, usize), JournalError> {
+    let path = || folder.path().to_owned();
     let (began, order) = (Instant::now(), runs::next_order());
     let mut survivors = Survivors::of(run);
     let mut locks = None;
@@ -33,10 +35,8 @@ pub(crate) fn take_over(folder: &Folder, run: &str) -> Result<(Locks, usize), St
                 pause();
                 continue;
             }
-            Err(Busy::Running) => {
-                return Err(format!("{name}: this run is still running (its supervisor is alive)"));
-            }
-            Err(Busy::Error(why)) => return Err(format!("{name}: {why}")),
+            Err(Busy::Running) => return Err(JournalError::Alive(path())),
+            Err(Busy::Error(why)) => return Err(JournalError::File { path: path(), why }),
             Err(Busy::Survivors) => {}
         }
         let are_left = survivors.kill();
@@ -44,11 +44,7 @@ pub(crate) fn take_over(folder: &Folder, run: &str) -> Result<(Locks, usize), St
             return Ok((locks, survivors.killed.len()));
         }
         if began.elapsed() >= DIE_WITHIN {
-            return Err(format!(
-                "{name}: something of this run is still alive and cannot be killed (look for \
-                 {}={run} in /proc/*/environ)",
-                names::RUN
-            ));
+            return Err(JournalError::Survivors { folder: path(), run: run.to_owned() });
         }
         pause();
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::os::threads;
+use crate::os::threads::{self, ThreadError};
 
 /// What a run may lose of its journal; tasks whose end is lost run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +54,12 @@ impl Sync {
     /// Syncs these files, in this order. It writes to the eventfd when it fails.
     ///
     /// # Errors
-    /// One line that says why no thread can be started.
+    /// No thread can be started.
     pub(super) fn start(
         files: Vec<File>,
         durability: Durability,
         doorbell: OwnedFd,
-    ) -> Result<Sync, String> {
+    ) -> Result<Sync, ThreadError> {
         let shared =
             Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() });
         let gather = match durability {

@@ -207,7 +207,8 @@ fn check_named(meta: &fs::Metadata) -> io::Result<()> {
 
 fn no_file() -> io::Error {
     io::Error::other(
-        "it is neither a file nor a device such as a terminal (a pipe may never be read: name a file)",
+        "it is neither a file nor a device such as a terminal \
+         (a pipe may never be read: name a file)",
     )
 }
 

@@ -48,6 +48,13 @@ impl fmt::Display for Most {
     }
 }
 
+/// Not even one worker can start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the limit on open files is {files} (ulimit -n): msup needs at least {FILES_AT_LEAST}")]
+pub(crate) struct TooFewFiles {
+    files: u64,
+}
+
 /// Raises the soft limit on open files to the hard one. Returns the soft limit that commands get.
 pub(crate) fn raise_open_files() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
@@ -71,8 +78,8 @@ pub(crate) fn with_hard_file_limit<T>(make: impl FnOnce() -> T) -> T {
 /// The number of workers that the limits on open files, processes and file sizes allow.
 ///
 /// # Errors
-/// Not even one: which limit it is, and what is needed.
-pub(crate) fn most_workers() -> Result<Most, String> {
+/// [`TooFewFiles`].
+pub(crate) fn most_workers() -> Result<Most, TooFewFiles> {
     let soft = |resource| getrlimit(resource).map_or(1024, |(soft, _)| soft);
     most(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_NPROC), file_size())
 }
@@ -82,11 +89,9 @@ pub(crate) fn file_size() -> u64 {
     getrlimit(Resource::RLIMIT_FSIZE).map_or(RLIM_INFINITY, |(_, hard)| hard)
 }
 
-fn most(files: u64, processes: u64, file_size: u64) -> Result<Most, String> {
+fn most(files: u64, processes: u64, file_size: u64) -> Result<Most, TooFewFiles> {
     if files < FILES_AT_LEAST {
-        return Err(format!(
-            "the limit on open files is {files} (ulimit -n): msup needs at least {FILES_AT_LEAST}"
-        ));
+        return Err(TooFewFiles { files });
     }
     let slots = Most { workers: u16::MAX.into(), limit: Limit::Slots };
     let workers = files.saturating_sub(FILES_ASIDE).max(1);
@@ -121,7 +126,8 @@ mod tests {
         assert_eq!(told(1 << 30, u64::MAX).map(|(workers, _)| workers), Ok(65_535));
         assert_eq!(told(1024, 2).map(|(workers, _)| workers), Ok(1));
         let why = told(20, 1000).expect_err("too few");
-        assert_eq!(why, "the limit on open files is 20 (ulimit -n): msup needs at least 40");
+        let words = "the limit on open files is 20 (ulimit -n): msup needs at least 40";
+        assert_eq!(why.to_string(), words);
         assert_eq!(told(40, 1000).map(|(workers, _)| workers), Ok(1));
         let by_file_size = |bytes| most(1024, 1000, bytes).map(|most| most.workers);
         assert_eq!((by_file_size(4096), by_file_size(8192)), (Ok(2), Ok(6)));

@@ -12,6 +12,7 @@ pub(crate) mod orphans;
 pub(crate) mod patient;
 pub(crate) mod poller;
 pub(crate) mod process;
+pub(crate) mod programs;
 pub(crate) mod run_folder;
 pub(crate) mod signals;
 pub(crate) mod terminal;

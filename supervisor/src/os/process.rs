@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use msup_protocol::env as names;
 use msup_protocol::launch::{Order, start};
@@ -150,42 +150,5 @@ impl Drop for Process {
             self.kill();
             let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
         }
-    }
-}
-
-/// Finds a program as a shell would: by its path when there is a `/` in it, else along `PATH`.
-///
-/// # Errors
-/// One line that says what is wrong with it.
-pub(crate) fn find_program(program: &Path) -> Result<PathBuf, String> {
-    use std::os::unix::ffi::OsStrExt;
-    let name = program.display();
-    if program.as_os_str().as_bytes().contains(&b'/') {
-        return check_program(program).map(|()| program.to_owned());
-    }
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let mut refused = None;
-    for folder in std::env::split_paths(&path) {
-        let candidate = folder.join(program);
-        match check_program(&candidate) {
-            Ok(()) => return Ok(candidate),
-            Err(why) if candidate.is_file() => refused = Some(why),
-            Err(_) => {}
-        }
-    }
-    Err(refused.unwrap_or_else(|| format!("{name}: command not found in PATH")))
-}
-
-fn check_program(path: &Path) -> Result<(), String> {
-    use rustix::fs::{Access, access};
-    let name = path.display();
-    match std::fs::metadata(path) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Err(format!("{name}: no such file")),
-        Err(why) => Err(format!("{name}: {why}")),
-        Ok(meta) if meta.is_dir() => Err(format!("{name}: is a directory, not a program")),
-        Ok(_) if access(path, Access::EXEC_OK).is_err() => {
-            Err(format!("{name}: is not executable (chmod +x it)"))
-        }
-        Ok(_) => Ok(()),
     }
 }

@@ -2,13 +2,13 @@
 //! a full pipe, a stopped terminal or a slow disk never holds up the event loop.
 
 mod capture;
+mod error;
 pub(crate) mod files;
 pub(crate) mod replay;
 mod screen;
 mod spilled;
 mod writer;
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use capture::{Delivery, Piece};
+pub(crate) use error::OutputError;
 pub(crate) use spilled::{OpenOnes, Spilled};
 
 use crate::journal::Keeper;
@@ -104,13 +105,12 @@ impl Output {
     /// everything is written.
     ///
     /// # Errors
-    /// One line: standard output or error cannot be used, or no thread can be started.
-    pub(crate) fn start(style: Style, doorbell: OwnedFd) -> Result<Output, String> {
+    /// [`OutputError`].
+    pub(crate) fn start(style: Style, doorbell: OwnedFd) -> Result<Output, OutputError> {
         let (sender, receiver) = channel();
         let state = Arc::new(State::new(doorbell));
         let keep_order = style.keep_order;
-        let writer = Writer::new(style, Arc::clone(&state));
-        let writer = writer.map_err(|why: io::Error| format!("standard output: {why}"))?;
+        let writer = Writer::new(style, Arc::clone(&state))?;
         threads::start("output", move || writer.run(&receiver))?;
         Ok(Output { sender: Some(sender), state, keep_order, looked: Instant::now() })
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::journal::{Folder, Kept, KeptFor, Place, Record, Seed, read, seed};
+use crate::journal::{Folder, JournalError, Kept, KeptFor, Place, Record, Seed, read, seed};
 use crate::output::{Delivery, Piece};
 
 /// The outputs to show again.
@@ -28,28 +28,28 @@ impl Replay {
     /// task's content.
     ///
     /// # Errors
-    /// One line that says what is in the way.
+    /// No outputs were kept, or they or the journal cannot be read.
     pub(crate) fn open(
         folder: &Folder,
         run: &str,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
-    ) -> Result<Replay, String> {
-        let name = folder.outputs().display().to_string();
-        let line = |why: std::io::Error| format!("{name}: {why}");
+    ) -> Result<Replay, JournalError> {
+        let path = folder.outputs();
+        let error = JournalError::at(&path);
         let file = folder.open_outputs()?;
-        let file = file.ok_or_else(|| format!("{name}: no outputs were kept"))?;
-        let kept = Kept::read(&file, run).map_err(line)?;
+        let file = file.ok_or_else(|| JournalError::NoOutputs(path.clone()))?;
+        let kept = Kept::read(&file, run).map_err(&error)?;
         let mut journal = BufReader::new(folder.open_journal(OFlags::RDONLY)?);
-        journal.rewind().map_err(line)?;
-        let of_run = seed(&mut journal).map_err(line)?.unwrap_or_else(|| Seed::new(run));
-        journal.rewind().map_err(line)?;
+        journal.rewind().map_err(&error)?;
+        let of_run = seed(&mut journal).map_err(&error)?.unwrap_or_else(|| Seed::new(run));
+        journal.rewind().map_err(&error)?;
         let mut ends = HashMap::new();
         read(journal, &of_run, |_, record| {
             if let Record::End(end) = record {
                 ends.insert((end.seq, end.value.0), end.attempt);
             }
         })
-        .map_err(line)?;
+        .map_err(&error)?;
         let mut ends: Vec<_> = ends.into_iter().collect();
         ends.sort();
         let mut places: HashMap<_, VecDeque<_>> = HashMap::new();

@@ -210,7 +210,8 @@ impl Writer {
         if let Some(keeper) = self.style.keeper.take() {
             keeper.give_up();
             let text = format!(
-                "msup: outputs are not kept any more: {why}: msup resume --replay will not have them\n"
+                "msup: outputs are not kept any more: {why}: msup resume --replay will not have \
+                 them\n"
             );
             self.on_stderr(|stderr| drop(stderr.write_all(text.as_bytes())));
         }

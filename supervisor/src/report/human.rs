@@ -152,7 +152,8 @@ impl Report<'_> {
             let n = self.summary.tasks.total;
             writeln!(
                 out,
-                "msup: not all input was read: msup resume -a FILE reads the list again; without it only the {n} values read so far run"
+                "msup: not all input was read: msup resume -a FILE reads the list again; without \
+                 it only the {n} values read so far run"
             )?;
         }
         if self.next.unshown > 0 {
@@ -209,7 +210,8 @@ impl Report<'_> {
         let used = if capacity > 0.0 { summary.cpu_seconds / capacity * 100.0 } else { 0.0 };
         writeln!(
             out,
-            "msup: {:.2} s of CPU, {used:.0} % of {} tokens; {:.2} s blocked; at most {} workers, {} tasks in flight",
+            "msup: {:.2} s of CPU, {used:.0} % of {} tokens; {:.2} s blocked; at most {} workers, \
+             {} tasks in flight",
             summary.cpu_seconds,
             summary.procs,
             summary.blocked_seconds,

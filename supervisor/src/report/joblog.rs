@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use msup_protocol::exit;
 
 use crate::engine::Entry;
-use crate::journal::{Appender, Flushed, Folder, State};
+use crate::journal::{Appender, Flushed, Folder, JournalError, State};
 use crate::os::files;
 
 /// The columns of GNU parallel's joblog.
@@ -37,6 +37,27 @@ pub(crate) struct Joblog {
     held: HashMap<u64, Vec<u8>>,
 }
 
+/// Why the joblog cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JoblogError {
+    #[error("--joblog {}: {why}", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        why: io::Error,
+    },
+    /// The journal says which lines are missing.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl JoblogError {
+    /// Names the file of a system error.
+    fn at(path: &Path) -> impl Fn(io::Error) -> JoblogError {
+        |why| JoblogError::File { path: path.to_owned(), why }
+    }
+}
+
 /// One line: a finished task.
 struct Line<'a> {
     seq: u64,
@@ -54,18 +75,18 @@ impl Joblog {
     /// Checks that it can be opened, without touching it.
     ///
     /// # Errors
-    /// One line that says what is in the way.
-    pub(crate) fn check(typed: &Path, continues: bool) -> Result<(), String> {
+    /// It cannot be opened.
+    pub(crate) fn check(typed: &Path, continues: bool) -> Result<(), JoblogError> {
         let (path, _) = file(typed, continues);
-        files::check_writable(path).map_err(|why| line(path, &why))
+        files::check_writable(path).map_err(JoblogError::at(path))
     }
 
     /// Opens it. It is appended to if the path begins with `+`, as in GNU parallel, or if a run is
     /// resumed.
     ///
     /// # Errors
-    /// One line that says what is in the way.
-    pub(crate) fn open(typed: &Path, continues: bool) -> Result<Joblog, String> {
+    /// It cannot be opened.
+    pub(crate) fn open(typed: &Path, continues: bool) -> Result<Joblog, JoblogError> {
         let (path, adds) = file(typed, continues);
         let opened = files::open_named(path).and_then(|file| {
             if !adds {
@@ -74,7 +95,7 @@ impl Joblog {
             let is_empty = file.metadata()?.len() == 0;
             Ok((file, is_empty))
         });
-        let (file, is_empty) = opened.map_err(|why| line(path, &why))?;
+        let (file, is_empty) = opened.map_err(JoblogError::at(path))?;
         let (path, file) = (path.to_owned(), Appender::new(file));
         let held = HashMap::new();
         let mut joblog = Joblog { path, file, said: Flushed::All, dropped: 0, held };
@@ -118,18 +139,17 @@ impl Joblog {
     /// this file. The size of their outputs is unknown.
     ///
     /// # Errors
-    /// One line that says why this file or the journal cannot be read.
+    /// This file or the journal cannot be read.
     pub(crate) fn restore(
         &mut self,
         folder: &Folder,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
-    ) -> Result<(), String> {
-        let line = |why| line(&self.path, &why);
-        let is_file = self.file.file().metadata().map_err(line)?.is_file();
-        if !is_file {
+    ) -> Result<(), JoblogError> {
+        let metadata = self.file.file().metadata().map_err(JoblogError::at(&self.path))?;
+        if !metadata.is_file() {
             return Ok(());
         }
-        let text = fs::read(&self.path).map_err(line)?;
+        let text = fs::read(&self.path).map_err(JoblogError::at(&self.path))?;
         if text.last().is_some_and(|byte| *byte != b'\n') {
             self.file.buffer().push(b'\n');
         }
@@ -178,7 +198,8 @@ impl Joblog {
         let text = match &flushed {
             Flushed::All => format!("--joblog {path}: there is space again: all lines are written"),
             Flushed::Full => format!(
-                "--joblog {path}: no space left: the run goes on, and its lines are written when there is space"
+                "--joblog {path}: no space left: the run goes on, and its lines are written when \
+                 there is space"
             ),
             Flushed::Broken(why) => {
                 format!("--joblog {path}: {why}: the run goes on, and no more lines are written")
@@ -229,10 +250,6 @@ fn file(typed: &Path, continues: bool) -> (&Path, bool) {
         Some(path) => (Path::new(std::ffi::OsStr::from_bytes(path)), true),
         None => (typed, continues),
     }
-}
-
-fn line(path: &Path, why: &io::Error) -> String {
-    format!("--joblog {}: {why}", path.display())
 }
 
 #[cfg(test)]

@@ -67,7 +67,10 @@ impl Run {
         }
         let Some(task) = self.engine.task(slot) else { return false };
         let out = self.commits.as_mut().map(|commits| commits.begin(slot, task)).transpose();
-        let published = out.and_then(|out| self.queue.publish(slot, task, out.as_deref()));
+        let published = out.map_err(|why| why.to_string()).and_then(|out| {
+            let published = self.queue.publish(slot, task, out.as_deref());
+            published.map_err(|why| why.to_string())
+        });
         match published {
             Ok(()) => true,
             Err(why) => {
@@ -81,7 +84,7 @@ impl Run {
         let Err(why) = self.crew.spawn(worker, &self.wakeups.poller) else { return };
         let claimed = self.queue.collect_from(worker, events);
         events.push(if claimed.is_empty() {
-            Event::SpawnFailed { worker, why }
+            Event::SpawnFailed { worker, why: why.to_string() }
         } else {
             // It was alive, and was killed because it could not be watched.
             let end = WorkerEnd::Signaled(SIGKILL);

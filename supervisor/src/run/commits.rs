@@ -15,6 +15,7 @@ use msup_protocol::crash;
 use crate::engine::{Earlier, Engine, Event, Input, Killed, TaskRecord, has_succeeded};
 use crate::journal::{Bytes, Intent};
 use crate::output::files::committer::{Committer, Pair, Report, remove};
+use crate::output::files::error::FileError;
 use crate::template::{OutFile, OutTemplate};
 
 use crate::output::files::places::Key;
@@ -57,7 +58,7 @@ impl Commits {
 
     /// Refuses a task that would make no file, or one that another task makes. `seq` is its number.
     pub(crate) fn claim(&mut self, input: &mut Input, seq: u64) {
-        let file = self.template.file(&input.value, seq).map_err(|why| why.to_string());
+        let file = self.template.file(&input.value, seq).map_err(FileError::from);
         let claimed = file.and_then(|file| {
             self.places.sweep(&file);
             self.reserve(&file, seq)
@@ -67,25 +68,22 @@ impl Commits {
         if let Err(why) = claimed
             && is_open
         {
-            input.earlier = Earlier::Refused(why);
+            input.earlier = Earlier::Refused(why.to_string());
         }
     }
 
     /// Makes sure that no other task makes this file.
-    fn reserve(&mut self, file: &OutFile, seq: u64) -> Result<(), String> {
+    fn reserve(&mut self, file: &OutFile, seq: u64) -> Result<(), FileError> {
         let first = *self.makers.entry(self.places.key(file)).or_insert(seq);
-        let path = file.path();
-        let same =
-            || format!("{}: not run: task {first} already makes this file (--out)", path.display());
-        if first == seq { Ok(()) } else { Err(same()) }
+        if first == seq { Ok(()) } else { Err(FileError::Taken { path: file.path(), first }) }
     }
 
     /// The file that the task's next attempt writes, in an existing folder.
     ///
     /// # Errors
-    /// One line that says why there is none.
-    pub(crate) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, String> {
-        let file = self.template.file(&task.value, task.seq).map_err(|why| why.to_string())?;
+    /// There is none.
+    pub(crate) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, FileError> {
+        let file = self.template.file(&task.value, task.seq)?;
         let temporary = self.places.prepare(&file, task.seq, task.attempt)?;
         // Now that its folder exists, it may turn out to be that of another task.
         self.reserve(&file, task.seq)?;
@@ -125,7 +123,7 @@ impl Commits {
         }
         if books.is_lost() {
             for slot in std::mem::take(&mut self.intended) {
-                self.release(slot, Err("the journal was lost".into()), events);
+                self.release(slot, Err(FileError::JournalLost), events);
             }
         }
     }
@@ -163,7 +161,7 @@ impl Commits {
                 self.release(slot, failed, events);
             }
             Report::Secured(slot, failed) => self.release(slot, failed, events),
-            Report::JournalLost(why) => events.push(Event::JournalLost(why)),
+            Report::JournalLost(why) => events.push(Event::JournalLost(why.to_string())),
         }
     }
 
@@ -220,10 +218,10 @@ impl Commits {
         self.places.leave();
     }
 
-    fn release(&mut self, slot: u16, done: Result<(), String>, events: &mut Vec<Event>) {
+    fn release(&mut self, slot: u16, done: Result<(), FileError>, events: &mut Vec<Event>) {
         let Some(mut event) = self.held.remove(&slot) else { return };
         if let (Event::Collected { outcome, .. }, Err(why)) = (&mut event, done) {
-            outcome.verdict = Verdict::Trouble(why);
+            outcome.verdict = Verdict::Trouble(why.to_string());
         }
         events.push(event);
     }

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use super::Run;
+use super::error::RunError;
 use super::reading_on::ReadingOn;
 use crate::cli::{JobLog, Values};
 use crate::engine::{Effect, Event, Input};
@@ -24,12 +25,12 @@ impl Inputs {
     /// Starts the reader.
     ///
     /// # Errors
-    /// One line that says why no thread can be started.
+    /// No thread can be started.
     pub(super) fn start(
         values: Values,
         known: Vec<Input>,
         doorbell: OwnedFd,
-    ) -> Result<Inputs, String> {
+    ) -> Result<Inputs, RunError> {
         let Values { source, format, longest_first } = values;
         Ok(Inputs {
             reading_on: ReadingOn::new(source.is_all_there()),

@@ -6,6 +6,7 @@ mod clock;
 mod collect;
 pub(crate) mod commits;
 mod daemons;
+mod error;
 mod finish;
 mod inputs;
 mod progress;
@@ -34,6 +35,7 @@ use crate::workers::processes::Crew;
 
 use clock::{Clock, LOOK_AT_LEAST};
 use commits::Commits;
+use error::RunError;
 use inputs::Inputs;
 use reports::Reports;
 use run_log::Books;
@@ -56,10 +58,10 @@ pub(crate) enum Exit {
 /// Runs a plan until it finishes.
 ///
 /// # Errors
-/// One line that says why the run could not start or go on.
-pub(crate) fn run(plan: Plan) -> Result<Exit, String> {
+/// [`RunError`].
+pub(crate) fn run(plan: Plan) -> Result<Exit, RunError> {
     let mut run = Run::start(plan)?;
-    run.turn_until_finished().map_err(|why| format!("the event loop: {why}"))?;
+    run.turn_until_finished().map_err(RunError::of("the event loop"))?;
     Ok(run.finish())
 }
 

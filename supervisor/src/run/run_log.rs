@@ -13,12 +13,13 @@ use crate::cli::{Continued, Keeping, Retried};
 use crate::engine::{Earlier, Engine, Entry, Event, Input, TaskRecord};
 use crate::journal::entries::{KnownTasks, ended, tried, write_down};
 use crate::journal::{
-    Bytes, Durability, Folder, Intent, Journal, Keeper, Kept, Opening, Past, Record, Run, SCHEMA,
-    Settled, State, Trouble, runs,
+    Bytes, Durability, Folder, Intent, Journal, JournalError, Keeper, Kept, Opening, Past, Record,
+    Run, SCHEMA, Settled, State, Trouble, runs,
 };
 use crate::os::files;
 use crate::output::Delivery;
 use crate::report::joblog::Joblog;
+use crate::run::error::RunError;
 
 use crate::output::replay::Replay;
 
@@ -82,14 +83,14 @@ pub(crate) struct Opened {
 
 impl Books {
     /// # Errors
-    /// One line that says what is in the way.
+    /// The journal or the joblog cannot be used.
     pub(crate) fn open(
         keeping: Keeping,
         run: &OfRun<'_>,
         joblog: Option<&Path>,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
         doorbell: OwnedFd,
-    ) -> Result<Opened, String> {
+    ) -> Result<Opened, RunError> {
         let books = Books::default();
         let mut opened = Opened { books, words: Vec::new(), inputs: Vec::new(), in_flight: None };
         let continues = matches!(keeping, Keeping::Continued { .. });
@@ -107,9 +108,9 @@ impl Books {
                     let (folder, locks) = folder.begin(order)?;
                     let kept = folder.clone();
                     let file = folder.create_outputs()?;
-                    let line = |why: io::Error| format!("{}: {why}", kept.outputs().display());
-                    let outputs = Some(file.try_clone().map_err(line)?);
-                    let keeper = Keeper::new(file, kept.outputs(), run.id, run.keeps_all);
+                    let path = kept.outputs();
+                    let outputs = Some(file.try_clone().map_err(JournalError::at(&path))?);
+                    let keeper = Keeper::new(file, path, run.id, run.keeps_all);
                     let (next, whole) = (1, 0);
                     let opening =
                         Opening { folder, locks, next, whole, outputs, spools, durability };
@@ -125,7 +126,7 @@ impl Books {
                         (books.journal, books.folder) = (Some(journal), Some(folder));
                         books.keeper = Some(keeper);
                     }
-                    Err(why) if named => return Err(format!("--journal {why}")),
+                    Err(why) if named => return Err(RunError::NamedJournal(why)),
                     Err(why) => opened.words.push(format!(
                         "no journal is kept, so this run cannot be resumed: {}; --no-journal silences this",
                         runs::explain(&why)
@@ -348,7 +349,7 @@ impl Opened {
         run: &OfRun<'_>,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
         doorbell: OwnedFd,
-    ) -> Result<(), String> {
+    ) -> Result<(), JournalError> {
         let Continued { folder, locks, mut past, retried, ended, cut_off, missing, .. } = continued;
         let (keeper, outputs) = keep_on(&folder, run)?.unzip();
         let kept = folder.clone();
@@ -401,19 +402,19 @@ fn in_flight(folder: &Folder, run: &OfRun<'_>) -> Option<InFlight> {
 }
 
 /// Continues to keep outputs, if that was done from the beginning.
-fn keep_on(folder: &Folder, run: &OfRun<'_>) -> Result<Option<(Keeper, File)>, String> {
+fn keep_on(folder: &Folder, run: &OfRun<'_>) -> Result<Option<(Keeper, File)>, JournalError> {
     let Some(file) = folder.open_outputs()? else { return Ok(None) };
-    let line = |why: io::Error| format!("{}: {why}", folder.outputs().display());
+    let path = folder.outputs();
     // The torn end of the last write is cut off before anything is added.
-    let whole = Kept::read(&file, run.id).map_err(line)?.whole;
-    file.set_len(whole).map_err(line)?;
-    let synced = file.try_clone().map_err(line)?;
-    Ok(Some((Keeper::new(file, folder.outputs(), run.id, run.keeps_all), synced)))
+    let whole = Kept::read(&file, run.id).map_err(JournalError::at(&path))?.whole;
+    file.set_len(whole).map_err(JournalError::at(&path))?;
+    let synced = file.try_clone().map_err(JournalError::at(&path))?;
+    Ok(Some((Keeper::new(file, path, run.id, run.keeps_all), synced)))
 }
 
-fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<Run, String> {
+fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<Run, JournalError> {
     use std::os::unix::ffi::OsStringExt;
-    let folder = std::env::current_dir().map_err(|why| format!("the working folder: {why}"))?;
+    let folder = std::env::current_dir().map_err(JournalError::WorkingFolder)?;
     Ok(Run {
         schema: SCHEMA,
         run: run.to_owned(),

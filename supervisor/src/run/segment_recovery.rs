@@ -13,6 +13,7 @@ use msup_protocol::token::Census;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::Run;
+use super::error::RunError;
 use crate::engine::{Effect, Event};
 use crate::os::limits;
 use crate::os::run_folder::{self, RunFolder};
@@ -32,13 +33,13 @@ impl Segments {
     /// Watches over the segment of the first epoch.
     ///
     /// # Errors
-    /// One line that says why no thread can be started.
+    /// No thread can be started.
     pub(super) fn watch(
         epochs: Epochs,
         segment: Arc<Segment>,
         folder: RunFolder,
         doorbell: OwnedFd,
-    ) -> Result<Segments, String> {
+    ) -> Result<Segments, RunError> {
         let sysmon = sysmon::start(&segment, doorbell, Arc::default())?;
         let audit = Audit::new(&segment.shared());
         Ok(Segments { segment, sysmon, audit, epochs, _folder: folder })
@@ -80,7 +81,7 @@ impl Segments {
 
     /// Makes the segment of the next epoch and watches over it. Returns the epoch, for all others
     /// that use the segment.
-    fn renew(&mut self, doorbell: OwnedFd) -> Result<Epoch, String> {
+    fn renew(&mut self, doorbell: OwnedFd) -> Result<Epoch, RunError> {
         let epoch = self.epochs.begin()?;
         let findings = Arc::clone(&self.sysmon.findings);
         self.sysmon = sysmon::start(&epoch.segment, doorbell, findings)?;
@@ -156,30 +157,24 @@ impl Epochs {
     /// Begins the next one: a fresh segment, and a fresh folder for its payloads.
     ///
     /// # Errors
-    /// One line that says why it cannot.
-    pub(super) fn begin(&mut self) -> Result<Epoch, String> {
+    /// There is no room for it.
+    pub(super) fn begin(&mut self) -> Result<Epoch, RunError> {
         let release = env!("CARGO_PKG_VERSION");
         let made = limits::with_hard_file_limit(|| {
             segment::create(self.sizes, self.procs, release, self.nofile)
         });
         let (segment, fd) = made.map_err(|why| match limits::file_size() {
-            limit if limit < self.wanted => {
-                format!(
-                    "{why}: the limit on file sizes is {limit} bytes (ulimit -f): ask for fewer \
-                     workers (-j 1)"
-                )
-            }
-            _ => why.to_string(),
+            limit if limit < self.wanted => RunError::SmallSegment { why, limit },
+            _ => RunError::Segment(why),
         })?;
         if self.leaves {
             segment.shared().header.leave_processes();
         }
-        fcntl_setfd(&fd, FdFlags::empty())
-            .map_err(|errno| format!("descriptors for workers: {errno}"))?;
+        fcntl_setfd(&fd, FdFlags::empty()).map_err(RunError::of("descriptors for workers"))?;
         self.begun += 1;
         let folder = self.folder.join(self.begun.to_string());
         let made = run_folder::create_folder(&folder);
-        made.map_err(|why| run_folder::describe(&folder, &why).to_string())?;
+        made.map_err(|why| RunError::Folder(run_folder::describe(&folder, &why)))?;
         Ok(Epoch { segment: Arc::new(segment), fd, folder })
     }
 }
@@ -219,7 +214,7 @@ impl Run {
             commits.forget_all();
         }
         // A run that has finished needs no other segment.
-        let failed = begun.err().filter(|_| !self.finished);
+        let failed = begun.err().filter(|_| !self.finished).map(|why| why.to_string());
         let why = violation.to_string();
         let unstarted = self.books.unstarted(&self.engine);
         self.engine.step(Event::EpochEnded { why, failed, unstarted }, now, effects);

@@ -10,6 +10,7 @@ use msup_protocol::segment;
 use super::Run;
 use super::clock::Clock;
 use super::commits::{Commits, Places};
+use super::error::RunError;
 use super::inputs::Inputs;
 use super::reports::Reports;
 use super::run_log::{Books, OfRun, Opened};
@@ -56,9 +57,13 @@ impl Ground {
     /// `runs_commands`: workers run commands, not task loops.
     ///
     /// # Errors
-    /// One line that says what cannot be made.
-    fn lay(concurrency: &Concurrency, leave: Leave, runs_commands: bool) -> Result<Ground, String> {
-        let folder = RunFolder::create().map_err(|why| why.to_string())?;
+    /// Something of it cannot be made.
+    fn lay(
+        concurrency: &Concurrency,
+        leave: Leave,
+        runs_commands: bool,
+    ) -> Result<Ground, RunError> {
+        let folder = RunFolder::create().map_err(RunError::Folder)?;
         let mut epochs = Epochs::new(
             sizes(concurrency),
             concurrency.procs,
@@ -68,7 +73,7 @@ impl Ground {
         );
         let epoch = epochs.begin()?;
         let wakeups = Wakeups::open()?;
-        let orphanage = Orphanage::open().map_err(|errno| format!("subreaper: {errno}"))?;
+        let orphanage = Orphanage::open().map_err(RunError::Subreaper)?;
         // Without control groups commands are measured and stopped process by process. With
         // `--leave ok` there are none: processes to be left alone would be killed with their group.
         let has_groups = runs_commands && leave != Leave::Alone;
@@ -79,14 +84,14 @@ impl Ground {
 
 impl Run {
     /// # Errors
-    /// One line that says why the run cannot start.
-    pub(super) fn start(plan: Plan) -> Result<Run, String> {
+    /// The run cannot start.
+    pub(super) fn start(plan: Plan) -> Result<Run, RunError> {
         segment::sweep();
         let clock = Clock::start();
         let Plan { run_id, concurrency, work, values, outputs, failures, logs, reports } = plan;
         if let Some(path) = &reports.summary {
             let checked = files::check_replaceable(path);
-            checked.map_err(|why| format!("--summary {}: {why}", path.display()))?;
+            checked.map_err(|why| RunError::Summary { path: path.clone(), why })?;
         }
         let runs_commands = !matches!(work.job, Job::Values);
         let leave = failures.leave;
@@ -110,7 +115,7 @@ impl Run {
         let Opened { mut books, words, inputs, in_flight } =
             Books::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?)?;
         recipe.in_flight = in_flight;
-        let journal = books.journal_file().map_err(|why| format!("the journal: {why}"))?;
+        let journal = books.journal_file().map_err(RunError::of("the journal"))?;
         let style = Style {
             keep_order: outputs.keep_order,
             folder: folder.path().to_owned(),
@@ -186,7 +191,7 @@ fn queue(
     epoch: Epoch,
     run_id: &str,
     wakeups: &Wakeups,
-) -> Result<(Queue, Recipe), String> {
+) -> Result<(Queue, Recipe), RunError> {
     let Work { job, worker_program, worker_arguments, memory_per_task } = work;
     let recipe = Recipe {
         program: worker_program,
@@ -209,7 +214,7 @@ fn commits(
     run_id: &str,
     continues: bool,
     wakeups: &Wakeups,
-) -> Result<Option<Commits>, String> {
+) -> Result<Option<Commits>, RunError> {
     let Outputs { files: Some(files), durable, .. } = outputs else { return Ok(None) };
     let committer = Committer::start(durable, journal, wakeups.doorbell()?)?;
     let places = Places::new(run_id.to_owned(), continues, durable);

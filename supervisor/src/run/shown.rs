@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::error::RunError;
 use crate::engine::{Entry, Event};
 use crate::journal::State;
 use crate::output::{Delivery, Failure, Output, Style};
@@ -22,8 +23,8 @@ pub(super) struct Shown {
 
 impl Shown {
     /// # Errors
-    /// One line that says why nothing can be shown.
-    pub(super) fn start(style: Style, doorbell: OwnedFd) -> Result<Shown, String> {
+    /// Nothing can be shown.
+    pub(super) fn start(style: Style, doorbell: OwnedFd) -> Result<Shown, RunError> {
         let output = Output::start(style, doorbell)?;
         Ok(Shown { output, is_under_pressure: false, has_failed: false, unshown: HashMap::new() })
     }

@@ -9,6 +9,7 @@ use msup_protocol::layout::Shared;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::error::RunError;
 use crate::os::poller::Poller;
 use crate::os::signals::Signals;
 
@@ -34,16 +35,15 @@ impl Wakeups {
     /// Installs the handlers of signals, too.
     ///
     /// # Errors
-    /// One line that says what cannot be made.
-    pub(super) fn open() -> Result<Wakeups, String> {
-        let line = |what: &'static str| move |why: io::Error| format!("{what}: {why}");
+    /// One of them cannot be made.
+    pub(super) fn open() -> Result<Wakeups, RunError> {
         let doorbell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
-        let doorbell = doorbell.map_err(io::Error::from).map_err(line("eventfd"))?;
-        let signals = Signals::install().map_err(line("signals"))?;
-        let poller = Poller::new().map_err(line("epoll"))?;
-        poller.watch(&doorbell, KEY_BELL).map_err(line("epoll"))?;
+        let doorbell = doorbell.map_err(RunError::of("eventfd"))?;
+        let signals = Signals::install().map_err(RunError::of("signals"))?;
+        let poller = Poller::new().map_err(RunError::of("epoll"))?;
+        poller.watch(&doorbell, KEY_BELL).map_err(RunError::of("epoll"))?;
         for pipe in signals.pipes() {
-            poller.watch(pipe, KEY_SIGNAL).map_err(line("epoll"))?;
+            poller.watch(pipe, KEY_SIGNAL).map_err(RunError::of("epoll"))?;
         }
         Ok(Wakeups { doorbell, poller, signals, outcomes: 0 })
     }
@@ -52,18 +52,18 @@ impl Wakeups {
     ///
     /// # Errors
     /// There is no descriptor left.
-    pub(super) fn doorbell(&self) -> Result<OwnedFd, String> {
-        self.doorbell.try_clone().map_err(|why| format!("eventfd: {why}"))
+    pub(super) fn doorbell(&self) -> Result<OwnedFd, RunError> {
+        self.doorbell.try_clone().map_err(RunError::of("eventfd"))
     }
 
     /// A descriptor of the bell for workers to inherit, as they inherit the segment.
     ///
     /// # Errors
     /// There is no descriptor left.
-    pub(super) fn inherited_doorbell(&self) -> Result<OwnedFd, String> {
+    pub(super) fn inherited_doorbell(&self) -> Result<OwnedFd, RunError> {
         let doorbell = self.doorbell()?;
         fcntl_setfd(&doorbell, FdFlags::empty())
-            .map_err(|errno| format!("descriptors for workers: {errno}"))?;
+            .map_err(RunError::of("descriptors for workers"))?;
         Ok(doorbell)
     }
 

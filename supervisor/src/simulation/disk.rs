@@ -3,11 +3,12 @@
 
 use std::cell::{Ref, RefCell};
 use std::io::{self, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use super::random::Random;
 use super::{RUN, text};
-use crate::journal::{Past, Record, Seed, read};
+use crate::journal::{JournalError, Past, Record, Seed, read};
 
 /// A file; clones are the same file.
 #[derive(Clone, Debug, Default)]
@@ -107,8 +108,8 @@ impl Disk {
     }
 
     /// What the journal says.
-    pub(super) fn past(&self) -> Result<Past, String> {
-        Past::of(std::io::Cursor::new(&*self.records.bytes()), RUN)
+    pub(super) fn past(&self) -> Result<Past, JournalError> {
+        Past::of(std::io::Cursor::new(&*self.records.bytes()), Path::new(RUN))
     }
 
     /// Reads the whole journal.

@@ -2,7 +2,7 @@
 //! way back.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use msup_protocol::audit::Violation;
-use msup_protocol::codec::{self, OutcomeFrame, Stream, TaskFrame, Verdict, Work};
+use msup_protocol::codec::{
+    self, CodecError, OutOfRange, OutcomeFrame, Stream, TaskFrame, Verdict, Work,
+};
 use msup_protocol::env as names;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
-use msup_protocol::task::State;
+use msup_protocol::task::{Garbled, State, TooLong};
 use serde_bytes::ByteBuf;
 
 use crate::engine::{Event, TaskRecord};
@@ -51,6 +53,33 @@ pub(crate) struct Queue {
     pub(crate) notice: Option<String>,
     /// A finding that no process that keeps to the protocol can have written.
     pub(crate) violation: Option<Violation>,
+}
+
+/// Why a task cannot be published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublishError {
+    #[error(transparent)]
+    Frame(#[from] CodecError),
+    #[error(transparent)]
+    Cell(#[from] TooLong),
+    /// Of a task that is too large for its slot.
+    #[error("cannot keep a large task in {name}: {why}")]
+    File {
+        name: String,
+        #[source]
+        why: io::Error,
+    },
+}
+
+/// Why what stands in a task slot is no outcome.
+#[derive(Debug, thiserror::Error)]
+enum OutcomeError {
+    #[error(transparent)]
+    Cell(#[from] Garbled),
+    #[error(transparent)]
+    Frame(#[from] CodecError),
+    #[error(transparent)]
+    Number(#[from] OutOfRange),
 }
 
 impl Queue {
@@ -94,13 +123,13 @@ impl Queue {
     /// Puts a task into its slot; the file that it makes is written to `out`.
     ///
     /// # Errors
-    /// One line that says why it cannot be published.
+    /// [`PublishError`].
     pub(crate) fn publish(
         &mut self,
         slot: u16,
         task: &TaskRecord,
         out: Option<&Path>,
-    ) -> Result<(), String> {
+    ) -> Result<(), PublishError> {
         let segment = Arc::clone(&self.segment);
         let tasks = segment.shared().tasks;
         // From here on the slot's files are this task's, even if it cannot be published.
@@ -109,16 +138,16 @@ impl Queue {
         let TaskRecord { seq, attempt, .. } = *task;
         self.writers[usize::from(slot)] = KeptFor::new(seq, &task.value, attempt);
         let frame = TaskFrame { seq, attempt, work: work(&self.job, task, out, self.memory) };
-        codec::encode(&frame, &mut self.frame).map_err(|why| why.to_string())?;
+        codec::encode(&frame, &mut self.frame)?;
         if tasks.write(slot, &self.frame).is_err() {
             self.publications[usize::from(slot)].1 = true;
             let name = codec::task_file(slot, publication);
             create_file(&self.folder.join(&name))
                 .and_then(|mut file| file.write_all(&self.frame))
-                .map_err(|why| format!("cannot keep a large task in {name}: {why}"))?;
+                .map_err(|why| PublishError::File { name, why })?;
             self.look_at_folder();
             // An empty frame says: look into the file.
-            tasks.write(slot, &[]).map_err(|why| why.to_string())?;
+            tasks.write(slot, &[])?;
         }
         if tasks.publish(slot) != Some(publication) {
             // The slot was not in the state in which we had left it.
@@ -177,9 +206,8 @@ impl Queue {
         else {
             return;
         };
-        let read = tasks.read(slot, &mut self.frame).map_err(|why| why.to_string());
-        let outcome = read.and_then(|()| understand(&self.frame));
-        match outcome {
+        let read = tasks.read(slot, &mut self.frame).map_err(OutcomeError::from);
+        match read.and_then(|()| understand(&self.frame)) {
             Ok(mut outcome) if tasks.vacate(slot, seen) => {
                 self.forget_task_file(slot);
                 self.take_files(slot, &mut outcome);
@@ -187,7 +215,8 @@ impl Queue {
             }
             Ok(_) => self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot))),
             Err(why) => {
-                self.violation = Some(Violation::new("the outcome in task slot", slot, why))
+                let why = why.to_string();
+                self.violation = Some(Violation::new("the outcome in task slot", slot, why));
             }
         }
     }
@@ -307,9 +336,9 @@ impl Queue {
 }
 
 /// Decodes an outcome, if it is one and every number in it is possible.
-fn understand(frame: &[u8]) -> Result<OutcomeFrame, String> {
-    let outcome: OutcomeFrame = codec::decode(frame).map_err(|why| why.to_string())?;
-    outcome.check().map_err(|why| why.to_string())?;
+fn understand(frame: &[u8]) -> Result<OutcomeFrame, OutcomeError> {
+    let outcome: OutcomeFrame = codec::decode(frame)?;
+    outcome.check()?;
     Ok(outcome)
 }
 
@@ -459,7 +488,8 @@ mod tests {
                 meter.ended(&outcome.usage);
                 let slot = nth as u16 % 4;
                 let starved = nth % 3 == 0;
-                engine.step(Event::Collected { slot, outcome, starved, killed: None }, now, &mut Vec::new());
+                let event = Event::Collected { slot, outcome, starved, killed: None };
+                engine.step(event, now, &mut Vec::new());
                 let span = Duration::from_millis(50);
                 let window = Window { span, used: span, in_flight: 4, ..Window::default() };
                 engine.step(Event::Measured(window), now, &mut Vec::new());

@@ -20,7 +20,7 @@ mod tests;
 use std::borrow::Cow;
 use std::io::Write;
 
-pub(crate) use error::TemplateError;
+pub(crate) use error::{Foreign, OutFileError, OutTemplateError, TemplateError};
 use evaluation::Evaluation;
 pub(crate) use log_key::{Outline, unquoted};
 pub(crate) use other_tools::refuse_foreign;

@@ -1,5 +1,6 @@
 //! The worker processes: starting them, letting them exit, cleaning up after dead ones.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -49,6 +50,19 @@ pub(crate) struct Counted {
     pub(crate) reclaims: u64,
 }
 
+/// Why a worker cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    #[error("no such slot")]
+    NoSlot,
+    #[error("{}: {why}", program.display())]
+    Program {
+        program: PathBuf,
+        #[source]
+        why: io::Error,
+    },
+}
+
 /// All worker processes.
 pub(crate) struct Crew {
     segment: Arc<Segment>,
@@ -81,11 +95,11 @@ impl Crew {
     /// Starts a worker in a vacant slot.
     ///
     /// # Errors
-    /// One line that says why there is no process. The slot is vacant again, but tasks that a
-    /// discarded process has claimed are left to the caller.
-    pub(crate) fn spawn(&mut self, worker: WorkerId, poller: &Poller) -> Result<(), String> {
+    /// There is no process. The slot is vacant again, but tasks that a discarded process has
+    /// claimed are left to the caller.
+    pub(crate) fn spawn(&mut self, worker: WorkerId, poller: &Poller) -> Result<(), SpawnError> {
         let shared = self.segment.shared();
-        let slot = shared.line.slot(worker).ok_or("no such slot")?;
+        let slot = shared.line.slot(worker).ok_or(SpawnError::NoSlot)?;
         slot.prepare();
         let started = self.recipe.start(worker, self.groups.as_deref()).and_then(|process| {
             let watched = poller.watch(process.pidfd(), u64::from(worker));
@@ -101,7 +115,7 @@ impl Crew {
                 // It may have lived for an instant, and claimed a task.
                 self.sweep_after(worker, &[]);
                 self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
-                Err(format!("{}: {why}", self.recipe.program.display()))
+                Err(SpawnError::Program { program: self.recipe.program.clone(), why })
             }
         }
     }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::printed;
-use crate::journal::{Folder, runs};
+use crate::cli::Refusal;
+use crate::journal::{Folder, JournalError, runs};
 use crate::report::escape;
 
 /// Remove the journals of finished runs, or of the given RUNs. Journals of running runs are never
@@ -32,8 +33,8 @@ impl Clean {
     /// Removes what was asked for, and prints the folder of each run.
     ///
     /// # Errors
-    /// One line that says what could not be removed or printed.
-    pub(crate) fn run(&self) -> Result<(), String> {
+    /// Something could not be removed or printed.
+    pub(crate) fn run(&self) -> Result<(), Refusal> {
         let folders: Vec<Folder> = if self.runs.is_empty() {
             runs::check_place()?;
             let all = runs::list().into_iter();
@@ -44,15 +45,14 @@ impl Clean {
         };
         let (mut out, mut printing) = (stdout().lock(), Ok(()));
         for folder in folders {
-            let name = folder.path().display();
             if folder.is_running() {
                 if !self.runs.is_empty() {
-                    return Err(format!("{name}: this run is still running"));
+                    return Err(JournalError::StillRunning(folder.path().to_owned()).into());
                 }
                 continue;
             }
             if !self.dry_run {
-                folder.remove().map_err(|why| format!("{name}: {why}"))?;
+                folder.remove().map_err(JournalError::at(folder.path()))?;
             }
             // What cannot be printed is done all the same.
             let shown = escape::message(folder.path().as_os_str().as_bytes());

@@ -12,11 +12,12 @@ use clap::{Parser, ValueEnum};
 use rustix::fs::OFlags;
 
 use super::printed;
+use crate::cli::Refusal;
 use crate::journal::runs;
-use crate::journal::{End, Folder, Past, Record, Seed, State, read, seed};
+use crate::journal::{End, Folder, JournalError, Past, Record, Seed, State, read, seed};
 use crate::report::escape;
 
-/// How often a run that goes on is looked at.
+/// How often the journal of a run that goes on is read.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// List all runs, or the finished tasks of one run.
@@ -59,25 +60,23 @@ impl Log {
     /// Prints what was asked for.
     ///
     /// # Errors
-    /// One line that says what is wrong with the run, or with standard output.
-    pub(crate) fn run(&self) -> Result<(), String> {
+    /// The run cannot be read, or standard output cannot be written.
+    pub(crate) fn run(&self) -> Result<(), Refusal> {
         match &self.run {
             None => list(self.json),
             Some(run) => {
-                let folder = if run.as_os_str() == "last" {
-                    let newest = runs::newest(runs::Wanted::Any);
-                    newest.map(|choice| choice.folder).map_err(|none| none.why)
-                } else {
-                    runs::named(run)
+                let folder = match run.as_os_str() == "last" {
+                    true => runs::newest(runs::Wanted::Any)?.folder,
+                    false => runs::named(run)?,
                 };
-                tasks(self, &folder?)
+                tasks(self, &folder)
             }
         }
     }
 }
 
 /// All runs, the oldest first.
-fn list(json: bool) -> Result<(), String> {
+fn list(json: bool) -> Result<(), Refusal> {
     runs::check_place()?;
     let mut out = BufWriter::new(stdout().lock());
     for folder in runs::list() {
@@ -85,7 +84,7 @@ fn list(json: bool) -> Result<(), String> {
             _ if folder.is_empty_run() => empty_line(&folder, json),
             Ok(past) if json => json_of(&past, &folder),
             Ok(past) => line_of(&past, &folder),
-            Err(why) => escape::message(&why),
+            Err(why) => escape::message(why.to_string()),
         };
         if let Err(why) = writeln!(out, "{line}") {
             return printed(Err(why));
@@ -94,7 +93,7 @@ fn list(json: bool) -> Result<(), String> {
     printed(out.flush())
 }
 
-/// Of a run that was cut off before anything was written down.
+/// The line of a run that was cut off before anything was journaled.
 fn empty_line(folder: &Folder, json: bool) -> String {
     let run = folder.path().file_name().unwrap_or_default();
     if json {
@@ -152,26 +151,25 @@ fn state_of(past: &Past, folder: &Folder) -> &'static str {
     }
 }
 
-fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
+fn tasks(log: &Log, folder: &Folder) -> Result<(), Refusal> {
     let path = folder.journal();
-    let line = |why: io::Error| format!("{}: {why}", path.display());
+    let error = JournalError::at(&path);
     let mut file = folder.open_journal(OFlags::RDONLY)?;
-    let seed = seed(BufReader::new(&file)).map_err(line)?;
-    let no_journal = || format!("{}: not an msup journal", path.display());
-    let seed = seed.ok_or_else(no_journal)?;
-    file.rewind().map_err(line)?;
+    let seed = seed(BufReader::new(&file)).map_err(&error)?;
+    let seed = seed.ok_or_else(|| JournalError::NoJournal(path.clone()))?;
+    file.rewind().map_err(&error)?;
     let mut out = BufWriter::new(stdout().lock());
-    // Who follows is told of each end as it comes.
-    let last = if log.follow { None } else { Some(last_ends(&file, &seed).map_err(line)?) };
+    // With --follow each end is printed as it comes.
+    let last = if log.follow { None } else { Some(last_ends(&file, &seed).map_err(&error)?) };
     let (mut at, mut slowest, mut printing, mut number) = (0, Vec::new(), Ok(()), 0);
     loop {
-        // Whether it goes on is asked first: what is written until then is read below.
+        // This is asked first: what the run writes until it is over is read below.
         let goes_on = log.follow && folder.is_running();
-        file.seek(SeekFrom::Start(at)).map_err(line)?;
+        file.seek(SeekFrom::Start(at)).map_err(&error)?;
         let condition = read(BufReader::new(&file), &seed, |_, record| {
             let Record::End(end) = record else { return };
             number += 1;
-            // What was run again has only ended as it did last.
+            // Of a task that was run again, only the last end counts.
             let is_past =
                 last.as_ref().is_some_and(|last| last.get(&task_of(&end)) > Some(&number));
             if is_past || !log.wants(&end) || printing.is_err() {
@@ -183,7 +181,7 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
                 printing = log.show(&end, &mut out);
             }
         });
-        at += condition.map_err(line)?.whole;
+        at += condition.map_err(&error)?.whole;
         printing = printing.and_then(|()| out.flush());
         if !goes_on || printing.is_err() {
             break;
@@ -197,15 +195,15 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), String> {
     printed(printing.and_then(|()| out.flush()))
 }
 
-/// A task, in a list that may have been changed between two generations: another one may have its
-/// number since.
+/// A task. Its number alone is not enough: if the list was changed between two generations, another
+/// task may have it.
 type Task = (u64, Vec<u8>);
 
 fn task_of(end: &End) -> Task {
     (end.seq, end.value.0.clone())
 }
 
-/// Which of all ends in a journal, from 1, is each task's last.
+/// For each task, the number of its last end among all ends of the journal, from 1.
 fn last_ends(journal: &File, seed: &Seed) -> io::Result<HashMap<Task, u64>> {
     let (mut last, mut number) = (HashMap::new(), 0);
     read(BufReader::new(journal), seed, |_, record| {

@@ -7,15 +7,15 @@ pub(crate) mod resume_retry;
 
 use std::io;
 
+use super::Refusal;
+
 /// How printing went: a reader that has closed the pipe wants no more, which is no failure.
 ///
 /// # Errors
-/// One line that says why standard output could not be written.
-pub(crate) fn printed(written: io::Result<()>) -> Result<(), String> {
+/// Standard output could not be written.
+pub(crate) fn printed(written: io::Result<()>) -> Result<(), Refusal> {
     match written {
-        Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("standard output: {why}"))
-        }
+        Err(why) if why.kind() != io::ErrorKind::BrokenPipe => Err(Refusal::Stdout(why)),
         _ => Ok(()),
     }
 }

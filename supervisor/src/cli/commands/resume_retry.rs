@@ -1,7 +1,7 @@
 //! `msup resume` and `msup retry`: an earlier run's command line, with limits given anew.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Write, stderr};
+use std::io::{self, Write, stderr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,10 @@ use clap::Parser;
 
 use crate::cli::args::{Args, Typed};
 use crate::cli::logs::{Continued, Retried};
+use crate::cli::shared::{Limits, Reporting};
 use crate::cli::{Command, Refusal, help, plan};
-use crate::journal::runs::{self, NoRun, Wanted};
-use crate::journal::{Folder, Past, State, take_over};
+use crate::journal::runs::{self, Wanted};
+use crate::journal::{Folder, JournalError, Past, State, take_over};
 use crate::os::terminal;
 use crate::report::escape;
 
@@ -39,7 +40,9 @@ pub(in crate::cli) struct Resume {
 #[command(
     name = "msup retry",
     override_usage = "msup retry [--failed|--quarantined] [OPTIONS] [RUN]",
-    mut_args(help::under_heading)
+    mut_args(help::under_heading),
+    // It is refused, with a line that says why.
+    mut_arg("arg_file", |arg| arg.hide(true))
 )]
 pub(in crate::cli) struct Retry {
     /// Only failed tasks
@@ -54,77 +57,89 @@ pub(in crate::cli) struct Retry {
     anew: Anew,
 }
 
-/// What may be given anew.
+/// What may be given anew. Where nothing is given, what was typed at the first start counts: the
+/// help names no defaults.
 #[derive(Debug, clap::Args)]
+#[command(
+    mut_arg("procs", |arg| {
+        arg.help("Number of tokens, that is, of CPUs that tasks may use at once")
+    }),
+    mut_arg("max_workers", |arg| {
+        arg.help("Largest number of worker processes, and so of tasks in flight")
+    }),
+    mut_arg("memory", |arg| arg.help("Limit the total memory of all commands")),
+    mut_arg("mem_per_task", |arg| {
+        arg.help("Hard limit on the data memory of each process of a command")
+    }),
+    mut_arg("bar", |arg| arg.help("Show a progress bar even if standard output is a pipe")),
+    mut_arg("quiet", |arg| {
+        arg.help(
+            "Print no bar and no closing report, only failures that the command cannot report \
+             itself",
+        )
+    })
+)]
 struct Anew {
     /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest run
     /// started in the current folder, else the newest of any folder; msup resume considers only
     /// interrupted runs]
     run: Option<PathBuf>,
 
-    /// Number of tokens, that is, of CPUs that tasks may use at once
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    procs: Option<String>,
-
-    /// Largest number of worker processes, and so of tasks in flight
-    #[arg(long, value_name = "N")]
-    max_workers: Option<u32>,
-
-    /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer than there are
-    /// CPUs, 0 for as many as possible. Excludes --procs and --max-workers
-    #[arg(
-        short = 'j',
-        visible_short_alias = 'P',
-        visible_alias = "max-procs",
-        alias = "maxprocs",
-        long,
-        value_name = "N",
-        allow_hyphen_values = true,
-        conflicts_with_all = ["procs", "max_workers"]
-    )]
-    jobs: Option<String>,
-
-    /// Limit the total memory of all commands
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<String>,
-
-    /// Hard limit on the data memory of each process of a command
-    #[arg(long, value_name = "SIZE")]
-    mem_per_task: Option<String>,
+    #[command(flatten)]
+    limits: Limits,
 
     /// With msup resume: read all values again from FILE; finished tasks are skipped
     #[arg(short = 'a', long, value_name = "FILE")]
     arg_file: Option<PathBuf>,
 
-    /// Write a summary of the run to FILE as JSON
-    #[arg(long, value_name = "FILE")]
-    summary: Option<PathBuf>,
+    #[command(flatten)]
+    reporting: Reporting,
+}
 
-    /// Print a line about tokens and workers every MS milliseconds
-    #[arg(long, value_name = "MS")]
-    schedtrace: Option<u64>,
-
-    /// Show a progress bar even if standard output is a pipe
-    #[arg(long, alias = "eta")]
-    bar: bool,
-
-    /// Print a progress line at this interval instead of a bar; --progress alone means 30s
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s")]
-    progress: Option<String>,
-
-    /// Add CPU time, tokens and workers to the closing report
-    #[arg(long)]
-    stats: bool,
-
-    /// Print no bar and no closing report, only failures that the command cannot report itself
-    #[arg(short, long)]
-    quiet: bool,
+/// Why a run cannot be resumed or retried.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResumeError {
+    #[error(
+        "{}: this run is empty: it was interrupted before any task started (start it again)",
+        .0.display()
+    )]
+    EmptyRun(PathBuf),
+    /// What became of the run that may have been meant, or why there is none.
+    #[error("nothing to resume: {0}")]
+    NothingToResume(String),
+    /// The state of the run.
+    #[error("nothing to retry: {0}")]
+    NothingToRetry(String),
+    #[error("-a: retry takes the values from the journal")]
+    RetryWithList,
+    #[error("{}: not the command line of a run", .0.display())]
+    NoCommandLine(PathBuf),
+    /// A path that was given has no absolute form.
+    #[error("{}: {why}", path.display())]
+    Path {
+        path: PathBuf,
+        #[source]
+        why: io::Error,
+    },
+    #[error("{}: the folder in which the run was begun: {why}", folder.display())]
+    WorkingFolder {
+        folder: PathBuf,
+        #[source]
+        why: io::Error,
+    },
+    #[error("--replay: {}: the outputs of this run were not kept", .0.display())]
+    NotKept(PathBuf),
+    #[error(
+        "{}: the values of this run were kept here and are gone: give them with -a FILE",
+        .0.display()
+    )]
+    ValuesGone(PathBuf),
 }
 
 /// `msup resume` with these flags.
 ///
 /// # Errors
-/// One line that says why nothing can be resumed.
+/// Nothing can be resumed.
 pub(in crate::cli) fn resume(resume: Resume) -> Result<Command, Refusal> {
     let Resume { replay, anew } = resume;
     let (folder, past) = find(&anew, Wanted::Unfinished)?;
@@ -140,13 +155,13 @@ pub(in crate::cli) fn resume(resume: Resume) -> Result<Command, Refusal> {
 /// `msup retry` with these flags.
 ///
 /// # Errors
-/// One line that says why nothing can be retried.
+/// Nothing can be retried.
 pub(in crate::cli) fn retry(retry: Retry) -> Result<Command, Refusal> {
     let Retry { failed, quarantined, anew } = retry;
     let both = !failed && !quarantined;
     let (failed, quarantined) = (failed || both, quarantined || both);
     if anew.arg_file.is_some() {
-        return Err(String::from("-a: retry takes the values from the journal").into());
+        return Err(ResumeError::RetryWithList.into());
     }
     let (folder, past) = find(&anew, Wanted::Any)?;
     let wanted = |count, state| if count { past.count(state) } else { 0 };
@@ -157,9 +172,9 @@ pub(in crate::cli) fn retry(retry: Retry) -> Result<Command, Refusal> {
         (true, true) => {
             return Ok(Command::NothingLeft(format!("nothing to retry: {done}"), 0));
         }
-        (true, false) => return Err(format!("nothing to retry: {done}").into()),
+        (true, false) => return Err(ResumeError::NothingToRetry(done).into()),
         (false, false) if !folder.is_running() => {
-            // When nobody hears it, it is done all the same.
+            // The run goes on even if this cannot be printed.
             let _ = writeln!(stderr(), "msup: {}", escape::message(&done));
         }
         (false, _) => {}
@@ -167,40 +182,38 @@ pub(in crate::cli) fn retry(retry: Retry) -> Result<Command, Refusal> {
     go_on(anew, folder, past, Some(Retried { failed, quarantined }), false)
 }
 
-/// The run that was named, or the newest; which that is, is said.
+/// The run that was named, else the newest one; prints which one that is.
 fn find(anew: &Anew, wanted: Wanted) -> Result<(Folder, Past), Refusal> {
     if let Some(run) = &anew.run {
         let folder = runs::named(run)?;
         let past = read(&folder)?;
         return Ok((folder, past));
     }
-    let choice = runs::newest(wanted).map_err(|none| match wanted {
-        Wanted::Unfinished => nothing_to_resume(none),
-        Wanted::Any => none.why,
+    let choice = runs::newest(wanted).map_err(|why| match wanted {
+        Wanted::Unfinished => Refusal::from(nothing_to_resume(why)),
+        Wanted::Any => Refusal::from(why),
     })?;
     let past = read(&choice.folder)?;
     let mut out = stderr().lock();
-    // When nobody hears it, it is done all the same.
+    // The run goes on even if this cannot be printed.
     for why in &choice.passed_over {
-        let _ = writeln!(out, "msup: {}", escape::message(why));
+        let _ = writeln!(out, "msup: {}", escape::message(why.to_string()));
     }
-    if !anew.quiet {
-        let _ = writeln!(out, "msup: {}", escape::message(says(&past, wanted)));
+    if !anew.reporting.quiet {
+        let _ = writeln!(out, "msup: {}", escape::message(announcement(&past, wanted)));
     }
     Ok((choice.folder, past))
 }
 
 fn read(folder: &Folder) -> Result<Past, Refusal> {
     if folder.is_empty_run() {
-        let name = folder.path().display();
-        let why = "this run is empty: it was interrupted before any task started (start it again)";
-        return Err(format!("{name}: {why}").into());
+        return Err(ResumeError::EmptyRun(folder.path().to_owned()).into());
     }
     Ok(Past::read(folder)?)
 }
 
 /// Which run is taken: its command without the values, and what is left of it.
-fn says(past: &Past, wanted: Wanted) -> String {
+fn announcement(past: &Past, wanted: Wanted) -> String {
     let place = Path::new(OsStr::from_bytes(&past.run.folder.0)).display();
     let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
     let args = Args::read(words).ok().and_then(Typed::flags);
@@ -225,16 +238,16 @@ fn left_of(past: &Past) -> String {
     }
 }
 
-/// There is none that is unfinished; perhaps the newest one tells what was meant.
-fn nothing_to_resume(none: NoRun) -> String {
-    let newest = runs::newest(Wanted::Any).ok().filter(|_| !none.goes_on);
+/// No run is unfinished: says what became of the newest one instead, if it is over.
+fn nothing_to_resume(why: JournalError) -> ResumeError {
+    let goes_on = matches!(why, JournalError::StillRunning(_));
+    let newest = runs::newest(Wanted::Any).ok().filter(|_| !goes_on);
     let past = newest.and_then(|choice| Some((Past::read(&choice.folder).ok()?, choice.folder)));
-    match past
-        .filter(|(past, _)| past.halted || past.finished.is_some_and(|(_, complete)| complete))
-    {
-        Some((past, folder)) => format!("nothing to resume: {}", describe(&folder, &past)),
-        None => format!("nothing to resume: {}", none.why),
-    }
+    let is_over = |past: &Past| past.halted || matches!(past.finished, Some((_, true)));
+    ResumeError::NothingToResume(match past.filter(|(past, _)| is_over(past)) {
+        Some((past, folder)) => describe(&folder, &past),
+        None => why.to_string(),
+    })
 }
 
 fn describe(folder: &Folder, past: &Past) -> String {
@@ -261,7 +274,7 @@ fn describe(folder: &Folder, past: &Past) -> String {
 }
 
 fn go_on(
-    anew: Anew,
+    mut anew: Anew,
     folder: Folder,
     past: Past,
     retried: Option<Retried>,
@@ -273,34 +286,24 @@ fn go_on(
     // Relative to here, not to the folder of the run.
     let absolute = |path: PathBuf| match path.as_os_str() == "-" {
         true => Ok(path),
-        false => std::path::absolute(&path).map_err(|why| format!("{}: {why}", path.display())),
+        false => std::path::absolute(&path).map_err(|why| ResumeError::Path { path, why }),
     };
-    let (arg_file, summary) =
-        (anew.arg_file.map(absolute).transpose()?, anew.summary.map(absolute).transpose()?);
+    let arg_file = anew.arg_file.map(absolute).transpose()?;
+    anew.reporting.summary = anew.reporting.summary.map(absolute).transpose()?;
     let folder = Folder::at(absolute(folder.path().to_owned())?);
     let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
-    let no_run = || format!("{}: not the command line of a run", folder.path().display());
+    let no_run = || ResumeError::NoCommandLine(folder.path().to_owned());
     let mut args = Args::read(words)?.flags().ok_or_else(no_run)?;
-    if anew.jobs.is_some() || anew.procs.is_some() || anew.max_workers.is_some() {
-        (args.jobs, args.procs, args.max_workers) = (anew.jobs, anew.procs, anew.max_workers);
-    }
-    args.memory = anew.memory.or(args.memory);
-    args.mem_per_task = anew.mem_per_task.or(args.mem_per_task);
-    args.summary = summary.or(args.summary);
-    args.schedtrace = anew.schedtrace.or(args.schedtrace);
-    args.stats |= anew.stats;
-    args.progress = anew.progress.or(args.progress);
-    (args.bar, args.quiet) = (args.bar || anew.bar, args.quiet || anew.quiet);
+    args.limits.replace(anew.limits);
+    args.reporting.add(anew.reporting);
     let run = past.run.run.clone();
     let (locks, ended) = take_over(&folder, &run)?;
-    // Until now it may have been written to. This process is alone with it from here on.
+    // Until now its supervisor may have written to the journal. From here on no other process does.
     let past = if past.is_as_read(&folder) { past } else { read(&folder)? };
     let place = OsString::from_vec(past.run.folder.0.clone());
     let here = std::env::current_dir().unwrap_or_default();
-    std::env::set_current_dir(&place).map_err(|why| {
-        let place = Path::new(&place).display();
-        format!("{place}: the folder in which the run was begun: {why}")
-    })?;
+    std::env::set_current_dir(&place)
+        .map_err(|why| ResumeError::WorkingFolder { folder: place.into(), why })?;
     let (cut_off, missing) = (false, 0);
     let continued = Continued {
         folder,
@@ -317,30 +320,27 @@ fn go_on(
     Ok(Command::Run(Box::new(plan::make(args, Some(continued))?)))
 }
 
-/// Whether outputs can be shown again, if they shall; else says so where a file is about to be
-/// filled that has lost those that were shown before.
-fn check_outputs(folder: &Folder, past: &Past, replays: bool) -> Result<(), String> {
+/// Checks that outputs can be shown again, if that was asked for. Otherwise prints a line if
+/// standard output is an empty file, which will lack the outputs that were shown before.
+fn check_outputs(folder: &Folder, past: &Past, replays: bool) -> Result<(), Refusal> {
     let kept = folder.open_outputs()?;
     if replays {
-        let none = || {
-            let name = folder.path().display();
-            format!("--replay: {name}: the outputs of this run were not kept")
-        };
+        let none = || ResumeError::NotKept(folder.path().to_owned()).into();
         return kept.map(drop).ok_or_else(none);
     }
     let finished: u64 = [State::Succeeded, State::Failed, State::Quarantined]
         .map(|state| past.count(state))
         .into_iter()
         .sum();
-    // Where nothing was kept nobody knows whether anything was shown.
+    // If no outputs were kept, it is unknown whether anything was shown.
     let has_shown = kept.is_none_or(|file| file.metadata().is_ok_and(|meta| meta.len() > 0));
     if finished > 0 && has_shown && terminal::output_is_empty_file() {
         let tasks = if finished == 1 { "task" } else { "tasks" };
         let text = format!(
-            "standard output is an empty file and will lack the outputs of {finished} finished {tasks}; \
-             msup resume --replay prints these again"
+            "standard output is an empty file and will lack the outputs of {finished} finished \
+             {tasks}; msup resume --replay prints these again"
         );
-        // When nobody hears it, it is done all the same.
+        // The run goes on even if this cannot be printed.
         let _ = writeln!(stderr(), "msup: {}", escape::message(text));
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! The flags of GNU parallel and xargs that msup does not have, and what to do instead.
 
+use crate::cli::usage::UsageError;
+
 /// Flags that mean one thing, and what to do in msup instead. Names of one character are short
 /// flags.
 struct Foreign {
@@ -14,16 +16,17 @@ const NO_LIMIT: &str =
 const BRACES: &str = "the replacement string is {}: write {} in the command";
 const COLUMNS: &str =
     "split the value in the command, such as 'echo {} | { IFS=, read -r a b; cp \"$a\" \"$b\"; }'";
-const WHOLE: &str = "outputs are shown whole when a task has finished; to watch one, write it to a file in the \
-                     command, such as 'make {} > {}.log'";
+const WHOLE: &str = "outputs are shown whole when a task has finished; to watch one, write it to a \
+                     file in the command, such as 'make {} > {}.log'";
 const FILES: &str = "write to files in the command, such as 'make {} > {/}.out 2> {/}.err'";
 const TAGS: &str = "print the value in the command, such as 'printf \"%s\\t\" {}; wc -c {}'";
 const HOSTS: &str = "msup runs on one machine: start it on each one with ssh";
-const PIPES: &str = "a command gets a value, not a part of the input: split the input into files first (split) and \
-                     give msup their names";
-const SHOWN: &str = "--bar shows progress, --joblog FILE what has finished; kill -USR1 PID of msup lists the running tasks";
-const FITS: &str = "msup measures how busy the CPUs are and keeps as many commands in flight as they take; --procs \
-                    bounds what they use";
+const PIPES: &str = "a command gets a value, not a part of the input: split the input into files \
+                     first (split) and give msup their names";
+const SHOWN: &str = "--bar shows progress, --joblog FILE what has finished; kill -USR1 PID of msup \
+                     lists the running tasks";
+const FITS: &str = "msup measures how busy the CPUs are and keeps as many commands in flight as \
+                    they take; --procs bounds what they use";
 const MEMORY: &str =
     "--memory SIZE bounds what all commands have together, --mem-per-task SIZE what each has";
 const CPUS: &str = "say how many CPUs commands may use with --procs N or --procs N%";
@@ -53,13 +56,13 @@ const FLAGS: &[Foreign] = &[
     },
     Foreign {
         names: "plus",
-        instead: "msup has {} {.} {/} {//} {/.} {#} {%}; in a script, the shell does the rest, such as \
-                  'x={}; mv \"$x\" \"${x%.tar.gz}\"'",
+        instead: "msup has {} {.} {/} {//} {/.} {#} {%}; in a script, the shell does the rest, \
+                  such as 'x={}; mv \"$x\" \"${x%.tar.gz}\"'",
     },
     Foreign {
         names: "d delimiter",
-        instead: "values are lines, or end with a NUL byte (-0): turn the separator into one first, such as \
-                  tr , '\\n' < list | msup ...",
+        instead: "values are lines, or end with a NUL byte (-0): turn the separator into one \
+                  first, such as tr , '\\n' < list | msup ...",
     },
     Foreign {
         names: "E e eof",
@@ -71,8 +74,8 @@ const FLAGS: &[Foreign] = &[
     },
     Foreign {
         names: "link xapply linkinputsource xapplyinputsource",
-        instead: "put the lists side by side first, such as paste a b | msup 'echo {} | { read -r a b; cp \"$a\" \
-                  \"$b\"; }'",
+        instead: "put the lists side by side first, such as paste a b | msup 'echo {} | { read -r \
+                  a b; cp \"$a\" \"$b\"; }'",
     },
     Foreign { names: "shuf", instead: "shuffle the list first, such as shuf list | msup ..." },
     Foreign { names: "filter", instead: "filter the list first, such as grep ... list | msup ..." },
@@ -82,7 +85,8 @@ const FLAGS: &[Foreign] = &[
     },
     Foreign {
         names: "resume",
-        instead: "every run keeps a journal: msup resume goes on with one, without its command line",
+        instead: "every run keeps a journal: msup resume goes on with one, without its command \
+                  line",
     },
     Foreign {
         names: "resume-failed resumefailed retry-failed retryfailed",
@@ -92,7 +96,8 @@ const FLAGS: &[Foreign] = &[
     Foreign { names: "p interactive", instead: ASKS },
     Foreign {
         names: "o open-tty tty",
-        instead: "commands cannot read the terminal: give them what they ask for in files or variables",
+        instead: "commands cannot read the terminal: give them what they ask for in files or \
+                  variables",
     },
     Foreign {
         names: "u ungroup lb line-buffer line-buffered linebuffer linebuffered latest-line \
@@ -129,8 +134,8 @@ const FLAGS: &[Foreign] = &[
     },
     Foreign {
         names: "wd workdir work-dir",
-        instead: "change the folder first, such as (cd FOLDER && msup ...), or in the command, such as \
-                  'cd FOLDER && make {}'",
+        instead: "change the folder first, such as (cd FOLDER && msup ...), or in the command, \
+                  such as 'cd FOLDER && make {}'",
     },
     Foreign { names: "tmpdir tempdir", instead: "set the variable TMPDIR" },
     Foreign {
@@ -158,7 +163,8 @@ const FLAGS: &[Foreign] = &[
     },
     Foreign {
         names: "template tmpl",
-        instead: "fill the file in by the command, such as 'sed \"s/@/$x/\" template' with x={} before it",
+        instead: "fill the file in by the command, such as 'sed \"s/@/$x/\" template' with x={} \
+                  before it",
     },
     Foreign {
         names: "quote shellquote shell-quote shell_quote",
@@ -184,19 +190,19 @@ const FLAGS: &[Foreign] = &[
 const LEAST_OF_A_NAME: usize = 3;
 
 /// What to do instead of this flag (with its dashes), if GNU parallel or xargs has it.
-pub(in crate::cli) fn known(typed: &str) -> Option<String> {
+pub(in crate::cli) fn known(typed: &str) -> Option<UsageError> {
     let name = bare(typed)?;
     find(|known| known == name).map(|(_, instead)| refusal(typed, instead))
 }
 
 /// The same for a flag that msup accepts with another value only.
-pub(super) fn refused_value(flag: &str, value: &str) -> String {
+pub(super) fn refused_value(flag: &str, value: &str) -> UsageError {
     let instead = bare(flag).and_then(|name| find(|known| known == name));
     refusal(&format!("{flag} {value}"), instead.map_or("leave it out", |(_, instead)| instead))
 }
 
 /// The same if a flag of theirs begins so: they take shortened names.
-pub(in crate::cli) fn begun(typed: &str) -> Option<String> {
+pub(in crate::cli) fn begun(typed: &str) -> Option<UsageError> {
     let name = bare(typed).filter(|name| name.len() >= LEAST_OF_A_NAME)?;
     let (known, instead) = find(|known| known.starts_with(name))?;
     Some(refusal(&format!("{typed} (--{known})"), instead))
@@ -206,8 +212,8 @@ fn bare(typed: &str) -> Option<&str> {
     typed.strip_prefix("--").or_else(|| typed.strip_prefix('-'))
 }
 
-fn refusal(typed: &str, instead: &str) -> String {
-    format!("{typed} is not supported: {instead}")
+fn refusal(typed: &str, instead: &'static str) -> UsageError {
+    UsageError::Unsupported { typed: typed.to_owned(), instead }
 }
 
 fn find(wanted: impl Fn(&str) -> bool) -> Option<(&'static str, &'static str)> {
@@ -233,6 +239,8 @@ mod tests {
 
     #[test]
     fn flags_are_found_whole_or_begun() {
+        let known = |typed| known(typed).map(|refusal| refusal.to_string());
+        let begun = |typed| begun(typed).map(|refusal| refusal.to_string());
         let long = known("--colsep").expect("a flag of GNU parallel");
         assert!(long.starts_with("--colsep is not supported: "), "{long}");
         assert!(known("-n").is_some_and(|text| text.contains("xargs -n")));

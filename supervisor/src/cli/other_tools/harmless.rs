@@ -1,6 +1,7 @@
 //! Flags of GNU parallel and xargs that, with one value, ask for what msup does anyway.
 
 use super::flags;
+use crate::cli::usage::UsageError;
 
 /// They are accepted with that value and refused with any other.
 #[derive(Debug, clap::Args)]
@@ -23,8 +24,8 @@ pub(in crate::cli) struct Harmless {
 
 impl Harmless {
     /// # Errors
-    /// One line that says what to do instead, where a value asks for something else.
-    pub(in crate::cli) fn check(&self) -> Result<(), String> {
+    /// A value asks for something else.
+    pub(in crate::cli) fn check(&self) -> Result<(), UsageError> {
         let asked = [
             ("-n", &self.max_args, "1"),
             ("-N", &self.max_replace_args, "1"),

@@ -6,22 +6,23 @@ mod harmless;
 
 use std::ffi::OsString;
 
+use super::usage::UsageError;
 pub(super) use flags::{begun, known};
 pub(super) use harmless::Harmless;
 
 /// The separators of GNU parallel beside `:::`.
 const SEPARATORS: [&str; 3] = [":::+", "::::", "::::+"];
 
-/// Why there cannot be a word like one of these: it would not be what was meant.
+/// Makes sure that no word is one of these: msup would not do what was meant.
 ///
 /// # Errors
-/// One line that says what to do instead.
-pub(super) fn refuse_separators(words: &[OsString]) -> Result<(), String> {
+/// The first such word, and what to do instead.
+pub(super) fn refuse_separators(words: &[OsString]) -> Result<(), UsageError> {
     let Some(at) = words.iter().position(|word| SEPARATORS.iter().any(|known| word == known))
     else {
         return Ok(());
     };
-    let word = words[at].display();
+    let word = words[at].display().to_string();
     let file = words.get(at + 1).map_or("FILE".into(), |file| file.display().to_string());
     let instead = match &words[at] {
         word if word == "::::" => {
@@ -30,7 +31,7 @@ pub(super) fn refuse_separators(words: &[OsString]) -> Result<(), String> {
         word if word == "::::+" => "to link lists, put them side by side first (paste)".into(),
         _ => "write the combinations out, one a line, and read them with -a FILE".into(),
     };
-    Err(format!("'{word}' is not supported: {instead} (--literal takes it literally)"))
+    Err(UsageError::Separator { word, instead })
 }
 
 /// Operators of a shell that are an argument when they stand in a word of their own.
@@ -50,12 +51,13 @@ pub(super) fn warn_of_operators(words: &[OsString]) -> Option<String> {
     let operator = words.iter().find(|word| OPERATORS.contains(word) || is_redirection(word))?;
     let script: Vec<String> = words.iter().map(|word| in_script(word)).collect();
     Some(format!(
-        "warning: '{operator}' is an argument here; for a shell to act on it, quote the whole command: msup '{}'",
+        "warning: '{operator}' is an argument here; for a shell to act on it, quote the whole \
+         command: msup '{}'",
         script.join(" ").replace('\'', "'\\''")
     ))
 }
 
-/// A word as it is written in a script: operators as they are, what a shell would read otherwise in
+/// A word as it is written in a script: operators as they are, words with special characters in
 /// quotes.
 fn in_script(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-+./:,@%={}#".contains(c);
@@ -69,7 +71,7 @@ fn in_script(word: &str) -> String {
     format!("\"{}\"", word.chars().flat_map(escaped).collect::<String>())
 }
 
-/// `2>`, `2>&1`, `>&2`, `2>/dev/null`: nobody means these as arguments.
+/// `2>`, `2>&1`, `>&2`, `2>/dev/null`: these are never meant as arguments.
 fn is_redirection(word: &str) -> bool {
     let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
     let (numbered, rest) = (rest.len() < word.len(), rest.strip_prefix('>'));

@@ -14,8 +14,9 @@ use std::thread::JoinHandle;
 
 use msup_protocol::crash;
 
+use super::error::{FileError, Unsynced};
 use crate::os::files::{self, folder_of};
-use crate::os::threads;
+use crate::os::threads::{self, ThreadError};
 
 /// A file on its way, known by the task slot of the attempt that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +26,15 @@ pub(crate) struct Pair {
     pub(crate) target: PathBuf,
 }
 
-/// The result of an order, or one line that says why it failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The result of an order.
+#[derive(Debug)]
 pub(crate) enum Report {
     /// The temporary file is complete, and a power cut does not change that.
-    Secured(u16, Result<(), String>),
+    Secured(u16, Result<(), FileError>),
     /// It is in its place.
-    Placed(u16, Result<(), String>),
-    /// What was journaled cannot be synced to disk.
-    JournalLost(String),
+    Placed(u16, Result<(), FileError>),
+    /// What was journaled may not survive a power cut.
+    JournalLost(Unsynced),
 }
 
 #[derive(Debug)]
@@ -57,12 +58,12 @@ impl Committer {
     /// before any file is placed.
     ///
     /// # Errors
-    /// One line that says why no thread can be started.
+    /// No thread can be started.
     pub(crate) fn start(
         durable: bool,
         journal: Option<File>,
         doorbell: OwnedFd,
-    ) -> Result<Committer, String> {
+    ) -> Result<Committer, ThreadError> {
         let (orders, received) = channel();
         let (reporter, reports) = channel();
         let hands = Hands { durable, journal, reporter, doorbell };
@@ -139,7 +140,7 @@ fn run(orders: &Receiver<Order>, hands: &Hands) {
                 hands.place(&to_place);
                 to_remove.iter().for_each(|temporary| remove(temporary));
             }
-            Err(why) => hands.lose(&to_place, &why),
+            Err(why) => hands.lose(&to_place, why),
         }
     }
 }
@@ -149,10 +150,10 @@ impl Hands {
         self.journal.as_ref().filter(|_| self.durable).map_or(Ok(()), File::sync_data)
     }
 
-    fn lose(&self, pairs: &[Pair], why: &io::Error) {
-        self.report(Report::JournalLost(format!("cannot be synced to disk: {why}")));
+    fn lose(&self, pairs: &[Pair], why: io::Error) {
+        self.report(Report::JournalLost(why.into()));
         for pair in pairs {
-            self.report(Report::Placed(pair.slot, Err("the journal was lost".into())));
+            self.report(Report::Placed(pair.slot, Err(FileError::JournalLost)));
         }
     }
 
@@ -163,23 +164,27 @@ impl Hands {
         // CRASH: intent_before_rename. An intent whose temporary file exists: the task runs again.
         crash::point("intent_before_rename");
         let placed = pairs.iter().map(|Pair { temporary, target, .. }| {
-            fs::rename(temporary, target).map_err(|why| format!("{}: {why}", target.display()))
+            let not_renamed = |why| FileError::NotRenamed { target: target.clone(), why };
+            fs::rename(temporary, target).map_err(not_renamed)
         });
-        let placed: Vec<Result<(), String>> = placed.collect();
+        let placed: Vec<Result<(), FileError>> = placed.collect();
         // CRASH: rename_before_end. An intent without its temporary file: the task has been
         // committed.
         crash::point("rename_before_end");
         let folders: BTreeSet<&Path> = pairs.iter().map(|pair| folder_of(&pair.target)).collect();
-        let unsafe_ones: Vec<(&Path, String)> = folders
+        let unsafe_ones: Vec<(&Path, Unsynced)> = folders
             .into_iter()
             .filter(|_| self.durable)
-            .filter_map(|folder| Some((folder, sync_folder(folder).err()?)))
+            .filter_map(|folder| Some((folder, sync_folder(folder).err()?.into())))
             .collect();
         for (pair, placed) in pairs.iter().zip(placed) {
             let folder = folder_of(&pair.target);
             let lost = unsafe_ones.iter().find(|(of, _)| *of == folder);
-            let placed = placed.and(lost.map_or(Ok(()), |(_, why)| Err(why.clone())));
-            self.report(Report::Placed(pair.slot, placed));
+            let lost = lost.map(|(folder, why)| FileError::FolderUnsynced {
+                folder: (*folder).to_owned(),
+                why: why.clone(),
+            });
+            self.report(Report::Placed(pair.slot, placed.and(lost.map_or(Ok(()), Err))));
         }
     }
 
@@ -190,17 +195,17 @@ impl Hands {
 }
 
 /// Makes sure that it is a regular file; synced to disk, if `durable`.
-fn secure(temporary: &Path, durable: bool) -> Result<(), String> {
+fn secure(temporary: &Path, durable: bool) -> Result<(), FileError> {
     let meta = fs::symlink_metadata(temporary).map_err(|why| match why.kind() {
-        io::ErrorKind::NotFound => "it has not written its output file ({out}, $MSUP_OUT)".into(),
-        _ => format!("its output file: {why}"),
+        io::ErrorKind::NotFound => FileError::NotWritten,
+        _ => FileError::Unreadable(why),
     })?;
     if !meta.is_file() {
-        return Err("what it has left for its output file is no regular file".into());
+        return Err(FileError::NoFile);
     }
     if durable {
         let synced = files::open_made(temporary).and_then(|file| file.sync_all());
-        synced.map_err(|why| format!("its output file cannot be synced to disk: {why}"))?;
+        synced.map_err(|why| FileError::Unsynced(why.into()))?;
     }
     Ok(())
 }
@@ -214,9 +219,8 @@ pub(crate) fn remove(temporary: &Path) {
 }
 
 /// Makes renames in this folder survive a power cut.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), String> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|why| format!("{}: cannot be synced to disk: {why}", folder.display()))
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -242,10 +246,10 @@ mod tests {
         fs::write(&pair.temporary, b"new").expect("writable");
         fs::write(&pair.target, b"old").expect("writable");
         committer.secure(pair.clone());
-        assert_eq!(committer.wait(), Some(Report::Secured(3, Ok(()))));
+        assert!(matches!(committer.wait(), Some(Report::Secured(3, Ok(())))));
         assert_eq!(fs::read(&pair.target).expect("readable"), b"old", "not yet");
         committer.place(pair.clone());
-        assert_eq!(committer.wait(), Some(Report::Placed(3, Ok(()))));
+        assert!(matches!(committer.wait(), Some(Report::Placed(3, Ok(())))));
         assert_eq!(fs::read(&pair.target).expect("readable"), b"new");
         assert!(!pair.temporary.exists());
     }
@@ -265,7 +269,7 @@ mod tests {
             }
             committer.secure(pair);
             let Some(Report::Secured(_, Err(why))) = committer.wait() else { panic!("secured") };
-            assert!(why.contains(words), "{why}");
+            assert!(why.to_string().contains(words), "{why}");
         }
     }
 

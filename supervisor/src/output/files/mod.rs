@@ -2,4 +2,5 @@
 //! succeeded.
 
 pub(crate) mod committer;
+pub(crate) mod error;
 pub(crate) mod places;

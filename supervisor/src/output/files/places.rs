@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::os::files;
 use crate::os::files::folder_of;
 use crate::output::files::committer::{remove, sync_folder};
+use crate::output::files::error::FileError;
 use crate::template::{OutFile, temporaries_of};
 
 /// The identity of a folder, whatever its path: device and inode number.
@@ -62,34 +63,37 @@ impl Places {
     /// Where an attempt writes this file, in an existing folder.
     ///
     /// # Errors
-    /// One line that says why it cannot.
+    /// The folder cannot be made, or not be used.
     pub(crate) fn prepare(
         &mut self,
         file: &OutFile,
         seq: u64,
         attempt: u32,
-    ) -> Result<PathBuf, String> {
+    ) -> Result<PathBuf, FileError> {
         let path = file.path();
         let folder = folder_of(&path);
-        let line = |why: io::Error| format!("{}: {why} (--out)", folder.display());
+        let error = |why| FileError::Folder { folder: folder.to_owned(), why };
         if !folder.is_dir() {
-            fs::create_dir_all(folder).map_err(line)?;
+            fs::create_dir_all(folder).map_err(error)?;
             if self.durable {
                 // The folders above may be new, too.
                 for above in folder.ancestors().skip(1) {
                     let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-                    sync_folder(above)?;
+                    sync_folder(above).map_err(|why| FileError::FolderUnsynced {
+                        folder: above.to_owned(),
+                        why: why.into(),
+                    })?;
                 }
             }
         }
-        let identity = self.look(folder).map_err(line)?;
+        let identity = self.look(folder).map_err(error)?;
         if files::is_shared(folder) {
             let private = self.known.get(&identity).and_then(Option::as_ref);
             let private = match private
                 .filter(|path| !path.is_symlink() && files::check_folder(path).is_ok())
             {
                 Some(private) => private.clone(),
-                None => self.make_private(folder, identity).map_err(line)?,
+                None => self.make_private(folder, identity).map_err(error)?,
             };
             return Ok(self.temporary(file, seq, attempt, Some(&private)));
         }

@@ -1,0 +1,39 @@
+//! Why msup does nothing.
+
+use std::io;
+
+use super::commands::resume_retry::ResumeError;
+use super::usage::{BadValue, UsageError};
+use crate::journal::JournalError;
+use crate::os::limits::TooFewFiles;
+use crate::os::programs::ProgramError;
+use crate::template::{Foreign, TemplateError};
+
+/// Why msup does nothing: one line that says what is wrong, where, and what to do instead.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// In COMMAND.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
+    /// The program of COMMAND.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error(transparent)]
+    TooFewFiles(#[from] TooFewFiles),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    #[error("standard output: {0}")]
+    Stdout(#[source] io::Error),
+}
+
+impl From<BadValue> for Refusal {
+    fn from(value: BadValue) -> Refusal {
+        Refusal::Usage(value.into())
+    }
+}

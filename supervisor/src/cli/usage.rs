@@ -1,0 +1,115 @@
+//! What is wrong with a command line.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use msup_protocol::env as names;
+
+use crate::os::limits::Most;
+use crate::os::programs::ProgramError;
+use crate::template::{Foreign, OutTemplateError};
+
+/// A value that a flag does not take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{flag} {value}: must be {wanted}")]
+pub(crate) struct BadValue {
+    flag: &'static str,
+    value: String,
+    /// The values that it takes.
+    wanted: &'static str,
+}
+
+impl BadValue {
+    pub(super) fn new(flag: &'static str, value: &str, wanted: &'static str) -> BadValue {
+        BadValue { flag, value: value.to_owned(), wanted }
+    }
+}
+
+/// What is wrong with a command line, and what to do instead.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UsageError {
+    #[error(transparent)]
+    Value(#[from] BadValue),
+    #[error("--progress={0}: must be a time such as 10s or 5m")]
+    Progress(String),
+    #[error("--idle-timeout {0}: not a time in seconds")]
+    IdleTimeout(f64),
+    #[error("--max-workers {cap}: must be at least --procs, which is {procs}")]
+    FewerThanProcs { cap: u32, procs: u16 },
+    #[error("{flag} {number}: must be at most {}: {most}", most.workers)]
+    TooMany { flag: &'static str, number: u64, most: Most },
+    /// `--leave-timeout` with this word after `--leave`.
+    #[error("--leave-timeout: --leave {0} waits for nothing; leave one of them out")]
+    NothingToWaitFor(&'static str),
+    #[error("{flag} {}: {why}", path.display())]
+    File {
+        flag: &'static str,
+        path: PathBuf,
+        #[source]
+        why: io::Error,
+    },
+    #[error("-a {}: is a directory", .0.display())]
+    ListIsFolder(PathBuf),
+    #[error(
+        "--from {}, line {line}: not a line of a joblog (9 fields, tabs between them)",
+        path.display()
+    )]
+    NoJoblog { path: PathBuf, line: usize },
+    #[error("--journal: {0}")]
+    Journal(#[source] io::Error),
+    /// The program of a flag or a variable.
+    #[error("{given}: {why}")]
+    Program {
+        given: &'static str,
+        #[source]
+        why: ProgramError,
+    },
+    #[error("cannot find this program: {0}")]
+    OwnPath(#[source] io::Error),
+    #[error(
+        "{0}; it belongs beside msup (install both, or set {name})",
+        name = names::WORKER_PROGRAM
+    )]
+    NoWorker(#[source] ProgramError),
+    /// The words of a task loop hold replacement strings.
+    #[error(
+        "{}: a task loop (--worker) gets the values themselves, not in its arguments: leave \
+         {{}} and the like out (--literal takes such braces literally)",
+        .0.escape_ascii()
+    )]
+    TaskLoop(Vec<u8>),
+    #[error("--out {}: {why}", template.display())]
+    ForeignOut {
+        template: OsString,
+        #[source]
+        why: Foreign,
+    },
+    #[error("--out {}: {why}", template.display())]
+    Out {
+        template: OsString,
+        #[source]
+        why: OutTemplateError,
+    },
+    #[error("{{out}} in the command: give the name of the file with --out")]
+    NoOut,
+    #[error(
+        "a second ':::': msup takes one list of values: write the combinations out, one a line, \
+         and read them with -a FILE (--literal takes ':::' as a value)"
+    )]
+    TwoLists,
+    #[error("-a and ':::' both give values: use one of them")]
+    TwoSources,
+    /// A separator of GNU parallel.
+    #[error("'{word}' is not supported: {instead} (--literal takes it literally)")]
+    Separator { word: String, instead: String },
+    /// A flag of GNU parallel or xargs, as typed.
+    #[error("{typed} is not supported: {instead}")]
+    Unsupported { typed: String, instead: &'static str },
+    /// A word that is nearly a subcommand.
+    #[error("{word}: no such program: did you mean 'msup {meant}'? (see msup --help)")]
+    Misspelled { word: String, meant: &'static str },
+    /// A line about an error that clap has found.
+    #[error("{0}")]
+    Clap(String),
+}

@@ -1,0 +1,64 @@
+//! Why a run cannot start or go on.
+
+use std::io;
+use std::path::PathBuf;
+
+use msup_protocol::segment::CreateError;
+use nix::errno::Errno;
+
+use crate::journal::JournalError;
+use crate::os::threads::ThreadError;
+use crate::output::OutputError;
+use crate::report::joblog::JoblogError;
+
+/// Why a run cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("--summary {}: {why}", path.display())]
+    Summary {
+        path: PathBuf,
+        #[source]
+        why: io::Error,
+    },
+    /// In the folder that was given.
+    #[error("--journal {0}")]
+    NamedJournal(#[source] JournalError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Joblog(#[from] JoblogError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
+    Thread(#[from] ThreadError),
+    /// The run's folder for payloads; the error names it.
+    #[error(transparent)]
+    Folder(io::Error),
+    #[error(transparent)]
+    Segment(CreateError),
+    /// A segment that is smaller than it would be without the limit on file sizes.
+    #[error(
+        "{why}: the limit on file sizes is {limit} bytes (ulimit -f): ask for fewer workers (-j 1)"
+    )]
+    SmallSegment {
+        #[source]
+        why: CreateError,
+        limit: u64,
+    },
+    #[error("subreaper: {0}")]
+    Subreaper(#[source] Errno),
+    /// Something else that the kernel provides.
+    #[error("{what}: {why}")]
+    System {
+        what: &'static str,
+        #[source]
+        why: io::Error,
+    },
+}
+
+impl RunError {
+    /// Names what a system error is about.
+    pub(super) fn of<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> RunError {
+        move |why| RunError::System { what, why: why.into() }
+    }
+}
