@@ -138,7 +138,8 @@ pub(super) struct Args {
     pub(super) leave_timeout: Option<String>,
 
     /// When to halt the run: never, or now|soon,fail|success|done=N|N%. now stops running tasks,
-    /// soon lets them finish. N% is a percentage of all tasks: msup reads all input first
+    /// soon lets them finish. N% is a percentage of all tasks: msup reads all input before it
+    /// decides
     #[arg(
         long,
         aliases = ["halt-on-error", "haltonerror"],

@@ -91,7 +91,7 @@ Exit status:
 Accepted without effect, for command lines of other tools: -n 1, -L 1, -I {},
 -i, -r, --will-cite, --no-notice, --group, --silent, --plain.
 
-The guide is in docs/guide of the source code. It begins with commands.md.";
+The guide: docs/guide/README.md in the source code of msup.";
 
 #[cfg(test)]
 mod tests {
