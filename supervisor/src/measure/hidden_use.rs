@@ -12,8 +12,8 @@ const HIDDEN: f64 = 0.3;
 /// The mean follows about this number of the last commands.
 const KNOWN: u32 = 20;
 
-/// Until this number of commands has finished, commands that start others are presumed to hide
-/// their use, and no others.
+/// Until this number of sampled commands has finished, commands that start others are presumed to
+/// hide their use. Other commands are not.
 const PRESUMED_UNTIL: u32 = KNOWN / 2;
 
 /// The part of what commands use that is not seen while they run.
@@ -21,7 +21,7 @@ const PRESUMED_UNTIL: u32 = KNOWN / 2;
 pub(super) struct HiddenUse {
     /// A mean over commands. Its newest one weighs one in `known`.
     part: f64,
-    /// The number of commands, at most [`KNOWN`].
+    /// The number of sampled commands that have finished, at most [`KNOWN`].
     known: u32,
 }
 
