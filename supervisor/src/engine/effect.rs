@@ -44,6 +44,9 @@ pub(crate) enum Effect {
         slot: u16,
         /// Its last attempt's outcome; none when that attempt's worker was lost.
         outcome: Option<OutcomeFrame>,
+        /// Its end, to be journaled once the output has been shown; none if the task is retried in
+        /// a later generation.
+        end: Option<Entry>,
     },
     /// Discard an attempt's output: the task is retried.
     Discard {
@@ -59,7 +62,7 @@ pub(crate) enum Effect {
     },
     /// From now on an attempt may take this long.
     SetTimeout(Duration),
-    /// Write this to the journal.
+    /// Write this to the journal. Nothing has to be shown before.
     Record(Entry),
     /// Say something on standard error.
     Say(String),
@@ -109,7 +112,7 @@ pub(crate) enum Entry {
         cause: Cause,
         kind: Kind,
     },
-    /// The task has finished. Written once its output, delivered before, has been shown.
+    /// The task has finished, and its output was shown.
     End {
         /// The task's number in the input.
         seq: u64,

@@ -42,6 +42,18 @@ struct Driver {
     recorded: Vec<String>,
 }
 
+fn described(entry: Entry) -> String {
+    match entry {
+        Entry::Start { .. } | Entry::Withdrawn { .. } => unreachable!("not described"),
+        Entry::InputsEnd(total) => format!("{total} inputs"),
+        Entry::Again { seq, attempt, cause, .. } => format!("{seq} again after {attempt}: {cause}"),
+        Entry::End { seq, attempt, failure, .. } => {
+            let how = failure.map_or("succeeded".into(), |(cause, _)| cause.to_string());
+            format!("{seq} {how} at {attempt}")
+        }
+    }
+}
+
 impl Driver {
     fn new() -> Driver {
         Driver::with(limits())
@@ -59,24 +71,14 @@ impl Driver {
         let mut told = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Deliver { seq, slot, .. } => {
-                    told.push(format!("Deliver {seq} from {slot}"))
+                Effect::Deliver { seq, slot, end, .. } => {
+                    told.push(format!("Deliver {seq} from {slot}"));
+                    self.recorded.extend(end.map(described));
                 }
                 Effect::Say(_) => told.push("Say".into()),
                 // One for each `Publish` and `Withdrawn`.
                 Effect::Record(Entry::Start { .. } | Entry::Withdrawn { .. }) => {}
-                Effect::Record(entry) => self.recorded.push(match entry {
-                    Entry::Start { .. } | Entry::Withdrawn { .. } => unreachable!("seen above"),
-                    Entry::InputsEnd(total) => format!("{total} inputs"),
-                    Entry::Again { seq, attempt, cause, .. } => {
-                        format!("{seq} again after {attempt}: {cause}")
-                    }
-                    Entry::End { seq, attempt, failure, .. } => {
-                        let how =
-                            failure.map_or("succeeded".into(), |(cause, _)| cause.to_string());
-                        format!("{seq} {how} at {attempt}")
-                    }
-                }),
+                Effect::Record(entry) => self.recorded.push(described(entry)),
                 other => told.push(format!("{other:?}")),
             }
         }

@@ -5,6 +5,7 @@ use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 
+use super::shown::Handed;
 use super::{Run, SIGKILL};
 use crate::engine::{Effect, Entry, Event, Failure, has_succeeded};
 use crate::output::Delivery;
@@ -37,9 +38,12 @@ impl Run {
                 Effect::Stop(worker) => stopped.push(worker),
                 Effect::Kill(worker) => self.crew.kill(worker),
                 Effect::KillNow => self.watch.stopping.hurry(self.clock.active()),
-                Effect::Deliver { seq, slot, outcome } => self.deliver(seq, slot, outcome),
+                Effect::Deliver { seq, slot, outcome, end } => {
+                    let shown = self.deliver(seq, slot, outcome);
+                    end.into_iter().for_each(|end| self.record(end, shown));
+                }
                 Effect::Skip { seq, last } => self.skip(seq, last),
-                Effect::Record(entry) => self.record(entry),
+                Effect::Record(entry) => self.record(entry, Handed::default()),
                 Effect::Discard { slot } => {
                     self.forget_file(slot);
                     self.queue.discard(slot);
@@ -60,8 +64,8 @@ impl Run {
     /// whether workers must be told.
     fn publish(&mut self, slot: u16, events: &mut Vec<Event>) -> bool {
         // An attempt starts only after its start, and the end of the attempt before, are journaled.
-        self.books.flush_if_urgent();
-        if self.books.is_full() {
+        self.log.flush_if_urgent();
+        if self.log.is_full() {
             events.push(Event::Withdrawn { slot });
             return false;
         }
@@ -92,32 +96,28 @@ impl Run {
         });
     }
 
-    fn deliver(&mut self, seq: u64, slot: u16, outcome: Option<OutcomeFrame>) {
+    fn deliver(&mut self, seq: u64, slot: u16, outcome: Option<OutcomeFrame>) -> Handed {
         self.forget_file(slot);
         let has_failed = outcome.as_ref().is_some_and(|outcome| !has_succeeded(&outcome.verdict));
         let delivery = self.queue.delivery(seq, slot, outcome);
         self.reports.note_output(&delivery, has_failed);
-        let received = delivery.received();
-        self.delivered = (self.shown.deliver(delivery), received);
+        self.shown.deliver(delivery)
     }
 
     fn skip(&mut self, seq: u64, last: u64) {
         self.reports.last_lines.forget();
-        let again = self.books.replayed(seq).filter(|_| seq == last);
+        let again = self.log.replayed(seq).filter(|_| seq == last);
         self.shown.deliver(again.unwrap_or_else(|| Delivery::nothing(seq, last)));
-        self.delivered = (false, 0);
     }
 
-    fn record(&mut self, entry: Entry) {
-        // Its output has just been handed over, if there is any.
-        let (is_shown, received) = self.delivered;
+    fn record(&mut self, entry: Entry, output: Handed) {
         self.tell_failure(&entry);
-        if is_shown {
+        if output.will_be_shown {
             self.shown.awaits_output_of(&entry);
         }
         let queue = &self.queue;
         let describe = |value: &[u8], seq| queue.describe(value, seq);
-        self.books.note(entry, is_shown, received, describe);
+        self.log.note(entry, output, describe);
     }
 
     /// Keeps the last line of a failed task; where there is no report, says now what the command

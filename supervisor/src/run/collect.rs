@@ -10,7 +10,7 @@ impl Run {
     pub(super) fn gather(&mut self, events: &mut Vec<Event>) {
         self.gather_signals(events);
         self.note_shown();
-        events.extend(self.books.news());
+        events.extend(self.log.news());
         self.queue.collect(events);
         self.wakeups.note_outcomes(events.len());
         self.usage.look_for_oom_kills();
@@ -28,7 +28,7 @@ impl Run {
         self.shown.look(asked.shows_only, asked.quiet, events);
         if let Some(commits) = &mut self.commits {
             commits.hold(events);
-            commits.look(&self.engine, &mut self.books, events);
+            commits.look(&self.engine, &mut self.log, events);
         }
     }
 

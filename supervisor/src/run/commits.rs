@@ -19,12 +19,12 @@ use crate::output::files::error::FileError;
 use crate::template::{OutFile, OutTemplate};
 
 use crate::output::files::places::Key;
-use crate::run::run_log::Books;
+use crate::run::run_log::RunLog;
 
-pub(crate) use crate::output::files::places::Places;
+pub(super) use crate::output::files::places::Places;
 
 /// The files that tasks make.
-pub(crate) struct Commits {
+pub(super) struct Commits {
     template: OutTemplate,
     committer: Committer,
     places: Places,
@@ -43,7 +43,7 @@ pub(crate) struct Commits {
 }
 
 impl Commits {
-    pub(crate) fn new(template: OutTemplate, places: Places, committer: Committer) -> Commits {
+    pub(super) fn new(template: OutTemplate, places: Places, committer: Committer) -> Commits {
         Commits {
             template,
             committer,
@@ -57,7 +57,7 @@ impl Commits {
     }
 
     /// Refuses a task that would make no file, or one that another task makes. `seq` is its number.
-    pub(crate) fn claim(&mut self, input: &mut Input, seq: u64) {
+    pub(super) fn claim(&mut self, input: &mut Input, seq: u64) {
         let file = self.template.file(&input.value, seq).map_err(FileError::from);
         let claimed = file.and_then(|file| {
             self.places.sweep(&file);
@@ -82,7 +82,7 @@ impl Commits {
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, FileError> {
+    pub(super) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, FileError> {
         let file = self.template.file(&task.value, task.seq)?;
         let temporary = self.places.prepare(&file, task.seq, task.attempt)?;
         // Now that its folder exists, it may turn out to be that of another task.
@@ -93,12 +93,12 @@ impl Commits {
     }
 
     /// Whether the task in this slot has finished except for its file.
-    pub(crate) fn is_under_way(&self, slot: u16) -> bool {
+    pub(super) fn is_under_way(&self, slot: u16) -> bool {
         self.held.contains_key(&slot)
     }
 
     /// Holds back the outcomes of successful attempts, until their files are in their places.
-    pub(crate) fn hold(&mut self, events: &mut Vec<Event>) {
+    pub(super) fn hold(&mut self, events: &mut Vec<Event>) {
         let (to_hold, others) = std::mem::take(events).into_iter().partition(|event| {
             // A stopped attempt may have stopped half-way, whatever its exit status.
             matches!(event, Event::Collected { outcome, killed: None | Some(Killed::Leftovers), .. }
@@ -117,24 +117,18 @@ impl Commits {
     }
 
     /// Takes in the committer's reports: outcomes that were held back follow.
-    pub(crate) fn look(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
+    pub(super) fn look(&mut self, engine: &Engine, log: &mut RunLog, events: &mut Vec<Event>) {
         for report in self.committer.reports() {
-            self.take(report, engine, books, events);
+            self.take(report, engine, log, events);
         }
-        if books.is_lost() {
+        if log.is_lost() {
             for slot in std::mem::take(&mut self.intended) {
                 self.release(slot, Err(FileError::JournalLost), events);
             }
         }
     }
 
-    fn take(
-        &mut self,
-        report: Report,
-        engine: &Engine,
-        books: &mut Books,
-        events: &mut Vec<Event>,
-    ) {
+    fn take(&mut self, report: Report, engine: &Engine, log: &mut RunLog, events: &mut Vec<Event>) {
         match report {
             Report::Secured(slot, Ok(())) => {
                 // CRASH: secured_before_intent. A temporary file, which the next generation
@@ -144,7 +138,7 @@ impl Commits {
                 if let (Some(task), Some(Event::Collected { outcome, .. })) =
                     (engine.task(slot), self.held.get(&slot))
                 {
-                    books.intend(intent(pair, task, outcome));
+                    log.intend(intent(pair, task, outcome));
                     *is_intended = true;
                     self.intended.push(slot);
                 }
@@ -156,7 +150,7 @@ impl Commits {
             Report::Placed(slot, failed) => {
                 // Journaled before its end, which may have to wait until its output has been shown.
                 if let Some(task) = engine.task(slot) {
-                    books.void(task);
+                    log.void(task);
                 }
                 self.release(slot, failed, events);
             }
@@ -166,7 +160,7 @@ impl Commits {
     }
 
     /// Intents and voids are journaled: they are carried out.
-    pub(crate) fn carry_out(&mut self) {
+    pub(super) fn carry_out(&mut self) {
         for slot in self.intended.drain(..) {
             if let Some((pair, _)) = self.begun.get(&slot) {
                 self.committer.place(pair.clone());
@@ -177,27 +171,27 @@ impl Commits {
 
     /// Waits for all files on their way. If the journal cannot be written, tasks whose files are
     /// not placed run again.
-    pub(crate) fn settle(&mut self, engine: &Engine, books: &mut Books, events: &mut Vec<Event>) {
+    pub(super) fn settle(&mut self, engine: &Engine, log: &mut RunLog, events: &mut Vec<Event>) {
         while !self.held.is_empty() {
-            books.flush();
-            if books.is_sound() {
+            log.flush();
+            if log.is_sound() {
                 self.carry_out();
             } else {
                 for slot in std::mem::take(&mut self.intended) {
                     self.held.remove(&slot);
-                    engine.task(slot).into_iter().for_each(|task| books.void(task));
+                    engine.task(slot).into_iter().for_each(|task| log.void(task));
                 }
                 if self.held.is_empty() {
                     return;
                 }
             }
             let Some(report) = self.committer.wait() else { return };
-            self.take(report, engine, books, events);
+            self.take(report, engine, log, events);
         }
     }
 
     /// The attempt in this slot is over: its file is removed, unless it was placed.
-    pub(crate) fn forget(&mut self, slot: u16) {
+    pub(super) fn forget(&mut self, slot: u16) {
         match self.begun.remove(&slot) {
             Some((pair, true)) => self.void.push(pair.temporary),
             Some((pair, false)) => remove(&pair.temporary),
@@ -206,13 +200,13 @@ impl Commits {
     }
 
     /// All attempts are over.
-    pub(crate) fn forget_all(&mut self) {
+    pub(super) fn forget_all(&mut self) {
         let slots: Vec<u16> = self.begun.keys().copied().collect();
         slots.into_iter().for_each(|slot| self.forget(slot));
     }
 
     /// The run is over, and the journal is complete.
-    pub(crate) fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.carry_out();
         self.committer.finish();
         self.places.leave();

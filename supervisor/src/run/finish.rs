@@ -49,7 +49,7 @@ impl Run {
             Err(Some(signal)) => status = exit::SIGNAL_BASE.saturating_add(signal),
             Ok(()) | Err(None) => {}
         }
-        status = self.close_books(status);
+        status = self.close_log(status);
         let summary = self.summary(status, tokens);
         if let Some(path) = &self.reports.asked.summary
             && let Err(why) = summary.write(path)
@@ -93,25 +93,25 @@ impl Run {
     }
 
     /// Closes the journal and returns the exit status.
-    fn close_books(&mut self, status: u8) -> u8 {
+    fn close_log(&mut self, status: u8) -> u8 {
         self.note_shown();
-        self.books.flush();
+        self.log.flush();
         // A user who told the run to stop does not wait for that.
         let waits = !self.engine.is_stopped();
-        if waits && self.books.is_full() {
+        if waits && self.log.is_full() {
             self.shown
                 .say("waiting for disk space for the journal; a signal (Ctrl-C) ends the wait");
         }
-        while waits && self.books.is_full() && self.wakeups.signals.arrived().is_empty() {
+        while waits && self.log.is_full() && self.wakeups.signals.arrived().is_empty() {
             self.wakeups.wait(LOOK_AT_LEAST);
-            self.books.flush();
+            self.log.flush();
         }
-        if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
+        if let Some(commits) = self.commits.as_mut().filter(|_| self.log.is_sound()) {
             commits.finish();
         }
         let mut status = status;
-        if self.books.is_cut_off {
-            if self.books.missing == 0 && !self.engine.is_unread() {
+        if self.log.is_cut_off {
+            if self.log.missing == 0 && !self.engine.is_unread() {
                 let n = self.engine.accepted();
                 self.shown.say(&format!(
                     "only {n} values were read before the run was stopped; for the rest: msup \
@@ -120,7 +120,7 @@ impl Run {
             }
             status = if status == 0 { exit::ERROR } else { status };
         }
-        if let Some(replay) = self.books.replay.as_ref().filter(|replay| replay.missing > 0) {
+        if let Some(replay) = self.log.replay.as_ref().filter(|replay| replay.missing > 0) {
             let n = replay.missing;
             let outputs = if n == 1 { "1 output was" } else { &format!("{n} outputs were") };
             self.shown.say(&format!(
@@ -128,7 +128,7 @@ impl Run {
             ));
             status = if status == 0 { exit::ERROR } else { status };
         }
-        let missing = self.books.finish(status, self.engine.is_complete(), self.engine.is_halted());
+        let missing = self.log.finish(status, self.engine.is_complete(), self.engine.is_halted());
         missing.iter().for_each(|text| self.shown.say(text));
         runs::prune();
         if missing.is_empty() { status } else { exit::JOURNAL_LOST }
@@ -136,14 +136,14 @@ impl Run {
 
     /// Outputs have been shown: their tasks have finished.
     pub(super) fn note_shown(&mut self) {
-        self.books.shown(self.shown.news());
+        self.log.shown(self.shown.news());
     }
 
     /// The closing report.
     fn report(&self, summary: &Summary) -> String {
         let name = |wanted| {
             let name =
-                runs::name_for_commands(self.books.folder()?, wanted, &self.reports.asked.here);
+                runs::name_for_commands(self.log.folder()?, wanted, &self.reports.asked.here);
             let name = name.into_os_string().into_vec();
             Some(if name.is_empty() { name } else { quoted_words(&[name]) })
         };
@@ -151,8 +151,8 @@ impl Run {
             unread: self.engine.is_unread(),
             unshown: self.shown.unshown(),
             halted: self.engine.is_halted(),
-            retry: self.books.retry(),
-            needs_list: self.books.keeps_values(),
+            retry: self.log.retry(),
+            needs_list: self.log.keeps_values(),
             resume: name(Wanted::Unfinished),
             others: name(Wanted::Any),
         };

@@ -66,7 +66,7 @@ impl Run {
                     continue;
                 }
                 Ok(Group::End(_)) => {
-                    if let Some(text) = self.books.all_read() {
+                    if let Some(text) = self.log.all_read() {
                         self.shown.say(&text);
                     }
                     Event::InputsEnded
@@ -88,7 +88,7 @@ impl Run {
 
     /// Values, each with what is known of it.
     pub(super) fn describe(&mut self, values: Vec<Vec<u8>>) -> Event {
-        self.books.spool(&values);
+        self.log.spool(&values);
         // Missing values keep their numbers.
         let missing = std::mem::take(&mut self.inputs.missing);
         let first = self.engine.accepted() + 1 + missing;
@@ -99,7 +99,7 @@ impl Run {
             let log = self.inputs.longest_first.as_ref();
             let expected = log.map(|log| log.expected(&key(), &content()));
             let (expected, earlier) =
-                (expected.unwrap_or_default(), self.books.earlier(number, content));
+                (expected.unwrap_or_default(), self.log.earlier(number, content));
             let seq = (number == first && missing > 0).then_some(number);
             let mut input = Input { value, seq, expected, earlier };
             if let Some(commits) = &mut self.commits {

@@ -4,7 +4,7 @@
 mod apply;
 mod clock;
 mod collect;
-pub(crate) mod commits;
+mod commits;
 mod daemons;
 mod error;
 mod finish;
@@ -12,7 +12,7 @@ mod inputs;
 mod progress;
 mod reading_on;
 mod reports;
-pub(crate) mod run_log;
+mod run_log;
 mod segment_recovery;
 mod setup;
 mod shown;
@@ -38,7 +38,7 @@ use commits::Commits;
 use error::RunError;
 use inputs::Inputs;
 use reports::Reports;
-use run_log::Books;
+use run_log::RunLog;
 use segment_recovery::Segments;
 use shown::Shown;
 use usage::Usage;
@@ -74,12 +74,10 @@ struct Run {
     usage: Usage,
     watch: Watch,
     shown: Shown,
-    books: Books,
+    log: RunLog,
     /// For tasks that make files.
     commits: Option<Commits>,
     reports: Reports,
-    /// Of the output that was handed over last: whether it is to be shown, and its number of bytes.
-    delivered: (bool, u64),
     clock: Clock,
     wakeups: Wakeups,
     finished: bool,
@@ -111,9 +109,9 @@ impl Run {
             self.engine.step(Event::Looked(view), self.clock.now(), &mut effects);
             self.perform(&mut effects, &mut events);
             self.tell();
-            self.books.flush();
-            self.books.words().iter().for_each(|text| self.shown.say(text));
-            if let Some(commits) = self.commits.as_mut().filter(|_| self.books.is_sound()) {
+            self.log.flush();
+            self.log.words().iter().for_each(|text| self.shown.say(text));
+            if let Some(commits) = self.commits.as_mut().filter(|_| self.log.is_sound()) {
                 commits.carry_out();
             }
             let is_idle =

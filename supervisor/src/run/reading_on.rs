@@ -58,8 +58,8 @@ impl Run {
     /// Whether the run is over except for values that are still to be kept.
     pub(super) fn reads_on(&self) -> bool {
         self.engine.is_unread()
-            && self.books.keeps_values()
-            && self.books.is_sound()
+            && self.log.keeps_values()
+            && self.log.is_sound()
             && self.inputs.reading_on.goes_on()
     }
 

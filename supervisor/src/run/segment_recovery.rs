@@ -207,7 +207,7 @@ impl Run {
         if let Some(commits) = &mut self.commits {
             // Those that have succeeded are not run again.
             let mut placed = Vec::new();
-            commits.settle(&self.engine, &mut self.books, &mut placed);
+            commits.settle(&self.engine, &mut self.log, &mut placed);
             for event in placed {
                 self.engine.step(event, now, effects);
             }
@@ -216,7 +216,7 @@ impl Run {
         // A run that has finished needs no other segment.
         let failed = begun.err().filter(|_| !self.finished).map(|why| why.to_string());
         let why = violation.to_string();
-        let unstarted = self.books.unstarted(&self.engine);
+        let unstarted = self.log.unstarted(&self.engine);
         self.engine.step(Event::EpochEnded { why, failed, unstarted }, now, effects);
     }
 }

@@ -13,7 +13,7 @@ use super::commits::{Commits, Places};
 use super::error::RunError;
 use super::inputs::Inputs;
 use super::reports::Reports;
-use super::run_log::{Books, OfRun, Opened};
+use super::run_log::{OfRun, Opened, RunLog};
 use super::segment_recovery::{Epoch, Epochs, Segments};
 use super::shown::Shown;
 use super::stats::Figures;
@@ -112,15 +112,15 @@ impl Run {
         let of_run =
             OfRun { id: &run_id, slots: epochs.sizes().tasks, keeps_all: logs.keeps_all_output };
         let joblog = logs.joblog.as_deref();
-        let Opened { mut books, words, inputs, in_flight } =
-            Books::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?)?;
+        let Opened { mut log, words, inputs, in_flight } =
+            RunLog::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?)?;
         recipe.in_flight = in_flight;
-        let journal = books.journal_file().map_err(RunError::of("the journal"))?;
+        let journal = log.journal_file().map_err(RunError::of("the journal"))?;
         let style = Style {
             keep_order: outputs.keep_order,
             folder: folder.path().to_owned(),
             bar: reports.progress == Manner::Bar,
-            keeper: books.take_keeper(),
+            keeper: log.take_keeper(),
         };
         let commits = commits(outputs, journal, &run_id, continues, &wakeups)?;
         let Concurrency { procs, max_workers, .. } = concurrency;
@@ -135,16 +135,15 @@ impl Run {
             crew: Crew::new(members, recipe, orphanage, groups, runs_commands, max_workers),
             watch: Watch::new(max_workers, failures.stop_steps, leave, runs_commands),
             shown: Shown::start(style, wakeups.doorbell()?)?,
-            books,
+            log,
             commits,
             reports: Reports::new(reports, figures),
-            delivered: (false, 0),
             clock,
             segments: Segments::watch(epochs, segment, folder, wakeups.doorbell()?)?,
             wakeups,
             finished: false,
         };
-        run.books.keep();
+        run.log.keep();
         words.iter().chain(&concurrency.lowered).for_each(|text| run.shown.say(text));
         Ok(run)
     }

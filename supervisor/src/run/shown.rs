@@ -10,6 +10,15 @@ use crate::report::escape;
 use crate::report::summary::Summary;
 use std::os::fd::OwnedFd;
 
+/// An output in the hands of the writer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Handed {
+    /// There is something to show, and the writer will report that it was shown.
+    pub(super) will_be_shown: bool,
+    /// The number of bytes of output.
+    pub(super) received: u64,
+}
+
 /// The writer, and what the run knows of it.
 pub(super) struct Shown {
     pub(super) output: Output,
@@ -48,9 +57,10 @@ impl Shown {
         }
     }
 
-    /// Hands over a task's output. Returns whether there is anything to show.
-    pub(super) fn deliver(&self, delivery: Delivery) -> bool {
-        self.output.deliver(delivery)
+    /// Hands over a task's output.
+    pub(super) fn deliver(&self, delivery: Delivery) -> Handed {
+        let received = delivery.received();
+        Handed { will_be_shown: self.output.deliver(delivery), received }
     }
 
     /// A task has finished once its output has been shown.

@@ -7,7 +7,7 @@ impl Run {
     /// Returns when SIGCONT has arrived. If this process is killed meanwhile, the kernel resumes
     /// the stopped processes, and tells workers that their supervisor is gone.
     pub(super) fn pause(&mut self) {
-        self.books.flush();
+        self.log.flush();
         let frozen = self.crew.freeze();
         if self.reports.progress.has_bar() {
             // The shell prints its prompt where the bar was.

@@ -27,7 +27,6 @@ const LARGE_STRUCTS: Larger = &[
 ];
 
 const LONG_FILES: Larger = &[
-    ("supervisor/src/run/run_log.rs", 553),
     ("tests/tests/bad_input.rs", 529),
     ("tests/tests/resume.rs", 499),
     ("tests/tests/values.rs", 415),

@@ -102,7 +102,7 @@ impl Engine {
             Fate::Postponed => {
                 self.tally.cancelled += 1;
                 note_again(&record, ruling, effects);
-                effects.push(Effect::Deliver { seq: record.seq, slot, outcome });
+                effects.push(Effect::Deliver { seq: record.seq, slot, outcome, end: None });
             }
             Fate::Failed | Fate::Quarantined => {
                 let Some((cause, _)) = ruling.failure() else { return };
@@ -132,8 +132,8 @@ impl Engine {
             .map_or([0; 2], |outcome| [outcome.wall_ns, outcome.usage.cpu_ns])
             .map(Duration::from_nanos);
         let TaskRecord { seq, value, attempt, .. } = record;
-        effects.push(Effect::Deliver { seq, slot, outcome });
-        effects.push(Effect::Record(Entry::End { seq, value, attempt, failure, wall, cpu }));
+        let end = Some(Entry::End { seq, value, attempt, failure, wall, cpu });
+        effects.push(Effect::Deliver { seq, slot, outcome, end });
     }
 
     fn retry(&mut self, mut record: TaskRecord, delay: Duration, now: Now) {

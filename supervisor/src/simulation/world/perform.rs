@@ -36,14 +36,17 @@ impl World {
                 }
             }
             Effect::KillNow => self.hurry(),
-            Effect::Deliver { seq, slot: _, outcome } => self.deliver(seq, outcome.as_ref()),
-            Effect::Record(entry) => self.record(entry),
-            Effect::Skip { .. } => self.supervisor.has_delivered = false,
+            Effect::Deliver { seq, slot: _, outcome, end } => {
+                let is_shown = self.deliver(seq, outcome.as_ref());
+                end.into_iter().for_each(|end| self.record(end, is_shown));
+            }
+            Effect::Record(entry) => self.record(entry, false),
             Effect::Finish => {
                 self.supervisor.finished = Some(self.supervisor.engine.exit_status());
             }
             Effect::Say(text) => self.tell(|| text),
-            Effect::AllowStarts(_)
+            Effect::Skip { .. }
+            | Effect::AllowStarts(_)
             | Effect::AllowOneForOne(_)
             | Effect::LimitInFlight(_)
             | Effect::Discard { .. }
@@ -93,20 +96,21 @@ impl World {
         self.machine.worker(worker).state == State::Vacant
     }
 
-    fn deliver(&mut self, seq: u64, outcome: Option<&OutcomeFrame>) {
+    /// Returns whether there is anything to show.
+    fn deliver(&mut self, seq: u64, outcome: Option<&OutcomeFrame>) -> bool {
         let has_output = outcome.is_some_and(|outcome| outcome.stdout != Stream::nothing());
-        self.supervisor.has_delivered = has_output;
         if has_output {
             let value = self.values.at(seq);
             self.later(20, Happening::Shown(seq, value));
         }
+        has_output
     }
 
-    fn record(&mut self, entry: Entry) {
+    fn record(&mut self, entry: Entry, is_shown: bool) {
         let supervisor = &mut self.supervisor;
         if let Entry::End { value, .. } = &entry {
             let value = text(value);
-            if supervisor.has_delivered {
+            if is_shown {
                 supervisor.outputs.insert(value);
             } else {
                 supervisor.outputs.remove(&value);
@@ -114,7 +118,7 @@ impl World {
         }
         supervisor.is_urgent |= matches!(entry, Entry::Start { .. } | Entry::Again { .. });
         if !(self.values.are_cut_off && matches!(entry, Entry::InputsEnd(_))) {
-            let will_be_shown = self.planted.will_be_shown(supervisor.has_delivered);
+            let will_be_shown = self.planted.will_be_shown(is_shown);
             write_down(&mut supervisor.journal, self.planted.entry(entry), will_be_shown);
         }
     }

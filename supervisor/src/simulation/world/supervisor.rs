@@ -26,8 +26,6 @@ pub(super) struct Supervisor {
     pub(super) trouble: Trouble,
     /// Something was noted that must be written before anything is published.
     pub(super) is_urgent: bool,
-    /// The task that was just delivered has an output, which is shown later.
-    pub(super) has_delivered: bool,
     /// The values of finished tasks with an output.
     pub(super) outputs: BTreeSet<String>,
     /// It began when no fault was left.
@@ -51,7 +49,6 @@ impl Supervisor {
             journal,
             trouble: Trouble::None,
             is_urgent: false,
-            has_delivered: false,
             outputs: BTreeSet::new(),
             is_calm,
             finished: None,

@@ -1,0 +1,252 @@
+//! Opens the log of a run: of a new one, or of one that is resumed.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use msup_protocol::in_flight::InFlight;
+use rustix::fs::OFlags;
+
+use super::{RunLog, Stood};
+use crate::cli::{Continued, Keeping, Retried};
+use crate::engine::Input;
+use crate::journal::entries::{KnownTasks, ended, tried};
+use crate::journal::{
+    Bytes, Durability, Folder, Journal, JournalError, Keeper, Kept, Opening, Past, Run, SCHEMA,
+    Settled, State, runs,
+};
+use crate::os::files;
+use crate::output::replay::Replay;
+use crate::report::joblog::Joblog;
+use crate::run::error::RunError;
+
+/// What the log needs to know of its run.
+#[derive(Clone, Copy)]
+pub(in crate::run) struct OfRun<'a> {
+    pub(in crate::run) id: &'a str,
+    /// The number of task slots.
+    pub(in crate::run) slots: u32,
+    /// Outputs are kept however large they are.
+    pub(in crate::run) keeps_all: bool,
+}
+
+/// The result of opening: the log, messages about it, and tasks that are known beforehand.
+pub(in crate::run) struct Opened {
+    pub(in crate::run) log: RunLog,
+    pub(in crate::run) words: Vec<String>,
+    pub(in crate::run) inputs: Vec<Input>,
+    /// The file in which workers note what they take up.
+    pub(in crate::run) in_flight: Option<PathBuf>,
+}
+
+impl RunLog {
+    /// # Errors
+    /// The journal or the joblog cannot be used.
+    pub(in crate::run) fn open(
+        keeping: Keeping,
+        run: &OfRun<'_>,
+        joblog: Option<&Path>,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+        doorbell: OwnedFd,
+    ) -> Result<Opened, RunError> {
+        let log = RunLog::default();
+        let mut opened = Opened { log, words: Vec::new(), inputs: Vec::new(), in_flight: None };
+        let continues = matches!(keeping, Keeping::Continued { .. });
+        if let Some(path) = joblog {
+            // Checked before anything is made, but emptied last: a failed start changes nothing.
+            Joblog::check(path, continues)?;
+        }
+        match keeping {
+            Keeping::Nowhere => {}
+            Keeping::New { place, order, arguments, spools, durability } => {
+                let named = place.is_some();
+                let folder =
+                    place.map_or_else(|| runs::new_folder(run.id), |place| Ok(Folder::at(place)));
+                let arguments = arguments.into_iter().map(Bytes).collect();
+                let begun = folder.and_then(|folder| {
+                    opened.begin(folder, order, run, (arguments, spools, durability), doorbell)
+                });
+                match begun {
+                    Ok(()) => {}
+                    Err(why) if named => return Err(RunError::NamedJournal(why)),
+                    Err(why) => opened.words.push(format!(
+                        "no journal is kept, so this run cannot be resumed: {}; --no-journal \
+                         silences this",
+                        runs::explain(&why)
+                    )),
+                }
+            }
+            Keeping::Continued { continued, durability } => {
+                opened.go_on(*continued, durability, run, &describe, doorbell)?;
+            }
+        }
+        if let Some(path) = joblog {
+            let mut joblog = Joblog::open(path, continues)?;
+            if let Some(folder) = opened.log.folder.as_ref().filter(|_| continues) {
+                joblog.restore(folder, &describe)?;
+            }
+            opened.log.joblog = Some(joblog);
+        }
+        Ok(opened)
+    }
+}
+
+impl Opened {
+    /// Begins the journal of a new run.
+    fn begin(
+        &mut self,
+        folder: Folder,
+        order: u64,
+        run: &OfRun<'_>,
+        (arguments, spools, durability): (Vec<Bytes>, bool, Durability),
+        doorbell: OwnedFd,
+    ) -> Result<(), JournalError> {
+        let (folder, locks) = folder.begin(order)?;
+        let kept = folder.clone();
+        let file = folder.create_outputs()?;
+        let path = kept.outputs();
+        let outputs = Some(file.try_clone().map_err(JournalError::at(&path))?);
+        let keeper = Keeper::new(file, path, run.id, run.keeps_all);
+        let (next, whole) = (1, 0);
+        let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
+        let this = this_generation(run.id, 1, arguments)?;
+        let journal = Journal::open(opening, Vec::new(), this, doorbell)?;
+        self.make_room(&kept, run);
+        let log = &mut self.log;
+        (log.journal, log.folder, log.keeper) = (Some(journal), Some(kept), Some(keeper));
+        Ok(())
+    }
+
+    /// Resumes a run.
+    fn go_on(
+        &mut self,
+        continued: Continued,
+        durability: Durability,
+        run: &OfRun<'_>,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+        doorbell: OwnedFd,
+    ) -> Result<(), JournalError> {
+        let Continued { folder, locks, mut past, retried, ended, cut_off, missing, .. } = continued;
+        let (keeper, outputs) = keep_on(&folder, run)?.unzip();
+        let kept = folder.clone();
+        let noted = in_flight(&kept, run).and_then(|file| file.read().ok().flatten());
+        let of_before = past.cut_off(noted.as_deref());
+        let settled = past.settle()?;
+        self.words.extend(remarks(&past, ended, missing, &settled));
+        let generation = past.generations + 1;
+        let (next, whole) = (past.condition.next, past.condition.whole);
+        let spools = false;
+        let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
+        let this = this_generation(run.id, generation, past.run.arguments.clone())?;
+        let mut journal = Journal::open(opening, of_before, this, doorbell)?;
+        // The journal says what the notes said.
+        self.make_room(&kept, run);
+        journal.settle(settled)?;
+        let log = &mut self.log;
+        if continued.replays {
+            log.replay = Some(Replay::open(&kept, run.id, &describe)?);
+        }
+        (log.journal, log.folder, log.keeper) = (Some(journal), Some(kept), keeper);
+        (log.is_cut_off, log.missing) = (cut_off, missing);
+        if let Some(retried) = retried {
+            // Unfinished tasks are not run.
+            let complete = matches!(past.finished, Some((_, true)));
+            log.retries = Some(Stood { complete, halted: past.halted, retried });
+            self.inputs = again(past, retried);
+        } else {
+            log.known = Some(KnownTasks::of(past, describe));
+        }
+        Ok(())
+    }
+
+    /// Makes room for every task slot in the file of workers' notes. Where that fails, a later
+    /// generation assumes that all published attempts have started.
+    fn make_room(&mut self, folder: &Folder, run: &OfRun<'_>) {
+        let file = in_flight(folder, run).filter(|file| file.clear(run.slots).is_ok());
+        self.log.slots = u16::try_from(run.slots).unwrap_or(u16::MAX);
+        self.in_flight = file.is_some().then(|| folder.in_flight());
+        if file.is_none() {
+            let _ = std::fs::remove_file(folder.in_flight());
+        }
+        self.log.in_flight = file;
+    }
+}
+
+fn in_flight(folder: &Folder, run: &OfRun<'_>) -> Option<InFlight> {
+    let file = files::open_own(&folder.in_flight(), OFlags::RDWR | OFlags::CREATE);
+    Some(InFlight::new(file.ok()?, run.id.as_bytes()))
+}
+
+/// Continues to keep outputs, if that was done from the beginning.
+fn keep_on(folder: &Folder, run: &OfRun<'_>) -> Result<Option<(Keeper, File)>, JournalError> {
+    let Some(file) = folder.open_outputs()? else { return Ok(None) };
+    let path = folder.outputs();
+    // The torn end of the last write is cut off before anything is added.
+    let whole = Kept::read(&file, run.id).map_err(JournalError::at(&path))?.whole;
+    file.set_len(whole).map_err(JournalError::at(&path))?;
+    let synced = file.try_clone().map_err(JournalError::at(&path))?;
+    Ok(Some((Keeper::new(file, path, run.id, run.keeps_all), synced)))
+}
+
+fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<Run, JournalError> {
+    let folder = std::env::current_dir().map_err(JournalError::WorkingFolder)?;
+    Ok(Run {
+        schema: SCHEMA,
+        run: run.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation,
+        arguments,
+        folder: Bytes(folder.into_os_string().into_vec()),
+        pid: std::process::id(),
+        within: runs::within(),
+    })
+}
+
+fn remarks(past: &Past, ended: usize, missing: u64, settled: &Settled) -> Vec<String> {
+    let mut words = Vec::new();
+    let damaged = past.condition.damaged;
+    if damaged > 0 {
+        let (is, its) = match damaged {
+            1 => ("line of the journal is", "its task is"),
+            _ => ("lines of the journal are", "their tasks are"),
+        };
+        words.push(format!("{damaged} {is} damaged: {its} run again"));
+    }
+    if missing > 0 {
+        let (is, its) = match missing {
+            1 => ("value of the kept input is", "its task is"),
+            _ => ("values of the kept input are", "their tasks are"),
+        };
+        words.push(format!(
+            "{missing} {is} damaged: {its} not run (resume with all values: -a FILE)"
+        ));
+    }
+    if ended > 0 {
+        let s = if ended == 1 { "" } else { "es" };
+        words.push(format!("killed {ended} process{s} that the interrupted run had left"));
+    }
+    if settled.unseen > 0 {
+        let tasks = match settled.unseen {
+            1 => "1 task had put its file in place",
+            n => &format!("{n} tasks had put their files in place"),
+        };
+        words.push(format!("{tasks} when the run was cut off; what it printed may be missing"));
+    }
+    words
+}
+
+/// All finished tasks, including those that are to be run again.
+fn again(past: Past, retried: Retried) -> Vec<Input> {
+    let inputs = past.ended().into_iter().map(|(seq, value, known, story)| {
+        let is_run = match known.state {
+            State::Succeeded => false,
+            State::Failed => retried.failed,
+            State::Quarantined => retried.quarantined,
+        };
+        let earlier = if is_run { tried(story) } else { ended(known) };
+        Input { value, seq: Some(seq), expected: Duration::ZERO, earlier }
+    });
+    inputs.collect()
+}
