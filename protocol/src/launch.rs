@@ -127,12 +127,14 @@ fn in_group(child: &mut Child, group: BorrowedFd<'_>) -> io::Result<(i32, OwnedF
     // calls only.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const order, size) };
     if result == 0 {
-        // SAFETY: this is the child; system calls with valid pointers.
-        unsafe {
-            let errno = child.execute().to_ne_bytes();
-            libc::write(tells.as_raw_fd(), errno.as_ptr().cast(), errno.len());
-            libc::_exit(NOT_EXECUTED);
-        }
+        // SAFETY: this is the child. Its copy of `child` has null-terminated arrays of
+        // null-terminated strings, and its descriptors are open copies of the parent's.
+        let errno = unsafe { child.execute() }.to_ne_bytes();
+        // SAFETY: the buffer is a local array, and its own length is passed.
+        unsafe { libc::write(tells.as_raw_fd(), errno.as_ptr().cast(), errno.len()) };
+        // SAFETY: it runs no destructors and no handlers: this copy of the parent's memory is
+        // never used again.
+        unsafe { libc::_exit(NOT_EXECUTED) };
     }
     let why = io::Error::last_os_error();
     drop((blocked, tells));
@@ -156,34 +158,55 @@ impl Child {
     /// Only the child may call it, with null-terminated arrays of null-terminated strings and open
     /// descriptors.
     unsafe fn execute(&self) -> c_int {
-        // SAFETY: system calls on this process' own state, with valid pointers and what the caller
-        // guarantees.
-        unsafe {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
-            if libc::getppid() != self.parent {
-                // The parent died before the death signal was set.
-                libc::_exit(NOT_EXECUTED);
-            }
-            libc::setsid();
-            for (target, fd) in self.streams.into_iter().enumerate() {
-                libc::dup2(fd, target as c_int);
-            }
-            for signal in 1..=31 {
-                let mut action: libc::sigaction = std::mem::zeroed();
-                libc::sigaction(signal, ptr::null(), &raw mut action);
-                let is_ours = ![libc::SIG_IGN, libc::SIG_DFL].contains(&action.sa_sigaction);
-                // Our handlers must not run for a signal that arrives from now on; and Rust ignores
-                // SIGPIPE.
-                if is_ours || signal == libc::SIGPIPE {
-                    libc::signal(signal, libc::SIG_DFL);
-                }
-            }
-            let none: libc::sigset_t = std::mem::zeroed();
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
-            libc::execve(self.program, self.argv.as_ptr(), self.envp.as_ptr());
-            *libc::__errno_location()
+        // SAFETY: this option takes a number, and changes only this process.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) };
+        // SAFETY: it takes nothing and cannot fail.
+        if unsafe { libc::getppid() } != self.parent {
+            // The parent died before the death signal was set.
+            // SAFETY: it exits this process only, and runs no code of the process that owns the
+            // memory.
+            unsafe { libc::_exit(NOT_EXECUTED) };
+        }
+        // SAFETY: it takes nothing, and changes only this process.
+        unsafe { libc::setsid() };
+        for (target, fd) in self.streams.into_iter().enumerate() {
+            // SAFETY: the caller guarantees that `fd` is open. The descriptors 0 and 1 of this
+            // process belong to no value of Rust that is used before exec.
+            unsafe { libc::dup2(fd, target as c_int) };
+        }
+        reset_signals();
+        // SAFETY: the caller guarantees a null-terminated path and null-terminated arrays of
+        // null-terminated strings. It returns only if it has failed.
+        unsafe { libc::execve(self.program, self.argv.as_ptr(), self.envp.as_ptr()) };
+        // SAFETY: always a valid place. A child that shares memory uses the one of the parent's
+        // thread, which sleeps.
+        unsafe { *libc::__errno_location() }
+    }
+}
+
+/// Gives up the handlers of the parent, for a child that is about to execute a program, and
+/// unblocks all signals. Allocates nothing.
+fn reset_signals() {
+    for signal in 1..=31 {
+        // SAFETY: all-zero is a valid value of a structure of integers, a mask and an optional
+        // pointer.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: a null pointer changes nothing; the other one is a valid place for the answer.
+        unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
+        let is_ours = ![libc::SIG_IGN, libc::SIG_DFL].contains(&action.sa_sigaction);
+        // Our handlers must not run for a signal that arrives from now on; and Rust ignores
+        // SIGPIPE.
+        if is_ours || signal == libc::SIGPIPE {
+            // SAFETY: the default action needs no handler to stay valid. The table of handlers is
+            // the child's own: neither clone shares it (CLONE_SIGHAND).
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
     }
+    // SAFETY: all-zero is a valid value of a mask, the empty one.
+    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the mask is valid, and a null pointer asks for no answer. All handlers of ours are
+    // gone, so that none runs now.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
 }
 
 /// All signals blocked until dropped: between clone and exec none of our handlers may run in the
@@ -196,20 +219,20 @@ impl BlockedSignals {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it acts")]
     pub fn new() -> BlockedSignals {
-        // SAFETY: valid pointers to both masks.
-        unsafe {
-            let mut all: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            libc::sigfillset(&raw mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-            BlockedSignals(before)
-        }
+        // SAFETY: all-zero is a valid value of a mask.
+        let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+        let mut before = all;
+        // SAFETY: a valid pointer to a mask of this function.
+        unsafe { libc::sigfillset(&raw mut all) };
+        // SAFETY: valid pointers to both masks. It changes only this thread.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+        BlockedSignals(before)
     }
 }
 
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        // SAFETY: a valid pointer to the former mask.
+        // SAFETY: a valid pointer to the former mask. It changes only this thread.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
     }
 }

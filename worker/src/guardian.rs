@@ -87,12 +87,11 @@ fn outlive_file_limit() -> nix::Result<()> {
 extern "C" fn on_signal(signal: nix::libc::c_int) {
     if getpid().as_raw() != WORKER.load(Ordering::Relaxed) {
         // A forked child of a task function has inherited this handler, but not the duty.
-        // SAFETY: restores the default and raises the signal again: what would happen without the
-        // handler.
-        unsafe {
-            nix::libc::signal(signal, nix::libc::SIG_DFL);
-            nix::libc::raise(signal);
-        }
+        // As if there were no handler.
+        // SAFETY: the default action needs no handler to stay valid.
+        unsafe { nix::libc::signal(signal, nix::libc::SIG_DFL) };
+        // SAFETY: it may be called in a handler.
+        unsafe { nix::libc::raise(signal) };
         return;
     }
     if getppid().as_raw() == SUPERVISOR.load(Ordering::Relaxed) {

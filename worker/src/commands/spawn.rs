@@ -241,11 +241,10 @@ fn prepare(order: &Order) -> Result<(), c_int> {
         // while signals are blocked: a handler would run in the parent's memory.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    // SAFETY: an all-zero mask is the empty set; a null old mask is allowed.
-    unsafe {
-        let none: libc::sigset_t = std::mem::zeroed();
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
-    }
+    // SAFETY: all-zero is a valid value of a mask, the empty one.
+    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the mask is valid, and a null pointer asks for no answer.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
     Ok(())
 }
 
@@ -313,12 +312,11 @@ fn reset_ignored_signals() {
         if matches!(signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGHUP | libc::SIGPIPE) {
             continue;
         }
-        // SAFETY: only reads, into a valid place.
-        let action = unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, ptr::null(), &raw mut action);
-            action
-        };
+        // SAFETY: all-zero is a valid value of a structure of integers, a mask and an optional
+        // pointer.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: a null pointer changes nothing; the other one is a valid place for the answer.
+        unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
         if action.sa_sigaction == libc::SIG_IGN {
             // SAFETY: default dispositions run no code of ours.
             unsafe { libc::signal(signal, libc::SIG_DFL) };

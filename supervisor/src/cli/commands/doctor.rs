@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::fs;
 
 use msup_protocol::{barrier, process_tree, timeslice};
+use nix::sys::resource::{Resource, getrlimit};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use crate::os::cgroup::Groups;
 use crate::os::{cpu_quota, limits, memory};
@@ -32,83 +34,117 @@ pub(crate) fn report() -> String {
     text
 }
 
-fn findings() -> Vec<Finding> {
-    let either = |there: bool, yes: &str, no: &str| (if there { yes } else { no }).to_owned();
-    let finding =
-        |what, there, yes: &str, no: &str| Finding { what, there, so: either(there, yes, no) };
-    let readable = |path: &str| fs::read(path).is_ok();
-    let memory = memory::Memory::open();
-    let groups = Groups::create();
-    vec![
-        finding(
-            "/proc/PID/task/TID/children",
-            process_tree::lists_children(),
-            "in use: finds the processes that a command has started",
-            "all processes of the machine are scanned instead, less often",
-        ),
-        finding(
-            "/proc/PID/wchan",
-            readable("/proc/self/wchan"),
-            "in use: tells waiting for a file lock from other waiting",
-            "waiting for a file lock looks like any other waiting",
-        ),
-        finding(
-            "/proc/pressure/memory",
-            memory::stalled().is_some(),
-            "in use: nothing new starts while every process waits for memory",
-            "msup looks at the free memory only",
-        ),
-        finding(
-            "oom_kill in /proc/vmstat",
-            memory::kills().is_some(),
-            "in use: commands killed for lack of memory are retried, fewer at once",
-            "a kill for lack of memory looks like any other kill",
-        ),
-        finding(
-            "a control group limits memory",
-            memory.is_limited(),
-            "in use: that limit counts as the memory of the machine",
-            "the machine's memory is the limit",
-        ),
-        finding(
-            "RLIMIT_DATA",
-            nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_DATA).is_ok(),
-            "used by --mem-per-task: limits each process of a command",
-            "--mem-per-task has no effect",
-        ),
-        finding(
-            "membarrier(2), GLOBAL_EXPEDITED",
-            barrier::is_supported(),
-            "in use: makes blocking calls of task loops cheaper",
-            "each blocking call of a task loop costs a memory barrier",
-        ),
-        finding(
-            "pidfd_open(2)",
-            rustix::process::pidfd_open(
-                rustix::process::getpid(),
-                rustix::process::PidfdFlags::empty(),
-            )
-            .is_ok(),
-            "in use: msup notices at once when a worker exits",
-            "msup cannot run without it",
-        ),
-        finding(
-            "time slices by process",
-            timeslice::is_supported(),
-            "in use: CPU-bound commands get 30 ms time slices, so that they do not stall in step",
-            "commands get the kernel's time slices; keeping the CPUs busy takes more commands",
-        ),
-        Finding {
-            what: "control groups of its own (v2)",
-            there: groups.is_ok(),
-            so: match &groups {
-                Ok(_) => {
-                    "in use: all processes of a command are measured and killed together".into()
-                }
-                Err(why) => format!("commands are measured and killed process by process: {why}"),
-            },
-        },
+impl Finding {
+    /// What it means that it is there, and that it is not.
+    fn new(what: &'static str, there: bool, yes: &str, no: &str) -> Finding {
+        Finding { what, there, so: if there { yes } else { no }.to_owned() }
+    }
+}
+
+fn findings() -> [Finding; 10] {
+    [
+        children(),
+        wchan(),
+        pressure(),
+        oom_kills(),
+        memory_limit(),
+        data_limit(),
+        membarrier(),
+        pidfds(),
+        time_slices(),
+        control_groups(),
     ]
+}
+
+fn children() -> Finding {
+    Finding::new(
+        "/proc/PID/task/TID/children",
+        process_tree::lists_children(),
+        "in use: finds the processes that a command has started",
+        "all processes of the machine are scanned instead, less often",
+    )
+}
+
+fn wchan() -> Finding {
+    Finding::new(
+        "/proc/PID/wchan",
+        fs::read("/proc/self/wchan").is_ok(),
+        "in use: tells waiting for a file lock from other waiting",
+        "waiting for a file lock looks like any other waiting",
+    )
+}
+
+fn pressure() -> Finding {
+    Finding::new(
+        "/proc/pressure/memory",
+        memory::stalled().is_some(),
+        "in use: nothing new starts while every process waits for memory",
+        "msup looks at the free memory only",
+    )
+}
+
+fn oom_kills() -> Finding {
+    Finding::new(
+        "oom_kill in /proc/vmstat",
+        memory::kills().is_some(),
+        "in use: commands killed for lack of memory are retried, fewer at once",
+        "a kill for lack of memory looks like any other kill",
+    )
+}
+
+fn memory_limit() -> Finding {
+    Finding::new(
+        "a control group limits memory",
+        memory::Memory::open().is_limited(),
+        "in use: that limit counts as the memory of the machine",
+        "the machine's memory is the limit",
+    )
+}
+
+fn data_limit() -> Finding {
+    Finding::new(
+        "RLIMIT_DATA",
+        getrlimit(Resource::RLIMIT_DATA).is_ok(),
+        "used by --mem-per-task: limits each process of a command",
+        "--mem-per-task has no effect",
+    )
+}
+
+fn membarrier() -> Finding {
+    Finding::new(
+        "membarrier(2), GLOBAL_EXPEDITED",
+        barrier::is_supported(),
+        "in use: makes blocking calls of task loops cheaper",
+        "each blocking call of a task loop costs a memory barrier",
+    )
+}
+
+fn pidfds() -> Finding {
+    Finding::new(
+        "pidfd_open(2)",
+        pidfd_open(getpid(), PidfdFlags::empty()).is_ok(),
+        "in use: msup notices at once when a worker exits",
+        "msup cannot run without it",
+    )
+}
+
+fn time_slices() -> Finding {
+    Finding::new(
+        "time slices by process",
+        timeslice::is_supported(),
+        "in use: CPU-bound commands get 30 ms time slices, so that they do not stall in step",
+        "commands get the kernel's time slices; keeping the CPUs busy takes more commands",
+    )
+}
+
+fn control_groups() -> Finding {
+    let groups = Groups::create();
+    let there = groups.is_ok();
+    let so = match groups {
+        Ok(_) => "in use: all processes of a command are measured and killed together".into(),
+        Err(why) => format!("commands are measured and killed process by process: {why}"),
+    };
+    Finding { what: "control groups of its own (v2)", there, so }
 }
 
 #[cfg(test)]
