@@ -28,8 +28,8 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) limits: Limits,
 
-    /// An idle worker exits after this many seconds, or at once when the input has ended and no task
-    /// is left to start
+    /// An idle worker exits after this many seconds, or at once when the input has ended and no
+    /// task is left to start
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(super) idle_timeout: f64,
 
@@ -55,8 +55,8 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) literal: bool,
 
-    /// The shell that runs scripts: sh, bash, dash, zsh, ksh, mksh or busybox [default: $SHELL if it
-    /// is one of these, else sh]
+    /// The shell that runs scripts: sh, bash, dash, zsh, ksh, mksh or busybox [default: $SHELL if
+    /// it is one of these, else sh]
     #[arg(long, value_name = "PATH", conflicts_with = "worker")]
     pub(super) shell: Option<PathBuf>,
 
@@ -117,8 +117,8 @@ pub(super) struct Args {
     pub(super) timeout: Option<String>,
 
     /// Time between SIGTERM and SIGKILL when msup stops a task [default: 10s]. Also the time that
-    /// running tasks get to finish after Ctrl-C, SIGTERM or SIGHUP, before msup stops them [default:
-    /// no limit]
+    /// running tasks get to finish after Ctrl-C, SIGTERM or SIGHUP, before msup stops them
+    /// [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
 

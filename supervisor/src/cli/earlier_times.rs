@@ -44,7 +44,7 @@ impl JobLog {
         known.copied().unwrap_or(Duration::MAX)
     }
 
-    /// Fails with the number of the first line that is none of a joblog.
+    /// Fails with the number of the first line that is no joblog's.
     fn parse(text: &[u8], outline: &Outline) -> Result<JobLog, usize> {
         let (mut outlined, mut written) = (HashMap::new(), HashMap::new());
         let lines =

@@ -1,4 +1,4 @@
-//! What is asked for in case of failures.
+//! The flags about failures.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::args::Args;
 use super::usage::BadValue;
 use crate::engine::{Counted, Halt, Policy, Threshold, Timeout};
 
-/// The policy, and the grace if one was given.
+/// The policy about failures, and the value of --grace if it was given.
 ///
 /// # Errors
 /// The first flag whose value is wrong.
@@ -38,7 +38,7 @@ pub(super) fn of(args: &Args) -> Result<(Policy, Option<Duration>), BadValue> {
     Ok((policy, grace))
 }
 
-/// A number with ms, s, m, h or d after it; without, seconds.
+/// A time: a number with ms, s, m, h or d after it, by default seconds.
 pub(super) fn time(text: &str) -> Option<Duration> {
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(at);

@@ -1,4 +1,4 @@
-//! What is asked for when tasks are stopped, and of processes that they leave running.
+//! The flags about stopping tasks, and about processes that tasks leave running.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::failures::time;
 use super::usage::{BadValue, UsageError};
 use crate::engine::{Leave, Step};
 
-/// How long tasks have between SIGTERM and SIGKILL unless it is given.
+/// The default time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long processes that a task left running may run on unless it is given.
+/// The default time that processes of a finished task may run on.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The steps by which tasks are stopped; SIGKILL follows them.

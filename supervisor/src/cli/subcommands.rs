@@ -1,5 +1,4 @@
-//! The words that are no commands to run: what `msup help` shows, and what a misspelled one was
-//! meant to be.
+//! The names of the subcommands: `msup help`, and what a misspelled name was meant to be.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -62,11 +61,11 @@ fn is_program(name: &OsStr) -> bool {
         || std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
-/// How many letters were left out, added, changed or swapped with the next one.
+/// The number of letters that were left out, added, changed or swapped with the next one.
 fn distance(one: &[u8], other: &[u8]) -> usize {
     match (one, other) {
         ([], rest) | (rest, []) => rest.len(),
-        // Nothing that long is nearly one of these.
+        // The lengths differ too much.
         _ if one.len().abs_diff(other.len()) > 2 => usize::MAX / 2,
         ([a, one_left @ ..], [b, other_left @ ..]) if a == b => distance(one_left, other_left),
         ([a, one_left @ ..], [b, other_left @ ..]) => {

@@ -4,7 +4,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::choices;
 
-/// The flag that nothing is known of.
+/// The unknown flag of this error.
 pub(super) fn unknown(why: &clap::Error) -> Option<&str> {
     if why.kind() != ErrorKind::UnknownArgument {
         return None;
@@ -15,7 +15,7 @@ pub(super) fn unknown(why: &clap::Error) -> Option<&str> {
     }
 }
 
-/// The first sentence of an error that would fill a screen, and what was probably meant.
+/// A line about an error: the first sentence of clap's text, and what was probably meant.
 pub(super) fn one_line(why: &clap::Error, command: &clap::Command) -> String {
     if let Some(line) = wrong_number(why).or_else(|| wrong_choice(why)) {
         return line;
@@ -38,7 +38,7 @@ pub(super) fn one_line(why: &clap::Error, command: &clap::Command) -> String {
     format!("{sentence}{meant} (see {} --help)", command.get_name())
 }
 
-/// A flag as --help spells it, where this is another name of it.
+/// The name of a flag in --help, if this is another name of the flag.
 fn documented(typed: String, command: &clap::Command) -> String {
     let Some(name) = typed.strip_prefix("--") else { return typed };
     let is_it = |arg: &&clap::Arg| arg.get_all_aliases().is_some_and(|all| all.contains(&name));
@@ -46,7 +46,7 @@ fn documented(typed: String, command: &clap::Command) -> String {
     flag.and_then(clap::Arg::get_long).map_or(typed.clone(), |long| format!("--{long}"))
 }
 
-/// A line about what is none of the words that it must be.
+/// A line about a value that is none of the words of a list.
 fn wrong_choice(why: &clap::Error) -> Option<String> {
     if why.kind() != ErrorKind::InvalidValue {
         return None;
@@ -65,7 +65,7 @@ fn wrong_choice(why: &clap::Error) -> Option<String> {
     Some(format!("{flag} {value}: must be {}{meant}", choices::list(words)))
 }
 
-/// A line about what is no number where one must be.
+/// A line about a value that is no number.
 fn wrong_number(why: &clap::Error) -> Option<String> {
     if why.kind() != ErrorKind::ValueValidation {
         return None;

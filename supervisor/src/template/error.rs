@@ -42,7 +42,7 @@ pub(crate) enum OutTemplateError {
     SameForAll,
 }
 
-/// Why the path that `--out` gives a task is no file's.
+/// Why `--out` gives a task no usable path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OutFileError {
     #[error("{}: holds a NUL byte (--out)", .0.escape_ascii())]

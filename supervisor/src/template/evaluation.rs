@@ -24,7 +24,7 @@ const SHELLS: [&[u8]; 20] = [
     b"$BASH",
 ];
 
-/// Programs that hand what stands behind `-c` to a shell, wherever it stands.
+/// Programs that pass the word behind `-c` to a shell, at whatever position `-c` stands.
 const CALLERS: [&[u8]; 4] = [b"su", b"runuser", b"script", b"flock"];
 
 /// Options of shells that have an argument.
@@ -36,7 +36,7 @@ pub(super) struct Evaluation {
     state: State,
     /// The program that evaluates, for messages.
     program: Vec<u8>,
-    /// A caller was among the words.
+    /// One of these programs was among the words.
     called: bool,
 }
 
@@ -50,7 +50,7 @@ enum State {
     Argument,
     /// Behind `-c`.
     Script,
-    /// Behind a caller.
+    /// Behind one of these programs.
     Caller,
     /// Behind `eval`.
     Everything,

@@ -1,10 +1,10 @@
-//! The command of a task as it is known to logs of other runs, whatever quotes stand in them.
+//! The key of a command in logs of other runs. Quotes make no difference to it.
 
 use super::replacement::{Form, Replacement};
 use super::{Piece, Word};
 
-/// A template without its quotes: what logs tell commands apart by. Numbers that differ between
-/// runs do not count.
+/// A template without its quotes, from which keys are made. Numbers that differ between runs do not
+/// count.
 #[derive(Debug, Clone)]
 pub(crate) struct Outline(Vec<Part>);
 
@@ -35,7 +35,7 @@ impl Outline {
         Outline(parts)
     }
 
-    /// What the command with this value, which makes this file, is known by.
+    /// The key of the command with this value, which makes this file.
     pub(crate) fn key(&self, value: &[u8], out: &[u8]) -> Vec<u8> {
         let mut key = Vec::new();
         for part in &self.0 {
@@ -59,7 +59,7 @@ impl Outline {
     }
 }
 
-/// Whether the parts make up the text, and what it is known by. A value is as short as it can be.
+/// The key of the text, if the parts make it up. A value is as short as it can be.
 fn fits(parts: &[Part], text: &[u8], key: &mut Vec<u8>) -> bool {
     let Some((part, others)) = parts.split_first() else { return text.is_empty() };
     let length = key.len();
@@ -82,7 +82,8 @@ fn fits(parts: &[Part], text: &[u8], key: &mut Vec<u8>) -> bool {
     false
 }
 
-/// Without what programs quote in different ways. GNU parallel writes a line break as a NUL byte.
+/// The text without characters that programs quote in different ways. GNU parallel writes a line
+/// break as a NUL byte.
 pub(crate) fn unquoted(text: &[u8]) -> Vec<u8> {
     let plain = text.iter().filter(|byte| !b"'\"\\".contains(byte));
     plain.map(|byte| if *byte == 0 { b'\n' } else { *byte }).collect()

@@ -45,7 +45,7 @@ pub(crate) enum Job {
 pub(crate) struct Reading {
     /// Runs scripts.
     pub(crate) shell: Shell,
-    /// Scripts that begin with a function of bash run in that shell nonetheless.
+    /// That shell also runs scripts that begin with a function of bash.
     pub(crate) fixed_shell: bool,
     /// Values may stand where they are run as code.
     pub(crate) unsafe_replace: bool,
@@ -188,7 +188,7 @@ impl Template {
         }
     }
 
-    /// What logs of other runs know its commands by.
+    /// What the keys of its commands in logs of other runs are made from.
     pub(crate) fn outline(&self) -> &Outline {
         &self.outline
     }
@@ -211,8 +211,8 @@ impl Template {
         }
     }
 
-    /// Takes a task's value and what else is known of it, returns its command. A NUL
-    /// byte in the value is passed on as it is, although no program can be executed with it.
+    /// The command of a task with this value and these facts. A NUL byte in the value is passed on
+    /// as it is, although no program can be executed with it.
     pub(crate) fn render(&self, value: &[u8], facts: Facts<'_>) -> Rendered {
         match &self.kind {
             Kind::Direct(words) => render_words(words, value, facts),
@@ -221,8 +221,7 @@ impl Template {
         }
     }
 
-    /// Takes what `render` takes, returns the command as a person could paste it into a shell,
-    /// for slot 1.
+    /// The same command as a person could paste it into a shell, for slot 1.
     pub(crate) fn display(&self, value: &[u8], facts: Facts<'_>) -> Vec<u8> {
         match &self.kind {
             Kind::Direct(words) => {
@@ -255,7 +254,7 @@ impl Rendered {
 
 impl SlotMark {
     fn new(arg: usize, at: usize) -> SlotMark {
-        // No system executes arguments of 4 GiB, so what is beyond does not matter.
+        // No system executes arguments of 4 GiB: larger numbers do not matter.
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         SlotMark { arg: narrow(arg), at: narrow(at) }
     }
@@ -327,7 +326,7 @@ impl Piece {
         matches!(self, Piece::Replacement(Replacement::Value(Form::Out)))
     }
 
-    /// How many bytes this takes in an argument, about.
+    /// About how many bytes this takes in an argument.
     fn capacity(&self, value: &[u8], out: &[u8]) -> usize {
         const DIGITS: usize = 8;
         match self {

@@ -1,18 +1,19 @@
 //! Replacement strings of GNU parallel that msup does not have: they are refused, not taken
 //! literally.
 //!
-//! Braces have many other meanings, so only spellings that have hardly any other are refused: not
-//! `${1}`, a regular expression's `[0-9]{4}`, `{1..3}`, `{a,b}` or `{print}`, nor what GNU parallel
-//! itself knows with --plus alone and looks like a format (`{%s}`, `{:5}`, `{host}`).
+//! Braces have many other meanings, so only spellings that have hardly any other are refused.
+//! Accepted are `${1}`, a regular expression's `[0-9]{4}`, `{1..3}`, `{a,b}` and `{print}`, and
+//! strings that GNU parallel has only with --plus and that look like a format (`{%s}`, `{:5}`,
+//! `{host}`).
 
 use super::error::Foreign;
 use super::replacement::replacement_at;
 
-/// Those that are spelled in one way, without their braces.
+/// The strings without a number, without their braces.
 const SYMBOLS: [&[u8]; 11] =
     [b"..", b"...", b"//.", b"+/", b"+.", b"+..", b"+...", b"/..", b"/...", b"##", b"=="];
 
-/// What may follow the number of a positional one.
+/// What may follow the number of a positional replacement string.
 const SUFFIXES: [&[u8]; 5] = [b"", b".", b"/", b"//", b"/."];
 
 /// Makes sure that the words hold none of them.
@@ -77,9 +78,9 @@ enum Position {
 }
 use Position::{First, Other};
 
-/// Which list's value `{inner}` stands for, if it is positional. Behind what a regular expression
-/// may repeat, a number says how often: the first list has letters and dots before it, too
-/// (`out.{1}`), others do not exist here.
+/// Which list's value `{inner}` stands for, if it is positional. In a regular expression a
+/// plain number says how often the character before it repeats: after `]` and `)` any number is
+/// taken for that, after letters and dots any number but 1 (`out.{1}` is the first list).
 fn position(inner: &[u8], before: &[u8]) -> Option<Position> {
     let unsigned = inner.strip_prefix(b"-").unwrap_or(inner);
     let digits = unsigned.iter().take_while(|byte| byte.is_ascii_digit()).count();

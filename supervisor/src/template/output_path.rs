@@ -8,7 +8,7 @@ use super::error::{OutFileError, OutTemplateError};
 use super::replacement::{Form, Replacement};
 use super::{Piece, Word, parse_word, push_number};
 
-/// What every file name may have.
+/// The number of bytes that every file name may have.
 const NAME_AT_MOST: usize = 255;
 
 /// The template of `--out`, parsed once.
@@ -29,7 +29,7 @@ impl OutTemplate {
     /// Takes the template as typed.
     ///
     /// # Errors
-    /// What is wrong with it, and what to do.
+    /// [`OutTemplateError`].
     pub(crate) fn parse(typed: &[u8]) -> Result<OutTemplate, OutTemplateError> {
         let word = parse_word(typed);
         let has = |wanted: fn(&Piece) -> bool| word.iter().any(wanted);
@@ -52,7 +52,7 @@ impl OutTemplate {
     /// The file that the task with this value and number makes.
     ///
     /// # Errors
-    /// The path is no file's.
+    /// [`OutFileError`].
     pub(crate) fn file(&self, value: &[u8], seq: u64) -> Result<OutFile, OutFileError> {
         let mut path = Vec::new();
         for piece in &self.word {
@@ -70,7 +70,7 @@ impl OutTemplate {
             0 => Err(OutFileError::NoName(path)),
             len if len > NAME_AT_MOST => Err(OutFileError::TooLong(path)),
             _ if matches!(&path[at..], b"." | b"..") => Err(OutFileError::Folder(path)),
-            // The same file by the same name, however it is spelled.
+            // Without `.`, so that different spellings of a path are equal.
             _ => Ok(OutFile {
                 folder: Path::new(OsStr::from_bytes(&path[..at]))
                     .components()
@@ -87,7 +87,7 @@ impl OutFile {
         self.folder.join(OsStr::from_bytes(&self.name))
     }
 
-    /// The name in it.
+    /// The name in the folder.
     pub(crate) fn name(&self) -> &OsStr {
         OsStr::from_bytes(&self.name)
     }
@@ -105,7 +105,7 @@ impl OutFile {
     ) -> PathBuf {
         let mut name =
             format!("{}{unguessable}-{seq}.{attempt}-", temporaries_of(run)).into_bytes();
-        // Of a long name the end counts.
+        // A long name keeps its end.
         let mut from = self.name.len().saturating_sub(NAME_AT_MOST - name.len());
         let is_inside = |from: usize| self.name.get(from).is_some_and(|byte| byte >> 6 == 0b10);
         while from > 0 && is_inside(from) {

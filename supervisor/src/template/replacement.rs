@@ -76,8 +76,8 @@ pub(super) fn replacement_at(text: &[u8]) -> Option<(Replacement, usize)> {
 /// What stands in the place of a replacement string.
 pub(super) const INERT: u8 = 0xff;
 
-/// Returns `line` with each replacement string overwritten by as many bytes [`INERT`], which mean
-/// nothing to a shell, so that what remains can be judged as shell syntax.
+/// Returns `line` with each byte of a replacement string overwritten by [`INERT`], which means
+/// nothing to a shell: the rest can be judged as shell syntax.
 pub(super) fn masked(line: &[u8]) -> Vec<u8> {
     let mut mask = line.to_vec();
     let mut at = 0;

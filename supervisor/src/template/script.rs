@@ -23,11 +23,11 @@ const MSUP_V_BASE: &str = "MSUP_V_BASE";
 const MSUP_V_DIR: &str = "MSUP_V_DIR";
 /// Holds `{/.}` for a script.
 const MSUP_V_BASE_NOEXT: &str = "MSUP_V_BASE_NOEXT";
-/// Ends the name of the variable that holds the same as a number, for `$((..))`; it is empty if
-/// the value is none, because bash would evaluate it as an expression, commands included.
+/// Ends the name of the variable that holds the same as a number, for `$((..))`. It is empty if the
+/// value is no number: bash would evaluate it as an expression, commands included.
 const NUMBER_SUFFIX: &str = "_NUM";
 
-/// Enough for most references in their quotes.
+/// Bytes that are enough for most references with their quotes.
 const REFERENCE_LEN: usize = 32;
 
 /// A script with its replacement strings, parsed once.
@@ -43,7 +43,7 @@ pub(super) struct Script {
     shows_values: bool,
     /// Whether the script could be taken for an option.
     dashed: bool,
-    /// How long the script is when rendered, about.
+    /// About how long the script is when rendered.
     len: usize,
 }
 

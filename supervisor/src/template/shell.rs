@@ -8,11 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 /// How a shell reads what POSIX leaves open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// dash, busybox, or what nobody knows (`sh`).
+    /// dash, busybox, or an unknown shell (`sh`).
     Posix,
     Bash,
     Zsh,
-    /// ksh93, mksh and their kin.
+    /// ksh93, mksh and similar shells.
     Ksh,
 }
 
@@ -77,7 +77,7 @@ impl Shell {
         self
     }
 
-    /// The program as it is looked up.
+    /// The name or path of the program.
     pub(crate) fn program(&self) -> &[u8] {
         &self.argv[0]
     }
@@ -87,7 +87,7 @@ impl Shell {
         self.functions.contains(word)
     }
 
-    /// This one, or bash: a script that begins with a function needs it.
+    /// The shell for a script that begins with a function: this one if it is bash, else bash.
     pub(super) fn for_functions(&self) -> Cow<'_, Shell> {
         match self.dialect {
             Dialect::Bash => Cow::Borrowed(self),

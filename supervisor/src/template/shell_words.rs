@@ -12,8 +12,8 @@ const SHELL_WORDS: [&str; 56] = [
     "while",
 ];
 
-/// Takes a line in which replacement strings are masked (or have no meaning) and tells whether
-/// it could mean anything else to a shell than its words at blanks.
+/// Whether a line could mean anything else to a shell than its words at blanks. Replacement strings
+/// in it are masked, or have no meaning.
 ///
 /// `]`, `%` and `^` mean nothing to a shell by themselves, and neither does `!` unless it is the
 /// first word; braces do to shells with brace expansion.
@@ -24,8 +24,8 @@ pub(super) fn needs_shell(line: &[u8]) -> bool {
             b'\n' | b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')' | b'$' | b'`' => true,
             b'\\' | b'"' | b'\'' | b'*' | b'?' | b'[' | b'{' | b'}' => true,
             b'#' => is_blank(previous),
-            // A home directory also begins after these in an assignment; whether an argument
-            // that looks like one counts, shells decide differently.
+            // A home directory also begins after these in an assignment. Shells disagree on
+            // arguments that look like an assignment.
             b'~' => is_blank(previous) || matches!(previous, b':' | b'='),
             _ => false,
         };

@@ -54,7 +54,7 @@ impl Clean {
             if !self.dry_run {
                 folder.remove().map_err(JournalError::at(folder.path()))?;
             }
-            // What cannot be printed is done all the same.
+            // The next folders are removed even if this cannot be printed.
             let shown = escape::message(folder.path().as_os_str().as_bytes());
             printing = printing.and(writeln!(out, "{shown}"));
         }

@@ -1,4 +1,4 @@
-//! `msup log`: the runs there are, or the tasks of one.
+//! `msup log`: all runs, or the tasks of one.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -9,7 +9,7 @@ use std::io;
 
 use super::Refusal;
 
-/// How printing went: a reader that has closed the pipe wants no more, which is no failure.
+/// The result of printing. It is no failure if the reader has closed the pipe.
 ///
 /// # Errors
 /// Standard output could not be written.

@@ -41,7 +41,7 @@ pub(in crate::cli) struct Resume {
     name = "msup retry",
     override_usage = "msup retry [--failed|--quarantined] [OPTIONS] [RUN]",
     mut_args(help::under_heading),
-    // It is refused, with a line that says why.
+    // retry refuses it with a line of its own.
     mut_arg("arg_file", |arg| arg.hide(true))
 )]
 pub(in crate::cli) struct Retry {
@@ -283,7 +283,7 @@ fn go_on(
     if replays || retried.is_none() {
         check_outputs(&folder, &past, replays)?;
     }
-    // Relative to here, not to the folder of the run.
+    // Paths are relative to the present folder, not to that of the run.
     let absolute = |path: PathBuf| match path.as_os_str() == "-" {
         true => Ok(path),
         false => std::path::absolute(&path).map_err(|why| ResumeError::Path { path, why }),

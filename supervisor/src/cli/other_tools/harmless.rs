@@ -1,4 +1,4 @@
-//! Flags of GNU parallel and xargs that, with one value, ask for what msup does anyway.
+//! Flags of GNU parallel and xargs that have no effect with one value: msup works that way anyway.
 
 use super::flags;
 use crate::cli::usage::UsageError;

@@ -1,5 +1,4 @@
-//! What people know from GNU parallel, xargs and shells, and msup does not have: what to do
-//! instead.
+//! What to do instead of flags and words of GNU parallel, xargs and shells that msup does not have.
 
 mod flags;
 mod harmless;
@@ -34,7 +33,7 @@ pub(super) fn refuse_separators(words: &[OsString]) -> Result<(), UsageError> {
     Err(UsageError::Separator { word, instead })
 }
 
-/// Operators of a shell that are an argument when they stand in a word of their own.
+/// Operators of a shell: as words of COMMAND they are arguments.
 const OPERATORS: [&str; 12] =
     [">", ">>", "<", "|", "||", "&&", "&", "|&", "&>", "&>>", "<<<", ">|"];
 

@@ -118,7 +118,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `name[..]=`: an expression, unless the array is of another kind.
+    /// Consumes `[..]` of `name[..]=`: an expression, unless the array is of another kind.
     fn subscript_of_assignment(&mut self, level: &Level) {
         let word = level.word.map_or(&[][..], |word| &self.source[word.start..self.at - 1]);
         if !level.begins || word.is_empty() || !word.iter().all(|byte| is_name_byte(*byte)) {

@@ -5,7 +5,7 @@ use super::{Dialect, Doubt, Piece, Quoting, Refused, Scanner, replacement_at};
 use crate::template::replacement::{Replacement, masked};
 use crate::template::shell_words::is_name_byte;
 
-/// How what follows the name in `${..}` is read.
+/// How a shell reads the text behind the name in `${..}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operand {
     /// A word, with the quoting around it (`:-`).
@@ -14,7 +14,7 @@ enum Operand {
     Pattern,
     /// An expression (`:1`).
     Number,
-    /// What only some shells have (`/`).
+    /// An operator that only some shells have (`/`).
     Other,
 }
 

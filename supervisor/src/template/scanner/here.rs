@@ -3,13 +3,13 @@
 use super::{Doubt, Quoting, Scanner};
 use crate::template::shell_words::is_blank;
 
-/// One whose body comes with the next line.
+/// A here-document whose body begins with the next line.
 #[derive(Debug)]
 pub(super) struct Here {
     delimiter: Vec<u8>,
     /// Its body is taken as it is.
     quoted: bool,
-    /// Tabs before its lines do not count.
+    /// Tabs before its lines are removed.
     tabs: bool,
     /// A shell reads the body as commands.
     program: Option<Vec<u8>>,

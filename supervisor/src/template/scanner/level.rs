@@ -27,7 +27,7 @@ pub(super) struct Word {
     pub(super) values: usize,
 }
 
-/// What is known of a list of commands.
+/// The state of a list of commands.
 #[derive(Debug)]
 pub(super) struct Level {
     pub(super) ending: Ending,
@@ -35,7 +35,7 @@ pub(super) struct Level {
     pub(super) begins: bool,
     pub(super) word: Option<Word>,
     pub(super) cases: Vec<Case>,
-    /// Those whose bodies begin with the next line.
+    /// Here-documents whose bodies begin with the next line.
     pub(super) heres: Vec<Here>,
     pub(super) evaluation: Evaluation,
     /// The word before, as typed.
@@ -70,7 +70,7 @@ impl Level {
         }
     }
 
-    /// Behind an operator or a line break.
+    /// An operator or a line break: the next word begins a command.
     pub(super) fn next_command(&mut self) {
         if self.condition {
             return;

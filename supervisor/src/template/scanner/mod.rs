@@ -48,7 +48,7 @@ pub(super) enum Piece {
     Slot,
 }
 
-/// Nested deeper, nobody can read it.
+/// Values that are nested deeper are refused.
 const DEEPEST: usize = 64;
 
 /// Takes a script as typed, for a shell of this dialect; values may stand where they are run as
@@ -206,7 +206,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Something is not closed: no shell runs that, but some run what stands before it.
+    /// Something is not closed: no shell runs it, but some shells run the commands before it.
     fn open_end(&mut self) {
         if self.values > 0 || self.refused.is_some() {
             self.refuse(self.last_value, Doubt::OpenEnd);
@@ -242,7 +242,7 @@ impl<'a> Scanner<'a> {
         (self.doubt, self.refused) = (before.doubt, before.refused);
     }
 
-    /// Goes one level down; not if that is too deep.
+    /// Goes one level down, unless that is too deep.
     fn nested(&mut self, inside: impl FnOnce(&mut Self)) {
         if self.depth >= DEEPEST {
             self.be_in_doubt(Doubt::Deep);
@@ -258,7 +258,7 @@ impl<'a> Scanner<'a> {
         self.rest(0).get(ahead).copied()
     }
 
-    /// What follows so many bytes after this place.
+    /// The source from this number of bytes after this place on.
     fn rest(&self, ahead: usize) -> &'a [u8] {
         self.source.get(self.at + ahead..self.end).unwrap_or_default()
     }

@@ -73,7 +73,7 @@ pub(crate) struct Refused {
     /// The source from there.
     excerpt: String,
     doubt: Doubt,
-    /// What runs it as code.
+    /// The program that runs it as code.
     program: Option<Vec<u8>>,
 }
 
@@ -96,7 +96,7 @@ impl Refused {
         self.doubt
     }
 
-    /// What would run it as code.
+    /// The program that would run it as code.
     pub(super) fn program(&self) -> Option<&[u8]> {
         self.program.as_deref()
     }
@@ -107,7 +107,7 @@ impl Refused {
     }
 }
 
-/// What is right wherever a value is not.
+/// What works in places where a value is refused.
 const VARIABLE: &str = "; or give it to a variable first, such as 'x={}', and use \"$x\"";
 
 impl std::fmt::Display for Refused {

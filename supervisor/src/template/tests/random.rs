@@ -1,5 +1,5 @@
-//! Random scripts: what is accepted does what it would with the value in its place, and no value is
-//! executed.
+//! Random scripts: an accepted script does the same as with the value in its place, and no value
+//! is executed.
 
 use std::env::var;
 
@@ -57,8 +57,8 @@ const FRAGMENTS: [&str; 45] = [
     " ]] ",
 ];
 
-/// More of what the differences between shells are made of, and no dollar sign before a value: it
-/// means another thing there than in a text.
+/// More pieces that shells read differently. None ends in a dollar sign, which means something else
+/// before a value than in a text.
 const STRUCTURES: [&str; 40] = [
     "{}",
     "{}",
@@ -102,7 +102,7 @@ const STRUCTURES: [&str; 40] = [
     "}",
 ];
 
-/// So many random scripts are tried; more if one says so.
+/// The number of random scripts, unless a variable gives another one.
 fn cases() -> u32 {
     var("MSUP_RANDOM_SCRIPTS").ok().and_then(|text| text.parse().ok()).unwrap_or(128)
 }
