@@ -21,7 +21,7 @@ const LONG_FUNCTIONS: Larger = &[
 
 const LARGE_STRUCTS: Larger = &[
     // One field for each flag: clap derives the command line from it.
-    ("supervisor/src/cli/args.rs Args", 42),
+    ("supervisor/src/cli/args.rs Args", 33),
     ("supervisor/src/engine/concurrency/limit.rs Admission", 16),
 ];
 
@@ -33,7 +33,7 @@ const LONG_FILES: Larger = &[
 ];
 
 /// Lines over [`COLUMNS_AT_MOST`] in the whole tree.
-const WIDE_LINES: usize = 39;
+const WIDE_LINES: usize = 36;
 
 /// A file as a list of lines, by its path in the tree.
 fn sources() -> impl Iterator<Item = (String, Vec<String>)> {
