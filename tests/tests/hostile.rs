@@ -232,7 +232,8 @@ fn control_groups_that_cannot_be_made_cost_no_task() {
     msup.args(["-c", "echo 0 >\"$1\" && shift && exec \"$@\"", "sh"]);
     msup.arg(limited.folder().join("cgroup.procs")).arg(program("msup"));
     // It tells how much it has used, however little that was on a busy machine.
-    let script = "while [ $SECONDS -lt 2 ]; do :; done; read -ra stat </proc/self/stat; echo ${stat[13]} >&2";
+    let script = "while [ $SECONDS -lt 2 ]; do :; done; \
+                  read -ra stat </proc/self/stat; echo ${stat[13]} >&2";
     let script = format!("bash -c '{script}'; true");
     msup.args(["--procs", "1", "--schedtrace", "50", "--summary", "s.json", &script, ":::", "1"]);
     let output = run(&mut msup);

@@ -106,7 +106,8 @@ fn a_daemon_is_measured_process_by_process() {
 /// Its command has exited, and its worker waits for it. Compared with what the job has used itself,
 /// however little that was on a busy machine.
 fn what_a_command_left_running_computes(by: By) {
-    let job = "while [ $SECONDS -lt 2 ]; do :; done; read -ra stat </proc/self/stat; echo ${stat[13]} >&2";
+    let job = "while [ $SECONDS -lt 2 ]; do :; done; \
+               read -ra stat </proc/self/stat; echo ${stat[13]} >&2";
     let sandbox = Sandbox::new();
     let mut msup = sandbox.msup(["--procs", "2", "--schedtrace", "50", "--quiet", "--"]);
     if matches!(by, By::Processes) {

@@ -111,8 +111,8 @@ fn the_summary_has_the_documented_fields() {
     assert_eq!(keys(&summary["in_flight"]), "mean peak");
     assert_eq!(
         keys(&summary["tokens"]),
-        "epochs fast_exits handoffs held_peak idle_at_end lent reclaims rescues retakes slow_exits steals \
-         wait_seconds"
+        "epochs fast_exits handoffs held_peak idle_at_end lent reclaims rescues retakes \
+         slow_exits steals wait_seconds"
     );
     assert_eq!((&summary["procs"], &summary["max_workers"]), (&2.into(), &7.into()));
     assert_eq!((&summary["schema"], &summary["exit_status"]), (&1.into(), &1.into()));

@@ -32,7 +32,10 @@ fn main() {
         let tasks = seat.shared().tasks;
         tasks.read(claim.index(), &mut frame).expect("a frame");
         let task: TaskFrame = codec::decode(&frame).expect("a task");
-        let is_lie = matches!(&task.work, Work::Command(command) if command.argv.last().is_some_and(|word| word == b"lie"));
+        let is_lie = match &task.work {
+            Work::Command(command) => command.argv.last().is_some_and(|word| word == b"lie"),
+            Work::Value(_) => false,
+        };
         let outcome = outcome(if is_lie { &what } else { "nothing" });
         codec::encode(&outcome, &mut frame).expect("small");
         tasks.write(claim.index(), &frame).expect("it fits");

@@ -87,7 +87,8 @@ fn two_supervisors_do_not_work_in_one_folder() {
 fn a_survivor_of_the_killed_run_is_killed_first() {
     let sandbox = Sandbox::new();
     // It leaves its session and its group, and closes what it has.
-    let script = "if mkdir once 2>/dev/null; then setsid sleep 1000 >/dev/null 2>&1 </dev/null & sleep 1000; fi";
+    let script = "if mkdir once 2>/dev/null; then \
+                  setsid sleep 1000 >/dev/null 2>&1 </dev/null & sleep 1000; fi";
     let msup = spawn_piped(&mut sandbox.msup(["-j1", "--", "sh", "-c", script, ":::", "x"]));
     let survivors = || sandbox.processes().into_iter().filter(|pid| name(*pid) == "sleep").count();
     wait_until(|| survivors() == 2);

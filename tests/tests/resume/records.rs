@@ -96,8 +96,8 @@ fn foreign_and_newer_journals_are_refused() {
 
 /// As a later release might write it.
 fn newer() -> Vec<u8> {
-    let body = "{\"n\":1,\"t\":1.000,\"event\":\"run\",\"schema\":99,\"run\":\"x\",\"version\":\"9\",\"generation\":1,\
-                \"arguments\":[],\"folder\":\"/\",\"pid\":1";
+    let body = "{\"n\":1,\"t\":1.000,\"event\":\"run\",\"schema\":99,\"run\":\"x\",\
+                \"version\":\"9\",\"generation\":1,\"arguments\":[],\"folder\":\"/\",\"pid\":1";
     format!("{body},\"crc\":\"{:08x}\"}}\n", crc32fast::hash(body.as_bytes())).into_bytes()
 }
 

@@ -92,7 +92,8 @@ fn functions_that_bash_exports_are_commands() {
     let msup = msup_tests::program("msup");
     let bash = |shell: &str, arguments: &str| {
         let script = format!(
-            "doit() {{ echo \"<$1> <$2>\"; }}; export -f doit; SHELL={shell} \"$0\" -q -k {arguments}"
+            "doit() {{ echo \"<$1> <$2>\"; }}; export -f doit; \
+             SHELL={shell} \"$0\" -q -k {arguments}"
         );
         let mut command = sandbox.command("bash");
         command.args(["-c", &script]).arg(&msup);

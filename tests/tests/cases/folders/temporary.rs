@@ -99,7 +99,9 @@ fn a_run_goes_on_when_every_task_removes_its_folder() {
         // Before it prints, after some output, and after all of it.
         for script in [
             format!("rm -rf $TMPDIR/*; {PRINT}"),
-            "head -c 100000 /dev/zero | tr '\\0' $1; rm -rf $TMPDIR/*; head -c 100000 /dev/zero | tr '\\0' $1".to_owned(),
+            "half() { head -c 100000 /dev/zero | tr '\\0' $1; }; half $1; rm -rf $TMPDIR/*; \
+             half $1"
+                .to_owned(),
             format!("{PRINT}; rm -rf $TMPDIR/*"),
             format!("{PRINT}; rm -rf $TMPDIR; mkdir $TMPDIR"),
         ] {
@@ -125,7 +127,8 @@ fn tasks_too_large_for_memory_are_told_again_when_the_folder_is_removed() {
 fn an_output_that_waits_for_its_turn_is_not_lost_with_the_folder() {
     let sandbox = Sandbox::new();
     let script = format!(
-        "case $1 in a) while ! test -e go; do sleep 0.01; done;; d) rm -rf $TMPDIR/*; touch go;; esac; {PRINT}"
+        "case $1 in a) while ! test -e go; do sleep 0.01; done;; \
+         d) rm -rf $TMPDIR/*; touch go;; esac; {PRINT}"
     );
     let mut msup =
         sandbox.msup(["-k", "--procs", "2", "--max-workers", "2", "--", "sh", "-c", &script]);

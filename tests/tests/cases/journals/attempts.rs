@@ -34,7 +34,8 @@ fn a_task_that_never_started_is_attempt_1_after_a_resume() {
 fn attempts_are_counted_truly_over_retries_deaths_and_msup_retry() {
     let sandbox = Sandbox::new();
     let script = format!(
-        "echo $MSUP_ATTEMPT >>log; if test $(wc -l <log) = 2; then {KILLS}; fi; test -e good || exit 3"
+        "echo $MSUP_ATTEMPT >>log; if test $(wc -l <log) = 2; then {KILLS}; fi; \
+         test -e good || exit 3"
     );
     let flags = ["--retries", "3", "--backoff", "1ms..1ms", "--journal", "j"];
     let mut msup = sandbox.msup(flags);

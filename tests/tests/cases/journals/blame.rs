@@ -54,7 +54,8 @@ fn a_task_that_kills_msup_is_found_out_among_others_in_flight() {
 /// Three tasks are in flight when msup is killed, and three are not.
 fn runs_last_and_alone(flags: &[&str]) {
     let sandbox = Sandbox::new();
-    let script = "echo begin $1 >>log; test -e go || while :; do sleep 0.01; done; sleep 0.05; echo end $1 >>log";
+    let script = "echo begin $1 >>log; test -e go || while :; do sleep 0.01; done; \
+                  sleep 0.05; echo end $1 >>log";
     let mut msup = sandbox.msup(["-j3", "--journal", "j", "--", "sh", "-c", script, "sh", ":::"]);
     let child = spawn_piped(msup.args(["a", "b", "c", "d", "e", "f"]));
     let log = sandbox.path().join("log");

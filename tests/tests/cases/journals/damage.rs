@@ -97,9 +97,17 @@ fn lines_of_another_run_are_not_believed() {
 fn old_journal(sandbox: &Sandbox, more: &[&str]) {
     let folder = sandbox.path().display();
     let run = format!(
-        r#""event":"run","schema":1,"run":"1-2","version":"0.1.0","generation":1,"arguments":["-j1","-q","--","sh","-c","echo $1 $MSUP_ATTEMPT >>log","sh",":::","a","b","c"],"folder":"{folder}","pid":1"#
+        concat!(
+            r#""event":"run","schema":1,"run":"1-2","version":"0.1.0","generation":1,"#,
+            r#""arguments":["-j1","-q","--","sh","-c","echo $1 $MSUP_ATTEMPT >>log","sh","#,
+            r#"":::","a","b","c"],"folder":"{folder}","pid":1"#,
+        ),
+        folder = folder
     );
-    let first = r#""event":"end","seq":1,"value":"a","attempt":1,"state":"succeeded","seconds":0.1,"cpu":0.0"#;
+    let first = concat!(
+        r#""event":"end","seq":1,"value":"a","attempt":1,"state":"succeeded","#,
+        r#""seconds":0.1,"cpu":0.0"#,
+    );
     let lines = [run.as_str(), first].into_iter().chain(more.iter().copied());
     let lines = lines.zip(1..).map(|(record, n)| {
         let body = format!("{{\"n\":{n},\"t\":1795478552.000,{record}");
@@ -131,7 +139,11 @@ fn a_line_with_the_largest_number_there_is_takes_no_memory() {
         for total in [Some(3), None] {
             let sandbox = Sandbox::new();
             let end = format!(
-                r#""event":"end","seq":{number},"value":"z","attempt":1,"state":"failed","cause":"exit 1","seconds":0.1,"cpu":0.0"#
+                concat!(
+                    r#""event":"end","seq":{number},"value":"z","attempt":1,"state":"failed","#,
+                    r#""cause":"exit 1","seconds":0.1,"cpu":0.0"#,
+                ),
+                number = number
             );
             let inputs = total.map(|total| format!(r#""event":"inputs-end","total":{total}"#));
             let more: Vec<&str> =

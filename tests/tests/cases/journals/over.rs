@@ -127,7 +127,8 @@ fn a_folder_of_runs_that_cannot_be_read_is_not_taken_for_an_empty_one() {
 fn resume_names_the_command_and_what_is_left_of_the_run() {
     let sandbox = Sandbox::new();
     let script = "[ -e once ] || [ $1 != b ] || { : >once; \
-                  until grep -q '\"end\"' state/msup/*/journal.jsonl; do sleep 0.01; done; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 9; }; : $1 \u{1b}[2J";
+                  until grep -q '\"end\"' state/msup/*/journal.jsonl; do sleep 0.01; done; \
+                  kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 9; }; : $1 \u{1b}[2J";
     let values = ["-j1", "-k", "--", "sh", "-c", script, "sh", "{}", ":::", "a", "b", "c"];
     said(&sandbox, &values);
     let id = logged(&sandbox)["run"].as_str().expect("text").to_owned();

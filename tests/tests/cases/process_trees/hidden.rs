@@ -53,8 +53,11 @@ fn a_task_times_out_although_its_command_has_exited_and_its_worker_is_stopped() 
 fn a_daemon_and_what_it_has_left_itself_survive_the_timeout_of_a_later_task() {
     let sandbox = Sandbox::new();
     let command = "if [ $1 = first ]; then
-            setsid bash -c 'touch up; until [ -e busy ]; do sleep 0.01; done; (sleep 1000 & echo $! >orphan); touch left
-                until [ -e go ]; do sleep 0.01; done; kill $(cat orphan); touch done' >/dev/null 2>&1 &
+            setsid bash -c 'touch up
+                until [ -e busy ]; do sleep 0.01; done
+                (sleep 1000 & echo $! >orphan); touch left
+                until [ -e go ]; do sleep 0.01; done
+                kill $(cat orphan); touch done' >/dev/null 2>&1 &
             until [ -e up ]; do sleep 0.01; done
         else touch busy; until [ -e left ]; do sleep 0.01; done; sleep 1000; fi";
     let flags =
@@ -76,9 +79,10 @@ fn jobs_of_the_shell_that_became_msup_are_left_alone() {
     let msup = program("msup");
     // The parent of the job exits while msup runs; and a worker is killed.
     let line = format!(
-        "( (until [ -e go ]; do sleep 0.01; done; echo kept >precious) & until [ -e up ]; do sleep 0.01; done ) >/dev/null 2>&1 & \
-         exec {} --leave-timeout 300ms -- bash -c '[ -e once ] || {{ touch once up; sleep 0.3; kill -9 $PPID; }}; \
-         sleep 0.3' _ ::: a",
+        "( (until [ -e go ]; do sleep 0.01; done; echo kept >precious) & \
+         until [ -e up ]; do sleep 0.01; done ) >/dev/null 2>&1 & \
+         exec {} --leave-timeout 300ms -- bash -c \
+         '[ -e once ] || {{ touch once up; sleep 0.3; kill -9 $PPID; }}; sleep 0.3' _ ::: a",
         msup.display()
     );
     let output = run(sandbox.command("bash").args(["-c", &line]));

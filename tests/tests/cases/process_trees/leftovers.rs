@@ -99,7 +99,9 @@ fn a_process_that_ignores_sigterm_is_killed_after_the_grace() {
 fn a_daemon_does_not_hold_its_task_and_has_time_when_the_run_is_over() {
     let sandbox = Sandbox::new();
     // The second task finishes the daemon of the first: it would wait for ever otherwise.
-    let command = "if [ $1 = first ]; then setsid sh -c 'until [ -e go ]; do sleep 0.01; done; touch done' >/dev/null 2>&1 & \
+    let command = "if [ $1 = first ]; then \
+                   setsid sh -c 'until [ -e go ]; do sleep 0.01; done; touch done' \
+                   >/dev/null 2>&1 & \
                    else touch go; fi";
     let output = script(&sandbox, &["-j1"], command, &["first", "second"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -116,7 +118,8 @@ fn a_daemon_does_not_hold_its_task_and_has_time_when_the_run_is_over() {
 #[test]
 fn a_daemon_that_stays_is_stopped_and_named_and_the_exit_status_is_that_of_the_tasks() {
     let sandbox = Sandbox::new();
-    let command = "setsid sh -c 'trap \"touch tidy; exit\" TERM; touch up; while :; do sleep 0.01; done' >/dev/null 2>&1 & \
+    let command = "setsid sh -c 'trap \"touch tidy; exit\" TERM; touch up; \
+                   while :; do sleep 0.01; done' >/dev/null 2>&1 & \
                    until [ -e up ]; do sleep 0.01; done";
     let output = script(&sandbox, &["--leave-timeout", "300ms"], command, &["x"]);
     let said = text(&output.stderr);
@@ -128,7 +131,8 @@ fn a_daemon_that_stays_is_stopped_and_named_and_the_exit_status_is_that_of_the_t
 #[test]
 fn leave_ok_leaves_jobs_and_daemons_alone() {
     let sandbox = Sandbox::new();
-    let command = "sleep 1000 & echo $! >job.$1; setsid sh -c 'echo $$ >daemon.$1; exec sleep 1000' _ $1 & \
+    let command = "sleep 1000 & echo $! >job.$1; \
+                   setsid sh -c 'echo $$ >daemon.$1; exec sleep 1000' _ $1 & \
                    until [ -s daemon.$1 ]; do sleep 0.01; done";
     let output = script(&sandbox, &["--leave", "ok"], command, &["a"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -153,8 +157,11 @@ fn leave_kill_waits_for_neither_jobs_nor_daemons() {
 #[test]
 fn a_daemon_of_an_earlier_task_survives_the_timeout_of_a_later_one() {
     let sandbox = Sandbox::new();
-    let command = "if [ $1 = first ]; then setsid sh -c 'echo $$ >daemon; until [ -e go ]; do sleep 0.01; done; \
-                   touch done' & until [ -s daemon ]; do sleep 0.01; done; sleep 0.05; else sleep 1000; fi";
+    let command = "if [ $1 = first ]; then \
+                   setsid sh -c 'echo $$ >daemon; \
+                   until [ -e go ]; do sleep 0.01; done; touch done' & \
+                   until [ -s daemon ]; do sleep 0.01; done; sleep 0.05; \
+                   else sleep 1000; fi";
     let flags = ["-j1", "--timeout", "1s"];
     let words = ["--", "bash", "-c", command, "_", ":::", "first", "second"];
     let mut msup = spawn_piped(&mut sandbox.msup(flags.iter().chain(&words)));
@@ -221,8 +228,11 @@ fn what_was_left_running_is_stopped_with_the_run_and_times_out() {
 #[test]
 fn a_daemon_survives_the_death_of_another_worker() {
     let sandbox = Sandbox::new();
-    let command = "if [ $1 = busy ]; then echo $PPID >worker; until [ -e killed ]; do sleep 0.01; done; exit; fi
-        setsid sh -c 'echo $$ >up.$1; until [ -e go ]; do sleep 0.01; done; touch done.$1' _ $1 >/dev/null 2>&1 &
+    let command = "if [ $1 = busy ]; then
+            echo $PPID >worker; until [ -e killed ]; do sleep 0.01; done; exit
+        fi
+        setsid sh -c 'echo $$ >up.$1; until [ -e go ]; do sleep 0.01; done; touch done.$1' _ $1 \\
+            >/dev/null 2>&1 &
         until [ -s up.$1 ]; do sleep 0.01; done";
     let daemons = ["a", "b", "c"];
     let flags = ["-j4", "--idle-timeout", "0", "--", "bash", "-c", command, "_", ":::", "busy"];

@@ -11,7 +11,11 @@ use super::{exists, pid_in, text};
 /// A command, a child in its session and a daemon, each of which needs half a second to put its
 /// things in order when it gets a SIGTERM. `$1` is the value.
 const TIDY: &str = "
-    tidies() { trap \"sleep 0.5; touch $1.$2; exit 1\" TERM; touch up.$1.$2; while :; do sleep 0.01; done; }
+    tidies() {
+        trap \"sleep 0.5; touch $1.$2; exit 1\" TERM
+        touch up.$1.$2
+        while :; do sleep 0.01; done
+    }
     export -f tidies
     (tidies child $1) &
     setsid bash -c 'tidies daemon $1' _ $1 &
@@ -67,7 +71,8 @@ fn when_the_grace_of_a_drain_is_over_the_whole_tree_gets_sigterm() {
 fn halting_now_lets_running_tasks_put_their_things_in_order() {
     let sandbox = Sandbox::new();
     let script = format!(
-        "if [ $1 = bad ]; then until [ -e up.command.a -a -e up.child.a -a -e up.daemon.a ]; do sleep 0.01; done; \
+        "if [ $1 = bad ]; then \
+         until [ -e up.command.a -a -e up.child.a -a -e up.daemon.a ]; do sleep 0.01; done; \
          exit 3; fi; {TIDY}"
     );
     let flags =
@@ -92,8 +97,8 @@ fn a_timeout_gives_the_whole_tree_its_grace() {
 #[test]
 fn what_ignores_sigterm_is_killed_after_the_grace_wherever_it_is() {
     let sandbox = Sandbox::new();
-    let deaf = "deaf() { trap '' TERM; echo $BASHPID >$1; while :; do sleep 0.01; done; }; export -f deaf; \
-                (deaf child) & setsid bash -c 'deaf daemon' & deaf command";
+    let deaf = "deaf() { trap '' TERM; echo $BASHPID >$1; while :; do sleep 0.01; done; }; \
+                export -f deaf; (deaf child) & setsid bash -c 'deaf daemon' & deaf command";
     let flags =
         ["-j1", "--timeout", "3s", "--grace", "300ms", "--", "bash", "-c", deaf, ":::", "a"];
     let output = run(&mut sandbox.msup(flags));
@@ -124,8 +129,8 @@ fn a_third_signal_kills_at_once() {
 #[test]
 fn a_sequence_of_signals_is_sent_in_its_order() {
     let sandbox = Sandbox::new();
-    let script = "trap 'echo INT >>log' INT; trap 'echo TERM >>log' TERM; trap 'echo HUP >>log; exit' HUP; \
-                  while :; do sleep 0.01; done";
+    let script = "trap 'echo INT >>log' INT; trap 'echo TERM >>log' TERM; \
+                  trap 'echo HUP >>log; exit' HUP; while :; do sleep 0.01; done";
     let sequence = "INT,500,SIGTERM,500,1,5000";
     let flags =
         ["-j1", "--timeout", "1s", "--termseq", sequence, "--", "bash", "-c", script, ":::", "a"];

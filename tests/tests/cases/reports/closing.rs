@@ -27,7 +27,8 @@ fn failed_crashed_and_lost_attempts_are_counted_apart() {
         said(&mut sandbox.msup(["--retries", "3", "--backoff", "1ms..2ms", "false", ":::", "x"]));
     assert!(report.contains("msup: 2 failed attempts were retried\n"), "{report}");
     assert!(!report.contains("crashed") && !report.contains("outside"), "{report}");
-    let script = "case {} in a) kill -SEGV $$;; b) [ $MSUP_ATTEMPT = 1 ] && kill -9 $PPID; true;; c) exit 1;; esac";
+    let script = "case {} in a) kill -SEGV $$;; \
+                  b) [ $MSUP_ATTEMPT = 1 ] && kill -9 $PPID; true;; c) exit 1;; esac";
     let flags = ["--retries", "2", "--backoff", "1ms..2ms", script, ":::", "a", "b", "c"];
     let report = said(&mut sandbox.msup(flags));
     let counts = "msup: 1 failed attempt was retried\n\
