@@ -1,6 +1,8 @@
 //! The repository's own rules: which crate may use which, sizes of files, names in documents.
 
 mod imports;
+mod names;
+mod records;
 mod sizes;
 mod words;
 
