@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use super::record::{Again, Bytes, End, Kind as RecordKind, Record, Start, State};
+use super::record::{Again, AgainKind, Bytes, End, Record, Start, State};
 use super::story::{Known, Story};
 use super::{Journal, Matches, Past};
 use crate::engine::{Earlier, Entry, Kind, Tried};
@@ -50,10 +50,10 @@ pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_
             let (exit, signal) = cause.exit_and_signal();
             let (value, cause) = (Bytes(value), cause.to_string());
             let kind = Some(match kind {
-                Kind::Failed => RecordKind::Failed,
-                Kind::Crashed => RecordKind::Crashed,
-                Kind::Lost => RecordKind::Lost,
-                Kind::Starved => RecordKind::Starved,
+                Kind::Failed => AgainKind::Failed,
+                Kind::Crashed => AgainKind::Crashed,
+                Kind::Lost => AgainKind::Lost,
+                Kind::Starved => AgainKind::Starved,
             });
             let again = Again { seq, value, attempt, kind, cause, exit, signal };
             journal.note(&Record::Again(again));

@@ -22,14 +22,14 @@ pub(crate) enum Part {
 
 /// All parts.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Input {
+pub(crate) struct KeptInput {
     pub(crate) parts: Vec<Part>,
     /// The number of values, and the number of missing ones.
     pub(crate) values: u64,
     pub(crate) missing: u64,
 }
 
-impl Input {
+impl KeptInput {
     /// Checks the file against what the journal says was kept: `parts`, if it records them, and
     /// `total` values if all were read.
     ///
@@ -40,8 +40,8 @@ impl Input {
         parts: &[Batch],
         total: Option<u64>,
         seed: &Seed,
-    ) -> io::Result<Input> {
-        let mut input = Input::default();
+    ) -> io::Result<KeptInput> {
+        let mut input = KeptInput::default();
         let (mut next, mut end) = (1, 0);
         for kept in parts {
             if kept.at < end || kept.first < next {
@@ -146,9 +146,9 @@ mod tests {
             (b"a\0\0bc", 3, 2),
             (&long, 2_000_001, 1),
         ] {
-            let input = Input::check(&file(content), &[], Some(7), &seed()).expect("readable");
+            let input = KeptInput::check(&file(content), &[], Some(7), &seed()).expect("readable");
             let parts = if bytes > 0 { vec![Part::Values { at: 0, bytes }] } else { vec![] };
-            assert_eq!(input, Input { parts, values, missing: 0 });
+            assert_eq!(input, KeptInput { parts, values, missing: 0 });
         }
     }
 
@@ -157,9 +157,10 @@ mod tests {
         let content = b"a\0b\0cc\0d\0";
         let parts = [kept(1, 2, 0, b"a\0b\0"), kept(3, 1, 4, b"cc\0"), kept(4, 1, 7, b"d\0")];
         let check = |content: &[u8], parts: &[Batch], total| {
-            Input::check(&file(content), parts, total, &seed()).expect("readable")
+            KeptInput::check(&file(content), parts, total, &seed()).expect("readable")
         };
-        let all = Input { parts: vec![Part::Values { at: 0, bytes: 9 }], values: 4, missing: 0 };
+        let all =
+            KeptInput { parts: vec![Part::Values { at: 0, bytes: 9 }], values: 4, missing: 0 };
         assert_eq!(check(content, &parts, Some(4)), all);
         for (at, values) in [(0, 2), (1, 2), (4, 1), (6, 1)] {
             let mut damaged = *content;
@@ -180,8 +181,8 @@ mod tests {
     #[test]
     fn what_was_written_last_is_read_if_more_was_to_come() {
         let parts = [kept(1, 1, 0, b"a\0")];
-        let input = Input::check(&file(b"a\0b\0c"), &parts, None, &seed()).expect("readable");
+        let input = KeptInput::check(&file(b"a\0b\0c"), &parts, None, &seed()).expect("readable");
         let parts = vec![Part::Values { at: 0, bytes: 4 }];
-        assert_eq!(input, Input { parts, values: 2, missing: 0 });
+        assert_eq!(input, KeptInput { parts, values: 2, missing: 0 });
     }
 }

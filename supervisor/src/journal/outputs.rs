@@ -26,22 +26,22 @@ const CHECKSUM: usize = 4;
 /// The attempt that wrote an output: the task's number, the checksum of its value, and the attempt.
 /// The same number may belong to another value after the input was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Writer {
+pub(crate) struct KeptFor {
     pub(crate) seq: u64,
     pub(crate) value: u32,
     pub(crate) attempt: u32,
 }
 
-impl Writer {
-    pub(crate) fn new(seq: u64, value: &[u8], attempt: u32) -> Writer {
-        Writer { seq, value: crc32fast::hash(value), attempt }
+impl KeptFor {
+    pub(crate) fn new(seq: u64, value: &[u8], attempt: u32) -> KeptFor {
+        KeptFor { seq, value: crc32fast::hash(value), attempt }
     }
 }
 
 /// The part of a frame before the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
-    writer: Writer,
+    writer: KeptFor,
     /// Bytes of standard output and of standard error.
     lens: [u64; 2],
     /// Whether the bytes follow; else there were too many.
@@ -51,7 +51,7 @@ struct Head {
 impl Head {
     fn encode(&self) -> [u8; HEAD] {
         let mut head = [0; HEAD];
-        let Writer { seq, value, attempt } = self.writer;
+        let KeptFor { seq, value, attempt } = self.writer;
         let fields: [&[u8]; 7] = [
             &MAGIC,
             &seq.to_le_bytes(),
@@ -80,7 +80,7 @@ impl Head {
         let (seq, value, attempt) = (take(8), take(4) as u32, take(4) as u32);
         let (lens, is_kept) = ([take(8), take(8)], take(1));
         (is_kept <= 1).then_some(Head {
-            writer: Writer { seq, value, attempt },
+            writer: KeptFor { seq, value, attempt },
             lens,
             is_kept: is_kept == 1,
         })
@@ -118,7 +118,7 @@ impl Keeper {
     /// It cannot be written.
     pub(crate) fn keep<'a>(
         &mut self,
-        writer: Writer,
+        writer: KeptFor,
         lens: [u64; 2],
         streams: impl Iterator<Item = io::Result<Box<dyn Read + 'a>>>,
     ) -> io::Result<()> {
@@ -182,7 +182,7 @@ impl Keeper {
 
 /// Where an output is in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum KeptPlace {
     /// From `at` on, these numbers of bytes of standard output and then of standard error.
     Kept { at: u64, lens: [u64; 2] },
     /// It was too large.
@@ -192,7 +192,7 @@ pub(crate) enum Place {
 /// All kept outputs.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    pub(crate) places: HashMap<Writer, Place>,
+    pub(crate) places: HashMap<KeptFor, KeptPlace>,
     /// The end of the last whole frame.
     pub(crate) whole: u64,
 }
@@ -213,8 +213,8 @@ impl Kept {
             match frame(&mut input, run, size - at)? {
                 Some((head, len)) => {
                     let place = match head.is_kept {
-                        true => Place::Kept { at: at + HEAD as u64, lens: head.lens },
-                        false => Place::TooLarge,
+                        true => KeptPlace::Kept { at: at + HEAD as u64, lens: head.lens },
+                        false => KeptPlace::TooLarge,
                     };
                     kept.places.insert(head.writer, place);
                     at += len;
@@ -284,7 +284,7 @@ mod tests {
             Ok(bytes)
         });
         let lens = output.map(|bytes| bytes.len() as u64);
-        keeper.keep(Writer::new(seq, b"v", 1), lens, streams.into_iter()).expect("memory");
+        keeper.keep(KeptFor::new(seq, b"v", 1), lens, streams.into_iter()).expect("memory");
         keeper.flush().expect("writable");
     }
 
@@ -301,10 +301,10 @@ mod tests {
         keep(&file, 2, [b"", b"x"]);
         keep(&file, 3, [&vec![b'y'; 65_537], b""]);
         let kept = Kept::read(&file, "run").expect("readable");
-        let place = |seq| kept.places[&Writer::new(seq, b"v", 1)];
-        assert_eq!(place(1), Place::Kept { at: HEAD as u64, lens: [3, 3] });
-        assert_eq!(place(3), Place::TooLarge);
-        let Place::Kept { at, lens } = place(2) else { panic!("it was kept") };
+        let place = |seq| kept.places[&KeptFor::new(seq, b"v", 1)];
+        assert_eq!(place(1), KeptPlace::Kept { at: HEAD as u64, lens: [3, 3] });
+        assert_eq!(place(3), KeptPlace::TooLarge);
+        let KeptPlace::Kept { at, lens } = place(2) else { panic!("it was kept") };
         let mut bytes = [0; 1];
         file.read_exact_at(&mut bytes, at + lens[0]).expect("there");
         assert_eq!((&bytes, lens), (b"x", [0, 1]));
@@ -322,7 +322,7 @@ mod tests {
             let short: Box<dyn Read> = Box::new(io::repeat(b'x').take(size));
             let nothing: Box<dyn Read> = Box::new(io::empty());
             let streams = [Ok(short), Ok(nothing)].into_iter();
-            keeper.keep(Writer::new(9, b"v", 1), [size + 1, 0], streams).expect("passed over");
+            keeper.keep(KeptFor::new(9, b"v", 1), [size + 1, 0], streams).expect("passed over");
             keeper.flush().expect("writable");
             keep(&file, seq, [b"whole", b""]);
             let kept = Kept::read(&file, "run").expect("readable");

@@ -129,7 +129,7 @@ pub(crate) struct Again {
     pub(crate) attempt: u32,
     /// Not recorded before schema 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) kind: Option<Kind>,
+    pub(crate) kind: Option<AgainKind>,
     pub(crate) cause: String,
     /// As for [`End`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,7 +141,7 @@ pub(crate) struct Again {
 /// What an attempt that did not succeed counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Kind {
+pub(crate) enum AgainKind {
     Failed,
     /// It crashed its process.
     Crashed,

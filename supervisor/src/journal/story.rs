@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use msup_protocol::in_flight::Entry;
 
-use super::record::{Again, Bytes, End, Intent, Kind, Record, Start, State};
+use super::record::{Again, AgainKind, Bytes, End, Intent, Record, Start, State};
 
 /// The cause of an attempt that had finished, but msup died before that could be journaled.
 const UNHEARD: &str = "msup was gone before it was written down";
@@ -106,8 +106,8 @@ impl Stories {
                 self.intents.remove(&name);
                 let story = self.story(name);
                 story.has_started(attempt);
-                story.failures += u32::from(kind == Some(Kind::Failed));
-                story.crashes += u32::from(kind == Some(Kind::Crashed));
+                story.failures += u32::from(kind == Some(AgainKind::Failed));
+                story.crashes += u32::from(kind == Some(AgainKind::Crashed));
             }
             Record::Intent(intent) => {
                 // If it must run again, it never gets the same attempt number.

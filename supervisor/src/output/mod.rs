@@ -53,7 +53,7 @@ pub(crate) struct Style {
 
 /// Why standard output takes no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum Unwritable {
     /// No process reads it any more.
     Closed,
     /// A system error.
@@ -92,7 +92,7 @@ struct State {
     lost: AtomicU64,
     closed: AtomicBool,
     ended: AtomicBool,
-    failure: OnceLock<Failure>,
+    failure: OnceLock<Unwritable>,
     progress: Mutex<Option<Progress>>,
     /// Tasks whose outputs have been shown.
     shown: Mutex<Vec<u64>>,
@@ -168,12 +168,12 @@ impl Output {
         }
         self.looked = Instant::now();
         if terminal::reader_is_gone() {
-            let _ = self.state.failure.set(Failure::Closed);
+            let _ = self.state.failure.set(Unwritable::Closed);
         }
     }
 
     /// Whether standard output takes no more, and why.
-    pub(crate) fn failure(&self) -> Option<&Failure> {
+    pub(crate) fn failure(&self) -> Option<&Unwritable> {
         self.state.failure.get()
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::journal::{Folder, JournalError, Kept, KeptFor, Place, Record, Seed, read, seed};
+use crate::journal::{Folder, JournalError, Kept, KeptFor, KeptPlace, Record, Seed, read, seed};
 use crate::output::{Delivery, Piece};
 
 /// The outputs to show again.
@@ -16,9 +16,9 @@ use crate::output::{Delivery, Piece};
 pub(crate) struct Replay {
     file: Arc<File>,
     /// By task content, in the order of their earlier numbers.
-    places: HashMap<Vec<u8>, VecDeque<Option<Place>>>,
+    places: HashMap<Vec<u8>, VecDeque<Option<KeptPlace>>>,
     /// By their present numbers.
-    next: HashMap<u64, Place>,
+    next: HashMap<u64, KeptPlace>,
     /// The number of outputs that were too large to be kept.
     pub(crate) missing: u64,
 }
@@ -64,7 +64,7 @@ impl Replay {
     pub(crate) fn found(&mut self, seq: u64, content: &[u8]) {
         let place = self.places.get_mut(content).and_then(VecDeque::pop_front);
         match place.flatten() {
-            Some(Place::TooLarge) => self.missing += 1,
+            Some(KeptPlace::TooLarge) => self.missing += 1,
             Some(place) => drop(self.next.insert(seq, place)),
             None => {}
         }
@@ -72,7 +72,7 @@ impl Replay {
 
     /// The output of the task with this number, if it wrote something.
     pub(crate) fn take(&mut self, seq: u64) -> Option<Delivery> {
-        let Place::Kept { at, lens } = self.next.remove(&seq)? else { return None };
+        let KeptPlace::Kept { at, lens } = self.next.remove(&seq)? else { return None };
         let piece = |at, len| match len {
             0 => Piece::Bytes(Vec::new()),
             len => Piece::Spooled(Arc::clone(&self.file), at, len),

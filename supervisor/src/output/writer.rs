@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::capture::{Broken, Piece, nameless_file};
 use super::screen::Screen;
-use super::{Delivery, Failure, Message, State, Style};
+use super::{Delivery, Message, State, Style, Unwritable};
 use crate::os::patient::Patient;
 use crate::os::terminal;
 
@@ -242,8 +242,8 @@ impl Writer {
             Err(Broken::Source(why)) => self.lose(seq, &why),
             Err(Broken::Target(why)) => {
                 let failure = match why.kind() {
-                    io::ErrorKind::BrokenPipe => Failure::Closed,
-                    _ => Failure::Other(why.to_string()),
+                    io::ErrorKind::BrokenPipe => Unwritable::Closed,
+                    _ => Unwritable::Other(why.to_string()),
                 };
                 let _ = self.state.failure.set(failure);
                 self.state.ring();

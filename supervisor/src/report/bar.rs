@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::paint::{Paint, Style};
+use super::paint::{Paint, TextStyle};
 use super::rate::Rate;
 
 /// The number of tasks named below the bar.
@@ -56,15 +56,15 @@ impl Progress {
                 break;
             }
             if index > 0 {
-                first.add(SEPARATOR, Style::Plain, paint);
+                first.add(SEPARATOR, TextStyle::Plain, paint);
             }
             first.add(text, *style, paint);
         }
         let mut lines = vec![first.text];
         for (elapsed, what) in self.longest.iter().take(NAMED) {
             let mut line = Line::new(columns);
-            line.add(&format!("{:>10}  ", lasting(*elapsed)), Style::Dim, paint);
-            line.add(what, Style::Plain, paint);
+            line.add(&format!("{:>10}  ", lasting(*elapsed)), TextStyle::Dim, paint);
+            line.add(what, TextStyle::Plain, paint);
             lines.push(line.text);
         }
         lines
@@ -76,10 +76,10 @@ impl Progress {
         fields.join(SEPARATOR)
     }
 
-    fn fields(&self) -> Vec<(String, Style)> {
+    fn fields(&self) -> Vec<(String, TextStyle)> {
         let open = if self.all_read { "" } else { "+" };
-        let mut fields = vec![(format!("{}/{}{open}", self.ended, self.total), Style::Bold)];
-        let mut add = |text: String| fields.push((text, Style::Plain));
+        let mut fields = vec![(format!("{}/{}{open}", self.ended, self.total), TextStyle::Bold)];
+        let mut add = |text: String| fields.push((text, TextStyle::Plain));
         if self.stops {
             add("stopping".into());
         } else if let Some(rate) = self.rate {
@@ -91,10 +91,10 @@ impl Progress {
         }
         add(format!("{} running", self.running));
         if self.failed > 0 {
-            fields.push((format!("{} failed", self.failed), Style::Bad));
+            fields.push((format!("{} failed", self.failed), TextStyle::Bad));
         }
         if self.retried > 0 {
-            fields.push((format!("{} retried", self.retried), Style::Plain));
+            fields.push((format!("{} retried", self.retried), TextStyle::Plain));
         }
         fields
     }
@@ -111,7 +111,7 @@ impl Line {
         Line { text: String::new(), left: columns.saturating_sub(1) }
     }
 
-    fn add(&mut self, text: &str, style: Style, paint: Paint) {
+    fn add(&mut self, text: &str, style: TextStyle, paint: Paint) {
         let width = text.width();
         if width <= self.left {
             self.left -= width;

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::escape;
-use super::paint::{Paint, Style};
+use super::paint::{Paint, TextStyle};
 use super::summary::Summary;
 use crate::engine::{Failure, Tally};
 
@@ -102,12 +102,12 @@ impl Report<'_> {
     fn headline(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tasks, tally) = (&self.summary.tasks, self.tally);
         let open = if self.next.unread { "+" } else { "" };
-        let style = if tasks.succeeded == tasks.total { Style::Good } else { Style::Bold };
+        let style = if tasks.succeeded == tasks.total { TextStyle::Good } else { TextStyle::Bold };
         let result = format!("{} of {}{open} tasks succeeded", tasks.succeeded, tasks.total);
         write!(out, "msup: {}", self.paint.text(style, &result))?;
         for (count, what) in [(tasks.failed, "failed"), (tasks.quarantined, "quarantined")] {
             if count > 0 {
-                write!(out, ", {}", self.paint.text(Style::Bad, &format!("{count} {what}")))?;
+                write!(out, ", {}", self.paint.text(TextStyle::Bad, &format!("{count} {what}")))?;
             }
         }
         if tasks.cancelled > 0 || self.next.unread {
@@ -118,7 +118,7 @@ impl Report<'_> {
         }
         write!(out, " in {}", lasted(self.summary.wall_seconds))?;
         match self.next.step(tally) {
-            Some(step) => writeln!(out, "; {}", self.paint.text(Style::Bold, &step)),
+            Some(step) => writeln!(out, "; {}", self.paint.text(TextStyle::Bold, &step)),
             None => writeln!(out),
         }
     }

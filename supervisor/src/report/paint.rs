@@ -2,7 +2,7 @@
 
 /// The style of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum TextStyle {
     Plain,
     Bold,
     Dim,
@@ -24,13 +24,13 @@ impl Paint {
         Paint { colours: is_terminal && !refused && !is_dumb }
     }
 
-    pub(crate) fn text(self, style: Style, text: &str) -> String {
+    pub(crate) fn text(self, style: TextStyle, text: &str) -> String {
         let code = match style {
-            Style::Bold => "1",
-            Style::Dim => "2",
-            Style::Good => "32",
-            Style::Bad => "31",
-            Style::Plain => "",
+            TextStyle::Bold => "1",
+            TextStyle::Dim => "2",
+            TextStyle::Good => "32",
+            TextStyle::Bad => "31",
+            TextStyle::Plain => "",
         };
         if !self.colours || code.is_empty() || text.is_empty() {
             return text.to_owned();

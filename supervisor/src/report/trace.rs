@@ -7,7 +7,7 @@ use msup_protocol::token::Census;
 /// The content of one line; see docs for the legend: all are counts, `retakes` and later since the
 /// start.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct TraceLine {
     pub(crate) at: Duration,
     pub(crate) tokens: Census,
     pub(crate) workers: usize,
@@ -43,9 +43,9 @@ pub(crate) fn next_due(due: Duration, every: Duration, now: Duration) -> Duratio
     if next > now { next } else { now + every }
 }
 
-impl std::fmt::Display for Line {
+impl std::fmt::Display for TraceLine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Line { at, tokens, workers, parked, waiting, ready, in_flight, .. } = self;
+        let TraceLine { at, tokens, workers, parked, waiting, ready, in_flight, .. } = self;
         write!(
             f,
             "MSUP {}ms: tokens={} idle={} running={} blocked={} granted={} workers={workers} \
@@ -85,14 +85,15 @@ mod tests {
     fn the_line_reads_as_documented() {
         let tokens = Census { live: 8, running: 5, foreign: 1, blocked: 2, ..Census::default() };
         let at = Duration::from_millis(104);
-        let line = Line { at, tokens, workers: 14, parked: 1, ready: 812, ..Line::default() };
+        let line =
+            TraceLine { at, tokens, workers: 14, parked: 1, ready: 812, ..TraceLine::default() };
         assert_eq!(
             line.to_string(),
             "MSUP 104ms: tokens=8 idle=0 running=6 blocked=2 granted=0 workers=14 parked=1 \
              waiting=0 ready=812 in_flight=0 retakes=0 steals=0 rescues=0 lost=0"
         );
         let measured = Some(Measured { used: 1.934, owed: 3, debt: 0.02, target: 31 });
-        let line = Line { measured, ..line }.to_string();
+        let line = TraceLine { measured, ..line }.to_string();
         assert!(line.ends_with(" used=1.93 charged=1 owed=3 debt=0.020 target=31"), "{line}");
     }
 }

@@ -14,7 +14,7 @@ use msup_protocol::crash;
 
 use crate::engine::{Earlier, Engine, Event, Input, Killed, TaskRecord, has_succeeded};
 use crate::journal::{Bytes, Intent};
-use crate::output::files::committer::{Committer, Pair, Report, remove};
+use crate::output::files::committer::{CommitReport, Committer, Pair, remove};
 use crate::output::files::error::FileError;
 use crate::template::{OutFile, OutTemplate};
 
@@ -128,9 +128,9 @@ impl Commits {
         }
     }
 
-    fn take(&mut self, report: Report, engine: &Engine, log: &mut RunLog, events: &mut Vec<Event>) {
+    fn take(&mut self, report: CommitReport, engine: &Engine, log: &mut RunLog, events: &mut Vec<Event>) {
         match report {
-            Report::Secured(slot, Ok(())) => {
+            CommitReport::Secured(slot, Ok(())) => {
                 // CRASH: secured_before_intent. A temporary file, which the next generation
                 // removes.
                 crash::point("secured_before_intent");
@@ -143,19 +143,19 @@ impl Commits {
                     self.intended.push(slot);
                 }
             }
-            Report::Placed(slot, Ok(())) => {
+            CommitReport::Placed(slot, Ok(())) => {
                 self.begun.remove(&slot);
                 self.release(slot, Ok(()), events);
             }
-            Report::Placed(slot, failed) => {
+            CommitReport::Placed(slot, failed) => {
                 // Journaled before its end, which may have to wait until its output has been shown.
                 if let Some(task) = engine.task(slot) {
                     log.void(task);
                 }
                 self.release(slot, failed, events);
             }
-            Report::Secured(slot, failed) => self.release(slot, failed, events),
-            Report::JournalLost(why) => events.push(Event::JournalLost(why.to_string())),
+            CommitReport::Secured(slot, failed) => self.release(slot, failed, events),
+            CommitReport::JournalLost(why) => events.push(Event::JournalLost(why.to_string())),
         }
     }
 

@@ -196,11 +196,11 @@ impl Run {
         }
     }
 
-    fn trace_line(&self, at: Duration) -> trace::Line {
+    fn trace_line(&self, at: Duration) -> trace::TraceLine {
         let shared = self.segments.shared();
         let (ready, in_flight) = shared.tasks.load();
         let findings = self.segments.findings();
-        trace::Line {
+        trace::TraceLine {
             at,
             tokens: shared.tokens.census(),
             workers: self.engine.workers_alive(),

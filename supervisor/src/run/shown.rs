@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::error::RunError;
 use crate::engine::{Entry, Event};
 use crate::journal::State;
-use crate::output::{Delivery, Failure, Output, Style};
+use crate::output::{Delivery, Output, Style, Unwritable};
 use crate::report::escape;
 use crate::report::summary::Summary;
 use std::os::fd::OwnedFd;
@@ -102,8 +102,8 @@ impl Shown {
         self.output.look_for_reader();
         if !std::mem::replace(&mut self.has_failed, self.output.failure().is_some()) {
             events.extend(self.output.failure().cloned().map(|failure| match failure {
-                Failure::Closed => Event::OutputClosed { in_vain: shows_only, quiet },
-                Failure::Other(why) => Event::OutputFailed(why),
+                Unwritable::Closed => Event::OutputClosed { in_vain: shows_only, quiet },
+                Unwritable::Other(why) => Event::OutputFailed(why),
             }));
         }
         let pressure = self.output.is_under_pressure();

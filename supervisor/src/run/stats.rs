@@ -9,7 +9,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use crate::engine::Engine;
 use crate::report::summary::{InFlight, Summary, Tasks, Tokens, Workers};
 use crate::sysmon::Findings;
-use crate::workers::processes::Counted;
+use crate::workers::processes::WorkerCounts;
 
 /// Peaks, as seen by the loop.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Figures {
     pub(super) fn summary(
         &self,
         engine: &Engine,
-        counted: Counted,
+        counted: WorkerCounts,
         census: Census,
         findings: &Findings,
         began: Instant,

@@ -23,7 +23,7 @@ use super::random::Random;
 use super::telling::Telling;
 use super::{RUN, text};
 use crate::engine::{AtCap, Event, Input, Limits, Policy};
-use crate::journal::record::{Again, Kind};
+use crate::journal::record::{Again, AgainKind};
 use crate::journal::{Journal, Record, Sync};
 
 use agenda::{Agenda, Happening};
@@ -305,7 +305,7 @@ impl World {
     fn judge_crashes(&mut self) {
         let mut crashes: BTreeMap<String, u32> = BTreeMap::new();
         self.disk.read(|record| {
-            if let Record::Again(Again { value, kind: Some(Kind::Crashed), .. }) = record {
+            if let Record::Again(Again { value, kind: Some(AgainKind::Crashed), .. }) = record {
                 *crashes.entry(text(&value.0)).or_default() += 1;
             }
         });

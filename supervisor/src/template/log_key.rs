@@ -1,7 +1,7 @@
 //! The key of a command in logs of other runs. Quotes make no difference to it.
 
 use super::replacement::{Form, Replacement};
-use super::{Piece, Word};
+use super::{TemplatePart, Word};
 
 /// A template without its quotes, from which keys are made. Numbers that differ between runs do not
 /// count.
@@ -27,9 +27,9 @@ impl Outline {
                 parts.push(Part::Text(b" ".to_vec()));
             }
             parts.extend(word.iter().map(|piece| match piece {
-                Piece::Text(text) => Part::Text(unquoted(text)),
-                Piece::Replacement(Replacement::Value(form)) => Part::Value(*form),
-                Piece::Replacement(_) => Part::Number,
+                TemplatePart::Text(text) => Part::Text(unquoted(text)),
+                TemplatePart::Replacement(Replacement::Value(form)) => Part::Value(*form),
+                TemplatePart::Replacement(_) => Part::Number,
             }));
         }
         Outline(parts)

@@ -70,10 +70,10 @@ enum Kind {
 }
 
 /// The parts of what becomes one argument.
-type Word = Vec<Piece>;
+type Word = Vec<TemplatePart>;
 
 #[derive(Debug, Clone)]
-enum Piece {
+enum TemplatePart {
     Text(Vec<u8>),
     Replacement(Replacement),
 }
@@ -136,7 +136,7 @@ impl Template {
     /// Returns the template in which every value is a command line of its own, without
     /// replacement strings: run by a shell if it needs one, else executed directly.
     pub(crate) fn each_input(reading: Reading) -> Template {
-        let whole = vec![Piece::Replacement(Replacement::Value(Form::Whole))];
+        let whole = vec![TemplatePart::Replacement(Replacement::Value(Form::Whole))];
         let outline = Outline::new(&[whole]);
         Template { kind: Kind::EachInput(Box::new(reading)), outline }
     }
@@ -165,8 +165,8 @@ impl Template {
         let is_function = words.clone().next().is_some_and(|word| reading.shell.is_function(word));
         let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
         let mut words: Vec<Word> = before.iter().copied().chain(words).map(parse_word).collect();
-        if words.iter().flatten().all(|piece| matches!(piece, Piece::Text(_))) {
-            words.push(vec![Piece::Replacement(Replacement::Value(Form::Whole))]);
+        if words.iter().flatten().all(|piece| matches!(piece, TemplatePart::Text(_))) {
+            words.push(vec![TemplatePart::Replacement(Replacement::Value(Form::Whole))]);
         }
         if !reading.unsafe_replace {
             refuse_evaluated(&words)?;
@@ -180,7 +180,7 @@ impl Template {
         match &self.kind {
             Kind::Direct(words) => match words.first()?.as_slice() {
                 [] => Some(b""),
-                [Piece::Text(program)] => Some(program),
+                [TemplatePart::Text(program)] => Some(program),
                 _ => None,
             },
             Kind::Script(script) => Some(script.program()),
@@ -205,7 +205,7 @@ impl Template {
     /// Whether commands name the file that the task makes.
     pub(crate) fn names_out(&self) -> bool {
         match &self.kind {
-            Kind::Direct(words) => words.iter().flatten().any(Piece::is_out),
+            Kind::Direct(words) => words.iter().flatten().any(TemplatePart::is_out),
             Kind::Script(script) => script.names_out(),
             Kind::EachInput(_) => false,
         }
@@ -283,14 +283,14 @@ fn parse_word(word: &[u8]) -> Word {
             continue;
         };
         if text_start < at {
-            pieces.push(Piece::Text(word[text_start..at].to_vec()));
+            pieces.push(TemplatePart::Text(word[text_start..at].to_vec()));
         }
-        pieces.push(Piece::Replacement(replacement));
+        pieces.push(TemplatePart::Replacement(replacement));
         at += len;
         text_start = at;
     }
     if text_start < at {
-        pieces.push(Piece::Text(word[text_start..].to_vec()));
+        pieces.push(TemplatePart::Text(word[text_start..].to_vec()));
     }
     pieces
 }
@@ -303,15 +303,15 @@ fn render_words(words: &[Word], value: &[u8], facts: Facts<'_>) -> Rendered {
             Vec::with_capacity(pieces.iter().map(|piece| piece.capacity(value, facts.out)).sum());
         for piece in pieces {
             match piece {
-                Piece::Text(bytes) => arg.extend_from_slice(bytes),
-                Piece::Replacement(Replacement::Value(form)) => {
+                TemplatePart::Text(bytes) => arg.extend_from_slice(bytes),
+                TemplatePart::Replacement(Replacement::Value(form)) => {
                     arg.extend_from_slice(form.of(value, facts.out));
                 }
-                Piece::Replacement(Replacement::Seq) => push_number(&mut arg, facts.seq),
-                Piece::Replacement(Replacement::Threads) => {
+                TemplatePart::Replacement(Replacement::Seq) => push_number(&mut arg, facts.seq),
+                TemplatePart::Replacement(Replacement::Threads) => {
                     push_number(&mut arg, facts.threads.into());
                 }
-                Piece::Replacement(Replacement::Slot) => {
+                TemplatePart::Replacement(Replacement::Slot) => {
                     slot_marks.push(SlotMark::new(argv.len(), arg.len()));
                 }
             }
@@ -321,18 +321,18 @@ fn render_words(words: &[Word], value: &[u8], facts: Facts<'_>) -> Rendered {
     Rendered { argv, env: Vec::new(), slot_marks }
 }
 
-impl Piece {
+impl TemplatePart {
     fn is_out(&self) -> bool {
-        matches!(self, Piece::Replacement(Replacement::Value(Form::Out)))
+        matches!(self, TemplatePart::Replacement(Replacement::Value(Form::Out)))
     }
 
     /// About how many bytes this takes in an argument.
     fn capacity(&self, value: &[u8], out: &[u8]) -> usize {
         const DIGITS: usize = 8;
         match self {
-            Piece::Text(bytes) => bytes.len(),
-            Piece::Replacement(Replacement::Value(form)) => form.of(value, out).len(),
-            Piece::Replacement(_) => DIGITS,
+            TemplatePart::Text(bytes) => bytes.len(),
+            TemplatePart::Replacement(Replacement::Value(form)) => form.of(value, out).len(),
+            TemplatePart::Replacement(_) => DIGITS,
         }
     }
 }
@@ -363,10 +363,12 @@ impl Reading {
 fn refuse_evaluated(words: &[Word]) -> Result<(), TemplateError> {
     let mut evaluation = Evaluation::default();
     for word in words {
-        let is_value = |piece: &Piece| matches!(piece, Piece::Replacement(Replacement::Value(_)));
+        let is_value = |piece: &TemplatePart| {
+            matches!(piece, TemplatePart::Replacement(Replacement::Value(_)))
+        };
         let text = word.iter().flat_map(|piece| match piece {
-            Piece::Text(text) => text.as_slice(),
-            Piece::Replacement(_) => b"{}",
+            TemplatePart::Text(text) => text.as_slice(),
+            TemplatePart::Replacement(_) => b"{}",
         });
         let text: Vec<u8> = text.copied().collect();
         if let Some(program) = evaluation.word(&text, word.iter().any(is_value)) {

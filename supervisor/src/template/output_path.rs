@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::error::{OutFileError, OutTemplateError};
 use super::replacement::{Form, Replacement};
-use super::{Piece, Word, parse_word, push_number};
+use super::{TemplatePart, Word, parse_word, push_number};
 
 /// The number of bytes that every file name may have.
 const NAME_AT_MOST: usize = 255;
@@ -32,15 +32,15 @@ impl OutTemplate {
     /// [`OutTemplateError`].
     pub(crate) fn parse(typed: &[u8]) -> Result<OutTemplate, OutTemplateError> {
         let word = parse_word(typed);
-        let has = |wanted: fn(&Piece) -> bool| word.iter().any(wanted);
-        let differs = |piece: &Piece| match piece {
-            Piece::Replacement(Replacement::Seq) => true,
-            Piece::Replacement(Replacement::Value(form)) => *form != Form::Out,
+        let has = |wanted: fn(&TemplatePart) -> bool| word.iter().any(wanted);
+        let differs = |piece: &TemplatePart| match piece {
+            TemplatePart::Replacement(Replacement::Seq) => true,
+            TemplatePart::Replacement(Replacement::Value(form)) => *form != Form::Out,
             _ => false,
         };
         if typed.contains(&0) {
             Err(OutTemplateError::Nul)
-        } else if has(|piece| matches!(piece, Piece::Replacement(r) if r.is_of_attempt())) {
+        } else if has(|piece| matches!(piece, TemplatePart::Replacement(r) if r.is_of_attempt())) {
             Err(OutTemplateError::OfAttempt)
         } else if !has(differs) {
             Err(OutTemplateError::SameForAll)
@@ -57,11 +57,11 @@ impl OutTemplate {
         let mut path = Vec::new();
         for piece in &self.word {
             match piece {
-                Piece::Text(bytes) => path.extend_from_slice(bytes),
-                Piece::Replacement(Replacement::Value(form)) => {
+                TemplatePart::Text(bytes) => path.extend_from_slice(bytes),
+                TemplatePart::Replacement(Replacement::Value(form)) => {
                     path.extend_from_slice(form.of(value, b""));
                 }
-                Piece::Replacement(_) => push_number(&mut path, seq),
+                TemplatePart::Replacement(_) => push_number(&mut path, seq),
             }
         }
         let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);

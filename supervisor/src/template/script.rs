@@ -8,7 +8,7 @@
 use msup_protocol::env as names;
 
 use super::replacement::Form;
-use super::scanner::{Piece, Quoting, Refused, scan};
+use super::scanner::{Quoting, Refused, TemplatePart, scan};
 use super::shell::Shell;
 use super::shell_words::{push_inside_quotes, push_quoted, quoted_words};
 use super::{Facts, Rendered, SlotMark, push_number};
@@ -34,7 +34,7 @@ const REFERENCE_LEN: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     shell: Vec<Vec<u8>>,
-    pieces: Vec<Piece>,
+    pieces: Vec<TemplatePart>,
     /// The forms referred to as bytes.
     forms: Vec<Form>,
     /// The forms referred to as numbers.
@@ -64,12 +64,12 @@ impl Script {
         let mut len = 0;
         for piece in &pieces {
             len += match piece {
-                Piece::Text(bytes) => bytes.len(),
+                TemplatePart::Text(bytes) => bytes.len(),
                 _ => REFERENCE_LEN,
             };
             let (used, form) = match piece {
-                Piece::Value(form, Quoting::Number) => (&mut numbers, form),
-                Piece::Value(form, _) => (&mut forms, form),
+                TemplatePart::Value(form, Quoting::Number) => (&mut numbers, form),
+                TemplatePart::Value(form, _) => (&mut forms, form),
                 _ => continue,
             };
             if !used.contains(form) {
@@ -91,11 +91,11 @@ impl Script {
         let mut slots = Vec::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Text(bytes) => text.extend_from_slice(bytes),
-                Piece::Value(form, quoting) => push_reference(&mut text, *form, *quoting),
-                Piece::Seq => push_number(&mut text, facts.seq),
-                Piece::Threads => push_number(&mut text, facts.threads.into()),
-                Piece::Slot => slots.push(text.len()),
+                TemplatePart::Text(bytes) => text.extend_from_slice(bytes),
+                TemplatePart::Value(form, quoting) => push_reference(&mut text, *form, *quoting),
+                TemplatePart::Seq => push_number(&mut text, facts.seq),
+                TemplatePart::Threads => push_number(&mut text, facts.threads.into()),
+                TemplatePart::Slot => slots.push(text.len()),
             }
         }
         let argv = argv(&self.shell, text, self.dashed);
@@ -125,13 +125,13 @@ impl Script {
         }
         for piece in &self.pieces {
             match piece {
-                Piece::Text(bytes) => shown.extend_from_slice(bytes),
-                Piece::Value(form, quoting) => {
+                TemplatePart::Text(bytes) => shown.extend_from_slice(bytes),
+                TemplatePart::Value(form, quoting) => {
                     push_value(&mut shown, form.of(value, facts.out), *quoting)
                 }
-                Piece::Seq => push_number(&mut shown, facts.seq),
-                Piece::Threads => push_number(&mut shown, facts.threads.into()),
-                Piece::Slot => push_number(&mut shown, 1),
+                TemplatePart::Seq => push_number(&mut shown, facts.seq),
+                TemplatePart::Threads => push_number(&mut shown, facts.threads.into()),
+                TemplatePart::Slot => push_number(&mut shown, 1),
             }
         }
         shown

@@ -41,7 +41,7 @@ struct Member {
 
 /// What workers have counted, including dead ones.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counted {
+pub(crate) struct WorkerCounts {
     pub(crate) fast_exits: u64,
     pub(crate) slow_exits: u64,
     pub(crate) handoffs: u64,
@@ -74,7 +74,7 @@ pub(crate) struct Crew {
     members: Vec<Option<Member>>,
     /// Members whose pidfd became readable.
     noted: Vec<WorkerId>,
-    of_the_dead: Counted,
+    of_the_dead: WorkerCounts,
 }
 
 impl Crew {
@@ -87,7 +87,7 @@ impl Crew {
         max_workers: u16,
     ) -> Crew {
         let members = (0..max_workers).map(|_| None).collect();
-        let of_the_dead = Counted::default();
+        let of_the_dead = WorkerCounts::default();
         let noted = Vec::new();
         Crew { segment, recipe, orphanage, groups, runs_commands, members, noted, of_the_dead }
     }
@@ -295,7 +295,7 @@ impl Crew {
     }
 
     /// What all workers have counted so far.
-    pub(crate) fn counted(&self) -> Counted {
+    pub(crate) fn counted(&self) -> WorkerCounts {
         let shared = self.segment.shared();
         let mut counted = self.of_the_dead;
         for (worker, _) in self.members.iter().enumerate().filter(|(_, member)| member.is_some()) {
@@ -329,7 +329,7 @@ impl Crew {
     }
 }
 
-impl Counted {
+impl WorkerCounts {
     fn add(&mut self, counters: &Counters) {
         for (sum, counter) in [
             (&mut self.fast_exits, &counters.fast_exits),

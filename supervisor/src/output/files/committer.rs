@@ -28,7 +28,7 @@ pub(crate) struct Pair {
 
 /// The result of an order.
 #[derive(Debug)]
-pub(crate) enum Report {
+pub(crate) enum CommitReport {
     /// The temporary file is complete, and a power cut does not change that.
     Secured(u16, Result<(), FileError>),
     /// It is in its place.
@@ -48,7 +48,7 @@ enum Order {
 #[derive(Debug)]
 pub(crate) struct Committer {
     orders: Option<Sender<Order>>,
-    reports: Receiver<Report>,
+    reports: Receiver<CommitReport>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -100,12 +100,12 @@ impl Committer {
     }
 
     /// The reports since the last time.
-    pub(crate) fn reports(&self) -> Vec<Report> {
+    pub(crate) fn reports(&self) -> Vec<CommitReport> {
         self.reports.try_iter().collect()
     }
 
     /// Waits for one more report.
-    pub(crate) fn wait(&self) -> Option<Report> {
+    pub(crate) fn wait(&self) -> Option<CommitReport> {
         self.reports.recv().ok()
     }
 }
@@ -113,7 +113,7 @@ impl Committer {
 struct Hands {
     durable: bool,
     journal: Option<File>,
-    reporter: Sender<Report>,
+    reporter: Sender<CommitReport>,
     doorbell: OwnedFd,
 }
 
@@ -124,8 +124,10 @@ fn run(orders: &Receiver<Order>, hands: &Hands) {
         for order in std::iter::once(first).chain(orders.try_iter()) {
             match order {
                 Order::Secure(pair) => {
-                    hands
-                        .report(Report::Secured(pair.slot, secure(&pair.temporary, hands.durable)));
+                    hands.report(CommitReport::Secured(
+                        pair.slot,
+                        secure(&pair.temporary, hands.durable),
+                    ));
                 }
                 Order::Place(pair) => to_place.push(pair),
                 Order::Remove(temporary) => to_remove.push(temporary),
@@ -151,9 +153,9 @@ impl Hands {
     }
 
     fn lose(&self, pairs: &[Pair], why: io::Error) {
-        self.report(Report::JournalLost(why.into()));
+        self.report(CommitReport::JournalLost(why.into()));
         for pair in pairs {
-            self.report(Report::Placed(pair.slot, Err(FileError::JournalLost)));
+            self.report(CommitReport::Placed(pair.slot, Err(FileError::JournalLost)));
         }
     }
 
@@ -184,11 +186,11 @@ impl Hands {
                 folder: (*folder).to_owned(),
                 why: why.clone(),
             });
-            self.report(Report::Placed(pair.slot, placed.and(lost.map_or(Ok(()), Err))));
+            self.report(CommitReport::Placed(pair.slot, placed.and(lost.map_or(Ok(()), Err))));
         }
     }
 
-    fn report(&self, report: Report) {
+    fn report(&self, report: CommitReport) {
         let _ = self.reporter.send(report);
         let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
     }
@@ -246,10 +248,10 @@ mod tests {
         fs::write(&pair.temporary, b"new").expect("writable");
         fs::write(&pair.target, b"old").expect("writable");
         committer.secure(pair.clone());
-        assert!(matches!(committer.wait(), Some(Report::Secured(3, Ok(())))));
+        assert!(matches!(committer.wait(), Some(CommitReport::Secured(3, Ok(())))));
         assert_eq!(fs::read(&pair.target).expect("readable"), b"old", "not yet");
         committer.place(pair.clone());
-        assert!(matches!(committer.wait(), Some(Report::Placed(3, Ok(())))));
+        assert!(matches!(committer.wait(), Some(CommitReport::Placed(3, Ok(())))));
         assert_eq!(fs::read(&pair.target).expect("readable"), b"new");
         assert!(!pair.temporary.exists());
     }
@@ -268,7 +270,9 @@ mod tests {
                 _ => std::os::unix::fs::symlink("/dev/null", &pair.temporary).expect("writable"),
             }
             committer.secure(pair);
-            let Some(Report::Secured(_, Err(why))) = committer.wait() else { panic!("secured") };
+            let Some(CommitReport::Secured(_, Err(why))) = committer.wait() else {
+                panic!("secured")
+            };
             assert!(why.to_string().contains(words), "{why}");
         }
     }
@@ -282,8 +286,8 @@ mod tests {
         let pair = pair(folder.path(), 1);
         fs::write(&pair.temporary, b"new").expect("writable");
         committer.place(pair.clone());
-        assert!(matches!(committer.wait(), Some(Report::JournalLost(_))));
-        assert!(matches!(committer.wait(), Some(Report::Placed(1, Err(_)))));
+        assert!(matches!(committer.wait(), Some(CommitReport::JournalLost(_))));
+        assert!(matches!(committer.wait(), Some(CommitReport::Placed(1, Err(_)))));
         assert!(!pair.target.exists());
     }
 
@@ -311,7 +315,7 @@ mod tests {
         fs::write(&pair.temporary, b"new").expect("writable");
         fs::create_dir(&pair.target).expect("writable");
         committer.place(pair.clone());
-        assert!(matches!(committer.wait(), Some(Report::Placed(1, Err(_)))));
+        assert!(matches!(committer.wait(), Some(CommitReport::Placed(1, Err(_)))));
         assert!(pair.target.is_dir());
     }
 }

@@ -1,7 +1,7 @@
 //! `$x`, `${..}`, `$(..)`, `$((..))` and backticks.
 
 use super::level::Ending;
-use super::{Dialect, Doubt, Piece, Quoting, Refused, Scanner, replacement_at};
+use super::{Dialect, Doubt, Quoting, Refused, Scanner, TemplatePart, replacement_at};
 use crate::template::replacement::{Replacement, masked};
 use crate::template::shell_words::is_name_byte;
 
@@ -307,7 +307,7 @@ impl Scanner<'_> {
         }
         for piece in inner.pieces {
             match piece {
-                Piece::Text(text) => self.text(&text),
+                TemplatePart::Text(text) => self.text(&text),
                 other => self.pieces.push(other),
             }
         }

@@ -35,7 +35,7 @@ pub(super) enum Quoting {
 
 /// A part of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum TemplatePart {
     /// Script text.
     Text(Vec<u8>),
     /// A place for the value in this form.
@@ -56,7 +56,11 @@ const DEEPEST: usize = 64;
 ///
 /// # Errors
 /// The first place of a value that cannot be judged.
-pub(super) fn scan(source: &[u8], dialect: Dialect, anywhere: bool) -> Result<Vec<Piece>, Refused> {
+pub(super) fn scan(
+    source: &[u8],
+    dialect: Dialect,
+    anywhere: bool,
+) -> Result<Vec<TemplatePart>, Refused> {
     let mut scanner = Scanner::new(source, dialect, anywhere, 0);
     scanner.commands(Ending::Script);
     match scanner.refused {
@@ -75,7 +79,7 @@ struct Scanner<'a> {
     /// Values may stand where they are run as code.
     anywhere: bool,
     depth: usize,
-    pieces: Vec<Piece>,
+    pieces: Vec<TemplatePart>,
     /// How many values have been placed.
     values: usize,
     /// Where the last one was.
@@ -137,11 +141,11 @@ impl<'a> Scanner<'a> {
                     quoting => quoting,
                 };
                 (self.values, self.last_value) = (self.values + 1, place);
-                self.pieces.push(Piece::Value(form, quoting));
+                self.pieces.push(TemplatePart::Value(form, quoting));
             }
-            Replacement::Seq => self.pieces.push(Piece::Seq),
-            Replacement::Threads => self.pieces.push(Piece::Threads),
-            Replacement::Slot => self.pieces.push(Piece::Slot),
+            Replacement::Seq => self.pieces.push(TemplatePart::Seq),
+            Replacement::Threads => self.pieces.push(TemplatePart::Threads),
+            Replacement::Slot => self.pieces.push(TemplatePart::Slot),
         }
         let number = !matches!(replacement, Replacement::Value(_));
         if number && quoting == Quoting::Unquoted && matches!(self.peek(0), Some(b'<' | b'>')) {
@@ -225,7 +229,7 @@ impl<'a> Scanner<'a> {
 
     fn before(&self) -> Before {
         let text = match self.pieces.last() {
-            Some(Piece::Text(text)) => text.len(),
+            Some(TemplatePart::Text(text)) => text.len(),
             _ => 0,
         };
         let (at, pieces, values) = (self.at, self.pieces.len(), self.values);
@@ -235,7 +239,7 @@ impl<'a> Scanner<'a> {
 
     fn go_back(&mut self, before: Before) {
         self.pieces.truncate(before.pieces);
-        if let Some(Piece::Text(text)) = self.pieces.last_mut() {
+        if let Some(TemplatePart::Text(text)) = self.pieces.last_mut() {
             text.truncate(before.text);
         }
         (self.at, self.values) = (before.at, before.values);
@@ -274,8 +278,8 @@ impl<'a> Scanner<'a> {
     /// Appends to the script.
     fn text(&mut self, bytes: &[u8]) {
         match self.pieces.last_mut() {
-            Some(Piece::Text(text)) => text.extend_from_slice(bytes),
-            _ => self.pieces.push(Piece::Text(bytes.to_vec())),
+            Some(TemplatePart::Text(text)) => text.extend_from_slice(bytes),
+            _ => self.pieces.push(TemplatePart::Text(bytes.to_vec())),
         }
     }
 }
