@@ -128,7 +128,13 @@ impl Commits {
         }
     }
 
-    fn take(&mut self, report: CommitReport, engine: &Engine, log: &mut RunLog, events: &mut Vec<Event>) {
+    fn take(
+        &mut self,
+        report: CommitReport,
+        engine: &Engine,
+        log: &mut RunLog,
+        events: &mut Vec<Event>,
+    ) {
         match report {
             CommitReport::Secured(slot, Ok(())) => {
                 // CRASH: secured_before_intent. A temporary file, which the next generation

@@ -25,9 +25,7 @@ const LARGE_STRUCTS: Larger = &[
     ("supervisor/src/engine/concurrency/limit.rs Admission", 16),
 ];
 
-const LONG_FILES: Larger = &[
-    ("supervisor/src/engine/concurrency/limit.rs", 417),
-];
+const LONG_FILES: Larger = &[("supervisor/src/engine/concurrency/limit.rs", 417)];
 
 /// Lines over [`COLUMNS_AT_MOST`] in the whole tree.
 const WIDE_LINES: usize = 4;
