@@ -122,9 +122,9 @@ pub(crate) fn is_shared(folder: &Path) -> bool {
 /// It cannot be opened, or is something else.
 pub(crate) fn open_named(path: &Path) -> io::Result<File> {
     refuse_strange_link(path)?;
-    let everybody = Mode::from_raw_mode(0o666);
+    let all_users = Mode::from_raw_mode(0o666);
     let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
-    let file = open(path, how, everybody).map_err(|why| {
+    let file = open(path, how, all_users).map_err(|why| {
         match why.raw_os_error().map(Errno::from_raw_os_error) {
             // A pipe without a reader, or a socket.
             Some(Errno::NXIO) => no_file(),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_guesses() {
+    fn no_two_are_equal() {
         assert_ne!(unguessable(), unguessable());
         assert_eq!(unguessable().len(), 16);
     }

@@ -178,7 +178,7 @@ mod tests {
     fn folder(place: &Path, name: &str, has_lock: bool) -> (PathBuf, Option<File>) {
         let path = place.join(name);
         fs::create_dir_all(path.join("1")).expect("writable");
-        (path.clone(), has_lock.then(|| begin(&path).expect("writable").expect("nobody has it")))
+        (path.clone(), has_lock.then(|| begin(&path).expect("writable").expect("it is free")))
     }
 
     /// This process, or one like it with other numbers.
@@ -198,7 +198,7 @@ mod tests {
         {
             let (path, lock) = folder(place.path(), &name(at, "7"), true);
             sweep(place.path(), "p-");
-            assert!(path.exists(), "{what}: somebody has the lock");
+            assert!(path.exists(), "{what}: its lock is held");
             drop(lock);
             // A child that another test has just forked holds it until it executes its program.
             while path.exists() {

@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(step(&lost, tally(0, 1, 0)).as_deref(), Some("go on: msup resume"));
         let cut = Next { needs_list: true, ..unread };
         let again = Some("go on: msup resume -a FILE");
-        assert_eq!(step(&cut, tally(0, 0, 0)).as_deref(), again, "a list that nobody has kept");
+        assert_eq!(step(&cut, tally(0, 0, 0)).as_deref(), again, "a list that was not kept");
         let named = Next { resume: Some(b"'/a b'".to_vec()), ..Next::default() };
         assert_eq!(step(&named, tally(1, 0, 0)).as_deref(), Some("go on: msup resume '/a b'"));
         assert_eq!(step(&Next::default(), tally(5, 1, 0)), None, "there is no journal");

@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(lender.lent, 1);
         assert_eq!(lender.look(ms(400), tokens.sight(), |_| false), 1, "it is back");
         let _ = tokens.release(held);
-        assert_eq!(lender.look(ms(900), tokens.sight(), |_| true), 1, "nobody holds it");
+        assert_eq!(lender.look(ms(900), tokens.sight(), |_| true), 1, "no worker holds it");
         assert_eq!(lender.lent, 1);
     }
 }
