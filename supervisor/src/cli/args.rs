@@ -294,9 +294,14 @@ mod tests {
 
     #[test]
     fn an_error_is_one_line() {
-        let why = Args::try_parse_from(["msup", "--nonsense"]).expect_err("unknown");
-        let line = one_line(&why, &<Args as clap::CommandFactory>::command());
-        assert!(line.starts_with("unexpected argument '--nonsense' found"), "{line}");
-        assert!(!line.contains('\n'));
+        let line = |words: &[&str]| {
+            let why = Args::try_parse_from(words).expect_err("wrong");
+            one_line(&why, &<Args as clap::CommandFactory>::command())
+        };
+        let unknown = line(&["msup", "--nonsense"]);
+        assert!(unknown.starts_with("unexpected argument '--nonsense' found"), "{unknown}");
+        assert!(!unknown.contains('\n'));
+        let empty = line(&["msup", "--journal", ""]);
+        assert!(empty.starts_with("a value is required for '--journal <FOLDER>'"), "{empty}");
     }
 }

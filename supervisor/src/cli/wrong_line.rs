@@ -46,7 +46,8 @@ fn documented(typed: String, command: &clap::Command) -> String {
     flag.and_then(clap::Arg::get_long).map_or(typed.clone(), |long| format!("--{long}"))
 }
 
-/// A line about a value that is none of the words of a list.
+/// A line about a value that is none of the words of a list. clap reports an empty value in the
+/// same way, without a list.
 fn wrong_choice(why: &clap::Error) -> Option<String> {
     if why.kind() != ErrorKind::InvalidValue {
         return None;
@@ -57,6 +58,9 @@ fn wrong_choice(why: &clap::Error) -> Option<String> {
         return None;
     };
     let ContextValue::Strings(words) = why.get(ContextKind::ValidValue)? else { return None };
+    if words.is_empty() {
+        return None;
+    }
     let flag = flag.split_whitespace().next()?;
     let meant = match why.get(ContextKind::SuggestedValue) {
         Some(ContextValue::String(meant)) => format!(": did you mean '{meant}'?"),
