@@ -165,6 +165,11 @@ impl Engine {
         times.into_iter().flatten().min()
     }
 
+    /// Whether it wants to look again at once, to start more workers.
+    pub(crate) fn starts_more(&self) -> bool {
+        self.pool.starts_more() && !self.is_stopped()
+    }
+
     /// The number of commands that may be in flight, if that follows their resource use.
     pub(crate) fn target(&self) -> Option<u32> {
         self.control.target()

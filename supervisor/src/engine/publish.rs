@@ -6,7 +6,7 @@ impl Engine {
     /// Withdraws the tasks that no worker has claimed yet.
     pub(super) fn hold_back(&mut self, effects: &mut Vec<Effect>) {
         // The last first: each goes before all others when it is put back.
-        let slots: Vec<u16> = self.ledger.occupied().collect();
+        let slots = self.ledger.in_order();
         effects.extend(slots.into_iter().rev().map(|slot| Effect::Withdraw { slot }));
     }
 

@@ -161,7 +161,8 @@ impl Engine {
         } else if !self.shutdown.is_killing() {
             self.raise(Stop::Kill(status), effects);
             if self.ledger.in_slots() > 0 {
-                let text = "stopping the running tasks (SIGTERM, after --grace SIGKILL); a third signal kills them";
+                let text = "stopping the running tasks (SIGTERM, after --grace SIGKILL); another \
+                            signal kills them";
                 effects.push(Effect::Say(text.into()));
             }
         } else {

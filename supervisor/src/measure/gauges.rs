@@ -187,6 +187,14 @@ impl Gauges {
         }
     }
 
+    /// Everything stood still for `pause`.
+    pub(super) fn postpone(&mut self, pause: Duration) {
+        for gauge in self.by_worker.iter_mut().flatten() {
+            gauge.looked += pause;
+            gauge.moved += pause;
+        }
+    }
+
     /// A worker is gone.
     pub(super) fn forget(&mut self, worker: WorkerId) {
         if let Some(gauge) = self.by_worker.get_mut(usize::from(worker)) {
@@ -363,6 +371,24 @@ mod tests {
         assert_eq!(gauges.each().count(), 0);
         assert_eq!(gauges.remove(12), counted(5_000, None));
         gauges.forget(9);
+    }
+
+    /// As after Ctrl-Z: an hour in which nothing could compute is no hour in which a command slept.
+    #[test]
+    fn time_in_which_everything_stood_still_is_no_sleep_of_a_command() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let mut gauges = Gauges::new(1);
+        let began = Instant::now();
+        let [(first, cpu), (second, _)] = [NAPS[0], NAPS[1]];
+        let mut gauge = Gauge::new(7, began);
+        gauge.sample(own(cpu), US(first), began + US(first));
+        gauges.by_worker[0] = Some(gauge);
+        gauges.postpone(HOUR);
+        let now = began + HOUR + US(second);
+        if let Some(Some(gauge)) = gauges.by_worker.first_mut() {
+            gauge.sample(own(cpu), US(second - first), now);
+        }
+        assert_eq!(gauges.still(now), [US(second - first).as_secs_f64()]);
     }
 
     #[test]

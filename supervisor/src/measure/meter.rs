@@ -90,6 +90,7 @@ impl Meter {
     /// The run stood still for `pause`: that says nothing about commands.
     pub(crate) fn paused(&mut self, pause: Duration) {
         self.schedule.postpone(pause);
+        self.gauges.postpone(pause);
         self.machine = Machine::new(Instant::now());
     }
 

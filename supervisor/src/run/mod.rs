@@ -114,8 +114,10 @@ impl Run {
             if let Some(commits) = self.commits.as_mut().filter(|_| self.log.is_sound()) {
                 commits.carry_out();
             }
-            let is_idle =
-                events.is_empty() && !self.inputs.has_more() && self.queue.violation.is_none();
+            let is_idle = events.is_empty()
+                && !self.inputs.has_more()
+                && !self.engine.starts_more()
+                && self.queue.violation.is_none();
             if is_idle && (!self.finished || self.reads_on()) {
                 self.sleep()?;
             }

@@ -1,6 +1,7 @@
 //! The table of unfinished tasks: which are pending, which is in which slot, and how often each was
 //! tried.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -171,13 +172,16 @@ impl Ledger {
         Some(record)
     }
 
-    /// Puts back a task that must run again: before those that never ran, or after all others if it
-    /// is a suspect.
+    /// Puts back a task that was withdrawn or must run again: before those that never ran,
+    /// before all others if it has run itself, after all others if it is a suspect.
     pub(crate) fn put_back(&mut self, record: TaskRecord) {
         if record.suspect {
             self.suspects.insert((record.strikes, record.seq), record);
-        } else {
+        } else if record.again {
             self.pending.push_front(record);
+        } else {
+            let retries = self.pending.iter().take_while(|next| next.again).count();
+            self.pending.insert(retries, record);
         }
     }
 
@@ -206,7 +210,7 @@ impl Ledger {
 
     /// Sorts the tasks by expected duration, longest first.
     pub(crate) fn order_longest_first(&mut self) {
-        self.pending.make_contiguous().sort_by_key(|record| std::cmp::Reverse(record.expected));
+        self.pending.make_contiguous().sort_by_key(|record| Reverse(record.expected));
     }
 
     /// Drops all pending tasks; returns how many.
@@ -216,6 +220,15 @@ impl Ledger {
         self.pending.clear();
         self.waiting.clear();
         dropped as u64
+    }
+
+    /// The slots that hold a task, in the order in which these tasks start.
+    pub(crate) fn in_order(&self) -> Vec<u16> {
+        let mut slots: Vec<u16> = self.occupied().collect();
+        slots.sort_by_key(|slot| {
+            self.at(*slot).map(|record| (Reverse(record.expected), record.seq))
+        });
+        slots
     }
 
     /// The slots that hold a task.

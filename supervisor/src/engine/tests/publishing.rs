@@ -49,3 +49,62 @@ fn where_a_run_may_halt_no_task_lies_ready_for_workers_that_finish_one() {
         assert_eq!(published(&driver.step(inputs((0..16).map(|n| vec![n])))), expected);
     }
 }
+
+fn withdrawn(effects: &[String]) -> Vec<u16> {
+    let slots = effects.iter().filter_map(|effect| effect.strip_prefix("Withdraw { slot: "));
+    slots.map(|slot| slot.trim_end_matches(" }").parse().expect("a slot")).collect()
+}
+
+/// With `-k` the outputs that wait may wait for just this task.
+#[test]
+fn a_retry_starts_under_pressure_though_other_tasks_were_withdrawn() {
+    let limits = Limits { task_slots: 8, most_published: 8, ..limits() };
+    let mut driver = Driver::with(limits);
+    driver.step(inputs((1..=3).map(|n| vec![n])));
+    driver.step(Event::OutputPressure(true));
+    let retried = driver.outcome(0, Verdict::Signaled(9));
+    assert_eq!(published(&retried), 1, "{retried:?}");
+    let held_back = withdrawn(&driver.step(Event::JournalFull(Some("here".into()))));
+    assert_eq!(held_back.len(), 3);
+    for slot in held_back {
+        driver.step(Event::Withdrawn { slot });
+    }
+    assert_eq!(published(&driver.step(Event::JournalFull(None))), 1);
+}
+
+#[test]
+fn tasks_that_were_withdrawn_start_in_the_order_of_the_input() {
+    let limits = Limits { task_slots: 4, most_published: 4, ..limits() };
+    let mut driver = Driver::with(limits);
+    driver.step(inputs((1..=6).map(|n| vec![n])));
+    // The fifth and the sixth task follow in the slots of the first two.
+    driver.outcome(0, Verdict::Exited(0));
+    driver.outcome(1, Verdict::Exited(0));
+    let held_back = withdrawn(&driver.step(Event::JournalFull(Some("here".into()))));
+    let seqs = |driver: &Driver, slots: &[u16]| -> Vec<u64> {
+        slots.iter().filter_map(|slot| Some(driver.engine.task(*slot)?.seq)).collect()
+    };
+    assert_eq!(seqs(&driver, &held_back), [6, 5, 4, 3]);
+    for slot in held_back {
+        driver.step(Event::Withdrawn { slot });
+    }
+    let again = driver.step(Event::JournalFull(None));
+    let slots = again.iter().filter_map(|effect| effect.strip_prefix("Publish { slot: "));
+    let slots: Vec<u16> =
+        slots.map(|slot| slot.trim_end_matches(" }").parse().expect("a slot")).collect();
+    assert_eq!(seqs(&driver, &slots), [3, 4, 5, 6]);
+}
+
+/// The event loop looks at signals and outcomes between two batches.
+#[test]
+fn many_workers_are_started_in_batches() {
+    let limits = Limits { max_workers: 20, task_slots: 200, most_published: 200, ..limits() };
+    let mut driver = Driver::with(limits);
+    driver.step(inputs((0..200).map(|n| vec![n as u8])));
+    let mut batches = Vec::new();
+    while batches.is_empty() || driver.engine.starts_more() {
+        let effects = driver.step(Event::Looked(view(200, 200)));
+        batches.push(effects.iter().filter(|effect| effect.starts_with("Spawn")).count());
+    }
+    assert_eq!(batches, [8, 8, 4]);
+}

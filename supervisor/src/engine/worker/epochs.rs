@@ -67,7 +67,7 @@ impl Engine {
     /// are suspects. A suspect that was alone then counts as the cause, but an outside process may do
     /// it repeatedly. Returns whether a suspect was alone.
     fn blame(&mut self, unstarted: &[u16], now: Now, effects: &mut Vec<Effect>) -> bool {
-        let slots: Vec<u16> = self.ledger.occupied().collect();
+        let slots = self.ledger.in_order();
         let is_suspect = |slot: &u16| self.ledger.at(*slot).is_some_and(|record| record.suspect);
         let was_alone = slots.iter().any(is_suspect);
         let limit = self.limits.policy.crash_limit.max(STRIKES);

@@ -14,6 +14,11 @@ const SPARES: u32 = 1;
 /// Workers that have been starting for this long are reported, and again each time this has passed.
 const REPORTED_AFTER: Duration = Duration::from_secs(10);
 
+/// At most this number of workers is started at once: between two batches the event loop looks at
+/// signals and outcomes. Starting a worker takes about 1 ms, but up to 100 ms on a machine that has
+/// many times more to do than it can: then signals still wait for less than 1 s.
+const STARTED_AT_ONCE: u32 = 8;
+
 /// A failed spawn is retried after this, doubled each time up to the last.
 const SPAWN_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
@@ -49,6 +54,8 @@ pub(crate) struct Pool {
     blocking_seen: bool,
     stall: Stall,
     spawn_backoff: Option<(Now, Duration)>,
+    /// More workers are to be started than were at the last look.
+    starts_more: bool,
     /// A process could not be created.
     has_failed: bool,
     /// When slow starts were last reported.
@@ -68,6 +75,7 @@ impl Pool {
             blocking_seen: false,
             stall: Stall::default(),
             spawn_backoff: None,
+            starts_more: false,
             has_failed: false,
             reported: None,
             peak: 0,
@@ -77,7 +85,8 @@ impl Pool {
     }
 
     /// Chooses the workers to start: as many as there are ready tasks that can be started,
-    /// `startable` at most, and have neither a parked nor a starting worker; plus the spares.
+    /// `startable` at most, and have neither a parked nor a starting worker; plus the spares; but
+    /// no more than [`STARTED_AT_ONCE`].
     pub(crate) fn choose_to_spawn(
         &mut self,
         view: &View,
@@ -85,6 +94,7 @@ impl Pool {
         now: Now,
     ) -> Vec<WorkerId> {
         self.blocking_seen |= view.blocked > 0;
+        self.starts_more = false;
         if self.spawn_backoff.is_some_and(|(until, _)| now < until) {
             return Vec::new();
         }
@@ -93,9 +103,11 @@ impl Pool {
         self.note_peak();
         let there = view.parked.len() as u32 + self.starting();
         let missing = (needed + spare).saturating_sub(there);
-        let vacant = self.workers.iter().enumerate().filter(|(_, worker)| worker.is_none());
+        let mut vacant = self.workers.iter().enumerate().filter(|(_, worker)| worker.is_none());
+        let at_once = missing.min(STARTED_AT_ONCE) as usize;
         let chosen: Vec<WorkerId> =
-            vacant.take(missing as usize).map(|(slot, _)| slot as WorkerId).collect();
+            vacant.by_ref().take(at_once).map(|(slot, _)| slot as WorkerId).collect();
+        self.starts_more = missing > STARTED_AT_ONCE && vacant.next().is_some();
         for worker in &chosen {
             let fresh =
                 Worker { starting: Some(now), overdue: false, leaving: false, parked: None };
@@ -103,6 +115,11 @@ impl Pool {
             self.spawned += 1;
         }
         chosen
+    }
+
+    /// Whether more workers are to be started than were at the last look.
+    pub(crate) fn starts_more(&self) -> bool {
+        self.starts_more
     }
 
     /// The most workers at a time. Those last chosen count once their start has not failed.

@@ -118,7 +118,7 @@ fn a_third_signal_kills_at_once() {
     let mut msup = spawn_piped(&mut sandbox.msup(flags));
     let said = msup_tests::overheard(&mut msup);
     wait_until(|| exists(&sandbox, "up"));
-    for answer in ["a second signal stops them", "a third signal kills them"] {
+    for answer in ["a second signal stops them", "another signal kills them"] {
         kill(msup.id() as i32, Signal::SIGINT);
         wait_until(|| said.lock().expect("no panic").contains(answer));
     }
