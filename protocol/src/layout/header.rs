@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LAYOUT_VERSION, LINE, Sizes};
+use super::{LAYOUT_VERSION, Sizes};
 use crate::barrier;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
@@ -61,7 +61,7 @@ pub struct Header {
 // The model's atomics have other sizes and are not laid out in memory.
 #[cfg(not(loom))]
 const _: () = {
-    assert!(size_of::<Header>() == 6 * LINE);
+    assert!(size_of::<Header>() == 6 * super::LINE);
     assert!(std::mem::offset_of!(Header, magic) == 0);
     assert!(std::mem::offset_of!(Header, layout_version) == 8);
     assert!(std::mem::offset_of!(Header, release) == 16);
