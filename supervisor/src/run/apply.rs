@@ -5,6 +5,7 @@ use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 
+use super::error::AttemptError;
 use super::shown::Handed;
 use super::{Run, SIGKILL};
 use crate::engine::{Effect, Entry, Event, Failure, has_succeeded};
@@ -71,14 +72,11 @@ impl Run {
         }
         let Some(task) = self.engine.task(slot) else { return false };
         let out = self.commits.as_mut().map(|commits| commits.begin(slot, task)).transpose();
-        let published = out.map_err(|why| why.to_string()).and_then(|out| {
-            let published = self.queue.publish(slot, task, out.as_deref());
-            published.map_err(|why| why.to_string())
-        });
-        match published {
+        let out = out.map_err(AttemptError::from);
+        match out.and_then(|out| Ok(self.queue.publish(slot, task, out.as_deref())?)) {
             Ok(()) => true,
             Err(why) => {
-                events.push(Event::CannotPublish { slot, why });
+                events.push(Event::CannotPublish { slot, why: why.to_string() });
                 false
             }
         }

@@ -9,7 +9,9 @@ use nix::errno::Errno;
 use crate::journal::JournalError;
 use crate::os::threads::ThreadError;
 use crate::output::OutputError;
+use crate::output::files::error::FileError;
 use crate::report::joblog::JoblogError;
+use crate::tasks::slots::PublishError;
 
 /// Why a run cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -61,4 +63,13 @@ impl RunError {
     pub(super) fn of<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> RunError {
         move |why| RunError::System { what, why: why.into() }
     }
+}
+
+/// Why an attempt cannot be published.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Slot(#[from] PublishError),
 }
