@@ -62,3 +62,21 @@ fn messages_and_help_call_processes_by_their_names() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Names and comments too, where processes are what the code is about.
+#[test]
+fn code_about_processes_calls_them_by_their_names() {
+    let mut wrong = Vec::new();
+    for path in ["protocol", "worker", "tests"].iter().flat_map(|folder| files(folder, ".rs")) {
+        if path.ends_with("tidy/words.rs") {
+            continue;
+        }
+        for (number, line) in read(&path).lines().enumerate() {
+            let mut found = words(line).filter(|word| NOT_FOR_PROCESSES.contains(&word.as_str()));
+            if let Some(word) = found.next() {
+                wrong.push(format!("{}:{}: {word}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
