@@ -53,6 +53,21 @@ impl Folder {
         glance.map(Some).ok_or_else(no_journal)
     }
 
+    /// Makes sure that the journal is one of msup, even if it is damaged.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none.
+    pub(crate) fn check_journal(&self) -> Result<(), JournalError> {
+        let name = self.journal();
+        let mut first = Vec::new();
+        let file = self.open_journal(OFlags::RDONLY)?.take(BEGINNING.len() as u64);
+        { file }.read_to_end(&mut first).map_err(JournalError::at(&name))?;
+        match first == BEGINNING {
+            true => Ok(()),
+            false => self.glance().map(drop),
+        }
+    }
+
     /// Whether there is a journal with nothing in it.
     pub(crate) fn is_empty_run(&self) -> bool {
         matches!(self.glance(), Ok(None))

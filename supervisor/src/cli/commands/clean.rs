@@ -2,7 +2,7 @@
 
 use std::io::{Write, stdout};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
@@ -41,7 +41,7 @@ impl Clean {
             let is_over = |folder: &Folder| folder.is_finished() || folder.is_empty_run();
             all.filter(|folder| self.all || is_over(folder)).collect()
         } else {
-            self.runs.iter().map(|run| runs::named(run)).collect::<Result<_, _>>()?
+            self.runs.iter().map(|run| named(run)).collect::<Result<_, _>>()?
         };
         let (mut out, mut printing) = (stdout().lock(), Ok(()));
         for folder in folders {
@@ -60,4 +60,11 @@ impl Clean {
         }
         printed(printing)
     }
+}
+
+/// The folder of this run. What is no run is not removed.
+fn named(run: &Path) -> Result<Folder, JournalError> {
+    let folder = runs::named(run)?;
+    folder.check_journal()?;
+    Ok(folder)
 }

@@ -39,6 +39,41 @@ fn a_word_without_a_slash_is_never_a_folder_here() {
 }
 
 #[test]
+fn clean_removes_nothing_from_a_folder_that_is_no_run() {
+    let sandbox = Sandbox::new();
+    let mine = folder(&sandbox, "mine");
+    let files = ["journal.jsonl", "inputs", "outputs", "lock"].map(|name| mine.join(name));
+    for content in ["{\"event\":\"mine\"}\n", "my diary", "{\"n\":1}\n"] {
+        for file in &files {
+            fs::write(file, content).expect("writable");
+        }
+        for flags in [&["clean", "./mine"][..], &["clean", "-n", "./mine"]] {
+            let (words, status) = said(&msup_in(&sandbox, sandbox.path(), flags));
+            assert_eq!(status, Some(255), "{content:?}: {words}");
+            assert!(words.contains("not an msup journal"), "{words}");
+        }
+        for file in &files {
+            assert_eq!(fs::read_to_string(file).expect("there"), content, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn clean_removes_a_run_whose_journal_is_damaged() {
+    let sandbox = Sandbox::new();
+    let kept = begun(&sandbox);
+    let journal = kept.join("journal.jsonl");
+    let mut content = fs::read(&journal).expect("there");
+    content[20] ^= 1;
+    fs::write(&journal, content).expect("writable");
+    let (words, status) = said(&msup_in(&sandbox, sandbox.path(), &["clean", "./kept"]));
+    assert_eq!(status, Some(0), "{words}");
+    assert!(!kept.exists());
+    // Removes what the run that was cut off has left in the folder for temporary files.
+    assert!(run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
+}
+
+#[test]
 fn a_folder_or_journal_of_another_user_is_refused() {
     let sandbox = Sandbox::new();
     if cannot_give_away() {
