@@ -68,6 +68,19 @@ fn the_closing_report_the_log_and_what_can_be_done_next() {
     insta::assert_snapshot!("retry", shown(&sandbox, &["retry", "--failed"]));
 }
 
+/// What is found depends on the machine; what is looked for does not.
+#[test]
+fn what_the_doctor_looks_at() {
+    let sandbox = Sandbox::new();
+    let doctor = text(&sandbox, &run(&mut sandbox.msup(["doctor"])));
+    let lines = doctor.lines().map(|line| match line.split_at_checked(4) {
+        Some(("yes " | "no  ", found)) => found.split("  ").next().unwrap_or_default(),
+        Some(("    ", limit)) => limit.split(':').next().unwrap_or_default(),
+        _ => line,
+    });
+    insta::assert_snapshot!("doctor", lines.collect::<Vec<&str>>().join("\n"));
+}
+
 /// Thirty command lines that are wrong, each with what msup says about it.
 #[test]
 fn messages_about_wrong_command_lines() {

@@ -132,7 +132,7 @@ fn time_slices() -> Finding {
     Finding::new(
         "time slices by process",
         timeslice::is_supported(),
-        "in use: CPU-bound commands get 30 ms time slices, so that they do not stall in step",
+        "in use: commands get 30 ms each, so that they do not all wait at the same time",
         "commands get the kernel's time slices; keeping the CPUs busy takes more commands",
     )
 }
