@@ -1,4 +1,4 @@
-//! Why msup does nothing.
+//! The line that says why msup cannot do what it was asked to do.
 
 use std::io;
 

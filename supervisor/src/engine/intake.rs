@@ -1,4 +1,5 @@
-//! The input: whether more may come, and how long few tasks wait for more.
+//! The input: whether more values may come; and how long tasks are held back, in case more come,
+//! while fewer tasks than tokens are known.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use msup_protocol::exit;
 
-use super::task::retry::Standing;
+use super::task::policy::Standing;
 use super::{Effect, Engine, Now};
 
 /// How urgently the run stops. It only ever increases.

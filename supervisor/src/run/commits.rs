@@ -1,9 +1,10 @@
 //! `--out`: each task writes a file of its own, which is renamed to its place when the task has
 //! succeeded. Only complete files are ever seen there, and of two attempts of a task only one.
+//! This file decides when; the thread in `output/files/committer.rs` renames.
 //!
-//! A temporary file is owned by the attempt that writes it, from its publication to its outcome;
-//! then, if the attempt succeeded, by the [`Committer`]; then it is gone. An attempt that was
-//! stopped is dead before its task is published again, and the next attempt uses another name.
+//! From its publication to its outcome, an attempt owns its temporary file. If it has succeeded,
+//! the [`Committer`] owns the file until the rename. An attempt that was stopped is dead before its
+//! task is published again, and the next attempt uses another name.
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;

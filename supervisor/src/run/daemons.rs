@@ -1,5 +1,5 @@
 //! Processes that tasks left running on purpose: when the last worker is gone, they are waited for
-//! and then stopped.
+//! and then stopped. A signal cuts the wait short.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Values that a run has not read when it is stopped. Where they cannot be read a second time, they
-//! are kept with the run: a file is read to its end, a pipe for a moment.
+//! are kept with the run: a file is read to its end, a pipe for 300 ms. A second signal cuts this
+//! short.
 
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};

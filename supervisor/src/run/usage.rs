@@ -1,4 +1,4 @@
-//! What workers and commands use: CPUs, memory, tokens lent for those that are stuck.
+//! What workers and commands use: CPUs and memory; and tokens lent while a holder is stuck.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Why a command or `--out` cannot be used.
 
-use super::evaluation::safe_form;
 use super::scanner::Refused;
+use super::second_evaluation::safe_form;
 
 /// Why a command cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,8 +5,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{OutFileError, OutTemplateError};
+use super::parsing::parse_word;
+use super::rendering::push_number;
 use super::replacement::{Form, Replacement};
-use super::{TemplatePart, Word, parse_word, push_number};
+use super::{TemplatePart, Word};
 
 /// The number of bytes that every file name may have.
 const NAME_AT_MOST: usize = 255;

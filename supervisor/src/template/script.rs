@@ -7,11 +7,12 @@
 
 use msup_protocol::env as names;
 
+use super::rendering::push_number;
 use super::replacement::Form;
 use super::scanner::{Quoting, Refused, TemplatePart, scan};
 use super::shell::Shell;
 use super::shell_words::{push_inside_quotes, push_quoted, quoted_words};
-use super::{Facts, Rendered, SlotMark, push_number};
+use super::{Facts, Rendered, SlotMark};
 
 /// Holds `{}` for a script.
 const MSUP_V: &str = "MSUP_V";

@@ -1,4 +1,5 @@
-//! Flags of GNU parallel and xargs that have no effect with one value: msup works that way anyway.
+//! Flags of GNU parallel and xargs that are accepted with the one argument that says what msup does
+//! anyway (`-n 1`, `-I {}`). Others are refused.
 
 use super::flags;
 use crate::cli::usage::UsageError;

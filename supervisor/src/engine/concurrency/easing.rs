@@ -1,10 +1,9 @@
 //! Lowers the target slowly, so that lowering it costs no CPU time.
 //!
-//! The commands that finish are those that just got something done. Commands that cannot get on,
-//! because a server told them to retry later, keep their places. If no command were started until
-//! enough have finished, only those would be left, asleep. So places are removed only as fast as
-//! waking commands fill the gaps: just before they wake where that time is known; otherwise over
-//! several of the commands' cycles.
+//! Commands that a server has refused sleep, and keep their places; the others finish. If starts
+//! stopped until the lower target is reached, mostly sleeping commands would remain, and CPUs would
+//! idle. So places are removed only as fast as waking commands fill the gaps: just before they wake
+//! where that time is known; otherwise over several of the commands' cycles.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! How many commands fit into memory. Tokens do not bound memory use: many commands wait, and each
 //! keeps its memory.
 //!
-//! The need of one more command is estimated from the commands that have finished; until one has,
-//! from those that run.
+//! The need of one more command is estimated from the commands that have finished. Until one has,
+//! it is estimated from those that are running.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Decides which commands may start: how many may be in flight, and whether one may take another's
 //! place.
 //!
-//! Starting needs no token: tokens follow CPU use. No command starts while another is owed a token.
+//! A worker may start a command without a token: tokens are charged later, by CPU use. While
+//! commands use more CPUs than they have tokens, none is started.
 
 use std::time::Duration;
 

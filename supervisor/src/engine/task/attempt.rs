@@ -6,44 +6,9 @@ use msup_protocol::codec::OutcomeFrame;
 
 use super::counts::Failure;
 use super::outcome::{Cause, Ruling, judge};
+use super::retry::{Fate, decide};
 use crate::engine::time::Now;
-use crate::engine::{Effect, Engine, Entry, Killed, Policy, TaskRecord};
-
-/// A task whose attempts are killed from outside this often has failed.
-const OUTSIDE_LIMIT: u32 = 10;
-/// A task that is killed this often for lack of memory has failed.
-const STARVED_LIMIT: u32 = 4;
-
-/// What happens to a task whose attempt did not succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It is retried.
-    Retried,
-    /// It is retried if the run is resumed: this run stops.
-    Postponed,
-    /// It has failed.
-    Failed,
-    /// It has failed, and is quarantined.
-    Quarantined,
-}
-
-/// Decides what happens to a task. Its record already counts the attempt with this ruling.
-fn decide(record: &TaskRecord, ruling: &Ruling, policy: &Policy, is_stopped: bool) -> Fate {
-    let is_retried = match ruling {
-        Ruling::Succeeded => false,
-        Ruling::Failed(_) => record.failures < policy.tries,
-        Ruling::Crashed(_) => record.crashes < policy.crash_limit,
-        Ruling::Outside(_) => record.outside < OUTSIDE_LIMIT,
-        Ruling::Starved(_) => record.starved < STARVED_LIMIT,
-        Ruling::Stopped(_) => true,
-    };
-    match ruling {
-        _ if is_retried && is_stopped => Fate::Postponed,
-        _ if is_retried => Fate::Retried,
-        Ruling::Crashed(_) => Fate::Quarantined,
-        _ => Fate::Failed,
-    }
-}
+use crate::engine::{Effect, Engine, Entry, Killed, TaskRecord};
 
 impl Engine {
     pub(in crate::engine) fn on_collected(
@@ -170,65 +135,4 @@ fn note_again(record: &TaskRecord, ruling: Ruling, effects: &mut Vec<Effect>) {
     let Some((cause, kind)) = ruling.failure() else { return };
     let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
     effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause, kind }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::Tried;
-    use crate::engine::task::table::Ledger;
-
-    fn fresh() -> TaskRecord {
-        let mut ledger = Ledger::new(1);
-        ledger.accept(Vec::new(), Duration::ZERO, Tried::default());
-        let slot = ledger.place(false, 1).expect("a free slot");
-        ledger.remove(slot).expect("just placed")
-    }
-
-    /// What happens to a task after each of its attempts, all with this ruling, until it is not
-    /// retried.
-    fn fates(ruling: &Ruling, policy: &Policy) -> Vec<Fate> {
-        let mut record = fresh();
-        let mut fates = Vec::new();
-        while fates.last().is_none_or(|last| *last == Fate::Retried) && fates.len() < 20 {
-            record.count(ruling);
-            fates.push(decide(&record, ruling, policy, false));
-        }
-        fates
-    }
-
-    #[test]
-    fn each_kind_of_failure_has_its_own_number_of_retries() {
-        let policy = Policy { tries: 2, crash_limit: 3, ..Policy::default() };
-        let after = |retries, last| [vec![Fate::Retried; retries], vec![last]].concat();
-        let cause = || Cause::OutOfMemory;
-        assert_eq!(fates(&Ruling::Failed(cause()), &policy), after(1, Fate::Failed));
-        assert_eq!(fates(&Ruling::Crashed(cause()), &policy), after(2, Fate::Quarantined));
-        assert_eq!(fates(&Ruling::Outside(cause()), &policy), after(9, Fate::Failed));
-        assert_eq!(fates(&Ruling::Starved(cause()), &policy), after(3, Fate::Failed));
-        assert_eq!(fates(&Ruling::Stopped(cause()), &policy), vec![Fate::Retried; 20]);
-    }
-
-    #[test]
-    fn kinds_of_failure_count_apart() {
-        let policy = Policy { tries: 2, crash_limit: 2, ..Policy::default() };
-        let mut record = fresh();
-        for ruling in [Ruling::Crashed, Ruling::Outside, Ruling::Starved, Ruling::Failed] {
-            let ruling = ruling(Cause::OutOfMemory);
-            record.count(&ruling);
-            assert_eq!(decide(&record, &ruling, &policy, false), Fate::Retried, "{ruling:?}");
-        }
-    }
-
-    #[test]
-    fn a_run_that_stops_postpones_retries_only() {
-        let mut record = fresh();
-        let policy = Policy::default();
-        let crashed = Ruling::Crashed(Cause::Signal(11));
-        record.count(&crashed);
-        assert_eq!(decide(&record, &crashed, &policy, true), Fate::Postponed);
-        let failed = Ruling::Failed(Cause::Exit(1));
-        record.count(&failed);
-        assert_eq!(decide(&record, &failed, &policy, true), Fate::Failed);
-    }
 }

@@ -1,125 +1,49 @@
-//! The user's settings about failures: number of tries, time limits, when the run is aborted.
+//! Whether a task is retried after a failure, and after which delay.
 
 use std::time::Duration;
 
-use msup_protocol::exit;
+use super::outcome::Ruling;
+use crate::engine::{Policy, TaskRecord};
 
-/// The settings.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Policy {
-    /// The number of times that a failing task is tried in all.
-    pub(crate) tries: u32,
-    /// The delay before a retry: about the first time, and at most.
-    pub(crate) backoff: [Duration; 2],
-    /// A task that crashes its process this often is quarantined.
-    pub(crate) crash_limit: u32,
-    pub(crate) timeout: Option<Timeout>,
-    pub(crate) halt: Option<Halt>,
-    /// A worker that takes longer to start is killed; `None`: no limit.
-    pub(crate) start_timeout: Option<Duration>,
-    /// How long running tasks may take when the run stops; `None`: no limit.
-    pub(crate) drain: Option<Duration>,
-}
+/// A task whose attempts are killed from outside this often has failed.
+const OUTSIDE_LIMIT: u32 = 10;
+/// A task that is killed this often for lack of memory has failed.
+const STARVED_LIMIT: u32 = 4;
 
-impl Default for Policy {
-    fn default() -> Policy {
-        let backoff = [Duration::from_millis(200), Duration::from_secs(30)];
-        Policy {
-            tries: 1,
-            backoff,
-            crash_limit: 3,
-            timeout: None,
-            halt: None,
-            start_timeout: None,
-            drain: None,
-        }
-    }
-}
-
-/// The time limit of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Timeout {
-    After(Duration),
-    /// This multiple of the median of those that succeeded.
-    Medians(f64),
-}
-
-/// When the run is aborted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Halt {
-    /// Running tasks are stopped; else they may finish.
-    pub(crate) now: bool,
-    pub(crate) what: Counted,
-    pub(crate) at: Threshold,
-}
-
-/// Which finished tasks count.
+/// What happens to a task whose attempt did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counted {
-    Fail,
-    Success,
-    Done,
+pub(super) enum Fate {
+    /// It is retried.
+    Retried,
+    /// It is retried if the run is resumed: this run stops.
+    Postponed,
+    /// It has failed.
+    Failed,
+    /// It has failed, and is quarantined.
+    Quarantined,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Threshold {
-    Number(u64),
-    /// Of all tasks, once all are known.
-    Percent(f64),
-}
-
-/// How the tasks of this generation of a run stand.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Standing {
-    pub(in crate::engine) succeeded: u64,
-    pub(in crate::engine) failed: u64,
-    /// The number of tasks, if all are known.
-    pub(in crate::engine) total: Option<u64>,
-}
-
-/// Shares and medians of fewer than this say nothing.
-const LEAST: u64 = 3;
-
-impl Halt {
-    /// Whether all tasks must be known to decide whether it is due.
-    pub(in crate::engine) fn needs_total(&self) -> bool {
-        matches!(self.at, Threshold::Percent(_))
+/// Decides what happens to a task. Its record already counts the attempt with this ruling.
+pub(super) fn decide(
+    record: &TaskRecord,
+    ruling: &Ruling,
+    policy: &Policy,
+    is_stopped: bool,
+) -> Fate {
+    let is_retried = match ruling {
+        Ruling::Succeeded => false,
+        Ruling::Failed(_) => record.failures < policy.tries,
+        Ruling::Crashed(_) => record.crashes < policy.crash_limit,
+        Ruling::Outside(_) => record.outside < OUTSIDE_LIMIT,
+        Ruling::Starved(_) => record.starved < STARVED_LIMIT,
+        Ruling::Stopped(_) => true,
+    };
+    match ruling {
+        _ if is_retried && is_stopped => Fate::Postponed,
+        _ if is_retried => Fate::Retried,
+        Ruling::Crashed(_) => Fate::Quarantined,
+        _ => Fate::Failed,
     }
-
-    /// Whether the run is to be aborted now.
-    pub(in crate::engine) fn is_due(&self, standing: Standing) -> bool {
-        let Standing { succeeded, failed, total } = standing;
-        let (counted, least) = match self.what {
-            Counted::Fail => (failed, LEAST),
-            Counted::Success => (succeeded, 1),
-            Counted::Done => (succeeded + failed, 1),
-        };
-        match self.at {
-            Threshold::Number(number) => counted >= number,
-            Threshold::Percent(percent) => total.is_some_and(|total| {
-                counted >= least && counted as f64 * 100.0 >= percent * total as f64
-            }),
-        }
-    }
-
-    /// The run's exit status when it is due, as in GNU parallel: the status of the failed task if
-    /// one was enough, else the number of failures, or their percentage if that was asked for; 0
-    /// when successes were counted.
-    pub(in crate::engine) fn exit_status(&self, standing: Standing, last: u8) -> u8 {
-        match (self.what, self.at) {
-            (Counted::Success, _) => 0,
-            (_, Threshold::Number(1)) => last,
-            (_, Threshold::Number(_)) => exit::for_failures(standing.failed),
-            (_, Threshold::Percent(_)) => {
-                share_of(standing.failed, standing.total.unwrap_or(standing.failed))
-            }
-        }
-    }
-}
-
-/// `count` as a percentage of `all`, rounded up; 0 only for 0.
-pub(in crate::engine) fn share_of(count: u64, all: u64) -> u8 {
-    u8::try_from((count * 100).div_ceil(all.max(1))).unwrap_or(100)
 }
 
 /// Waiting before a retry: the ceiling doubles each time, and the delay is random between zero and
@@ -147,102 +71,65 @@ impl Backoff {
     }
 }
 
-/// The median of the last `KEPT` noted times.
-#[derive(Debug, Default)]
-pub(in crate::engine) struct Median {
-    sorted: Vec<Duration>,
-    /// The same in order of arrival; the next one goes to index `next`.
-    recent: Vec<Duration>,
-    next: usize,
-}
-
-impl Median {
-    const KEPT: usize = 255;
-
-    pub(in crate::engine) fn note(&mut self, time: Duration) {
-        if self.recent.len() < Median::KEPT {
-            self.recent.push(time);
-        } else {
-            let old = std::mem::replace(&mut self.recent[self.next], time);
-            self.next = (self.next + 1) % Median::KEPT;
-            let at = self.sorted.partition_point(|known| *known < old);
-            self.sorted.remove(at);
-        }
-        let at = self.sorted.partition_point(|known| *known < time);
-        self.sorted.insert(at, time);
-    }
-
-    /// The median, once enough times are known.
-    pub(in crate::engine) fn get(&self) -> Option<Duration> {
-        (self.sorted.len() as u64 >= LEAST).then(|| self.sorted[self.sorted.len() / 2])
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use crate::engine::Tried;
+    use crate::engine::task::outcome::Cause;
+    use crate::engine::task::table::Ledger;
 
-    fn halt(what: Counted, at: Threshold) -> Halt {
-        Halt { now: true, what, at }
+    fn fresh() -> TaskRecord {
+        let mut ledger = Ledger::new(1);
+        ledger.accept(Vec::new(), Duration::ZERO, Tried::default());
+        let slot = ledger.place(false, 1).expect("a free slot");
+        ledger.remove(slot).expect("just placed")
     }
 
-    fn of(succeeded: u64, failed: u64, total: u64) -> Standing {
-        Standing { succeeded, failed, total: Some(total) }
-    }
-
-    #[test]
-    fn when_it_is_time_to_halt() {
-        assert!(!halt(Counted::Fail, Threshold::Number(2)).is_due(of(9, 1, 20)));
-        assert!(halt(Counted::Fail, Threshold::Number(2)).is_due(of(0, 2, 20)));
-        assert!(halt(Counted::Success, Threshold::Number(1)).is_due(of(1, 5, 20)));
-        assert!(halt(Counted::Done, Threshold::Number(3)).is_due(of(1, 2, 20)));
-        let fifth = halt(Counted::Fail, Threshold::Percent(20.0));
-        assert!(!fifth.is_due(of(0, 2, 5)), "two failures say nothing");
-        assert!(
-            !fifth.is_due(of(0, 19, 100)),
-            "19 % of all tasks, though all of those that have finished"
-        );
-        assert!(fifth.is_due(of(40, 20, 100)));
-        assert!(!fifth.is_due(Standing { succeeded: 0, failed: 50, total: None }), "of how many?");
-        assert!(halt(Counted::Success, Threshold::Percent(50.0)).is_due(of(1, 1, 2)));
-        assert!(halt(Counted::Done, Threshold::Percent(30.0)).is_due(of(1, 2, 10)));
-    }
-
-    #[test]
-    fn the_exit_status_says_what_was_counted() {
-        let fail = |at| halt(Counted::Fail, at);
-        assert_eq!(fail(Threshold::Number(1)).exit_status(of(3, 1, 9), 7), 7);
-        assert_eq!(fail(Threshold::Number(3)).exit_status(of(3, 3, 9), 7), 3);
-        assert_eq!(fail(Threshold::Number(300)).exit_status(of(3, 300, 999), 7), 101);
-        assert_eq!(fail(Threshold::Percent(20.0)).exit_status(of(3, 3, 14), 7), 22);
-        assert_eq!(halt(Counted::Done, Threshold::Number(2)).exit_status(of(1, 1, 9), 0), 1);
-        assert_eq!(halt(Counted::Success, Threshold::Number(1)).exit_status(of(1, 5, 9), 0), 0);
-    }
-
-    proptest! {
-        /// For any order of outcomes, a percentage of failures stops the run at the first failure
-        /// at which that percentage of all tasks has failed, and not before the third.
-        #[test]
-        fn a_percentage_of_failures_is_one_of_all_tasks(
-            outcomes in prop::collection::vec(any::<bool>(), 1..200),
-            percent in 1..=100_u64,
-        ) {
-            let halt = halt(Counted::Fail, Threshold::Percent(percent as f64));
-            let total = outcomes.len() as u64;
-            let needed = (percent * total).div_ceil(100).max(LEAST);
-            let mut standing = of(0, 0, total);
-            for failed in outcomes {
-                if failed {
-                    standing.failed += 1;
-                } else {
-                    standing.succeeded += 1;
-                }
-                prop_assert_eq!(halt.is_due(standing), standing.failed >= needed);
-                prop_assert!(u64::from(halt.exit_status(standing, 1)) <= 100);
-            }
+    /// What happens to a task after each of its attempts, all with this ruling, until it is not
+    /// retried.
+    fn fates(ruling: &Ruling, policy: &Policy) -> Vec<Fate> {
+        let mut record = fresh();
+        let mut fates = Vec::new();
+        while fates.last().is_none_or(|last| *last == Fate::Retried) && fates.len() < 20 {
+            record.count(ruling);
+            fates.push(decide(&record, ruling, policy, false));
         }
+        fates
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_own_number_of_retries() {
+        let policy = Policy { tries: 2, crash_limit: 3, ..Policy::default() };
+        let after = |retries, last| [vec![Fate::Retried; retries], vec![last]].concat();
+        let cause = || Cause::OutOfMemory;
+        assert_eq!(fates(&Ruling::Failed(cause()), &policy), after(1, Fate::Failed));
+        assert_eq!(fates(&Ruling::Crashed(cause()), &policy), after(2, Fate::Quarantined));
+        assert_eq!(fates(&Ruling::Outside(cause()), &policy), after(9, Fate::Failed));
+        assert_eq!(fates(&Ruling::Starved(cause()), &policy), after(3, Fate::Failed));
+        assert_eq!(fates(&Ruling::Stopped(cause()), &policy), vec![Fate::Retried; 20]);
+    }
+
+    #[test]
+    fn kinds_of_failure_count_apart() {
+        let policy = Policy { tries: 2, crash_limit: 2, ..Policy::default() };
+        let mut record = fresh();
+        for ruling in [Ruling::Crashed, Ruling::Outside, Ruling::Starved, Ruling::Failed] {
+            let ruling = ruling(Cause::OutOfMemory);
+            record.count(&ruling);
+            assert_eq!(decide(&record, &ruling, &policy, false), Fate::Retried, "{ruling:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_stops_postpones_retries_only() {
+        let mut record = fresh();
+        let policy = Policy::default();
+        let crashed = Ruling::Crashed(Cause::Signal(11));
+        record.count(&crashed);
+        assert_eq!(decide(&record, &crashed, &policy, true), Fate::Postponed);
+        let failed = Ruling::Failed(Cause::Exit(1));
+        record.count(&failed);
+        assert_eq!(decide(&record, &failed, &policy, true), Fate::Failed);
     }
 
     #[test]
@@ -255,20 +142,5 @@ mod tests {
             assert!(delays.iter().any(|delay| *delay > ms(ceiling) * 9 / 10));
             assert!(delays.iter().any(|delay| *delay < ms(ceiling) / 10));
         }
-    }
-
-    #[test]
-    fn the_median_follows() {
-        let ms = Duration::from_millis;
-        let mut median = Median::default();
-        median.note(ms(1));
-        median.note(ms(2));
-        assert_eq!(median.get(), None);
-        median.note(ms(1000));
-        assert_eq!(median.get(), Some(ms(2)));
-        for _ in 0..Median::KEPT {
-            median.note(ms(50));
-        }
-        assert_eq!((median.get(), median.sorted.len()), (Some(ms(50)), Median::KEPT));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::retry::{Median, Timeout};
+use super::policy::{LEAST, Timeout};
 
 /// A time limit that is never reached.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -50,5 +50,56 @@ impl TimeLimit {
         }
         self.announced = Some(limit);
         Some(limit)
+    }
+}
+
+/// The median of the last `KEPT` noted times.
+#[derive(Debug, Default)]
+struct Median {
+    sorted: Vec<Duration>,
+    /// The same in order of arrival; the next one goes to index `next`.
+    recent: Vec<Duration>,
+    next: usize,
+}
+
+impl Median {
+    const KEPT: usize = 255;
+
+    fn note(&mut self, time: Duration) {
+        if self.recent.len() < Median::KEPT {
+            self.recent.push(time);
+        } else {
+            let old = std::mem::replace(&mut self.recent[self.next], time);
+            self.next = (self.next + 1) % Median::KEPT;
+            let at = self.sorted.partition_point(|known| *known < old);
+            self.sorted.remove(at);
+        }
+        let at = self.sorted.partition_point(|known| *known < time);
+        self.sorted.insert(at, time);
+    }
+
+    /// The median, once enough times are known.
+    fn get(&self) -> Option<Duration> {
+        (self.sorted.len() as u64 >= LEAST).then(|| self.sorted[self.sorted.len() / 2])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_follows() {
+        let ms = Duration::from_millis;
+        let mut median = Median::default();
+        median.note(ms(1));
+        median.note(ms(2));
+        assert_eq!(median.get(), None);
+        median.note(ms(1000));
+        assert_eq!(median.get(), Some(ms(2)));
+        for _ in 0..Median::KEPT {
+            median.note(ms(50));
+        }
+        assert_eq!((median.get(), median.sorted.len()), (Some(ms(50)), Median::KEPT));
     }
 }

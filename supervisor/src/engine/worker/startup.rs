@@ -1,4 +1,4 @@
-//! What speaks against the worker program: workers that fail before they take up work.
+//! Counts workers that exit or are killed before their first task. Too many of them abort the run.
 
 use std::time::Duration;
 

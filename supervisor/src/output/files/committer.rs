@@ -3,6 +3,7 @@
 //!
 //! A file is secured first. Then the event loop journals that it is about to be placed, and only
 //! then it is placed: so a record without its temporary file means that the file was placed.
+//! `run/commits.rs` decides when.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

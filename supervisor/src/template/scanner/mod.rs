@@ -12,8 +12,8 @@ mod level;
 mod parentheses;
 mod refusal;
 
-use super::evaluation::Evaluation;
 use super::replacement::{Form, Replacement, replacement_at};
+use super::second_evaluation::Evaluation;
 use super::shell::Dialect;
 use level::Ending;
 use refusal::Doubt;

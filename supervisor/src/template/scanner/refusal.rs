@@ -1,6 +1,6 @@
 //! Why a value cannot stand where it does.
 
-use crate::template::evaluation::safe_form;
+use crate::template::second_evaluation::safe_form;
 
 /// What makes a place uncertain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

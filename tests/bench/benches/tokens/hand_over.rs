@@ -59,10 +59,11 @@ pub(crate) fn bare_ping(role: &Role) {
 /// Nanoseconds per hand-over between this process on CPU 0 and a child on `cpu`.
 fn ours(cpu: usize, turns: u64) -> io::Result<f64> {
     let mut stage = Stage::new(1, 2)?;
+    // Before the child can take it.
+    let held = stage.segment.shared().tokens.acquire(0).expect("idle");
     stage.play("ping", 1, Some(cpu), &[turns])?;
     let seat = Seat::new(stage.segment.shared(), 0, Futex).expect("a slot");
     // Start when the child is in line.
-    let held = stage.segment.shared().tokens.acquire(0).expect("idle");
     while !stage.segment.shared().line.is_announced(1) {
         std::thread::sleep(Duration::from_millis(1));
     }

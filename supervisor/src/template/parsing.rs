@@ -1,0 +1,130 @@
+//! Parses COMMAND, once for all tasks.
+
+use super::error::TemplateError;
+use super::log_key::Outline;
+use super::replacement::{Form, Replacement, masked, replacement_at};
+use super::script::Script;
+use super::second_evaluation::Evaluation;
+use super::shell::{BASH, CALL};
+use super::{Kind, Reading, Template, TemplatePart, Word, shell_words};
+
+impl Template {
+    /// Takes the words of COMMAND as typed.
+    ///
+    /// Several words are executed directly, each as exactly one argument. A single word is a
+    /// command line: a shell runs it if it needs one, else its words at blanks are executed
+    /// directly. The value is appended when there is no replacement string at all. A function that
+    /// bash has exported runs through bash.
+    ///
+    /// # Errors
+    /// There is nothing to run, or a value would stand where it is not certain to be data.
+    pub(crate) fn from_words(
+        words: Vec<Vec<u8>>,
+        reading: &Reading,
+    ) -> Result<Template, TemplateError> {
+        if words.iter().any(|word| word.contains(&0)) {
+            return Err(TemplateError::NulInWord);
+        }
+        match words.as_slice() {
+            [] => Err(TemplateError::Empty),
+            [single] => Template::from_line(single, reading),
+            several => Template::direct(several.iter().map(Vec::as_slice), reading),
+        }
+    }
+
+    /// Returns the template in which every value is a command line of its own, without
+    /// replacement strings: run by a shell if it needs one, else executed directly.
+    pub(crate) fn each_input(reading: Reading) -> Template {
+        let whole = vec![TemplatePart::Replacement(Replacement::Value(Form::Whole))];
+        let outline = Outline::new(&[whole]);
+        Template { kind: Kind::EachInput(Box::new(reading)), outline }
+    }
+
+    fn from_line(typed: &[u8], reading: &Reading) -> Result<Template, TemplateError> {
+        let line = trim_end(typed);
+        let Some(first) = shell_words::words(line).next() else { return Err(TemplateError::Empty) };
+        let mask = masked(line);
+        if !shell_words::needs_shell(&mask) {
+            return Template::direct(shell_words::words(line), reading);
+        }
+        let mut source = line.to_vec();
+        if mask == line {
+            source.extend_from_slice(b" {}");
+        }
+        let shell = reading.shell_for(first);
+        let script = Script::parse(&source, &shell, reading.unsafe_replace)?;
+        let outline = Outline::new(&[parse_word(&source)]);
+        Ok(Template { kind: Kind::Script(script), outline })
+    }
+
+    fn direct<'a>(
+        words: impl Iterator<Item = &'a [u8]> + Clone,
+        reading: &Reading,
+    ) -> Result<Template, TemplateError> {
+        let is_function = words.clone().next().is_some_and(|word| reading.shell.is_function(word));
+        let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
+        let mut words: Vec<Word> = before.iter().copied().chain(words).map(parse_word).collect();
+        if words.iter().flatten().all(|piece| matches!(piece, TemplatePart::Text(_))) {
+            words.push(vec![TemplatePart::Replacement(Replacement::Value(Form::Whole))]);
+        }
+        if !reading.unsafe_replace {
+            refuse_evaluated(&words)?;
+        }
+        let outline = Outline::new(&words[before.len()..]);
+        Ok(Template { kind: Kind::Direct(words), outline })
+    }
+}
+
+/// Removes blanks and newlines at the end, which mean nothing to a shell; but after a newline
+/// an appended value would be a command of its own.
+fn trim_end(line: &[u8]) -> &[u8] {
+    let end = line
+        .iter()
+        .rposition(|&byte| !shell_words::is_blank(byte) && byte != b'\n')
+        .map_or(0, |last| last + 1);
+    // A backslash there may escape the byte after it.
+    let escaped = line[..end].ends_with(b"\\");
+    &line[..line.len().min(end + usize::from(escaped))]
+}
+
+/// Splits a word at its replacement strings.
+pub(super) fn parse_word(word: &[u8]) -> Word {
+    let mut pieces = Word::new();
+    let mut text_start = 0;
+    let mut at = 0;
+    while at < word.len() {
+        let Some((replacement, len)) = replacement_at(&word[at..]) else {
+            at += 1;
+            continue;
+        };
+        if text_start < at {
+            pieces.push(TemplatePart::Text(word[text_start..at].to_vec()));
+        }
+        pieces.push(TemplatePart::Replacement(replacement));
+        at += len;
+        text_start = at;
+    }
+    if text_start < at {
+        pieces.push(TemplatePart::Text(word[text_start..].to_vec()));
+    }
+    pieces
+}
+
+/// Fails if a shell among these words would run a value as code.
+fn refuse_evaluated(words: &[Word]) -> Result<(), TemplateError> {
+    let mut evaluation = Evaluation::default();
+    for word in words {
+        let is_value = |piece: &TemplatePart| {
+            matches!(piece, TemplatePart::Replacement(Replacement::Value(_)))
+        };
+        let text = word.iter().flat_map(|piece| match piece {
+            TemplatePart::Text(text) => text.as_slice(),
+            TemplatePart::Replacement(_) => b"{}",
+        });
+        let text: Vec<u8> = text.copied().collect();
+        if let Some(program) = evaluation.word(&text, word.iter().any(is_value)) {
+            return Err(TemplateError::Evaluated(program.to_vec()));
+        }
+    }
+    Ok(())
+}
