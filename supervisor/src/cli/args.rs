@@ -102,8 +102,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     pub(super) retries: u32,
 
-    /// Delay before a retry: random, at most the first value before the first retry. This limit
-    /// doubles with each retry, up to the second value [default: 200ms..30s]
+    /// Delay before a failed task is retried: random, below a limit. The limit is the first value
+    /// before the first retry, and doubles with each retry, up to the second value [default:
+    /// 200ms..30s]
     #[arg(long, value_name = "TIME..TIME")]
     pub(super) backoff: Option<String>,
 
@@ -116,9 +117,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME|N%")]
     pub(super) timeout: Option<String>,
 
-    /// Time between SIGTERM and SIGKILL when msup stops a task [default: 10s]. Also the time that
-    /// running tasks get to finish after Ctrl-C, SIGTERM or SIGHUP, before msup stops them
-    /// [default: no limit]
+    /// Time between SIGTERM and SIGKILL when msup stops a task [default: 10s]. If given, it also
+    /// limits how long running tasks may take to finish after Ctrl-C, SIGTERM or SIGHUP; then msup
+    /// stops them [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub(super) grace: Option<String>,
 
