@@ -43,3 +43,36 @@ fn commands_that_compute_are_few() {
     let (peak, mean) = in_flight(&["--procs", "2"], compute, 60);
     assert!(peak <= 4 && mean <= 3.0, "{peak} at once, {mean:.1} on average");
 }
+
+/// A process that computes until it is dropped.
+struct Neighbour(std::process::Child);
+
+impl Neighbour {
+    fn arrives() -> Neighbour {
+        let mut shell = std::process::Command::new("sh");
+        Neighbour(shell.args(["-c", "while :; do :; done"]).spawn().expect("a shell"))
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        // It may have been killed from outside.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Not the shell computes but what it has started; another program has a part of the CPUs. What
+/// they do not get of the CPUs is no gap that more commands could fill.
+#[test]
+fn commands_whose_children_compute_are_few_beside_another_program() {
+    let _neighbour = Neighbour::arrives();
+    let compute = "awk 'BEGIN { for (i = 0; i < 3000000; i++); }'";
+    let by_a_shell = format!("{compute}; true");
+    // As version managers do it: short processes first.
+    let by_a_launcher = format!("a=$(date | sed s/1/2/); b=$(ls / | head -n 1); {compute}; true");
+    for command in [by_a_shell, by_a_launcher] {
+        let (peak, mean) = in_flight(&["--procs", "2"], &command, 24);
+        assert!(mean <= 3.0, "{command}: {peak} at once, {mean:.1} on average");
+    }
+}

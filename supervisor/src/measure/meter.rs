@@ -130,7 +130,7 @@ impl Meter {
         let (now, found) = (Instant::now(), cpu_time::own_thread());
         let span = self.schedule.span(now);
         let sampled = self.sample(&commands, &pid_of, span, now);
-        let answers = self.ask(&commands);
+        let answers = self.ask(&commands, &pid_of);
         let finished = std::mem::take(&mut self.finished);
         let used = self.used(sampled + finished.used(), hides, span, now);
         let still = self.gauges.still(now);
@@ -184,11 +184,15 @@ impl Meter {
     }
 
     /// Asks some of the commands for their state and their memory.
-    fn ask(&mut self, commands: &[(WorkerId, i32)]) -> Answers {
+    fn ask(
+        &mut self,
+        commands: &[(WorkerId, i32)],
+        pid_of: &impl Fn(WorkerId) -> Option<i32>,
+    ) -> Answers {
         let mut answers = Answers::default();
         for at in self.survey.turn(commands.len()) {
             let (worker, command) = commands[at];
-            let processes = self.sampler.processes(worker, command);
+            let processes = self.sampler.processes(worker, command, pid_of(worker));
             let Some(activity) = Activity::of(&processes, sampler::waits_for_lock) else {
                 continue;
             };

@@ -116,9 +116,26 @@ impl Families {
         !self.families.is_empty()
     }
 
-    /// The processes below a worker's command, as last seen.
-    pub(crate) fn members(&self, worker: WorkerId) -> impl Iterator<Item = i32> {
-        self.families.get(&worker).into_iter().flat_map(|family| family.members.keys().copied())
+    /// The processes of a worker's command just now, its own included. `root`: the worker's
+    /// process. Where the kernel lists neither groups nor children, those that were last found.
+    pub(crate) fn now(
+        &self,
+        worker: WorkerId,
+        command: i32,
+        root: Option<i32>,
+        groups: Option<&Groups>,
+    ) -> Vec<i32> {
+        let mut found = match (groups, root) {
+            (Some(groups), _) => groups.members(worker),
+            (None, Some(root)) if self.listed => below(root, listed_children),
+            (None, _) => {
+                let family = self.families.get(&worker).into_iter();
+                family.flat_map(|family| family.members.keys().copied()).collect()
+            }
+        };
+        found.retain(|pid| *pid != command && Some(*pid) != root);
+        found.push(command);
+        found
     }
 }
 

@@ -75,10 +75,12 @@ impl Sampler {
         Reading { own, children }
     }
 
-    /// The living processes of a command.
-    pub(super) fn processes(&self, worker: WorkerId, command: i32) -> Vec<Kin> {
-        let members = self.families.members(worker).chain([command]);
-        members.filter_map(process_tree::look_up).filter(|kin| !kin.exited).collect()
+    /// The living processes of a command just now: a shell or a launcher has others every moment,
+    /// and it is one of those that computes. `root`: the worker's process.
+    pub(super) fn processes(&self, worker: WorkerId, command: i32, root: Option<i32>) -> Vec<Kin> {
+        let members = self.families.now(worker, command, root, self.groups.as_deref());
+        let living = members.into_iter().filter_map(process_tree::look_up);
+        living.filter(|kin| !kin.exited).collect()
     }
 
     /// CPU time used in all groups since the last window; `None` where there are no groups.
