@@ -2,6 +2,8 @@
 
 pub(crate) mod control;
 pub(crate) mod easing;
+#[cfg(test)]
+mod judge;
 pub(crate) mod limit;
 pub(crate) mod memory_budget;
 pub(crate) mod oom_backoff;

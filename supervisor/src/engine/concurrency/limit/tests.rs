@@ -1,11 +1,11 @@
 //! The controller against simulated machines, in virtual time: no process, no clock.
 
 mod machine;
-mod recorded;
 
 use std::time::Duration;
 
 use super::{Admission, Window};
+use crate::engine::concurrency::judge::recorded;
 use machine::{Load, Machine, Plan, against_the_best, load, of};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::machine::Spell;
+use super::loads::Spell;
 
 /// A run after the other, with an empty line between them; a spell on each line.
 const FILES: [(&str, &str); 5] = [
@@ -17,7 +17,8 @@ const FILES: [(&str, &str); 5] = [
 type Program = (&'static str, Vec<Vec<Spell>>);
 
 /// Names of programs, and runs of each.
-pub(super) fn programs() -> impl Iterator<Item = (&'static str, &'static [Vec<Spell>])> {
+pub(in crate::engine::concurrency) fn programs()
+-> impl Iterator<Item = (&'static str, &'static [Vec<Spell>])> {
     static ALL: OnceLock<Vec<Program>> = OnceLock::new();
     let read = |(name, file): (&'static str, &str)| (name, file.split("\n\n").map(run).collect());
     let all = ALL.get_or_init(|| FILES.into_iter().map(read).collect());
