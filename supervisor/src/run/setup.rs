@@ -97,12 +97,14 @@ impl Run {
         let leave = failures.leave;
         let Ground { folder, epochs, epoch, wakeups, orphanage, groups } =
             Ground::lay(&concurrency, leave, runs_commands)?;
-        let engine = Engine::new(Limits {
-            worker_program: work.worker_program.display().to_string(),
-            longest_first: values.longest_first.is_some(),
-            policy: failures.policy,
-            ..limits(&concurrency, epochs.sizes(), runs_commands)
-        });
+        let engine = Engine::new(limits(
+            &concurrency,
+            epochs.sizes(),
+            runs_commands,
+            work.worker_program.display().to_string(),
+            values.longest_first.is_some(),
+            failures.policy,
+        ));
         let segment = Arc::clone(&epoch.segment);
         let (queue, mut recipe) = queue(work, &outputs, epoch, &run_id, &wakeups)?;
         // Before anything is started: the descriptors that processes inherit show that something of
@@ -160,10 +162,17 @@ fn sizes(concurrency: &Concurrency) -> Sizes {
     }
 }
 
-/// The engine's limits, as far as `concurrency` says them.
-fn limits(concurrency: &Concurrency, sizes: Sizes, runs_commands: bool) -> Limits {
+/// What the engine needs to know of the plan.
+fn limits(
+    concurrency: &Concurrency,
+    sizes: Sizes,
+    runs_commands: bool,
+    worker_program: String,
+    longest_first: bool,
+    policy: Policy,
+) -> Limits {
     Limits {
-        worker_program: String::new(),
+        worker_program,
         procs: concurrency.procs,
         max_workers: concurrency.max_workers,
         // More slots than ready commands: then a slot left by a long task is not the next one that
@@ -176,9 +185,9 @@ fn limits(concurrency: &Concurrency, sizes: Sizes, runs_commands: bool) -> Limit
         idle_timeout: concurrency.idle_timeout,
         at_cap: concurrency.at_cap,
         admits: concurrency.admits,
-        longest_first: false,
+        longest_first,
         memory: concurrency.memory,
-        policy: Policy::default(),
+        policy,
         seed: msup_protocol::sync::now_ns(),
     }
 }
