@@ -168,7 +168,7 @@ impl Engine {
 
     /// Whether it wants to look again at once, to start more workers.
     pub(crate) fn starts_more(&self) -> bool {
-        self.pool.starts_more() && !self.is_stopped()
+        self.pool.starts_more() && !self.is_stopped() && !self.is_closing()
     }
 
     /// The number of commands that may be in flight, if that follows their resource use.

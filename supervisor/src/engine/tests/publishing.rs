@@ -108,3 +108,18 @@ fn many_workers_are_started_in_batches() {
     }
     assert_eq!(batches, [8, 8, 4]);
 }
+
+/// Else the event loop would not sleep until the last worker has exited.
+#[test]
+fn a_run_without_tasks_left_starts_no_more_workers() {
+    let limits = Limits { max_workers: 20, task_slots: 20, most_published: 20, ..limits() };
+    let mut driver = Driver::with(limits);
+    driver.step(inputs((0..20).map(|n| vec![n])));
+    driver.step(Event::InputsEnded);
+    driver.step(Event::Looked(view(20, 20)));
+    assert!(driver.engine.starts_more());
+    for slot in 0..20 {
+        driver.outcome(slot, Verdict::Exited(0));
+    }
+    assert!(driver.engine.is_closing() && !driver.engine.starts_more());
+}
