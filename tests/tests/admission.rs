@@ -67,12 +67,13 @@ impl Drop for Neighbour {
 #[test]
 fn commands_whose_children_compute_are_few_beside_another_program() {
     let _neighbour = Neighbour::arrives();
-    let compute = "awk 'BEGIN { for (i = 0; i < 3000000; i++); }'";
+    let compute = "awk 'BEGIN { for (i = 0; i < 10000000; i++); }'";
     let by_a_shell = format!("{compute}; true");
     // As version managers do it: short processes first.
     let by_a_launcher = format!("a=$(date | sed s/1/2/); b=$(ls / | head -n 1); {compute}; true");
     for command in [by_a_shell, by_a_launcher] {
         let (peak, mean) = in_flight(&["--procs", "2"], &command, 24);
-        assert!(mean <= 3.0, "{command}: {peak} at once, {mean:.1} on average");
+        // It is 10 and more where only the processes found some time before are asked.
+        assert!(mean <= 5.0, "{command}: {peak} at once, {mean:.1} on average");
     }
 }
