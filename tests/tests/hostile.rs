@@ -1,17 +1,21 @@
 //! Workers, launchers and other processes that misbehave: each hurts itself at most.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use msup_tests::{
     Sandbox, groups, is_alive, kill, program, run, run_with_input, spawn_piped, summary, trace,
     wait_until,
 };
+use msup_protocol::process_tree::children_of;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -78,33 +82,78 @@ fn a_forked_copy_of_a_worker_is_no_worker() {
     assert_eq!(among_others("fork"), (9, 0));
 }
 
-/// Limits on processes are per user, and root has none: for root the test runs as another user,
-/// with programs of its own.
 #[test]
 fn a_limit_on_processes_means_fewer_workers() {
     let sandbox = Sandbox::new();
-    let user = nix::unistd::geteuid();
-    let user = if user.is_root() { 51_234 } else { user.as_raw() };
-    let folder = own_programs(&sandbox);
-    let mut limited = sandbox.command("prlimit");
-    limited.arg(format!("--nproc={}", threads_of(user) + 24));
-    if nix::unistd::geteuid().is_root() {
-        for path in [sandbox.path(), &sandbox.path().join("tmp")] {
-            chown(path, Some(user), None).expect("root may");
-        }
-        limited.args(["setpriv", "--reuid", &user.to_string(), "--clear-groups"]);
-    }
-    limited.arg(folder.join("msup"));
+    let (mut msup, _alone) = limited_to_processes(&sandbox, 24);
     // More than fit beside the others, for a second, or they would not be missing.
     let hog = "sh -c 'for n in $(seq 40); do setsid sleep 1 & done' 2>/dev/null || true\n";
     let input = hog.to_owned() + &"sleep 0.02\n".repeat(149);
-    let output = run_with_input(limited.args(["--summary", "s.json"]), input.as_bytes());
+    let output = run_with_input(msup.args(["--summary", "s.json"]), input.as_bytes());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let figures = figures(&sandbox);
     assert_eq!(figures["tasks"]["succeeded"], 150, "{}", text(&output.stderr));
     let fewer = figures["workers"]["peak"].as_u64() < figures["max_workers"].as_u64();
     let again = figures["tasks"]["attempts"].as_u64() > Some(150);
     assert!(fewer || again, "nothing was missing: {figures}");
+}
+
+/// Exited processes count until they are reaped, and only this worker can reap them.
+#[test]
+fn processes_that_a_command_left_are_reaped_though_no_other_command_can_start() {
+    let sandbox = Sandbox::new();
+    let (mut msup, _alone) = limited_to_processes(&sandbox, 100);
+    let mut msup = spawn_piped(msup.arg("-j1"));
+    let mut input = msup.stdin.take().expect("piped");
+    let leave = "for n in $(seq 16); do setsid sleep 1 >/dev/null 2>&1 & done\n";
+    input.write_all(leave.as_bytes()).expect("it reads");
+    let has_left = |worker: &i32| {
+        let children = children_of(*worker);
+        children.len() == 16 && children.iter().all(|child| child.session == child.pid)
+    };
+    wait_until(|| sandbox.workers(&msup).iter().any(has_left));
+    // Only without half of them can the next command start.
+    let worker = sandbox.workers(&msup)[0];
+    let fewer = threads_of(user()) - 8;
+    let limit = [format!("--nproc={fewer}"), format!("--pid={worker}")];
+    let changed = run(as_user(&sandbox, "prlimit").args(limit));
+    assert!(changed.status.success(), "{}", text(&changed.stderr));
+    input.write_all(b"true\n").expect("it reads");
+    drop(input);
+    let output = msup.wait_with_output().expect("started");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// `msup`, where `more` processes of its user may be created. These limits are per user, and root
+/// has none: for root it runs as another user, with programs of its own. While the guard lives, no
+/// other test runs as that user.
+fn limited_to_processes(sandbox: &Sandbox, more: usize) -> (Command, MutexGuard<'static, ()>) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = own_programs(sandbox);
+    if geteuid().is_root() {
+        for path in [sandbox.path(), &sandbox.path().join("tmp")] {
+            chown(path, Some(user()), None).expect("root may");
+        }
+    }
+    let mut limited = as_user(sandbox, "prlimit");
+    limited.arg(format!("--nproc={}", threads_of(user()) + more)).arg(folder.join("msup"));
+    (limited, alone)
+}
+
+fn as_user(sandbox: &Sandbox, program: &str) -> Command {
+    if !geteuid().is_root() {
+        return sandbox.command(program);
+    }
+    let mut command = sandbox.command("setpriv");
+    command.args(["--reuid", &user().to_string(), "--clear-groups", program]);
+    command
+}
+
+/// The user as which such a test runs.
+fn user() -> u32 {
+    let own = geteuid();
+    if own.is_root() { 51_234 } else { own.as_raw() }
 }
 
 fn threads_of(user: u32) -> usize {
@@ -121,7 +170,7 @@ fn threads_of(user: u32) -> usize {
 fn a_process_with_the_pid_of_a_dead_one_is_left_alone() {
     let sandbox = Sandbox::new();
     let mut innocent = sandbox.command("sleep").arg("60").spawn().expect("there is sleep");
-    let user = nix::unistd::geteuid();
+    let user = geteuid();
     // As this process is named, but for its number and when it was started.
     let own = msup_protocol::process_tree::Identity::own().to_string();
     let parts: Vec<&str> = own.split('-').collect();

@@ -1,5 +1,6 @@
 //! The loop of `msup-worker`: each task is a command.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::process::ExitCode;
@@ -44,14 +45,21 @@ pub fn main(release: &str) -> ExitCode {
         // The supervisor reports the program and what to do about it, once for all workers.
         Err(why) => return ExitCode::from(why.exit_status()),
     };
-    let mut runner = match Runner::new(&post) {
-        Ok(runner) => runner,
+    let runner = match Runner::new(&post) {
+        Ok(runner) => RefCell::new(runner),
         Err(why) => {
             let _ = writeln!(io::stderr(), "msup-worker: cannot prepare: {why}");
             return ExitCode::from(exit::WORKER_CANNOT_ATTACH);
         }
     };
-    serve(&mut post, |post, frame, token, output| runner.attempt(post, frame, token, output));
+    // Called between attempts only, and at least once a second.
+    let leaving = || {
+        runner.borrow_mut().children.reap_left();
+        guardian::told_to_exit()
+    };
+    serve(&mut post, &leaving, |post, frame, token, output| {
+        runner.borrow_mut().attempt(post, frame, token, output)
+    });
     if guardian::told_to_exit() {
         guardian::sweep(SWEEP_AT_MOST);
         return ExitCode::from(exit::WORKER_TOLD_TO_EXIT);
@@ -123,7 +131,7 @@ impl Runner {
             return (verdict, false, Usage::default());
         };
         let clock = ActiveTime::new(post.seat.shared().header);
-        match self.spawner.spawn(&argv, &envp, memory) {
+        match self.spawner.spawn(&argv, &envp, memory, &mut self.children) {
             Ok(child) => {
                 post.seat.slot().set_command(child.pid.unsigned_abs());
                 let told = (post.seat.shared().header, post.seat.slot());

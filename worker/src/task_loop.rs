@@ -33,7 +33,7 @@ where
     match attach(None, Manner::AtOnce) {
         Ok(None) => run_absent(function),
         Ok(Some(mut post)) => {
-            serve(&mut post, |post, frame, token, output| {
+            serve(&mut post, &guardian::told_to_exit, |post, frame, token, output| {
                 // The supervisor never lets a task loop start without a token.
                 let token = token.unwrap_or_else(|| post.seat.exit(None));
                 attempt(post, frame, token, output, &mut function)
@@ -57,15 +57,17 @@ pub(crate) struct Attempted {
     pub(crate) leaked: bool,
 }
 
-/// The loop itself, until the supervisor tells this worker to leave or is gone.
+/// The loop itself, until the supervisor tells this worker to leave or is gone. While the worker
+/// waits for a task, it asks `leaving` whether to leave.
 pub(crate) fn serve(
     post: &mut Post,
+    leaving: &dyn Fn() -> bool,
     mut attempt: impl FnMut(&Post, TaskFrame, Option<Held>, [Sink; 2]) -> Attempted,
 ) {
     let mut token = None;
     let mut frame = Vec::new();
     loop {
-        let next = post.seat.next_task(token.take(), &guardian::told_to_exit);
+        let next = post.seat.next_task(token.take(), leaving);
         let (held, claim) = match next.unwrap_or_else(leave) {
             Next::Run(held, claim) => (Some(held), claim),
             Next::Start(claim) => (None, claim),

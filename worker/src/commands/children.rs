@@ -16,6 +16,8 @@ pub(super) struct Children {
     exits: SignalFd,
     /// CPU time of adopted processes reaped since the last call of `take_adopted()`.
     adopted: Duration,
+    /// Whether the last look found a child that had not exited.
+    any_left: bool,
     /// Processes that earlier commands left running and that were not waited for.
     daemons: Vec<(i32, u64)>,
 }
@@ -52,7 +54,7 @@ impl Children {
         mask.add(Signal::SIGCHLD);
         mask.thread_block()?;
         let exits = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Children { exits, adopted: Duration::ZERO, daemons: Vec::new() })
+        Ok(Children { exits, adopted: Duration::ZERO, any_left: false, daemons: Vec::new() })
     }
 
     /// Readable when a child has exited.
@@ -93,12 +95,21 @@ impl Children {
     /// Reaps children that have exited. Returns whether any is left. The command must have been
     /// reaped.
     pub(super) fn any_left(&mut self) -> bool {
-        loop {
+        self.any_left = loop {
             match look_at_children() {
                 Child::Exited(pid) => self.note_adopted(pid),
-                Child::Running => return true,
-                Child::None => return false,
+                Child::Running => break true,
+                Child::None => break false,
             }
+        };
+        self.any_left
+    }
+
+    /// Reaps what earlier commands left running and has exited since: until then, each counts
+    /// against the user's limit on processes. Call it only while no command runs.
+    pub(super) fn reap_left(&mut self) {
+        if self.any_left {
+            self.any_left();
         }
     }
 

@@ -20,6 +20,7 @@ use msup_protocol::launch::BlockedSignals;
 use msup_protocol::timeslice::Timeslice;
 use rustix::pipe::PipeFlags;
 
+use super::children::Children;
 use crate::guardian;
 
 const STACK_BYTES: usize = 64 << 10;
@@ -64,7 +65,7 @@ impl Spawner {
 
     /// Starts `argv` in a session of its own, so without a terminal, with an empty standard input
     /// and its two outputs in new pipes. The command dies with this process. `memory` limits its
-    /// data in bytes, 0 for no limit.
+    /// data in bytes, 0 for no limit. `children` are this process' other children.
     ///
     /// # Errors
     /// Why the program cannot be executed, or no process created.
@@ -73,6 +74,7 @@ impl Spawner {
         argv: &[CString],
         envp: &[CString],
         memory: u64,
+        children: &mut Children,
     ) -> io::Result<Child> {
         let program = argv.first().ok_or(io::ErrorKind::InvalidInput)?;
         let candidates = self.candidates(program);
@@ -105,6 +107,7 @@ impl Spawner {
                 Err(why) if tries_left > 0 && is_passing(&why) && !guardian::told_to_exit() => {
                     std::thread::sleep(pause);
                     pause *= 4;
+                    children.reap_left();
                 }
                 Err(why) => return Err(why),
             }

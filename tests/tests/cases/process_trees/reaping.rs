@@ -37,3 +37,18 @@ fn a_task_function_gets_the_exit_status_of_its_own_children() {
     let output = run(&mut command);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
+
+#[test]
+fn what_a_command_left_running_is_reaped_while_its_worker_waits_for_a_task() {
+    let sandbox = Sandbox::new();
+    sandbox.file("leave", b"for n in 1 2 3 4 5; do setsid sleep 0.5 & done; touch left\n");
+    sandbox.file("wait", b"until [ -e go ]; do sleep 0.01; done\n");
+    let mut msup = spawn_piped(&mut sandbox.msup(["-j2", "--", "sh", ":::", "wait", "leave"]));
+    let children = |worker| process_tree::children_of(worker).len();
+    let of_workers = || sandbox.workers(&msup).into_iter().map(children).sum::<usize>();
+    wait_until(|| exists(&sandbox, "left"));
+    // The command that waits.
+    wait_until(|| of_workers() == 1);
+    sandbox.file("go", b"");
+    assert_eq!(msup.wait().expect("started").code(), Some(0));
+}
