@@ -3,6 +3,9 @@
 
 #![cfg(debug_assertions)] // Release builds have no such points.
 
+#[path = "crash_points/supervisor.rs"]
+mod supervisor;
+
 use std::os::fd::OwnedFd;
 use std::process::{Child, ExitStatus, Stdio};
 
@@ -12,7 +15,7 @@ use msup_protocol::segment::{self, Segment};
 use msup_protocol::sysmon_sleep::Quiet;
 use msup_protocol::token::Held;
 use msup_protocol::worker_side::Seat;
-use msup_tests::{Sandbox, groups, program, run, summary, wait_until};
+use msup_tests::{Sandbox, program, run, summary, wait_until};
 
 /// The worker that dies, the one that must not notice, and the test's own.
 const VICTIM: u16 = 0;
@@ -289,109 +292,4 @@ fn done_before_bit() {
 #[test]
 fn bit_before_bell() {
     a_worker_of_a_run_dies("bit_before_bell");
-}
-
-/// The supervisor itself dies at `label` while it starts; the next start cleans up after it.
-fn the_supervisor_dies(label: &str) {
-    let sandbox = Sandbox::new();
-    let mut msup = sandbox.msup(["true", ":::", "x"]);
-    msup.env("MSUP_CRASH_SUPERVISOR", format!("{label}:crashed"));
-    let mut child = msup.spawn().expect("msup is built");
-    let pid = child.id();
-    assert!(is_killed(child.wait().expect("ours")), "{label} was not reached");
-    assert!(run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
-    let shared_memory = std::fs::read_dir("/dev/shm").expect("there is /dev/shm").flatten();
-    let names = shared_memory.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let left = names.filter(|name| name.contains(&format!("-{pid}-"))).collect::<Vec<_>>();
-    assert_eq!(left, Vec::<String>::new());
-    assert_eq!(groups::of_process(pid), Vec::<std::path::PathBuf>::new());
-    // What it left of files, the sandbox looks for.
-}
-
-#[test]
-fn segment_named() {
-    the_supervisor_dies("segment_named");
-}
-
-#[test]
-fn folder_before_lock() {
-    the_supervisor_dies("folder_before_lock");
-}
-
-/// The supervisor dies at `label` while it begins its journal. What `msup log` says of that.
-fn the_supervisor_dies_beginning(label: &str, told: &str) {
-    let sandbox = Sandbox::new();
-    let mut msup = sandbox.msup(["true", ":::", "x"]);
-    msup.env("MSUP_CRASH_SUPERVISOR", format!("{label}:crashed"));
-    assert!(is_killed(msup.status().expect("msup is built")), "{label} was not reached");
-    let lines = |words: &[&str]| {
-        let output = run(&mut sandbox.msup(words));
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-    };
-    assert!(lines(&["resume"]).contains("nothing to resume"));
-    let log = lines(&["log"]);
-    assert!(log.contains(told) && log.lines().count() <= 1, "{log}");
-    assert!(run(&mut sandbox.msup(["-q", "true", ":::", "y"])).status.success());
-    lines(&["clean"]);
-    let left = std::fs::read_dir(sandbox.path().join("state/msup")).expect("readable");
-    assert_eq!(left.count(), 0, "{label}");
-}
-
-#[test]
-fn place_before_journal() {
-    the_supervisor_dies_beginning("place_before_journal", "");
-}
-
-#[test]
-fn journal_before_run() {
-    the_supervisor_dies_beginning("journal_before_run", "empty");
-}
-
-#[test]
-fn group_made() {
-    if groups::are_made_here(&Sandbox::new()) {
-        the_supervisor_dies("group_made");
-    }
-}
-
-/// The supervisor dies at `label` while it renames a file into place. `is_placed`: whether the file
-/// is there then; `runs`: how often the task has run after a resume.
-fn the_supervisor_dies_committing(label: &str, is_placed: bool, runs: usize) {
-    let sandbox = Sandbox::new();
-    let mut msup = sandbox.msup(["--out", "{}.out", "--", "sh", "-c"]);
-    msup.args(["echo $1 >>log; echo $1 >$2; echo printed", "sh", "{}", "{out}", ":::", "x"]);
-    msup.env("MSUP_CRASH_SUPERVISOR", format!("{label}:crashed"));
-    let mut child = msup.spawn().expect("msup is built");
-    assert!(is_killed(child.wait().expect("ours")), "{label} was not reached");
-    let file = sandbox.path().join("x.out");
-    assert_eq!(file.exists(), is_placed);
-    let after = run(&mut sandbox.msup(["resume", "--summary", "s.json"]));
-    let said = String::from_utf8_lossy(&after.stderr).into_owned();
-    assert!(after.status.success(), "{said}");
-    assert_eq!(said.contains("printed may be missing"), is_placed, "{said}");
-    assert_eq!(std::fs::read(&file).expect("made"), b"x\n");
-    let log = std::fs::read_to_string(sandbox.path().join("log")).expect("it ran");
-    assert_eq!(log.lines().count(), runs);
-    let figures = summary(&sandbox.path().join("s.json"));
-    assert_eq!(figures["tasks"]["succeeded"], 1);
-    let entries = std::fs::read_dir(sandbox.path()).expect("readable").flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    assert_eq!(names.filter(|name| name.starts_with(".msup-")).count(), 0);
-    let again = run(&mut sandbox.msup(["resume"]));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("this run is finished: 1 succeeded"));
-}
-
-#[test]
-fn secured_before_intent() {
-    the_supervisor_dies_committing("secured_before_intent", false, 2);
-}
-
-#[test]
-fn intent_before_rename() {
-    the_supervisor_dies_committing("intent_before_rename", false, 2);
-}
-
-#[test]
-fn rename_before_end() {
-    the_supervisor_dies_committing("rename_before_end", true, 1);
 }

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use msup_protocol::process_tree::children_of;
 use msup_tests::{
     Sandbox, groups, is_alive, kill, program, run, run_with_input, spawn_piped, summary, trace,
     wait_until,
 };
-use msup_protocol::process_tree::children_of;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};

@@ -71,7 +71,7 @@ pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_
             let value = Bytes(value);
             let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
             if will_be_shown {
-                journal.note_when_shown(seq, Record::End(end));
+                journal.note_when_shown(seq, end);
             } else {
                 journal.note(&Record::End(end));
             }

@@ -140,21 +140,24 @@ impl Folder {
     }
 
     /// Calls `each` for every task end in the journal, with the time when it was written, in
-    /// seconds since 1970.
+    /// seconds since 1970, and whether the task's output had been shown.
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub(crate) fn each_end(&self, mut each: impl FnMut(f64, End)) -> Result<(), JournalError> {
+    pub(crate) fn each_end(
+        &self,
+        mut each: impl FnMut(f64, End, bool),
+    ) -> Result<(), JournalError> {
         let path = self.journal();
         let error = JournalError::at(&path);
         let mut file = self.open_journal(OFlags::RDONLY)?;
         let seed = reader::seed(BufReader::new(&file)).map_err(&error)?;
         let Some(seed) = seed else { return Ok(()) };
         file.rewind().map_err(&error)?;
-        let read = reader::read(BufReader::new(file), &seed, |at, record| {
-            if let Record::End(end) = record {
-                each(at, end);
-            }
+        let read = reader::read(BufReader::new(file), &seed, |at, record| match record {
+            Record::End(end) => each(at, end, true),
+            Record::Unshown(end) => each(at, end, false),
+            _ => {}
         });
         read.map(drop).map_err(error)
     }

@@ -1,7 +1,7 @@
 //! What the journal says about earlier generations of a run: which tasks have finished, and how
 //! often the others were tried.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Seek};
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +15,7 @@ use crate::os::files::folder_of;
 use super::error::JournalError;
 use super::folder::Folder;
 use super::line::Seed;
+use super::outputs::Kept;
 use super::reader::{self, Condition};
 use super::record::{Batch, End, Intent, Record, Run, SCHEMA, State};
 use super::story::{Known, Name, Stories, Story};
@@ -45,15 +46,15 @@ pub(crate) struct Past {
     stories: Stories,
 }
 
-/// What happened to files that were about to be renamed to their places.
+/// What became of attempts that had succeeded when the last generation died.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The ends of their tasks, which were not journaled.
+    /// The ends of tasks whose files were renamed, which were not journaled.
     pub(crate) ends: Vec<End>,
-    /// How many of those had printed something that may not have been shown.
-    pub(crate) unseen: usize,
-    /// Files that were not renamed: that must be journaled before their temporary files are
-    /// removed.
+    /// The same for tasks whose outputs are kept and have not been shown.
+    pub(crate) unshown: Vec<End>,
+    /// Attempts that do not count, because their files were not renamed or their outputs are lost:
+    /// that must be journaled before temporary files are removed.
     pub(crate) void: Vec<Intent>,
 }
 
@@ -113,27 +114,61 @@ impl Past {
         self.stories.cut_off(noted, has_died)
     }
 
-    /// Finds the files that were renamed although no end was journaled: their tasks have finished.
-    /// Must run in the run's working directory, before anything removes temporary files.
+    /// Decides which attempts count that had succeeded when the last generation died: the files
+    /// that were about to be renamed have been, and what they printed is `kept`. Must run in the
+    /// run's working directory, before anything removes temporary files.
     ///
     /// # Errors
     /// This cannot be decided for one of them.
-    pub(crate) fn settle(&mut self) -> Result<Settled, JournalError> {
+    pub(crate) fn settle(&mut self, kept: &Kept) -> Result<Settled, JournalError> {
         let mut settled = Settled::default();
         for (_, intent) in self.stories.take_intents() {
             let temporary = Path::new(OsStr::from_bytes(&intent.temporary.0));
-            if !is_placed(temporary)? {
+            let has_printed = intent.printed > 0;
+            if !is_placed(temporary)?
+                || has_printed && !kept.has(intent.seq, &intent.value.0, intent.attempt)
+            {
                 settled.void.push(intent);
                 continue;
             }
-            let Intent { seq, value, attempt, printed, seconds, cpu, .. } = intent;
+            let Intent { seq, value, attempt, seconds, cpu, .. } = intent;
             let (state, cause, exit, signal) = (State::Succeeded, None, Some(0), None);
             let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
-            self.stories.end(end.clone());
-            settled.ends.push(end);
-            settled.unseen += usize::from(printed > 0);
+            if has_printed {
+                self.stories.wait_for_output(end.clone());
+                settled.unshown.push(end);
+            } else {
+                self.stories.end(end.clone());
+                settled.ends.push(end);
+            }
         }
         Ok(settled)
+    }
+
+    /// The tasks that have finished except that their outputs have not been shown. From here on
+    /// they count as finished. Those whose outputs are not `kept` any more run again.
+    pub(crate) fn take_unshown(&mut self, kept: &Kept) -> HashMap<Name, End> {
+        let unshown = self.stories.take_unshown().into_iter();
+        let unshown = unshown.filter(|end| kept.has(end.seq, &end.value.0, end.attempt));
+        unshown
+            .map(|end| {
+                self.stories.end(end.clone());
+                ((end.seq, end.value.0.clone()), end)
+            })
+            .collect()
+    }
+
+    /// The finished tasks, and the attempts with which they have.
+    pub(crate) fn last_attempts(&self) -> Vec<(Name, u32)> {
+        let ends = self.stories.ends.iter();
+        let mut ends: Vec<_> = ends.map(|(name, known)| (name.clone(), known.attempt)).collect();
+        ends.sort_unstable();
+        ends
+    }
+
+    /// The numbers that tasks have.
+    pub(crate) fn numbers(&self) -> HashSet<u64> {
+        self.stories.numbers().collect()
     }
 
     /// The number of tasks that finished in this state.
@@ -173,7 +208,7 @@ impl Past {
         ends.sort_by(|one, other| other.0.cmp(&one.0));
         let mut open: Vec<(Name, Story)> = self.stories.open.drain().collect();
         open.sort_by(|one, other| other.0.cmp(&one.0));
-        let ended: std::collections::HashSet<&Name> = ends.iter().map(|(name, _)| name).collect();
+        let ended: HashSet<&Name> = ends.iter().map(|(name, _)| name).collect();
         // A task that was run again after it had finished keeps its old end until there is a new
         // one.
         open.retain(|(name, _)| !ended.contains(name));
@@ -261,6 +296,10 @@ impl Reading {
             // A generation that runs some tasks again has read fewer.
             Record::InputsEnd { total } => self.inputs = self.inputs.max(Some(total)),
             Record::Kept(kept) => self.kept.push(kept),
+            Record::Moved { to, .. } => {
+                self.inputs = self.inputs.map(|total| total.max(to));
+                self.stories.take(record);
+            }
             Record::Finish { status, complete, halted } => {
                 (self.finished, self.halted) = (Some((status, complete)), halted && !complete);
             }

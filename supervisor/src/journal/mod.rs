@@ -2,8 +2,8 @@
 //! resumed.
 //!
 //! The event loop is the only writer; each event is a line, appended with `write(2)`. A task's
-//! output is shown before its end is journaled: a task whose output was not shown has not finished,
-//! and runs again.
+//! output is shown before its end is journaled: of a task whose output was not shown, the next
+//! generation shows the kept output, or, if there is none, runs it again.
 
 mod appender;
 pub(crate) mod entries;
@@ -47,6 +47,7 @@ pub(crate) use outputs::{Keeper, Kept, KeptFor, KeptPlace};
 pub(crate) use reader::{read, seed};
 use record::Batch;
 pub(crate) use record::{Bytes, End, Intent, Record, Run, SCHEMA, State};
+pub(crate) use story::{Known, Name};
 pub(crate) use survivors::take_over;
 pub(crate) use sync::{Durability, Sync};
 
@@ -61,7 +62,7 @@ pub(crate) struct Journal<F = File> {
     /// The next record's number.
     next: u64,
     /// Ends of tasks whose output is not shown yet.
-    held: HashMap<u64, Record>,
+    held: HashMap<u64, End>,
     sync: Sync,
     trouble: Trouble,
     /// Its path.
@@ -138,15 +139,18 @@ impl Journal {
 }
 
 impl Journal {
-    /// Records what happened to files that were about to be renamed to their places, before
-    /// anything else is done about them.
+    /// Records what became of attempts that had succeeded, before anything else is done about
+    /// them.
     ///
     /// # Errors
     /// The journal cannot be written or synced.
     pub(crate) fn settle(&mut self, settled: Settled) -> Result<(), JournalError> {
-        let Settled { ends, void, .. } = settled;
-        if ends.is_empty() && void.is_empty() {
+        let Settled { ends, unshown, void } = settled;
+        if ends.is_empty() && unshown.is_empty() && void.is_empty() {
             return Ok(());
+        }
+        for end in unshown {
+            self.note(&Record::Unshown(end));
         }
         for end in ends {
             self.note(&Record::End(end));
@@ -236,16 +240,27 @@ impl<F: Write> Journal<F> {
         self.next += 1;
     }
 
-    /// Adds a record once the output of the task with this number has been shown.
-    pub(crate) fn note_when_shown(&mut self, seq: u64, record: Record) {
-        self.held.insert(seq, record);
+    /// Adds the end of a task once the output with this number has been shown.
+    pub(crate) fn note_when_shown(&mut self, seq: u64, end: End) {
+        self.held.insert(seq, end);
+    }
+
+    /// The outputs of these tasks are kept and wait to be shown: if this process dies, the next
+    /// generation shows them, and does not run the tasks again.
+    pub(crate) fn kept(&mut self, tasks: impl IntoIterator<Item = u64>) {
+        for seq in tasks {
+            if let Some(end) = self.held.get(&seq) {
+                let record = Record::Unshown(end.clone());
+                self.note(&record);
+            }
+        }
     }
 
     /// The outputs of these tasks were shown.
     pub(crate) fn shown(&mut self, tasks: impl IntoIterator<Item = u64>) {
         for seq in tasks {
-            if let Some(record) = self.held.remove(&seq) {
-                self.note(&record);
+            if let Some(end) = self.held.remove(&seq) {
+                self.note(&Record::End(end));
             }
         }
     }

@@ -112,7 +112,8 @@ impl Keeper {
     }
 
     /// Keeps an output of `lens` bytes, which are read from `streams`, or notes that it was too
-    /// large. An output that cannot be read is lost, here as where it is shown.
+    /// large. Returns whether it is kept once it is flushed. An output that cannot be read is lost,
+    /// here as where it is shown.
     ///
     /// # Errors
     /// It cannot be written.
@@ -121,7 +122,7 @@ impl Keeper {
         writer: KeptFor,
         lens: [u64; 2],
         streams: impl Iterator<Item = io::Result<Box<dyn Read + 'a>>>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let is_kept = lens[0].saturating_add(lens[1]) <= self.at_most;
         let head = Head { writer, lens, is_kept }.encode();
         let mut checksum = crc32fast::Hasher::new();
@@ -145,13 +146,14 @@ impl Keeper {
             }
         }
         self.pending.extend_from_slice(&checksum.finalize().to_le_bytes());
-        self.flush_if(GATHERED).map(drop)
+        self.flush_if(GATHERED)?;
+        Ok(is_kept)
     }
 
     /// Takes back the frame that begins there. A partly written one stays as a damaged frame.
-    fn forget(&mut self, begun: Option<usize>) -> io::Result<()> {
+    fn forget(&mut self, begun: Option<usize>) -> io::Result<bool> {
         self.pending.truncate(begun.unwrap_or(0));
-        Ok(())
+        Ok(false)
     }
 
     /// Writes the gathered frames.
@@ -198,6 +200,12 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// Whether the output of this attempt can be shown again.
+    pub(crate) fn has(&self, seq: u64, value: &[u8], attempt: u32) -> bool {
+        let place = self.places.get(&KeptFor::new(seq, value, attempt));
+        matches!(place, Some(KeptPlace::Kept { .. }))
+    }
+
     /// Reads the file of this run.
     ///
     /// # Errors

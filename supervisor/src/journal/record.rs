@@ -38,10 +38,17 @@ pub(crate) enum Record {
     Again(Again),
     /// An attempt has succeeded, and its file is about to be renamed to its place.
     Intent(Intent),
-    /// That file has not been renamed, and will not be: the attempt does not count.
+    /// That file has not been renamed, and will not be, or what the attempt printed is lost: the
+    /// attempt does not count.
     Void { seq: u64, value: Bytes, attempt: u32 },
+    /// A task has finished except that its output, which is kept, has not been shown. Its end
+    /// follows when it has.
+    Unshown(End),
     /// A task has finished.
     End(End),
+    /// From now on this unfinished or retried task has another number: two tasks of different
+    /// lists had the same one.
+    Moved { seq: u64, value: Bytes, to: u64 },
     /// These values are in the file for values that cannot be read again.
     Kept(Batch),
     /// All input was read: the number of values.
@@ -79,7 +86,8 @@ impl Record {
                     && is_time(intent.seconds)
                     && is_time(intent.cpu)
             }
-            Record::End(end) => {
+            Record::Moved { seq, to, .. } => is_task(*seq, 0) && is_task(*to, 0),
+            Record::End(end) | Record::Unshown(end) => {
                 is_task(end.seq, end.attempt) && is_time(end.seconds) && is_time(end.cpu)
             }
             Record::Kept(Batch { first, values, at, bytes, .. }) => {

@@ -11,7 +11,7 @@ const UNHEARD: &str = "msup was gone before it was written down";
 
 /// A task, as the journal names it: by its number and its value. The same number may belong to
 /// another value after the input was changed.
-pub(super) type Name = (u64, Vec<u8>);
+pub(crate) type Name = (u64, Vec<u8>);
 
 /// What is known of a finished task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(crate) struct Story {
 pub(super) struct Stories {
     pub(super) ends: HashMap<Name, Known>,
     pub(super) open: HashMap<Name, Story>,
+    /// Ends of tasks whose outputs are kept and have not been shown.
+    unshown: HashMap<Name, End>,
     /// Files that were about to be renamed, of unfinished tasks.
     intents: HashMap<Name, Intent>,
     /// What was last published in each task slot, in this generation.
@@ -117,7 +119,9 @@ impl Stories {
                 self.intents.insert(name, intent);
             }
             Record::Void { seq, value, .. } => drop(self.intents.remove(&(seq, value.0))),
+            Record::Unshown(end) => self.wait_for_output(end),
             Record::End(end) => self.end(end),
+            Record::Moved { seq, value, to } => self.rename((seq, value.0), to),
             _ => {}
         }
     }
@@ -141,9 +145,29 @@ impl Stories {
         {
             story.has_started(attempt);
         }
+        // It runs again: its output was not kept after all.
+        self.unshown.remove(&name);
         let story = self.story(name);
         story.attempts = story.attempts.max(attempt.saturating_sub(1));
         story.open = Some((attempt, cell));
+    }
+
+    /// A task has finished except that its output has not been shown.
+    pub(super) fn wait_for_output(&mut self, end: End) {
+        let name = (end.seq, end.value.0.clone());
+        self.intents.remove(&name);
+        self.story(name.clone()).has_started(end.attempt);
+        self.unshown.insert(name, end);
+    }
+
+    fn rename(&mut self, name: Name, to: u64) {
+        let new = (to, name.1.clone());
+        if let Some(known) = self.ends.remove(&name) {
+            self.ends.insert(new.clone(), known);
+        }
+        if let Some(story) = self.open.remove(&name) {
+            self.open.insert(new, story);
+        }
     }
 
     /// A task has finished. If it is run again and finishes again, the last time counts.
@@ -151,6 +175,7 @@ impl Stories {
         let End { seq, value, attempt, state, cause, .. } = end;
         let name = (seq, value.0);
         self.intents.remove(&name);
+        self.unshown.remove(&name);
         let story = self.open.remove(&name);
         let is_suspect = state == State::Quarantined && story.is_some_and(|story| story.is_suspect);
         let known = Known { state, cause, attempt, is_suspect, is_exact: self.is_exact };
@@ -210,12 +235,26 @@ impl Stories {
         intents
     }
 
+    /// The ends that wait for their outputs, in the order of the tasks' numbers.
+    pub(super) fn take_unshown(&mut self) -> Vec<End> {
+        let mut unshown: Vec<End> = self.unshown.drain().map(|(_, end)| end).collect();
+        unshown.sort_by_key(|end| end.seq);
+        unshown
+    }
+
+    /// The numbers of all tasks.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        let names = self.ends.keys().chain(self.open.keys()).chain(self.unshown.keys());
+        names.map(|name| name.0)
+    }
+
     /// Forgets tasks with higher numbers. Returns how many there were.
     pub(super) fn keep_up_to(&mut self, last: u64) -> u64 {
         let before = self.ends.len() + self.open.len() + self.intents.len();
         self.ends.retain(|name, _| name.0 <= last);
         self.open.retain(|name, _| name.0 <= last);
         self.intents.retain(|name, _| name.0 <= last);
+        self.unshown.retain(|name, _| name.0 <= last);
         (before - self.ends.len() - self.open.len() - self.intents.len()) as u64
     }
 }

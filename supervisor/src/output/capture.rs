@@ -40,7 +40,7 @@ pub(crate) struct Delivery {
     pub(crate) last: u64,
     pub(crate) stdout: Piece,
     pub(crate) stderr: Piece,
-    /// The attempt for which it is kept with the run, if it may be.
+    /// The attempt for which it is kept with the run, if it is.
     pub(crate) writer: Option<KeptFor>,
 }
 
@@ -150,12 +150,12 @@ impl Delivery {
         self.stdout.len()
     }
 
-    /// Keeps it with the run, if it is not empty.
+    /// Keeps it with the run, if it is not empty. Returns whether it is kept.
     ///
     /// # Errors
     /// It cannot be kept.
-    pub(super) fn keep(&self, keeper: &mut Keeper) -> io::Result<()> {
-        let Some(writer) = self.writer.filter(|_| !self.is_empty()) else { return Ok(()) };
+    pub(super) fn keep(&self, keeper: &mut Keeper) -> io::Result<bool> {
+        let Some(writer) = self.writer.filter(|_| !self.is_empty()) else { return Ok(false) };
         let streams = [&self.stdout, &self.stderr];
         keeper.keep(writer, streams.map(Piece::len), streams.into_iter().map(Piece::reader))
     }

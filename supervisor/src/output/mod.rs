@@ -96,6 +96,8 @@ struct State {
     progress: Mutex<Option<Progress>>,
     /// Tasks whose outputs have been shown.
     shown: Mutex<Vec<u64>>,
+    /// Tasks whose outputs are kept with the run, and have to wait.
+    kept: Mutex<Vec<u64>>,
     /// Written whenever the event loop should look here again.
     doorbell: OwnedFd,
 }
@@ -127,7 +129,13 @@ impl Output {
 
     /// The tasks whose outputs have been shown since the last time.
     pub(crate) fn shown(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.state.shown.lock().unwrap_or_else(PoisonError::into_inner))
+        take(&self.state.shown)
+    }
+
+    /// The tasks whose outputs have been kept with the run since the last time, and cannot be shown
+    /// yet, or at all.
+    pub(crate) fn kept(&self) -> Vec<u64> {
+        take(&self.state.kept)
     }
 
     /// Prints one or several lines on standard error.
@@ -233,13 +241,15 @@ impl State {
             failure: OnceLock::new(),
             progress: Mutex::new(None),
             shown: Mutex::new(Vec::new()),
+            kept: Mutex::new(Vec::new()),
             doorbell,
         }
     }
 
-    fn tell_shown(&self, tasks: &mut Vec<u64>) {
+    /// Tells the event loop of tasks: `told` is one of the lists above.
+    fn tell(&self, told: &Mutex<Vec<u64>>, tasks: &mut Vec<u64>) {
         if !tasks.is_empty() {
-            self.shown.lock().unwrap_or_else(PoisonError::into_inner).append(tasks);
+            told.lock().unwrap_or_else(PoisonError::into_inner).append(tasks);
             self.ring();
         }
     }
@@ -264,4 +274,8 @@ impl State {
         let before = self.held.swap(now, Ordering::Relaxed);
         self.fell(before, now, HELD);
     }
+}
+
+fn take(told: &Mutex<Vec<u64>>) -> Vec<u64> {
+    std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -1,83 +1,86 @@
-//! Outputs of tasks that have finished in an earlier generation, shown again (`msup resume
-//! --replay`).
+//! Outputs of tasks that have finished in an earlier generation: those that were not shown then,
+//! and with `msup resume --replay` all of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{BufReader, Seek};
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
-
-use crate::journal::{Folder, JournalError, Kept, KeptFor, KeptPlace, Record, Seed, read, seed};
+use crate::journal::{End, Kept, KeptFor, KeptPlace, Name};
 use crate::output::{Delivery, Piece};
 
-/// The outputs to show again.
+/// An output that is shown by this generation.
+#[derive(Debug)]
+pub(crate) struct ShownAgain {
+    pub(crate) delivery: Delivery,
+    /// The end of its task, which is journaled once the output has been shown; `None` if it was
+    /// shown before.
+    pub(crate) end: Option<End>,
+}
+
+/// The kept output of a task, and its end if that was not journaled.
+#[derive(Debug, Default)]
+struct ToShow {
+    place: Option<KeptPlace>,
+    end: Option<End>,
+}
+
+/// The outputs to show.
 #[derive(Debug)]
 pub(crate) struct Replay {
     file: Arc<File>,
     /// By task content, in the order of their earlier numbers.
-    places: HashMap<Vec<u8>, VecDeque<Option<KeptPlace>>>,
+    earlier: HashMap<Vec<u8>, VecDeque<ToShow>>,
     /// By their present numbers.
-    next: HashMap<u64, KeptPlace>,
+    next: HashMap<u64, ToShow>,
     /// The number of outputs that were too large to be kept.
     pub(crate) missing: u64,
 }
 
 impl Replay {
-    /// For the run in this folder; the journal says which tasks have finished, `describe` gives a
-    /// task's content.
-    ///
-    /// # Errors
-    /// No outputs were kept, or they or the journal cannot be read.
-    pub(crate) fn open(
-        folder: &Folder,
-        run: &str,
+    /// `file`: the outputs that were `kept`; `finished`: the finished tasks with their last
+    /// attempts, in the order of their numbers; `unshown`: those whose outputs were not shown;
+    /// `all`: whether the others are shown again; `describe` gives a task's content.
+    pub(crate) fn new(
+        file: File,
+        kept: &Kept,
+        finished: Vec<(Name, u32)>,
+        mut unshown: HashMap<Name, End>,
+        all: bool,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
-    ) -> Result<Replay, JournalError> {
-        let path = folder.outputs();
-        let error = JournalError::at(&path);
-        let file = folder.open_outputs()?;
-        let file = file.ok_or_else(|| JournalError::NoOutputs(path.clone()))?;
-        let kept = Kept::read(&file, run).map_err(&error)?;
-        let mut journal = BufReader::new(folder.open_journal(OFlags::RDONLY)?);
-        journal.rewind().map_err(&error)?;
-        let of_run = seed(&mut journal).map_err(&error)?.unwrap_or_else(|| Seed::new(run));
-        journal.rewind().map_err(&error)?;
-        let mut ends = HashMap::new();
-        read(journal, &of_run, |_, record| {
-            if let Record::End(end) = record {
-                ends.insert((end.seq, end.value.0), end.attempt);
-            }
-        })
-        .map_err(&error)?;
-        let mut ends: Vec<_> = ends.into_iter().collect();
-        ends.sort();
-        let mut places: HashMap<_, VecDeque<_>> = HashMap::new();
-        for ((seq, value), attempt) in ends {
+    ) -> Replay {
+        let mut earlier: HashMap<_, VecDeque<_>> = HashMap::new();
+        for (name, attempt) in finished {
+            let end = unshown.remove(&name);
+            let (seq, value) = name;
+            let is_shown = all || end.is_some();
             let place = kept.places.get(&KeptFor::new(seq, &value, attempt)).copied();
-            places.entry(describe(&value, seq)).or_default().push_back(place);
+            let place = place.filter(|_| is_shown);
+            earlier.entry(describe(&value, seq)).or_default().push_back(ToShow { place, end });
         }
-        Ok(Replay { file: Arc::new(file), places, next: HashMap::new(), missing: 0 })
+        Replay { file: Arc::new(file), earlier, next: HashMap::new(), missing: 0 }
     }
 
     /// The task with this number and content has finished before.
     pub(crate) fn found(&mut self, seq: u64, content: &[u8]) {
-        let place = self.places.get_mut(content).and_then(VecDeque::pop_front);
-        match place.flatten() {
+        let earlier = self.earlier.get_mut(content).and_then(VecDeque::pop_front);
+        let Some(earlier) = earlier else { return };
+        match earlier.place {
             Some(KeptPlace::TooLarge) => self.missing += 1,
-            Some(place) => drop(self.next.insert(seq, place)),
+            Some(KeptPlace::Kept { .. }) => drop(self.next.insert(seq, earlier)),
             None => {}
         }
     }
 
     /// The output of the task with this number, if it wrote something.
-    pub(crate) fn take(&mut self, seq: u64) -> Option<Delivery> {
-        let KeptPlace::Kept { at, lens } = self.next.remove(&seq)? else { return None };
+    pub(crate) fn take(&mut self, seq: u64) -> Option<ShownAgain> {
+        let ToShow { place, end } = self.next.remove(&seq)?;
+        let Some(KeptPlace::Kept { at, lens }) = place else { return None };
         let piece = |at, len| match len {
             0 => Piece::Bytes(Vec::new()),
             len => Piece::Spooled(Arc::clone(&self.file), at, len),
         };
         let (stdout, stderr) = (piece(at, lens[0]), piece(at + lens[0], lens[1]));
-        Some(Delivery { stdout, stderr, ..Delivery::nothing(seq, seq) })
+        let delivery = Delivery { stdout, stderr, ..Delivery::nothing(seq, seq) };
+        Some(ShownAgain { delivery, end })
     }
 }

@@ -30,8 +30,12 @@ pub(super) struct Writer {
     held: BTreeMap<u64, Delivery>,
     held_in_memory: u64,
     next: u64,
-    /// Tasks whose outputs are written except for what is buffered.
-    unflushed: Vec<u64>,
+    /// Tasks whose outputs are written except for what is buffered, and whether they are kept.
+    unflushed: Vec<(u64, bool)>,
+    /// Tasks whose outputs are kept and were not written at once, and those whose outputs are kept
+    /// and cannot be written.
+    waiting: Vec<u64>,
+    unwritable: Vec<u64>,
 }
 
 impl Writer {
@@ -47,6 +51,8 @@ impl Writer {
             held_in_memory: 0,
             next: 1,
             unflushed: Vec::new(),
+            waiting: Vec::new(),
+            unwritable: Vec::new(),
         })
     }
 
@@ -54,8 +60,8 @@ impl Writer {
         while let Some(message) = self.receive(messages) {
             let weight = message.weight();
             match message {
-                Message::Deliver(delivery) => {
-                    self.keep(&delivery);
+                Message::Deliver(mut delivery) => {
+                    self.keep(&mut delivery);
                     match self.style.keep_order {
                         true => self.hold(delivery),
                         false => self.write(delivery),
@@ -142,6 +148,9 @@ impl Writer {
     /// stop the task it waits for.
     fn hold(&mut self, delivery: Delivery) {
         self.held_in_memory += delivery.in_memory();
+        if delivery.seq != self.next && delivery.writer.is_some() {
+            self.waiting.push(delivery.seq);
+        }
         self.held.insert(delivery.seq, delivery);
         while let Some(delivery) = self.held.remove(&self.next) {
             self.next = delivery.last.saturating_add(1);
@@ -166,8 +175,8 @@ impl Writer {
     }
 
     fn write(&mut self, delivery: Delivery) {
-        let Delivery { seq, stdout, stderr, .. } = delivery;
-        let mut is_whole = false;
+        let Delivery { seq, stdout, stderr, writer, .. } = delivery;
+        let (is_kept, mut is_whole) = (writer.is_some(), false);
         if self.state.failure.get().is_some() {
             stdout.discard();
         } else {
@@ -185,7 +194,9 @@ impl Writer {
             }
         }
         if is_whole {
-            self.unflushed.push(seq);
+            self.unflushed.push((seq, is_kept));
+        } else if is_kept {
+            self.unwritable.push(seq);
         }
     }
 
@@ -197,11 +208,12 @@ impl Writer {
     }
 
     /// Keeps it with the run. A failure to keep it does not affect the run.
-    fn keep(&mut self, delivery: &Delivery) {
-        if let Some(keeper) = &mut self.style.keeper
-            && self.state.failure.get().is_none()
-            && let Err(why) = delivery.keep(keeper)
-        {
+    fn keep(&mut self, delivery: &mut Delivery) {
+        let kept = self.style.keeper.as_mut().map(|keeper| delivery.keep(keeper));
+        if !matches!(kept, Some(Ok(true))) {
+            delivery.writer = None;
+        }
+        if let Some(Err(why)) = kept {
             self.give_up_keeping(&why);
         }
     }
@@ -209,6 +221,7 @@ impl Writer {
     fn give_up_keeping(&mut self, why: &io::Error) {
         if let Some(keeper) = self.style.keeper.take() {
             keeper.give_up();
+            (self.waiting, self.unwritable) = (Vec::new(), Vec::new());
             let text = format!(
                 "msup: outputs are not kept any more: {why}: msup resume --replay will not have \
                  them\n"
@@ -229,9 +242,18 @@ impl Writer {
             let flushed = self.stdout.flush().map_err(Broken::Target);
             if self.note(0, flushed) {
                 self.state.has_shown.fetch_or(has_more, Ordering::Relaxed);
-                self.state.tell_shown(&mut self.unflushed);
+                let mut shown = self.unflushed.drain(..).map(|(seq, _)| seq).collect();
+                self.state.tell(&self.state.shown, &mut shown);
             }
         }
+        if self.state.failure.get().is_some() {
+            let kept = self.unflushed.drain(..).filter(|(_, is_kept)| *is_kept);
+            self.unwritable.extend(kept.map(|(seq, _)| seq));
+        }
+        // Those that were written meanwhile do not wait any more.
+        self.waiting.retain(|seq| self.held.contains_key(seq));
+        self.waiting.append(&mut self.unwritable);
+        self.state.tell(&self.state.kept, &mut self.waiting);
     }
 
     /// Whether it is written, except for what is buffered.

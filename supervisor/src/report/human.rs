@@ -31,8 +31,8 @@ pub(crate) struct Report<'a> {
 pub(crate) struct Next {
     /// The run was stopped before all its input was read.
     pub(crate) unread: bool,
-    /// The number of tasks whose output could not be shown.
-    pub(crate) unshown: u64,
+    /// The number of tasks whose output could not be shown, and is kept; and of others.
+    pub(crate) unshown: [u64; 2],
     /// It was halted: what is left is not meant to run.
     pub(crate) halted: bool,
     /// Only finished tasks are run again: the command that does so for those that are left.
@@ -47,7 +47,7 @@ pub(crate) struct Next {
 
 impl Next {
     fn step(&self, tally: &Tally) -> Option<String> {
-        let is_left = tally.cancelled + self.unshown > 0 || self.unread;
+        let is_left = tally.cancelled > 0 || self.unshown != [0, 0] || self.unread;
         let (text, verb, run) = match (tally.failed, tally.quarantined) {
             _ if is_left && self.retry.is_some() => {
                 ("go on", self.retry.unwrap_or_default(), &self.others)
@@ -156,12 +156,17 @@ impl Report<'_> {
                  it only the {n} values read so far run"
             )?;
         }
-        if self.next.unshown > 0 {
-            let n = self.next.unshown;
-            let (tasks, again) = if n == 1 { ("task", "it runs") } else { ("tasks", "they run") };
+        let [kept, lost] = self.next.unshown;
+        for (n, then) in
+            [(kept, ["msup resume shows it"; 2]), (lost, ["it runs again", "they run again"])]
+        {
+            if n == 0 {
+                continue;
+            }
+            let (tasks, then) = if n == 1 { ("task", then[0]) } else { ("tasks", then[1]) };
             write!(out, "msup: the output of {n} {tasks} could not be shown")?;
             match self.next.resume {
-                Some(_) => writeln!(out, ": {again} again")?,
+                Some(_) => writeln!(out, ": {then}")?,
                 None => writeln!(out)?,
             }
         }
@@ -268,8 +273,10 @@ mod tests {
         assert_eq!(step_of.as_deref(), Some("retry them: msup retry --failed"), "none is left");
         let retry = Next { retry: Some("retry --failed"), halted: true, ..bare.clone() };
         assert_eq!(step(&retry, tally(2, 1, 0)).as_deref(), Some("go on: msup retry --failed"));
-        let lost = Next { unshown: 1, ..bare.clone() };
+        let lost = Next { unshown: [0, 1], ..bare.clone() };
         assert_eq!(step(&lost, tally(0, 1, 0)).as_deref(), Some("go on: msup resume"));
+        let kept = Next { unshown: [1, 0], ..bare.clone() };
+        assert_eq!(step(&kept, tally(0, 0, 0)).as_deref(), Some("go on: msup resume"));
         let cut = Next { needs_list: true, ..unread };
         let again = Some("go on: msup resume -a FILE");
         assert_eq!(step(&cut, tally(0, 0, 0)).as_deref(), again, "a list that was not kept");

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use msup_protocol::exit;
 
 use crate::engine::Entry;
-use crate::journal::{Appender, Flushed, Folder, JournalError, State};
+use crate::journal::{Appender, End, Flushed, Folder, JournalError, Name, State};
 use crate::os::files;
 
 /// The columns of GNU parallel's joblog.
@@ -35,6 +35,8 @@ pub(crate) struct Joblog {
     /// Lines of tasks whose outputs have not been shown yet: as in the journal, they have not
     /// finished.
     held: HashMap<u64, Vec<u8>>,
+    /// The same for tasks of earlier generations.
+    unshown: HashMap<Name, Vec<u8>>,
 }
 
 /// Why the joblog cannot be used.
@@ -97,8 +99,8 @@ impl Joblog {
         });
         let (file, is_empty) = opened.map_err(JoblogError::at(path))?;
         let (path, file) = (path.to_owned(), Appender::new(file));
-        let held = HashMap::new();
-        let mut joblog = Joblog { path, file, said: Flushed::All, dropped: 0, held };
+        let (held, unshown) = (HashMap::new(), HashMap::new());
+        let mut joblog = Joblog { path, file, said: Flushed::All, dropped: 0, held, unshown };
         if is_empty {
             joblog.file.buffer().extend_from_slice(COLUMNS);
         }
@@ -158,7 +160,8 @@ impl Joblog {
             *there.entry(name_of(line)).or_default() += 1;
         }
         let mut missing = Vec::new();
-        folder.each_end(|at, end| {
+        let mut unshown = HashMap::new();
+        folder.each_end(|at, end, is_shown| {
             let (exit, signal) = match end.state {
                 State::Succeeded => (0, 0),
                 _ if end.signal.is_some() => (0, end.signal.unwrap_or_default()),
@@ -167,13 +170,28 @@ impl Joblog {
             let (seq, wall, start) = (end.seq, end.seconds, at - end.seconds);
             let command = &describe(&end.value.0, seq);
             let line = Line { seq, start, wall, received: 0, exit, signal, command }.bytes();
+            let name = (seq, end.value.0);
+            if !is_shown {
+                unshown.insert(name, line);
+                return;
+            }
+            unshown.remove(&name);
             match there.get_mut(&name_of(&line)).filter(|count| **count > 0) {
                 Some(count) => *count -= 1,
                 None => missing.push(line),
             }
         })?;
         missing.iter().for_each(|line| self.push(line));
+        self.unshown = unshown;
         Ok(())
+    }
+
+    /// The output of this task of an earlier generation is about to be shown, as that of the task
+    /// with the number `seq`.
+    pub(crate) fn awaits(&mut self, seq: u64, end: &End) {
+        if let Some(line) = self.unshown.remove(&(end.seq, end.value.0.clone())) {
+            self.held.insert(seq, line);
+        }
     }
 
     fn push(&mut self, line: &[u8]) {

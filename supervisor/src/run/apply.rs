@@ -104,8 +104,10 @@ impl Run {
 
     fn skip(&mut self, seq: u64, last: u64) {
         self.reports.last_lines.forget();
-        let again = self.log.replayed(seq).filter(|_| seq == last);
-        self.shown.deliver(again.unwrap_or_else(|| Delivery::nothing(seq, last)));
+        match self.log.replayed(seq).filter(|_| seq == last) {
+            Some((delivery, state)) => self.shown.deliver_again(delivery, state),
+            None => drop(self.shown.deliver(Delivery::nothing(seq, last))),
+        }
     }
 
     fn record(&mut self, entry: Entry, output: Handed) {

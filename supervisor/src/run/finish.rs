@@ -134,9 +134,14 @@ impl Run {
         if missing.is_empty() { status } else { exit::JOURNAL_LOST }
     }
 
-    /// Outputs have been shown: their tasks have finished.
+    /// Outputs have been shown: their tasks have finished. Others are kept, and wait.
     pub(super) fn note_shown(&mut self) {
-        self.log.shown(self.shown.news());
+        let shown = self.shown.news();
+        self.log.shown(shown);
+        let kept = self.shown.kept();
+        if !kept.is_empty() {
+            self.log.kept(kept);
+        }
     }
 
     /// The closing report.

@@ -28,6 +28,8 @@ pub(super) struct ReadingOn {
     all_there: bool,
     /// Since when the run has been stopped.
     since: Option<Instant>,
+    /// A signal to stop has arrived.
+    is_signalled: bool,
     over: bool,
     /// More may lie ready: no wake-up comes for that.
     pub(super) has_more: bool,
@@ -35,13 +37,14 @@ pub(super) struct ReadingOn {
 
 impl ReadingOn {
     pub(super) fn new(all_there: bool) -> ReadingOn {
-        ReadingOn { all_there, since: None, over: false, has_more: false }
+        ReadingOn { all_there, since: None, is_signalled: false, over: false, has_more: false }
     }
 
     /// This number of signals to stop has arrived. The first one after the stop ends the reading.
     pub(super) fn heard(&mut self, signals: usize) {
         let at_most = if self.since.is_some() { 0 } else { 1 };
         self.over |= signals > at_most;
+        self.is_signalled |= signals > 0;
     }
 
     fn goes_on(&self) -> bool {
@@ -51,7 +54,8 @@ impl ReadingOn {
 
     /// Whether the list ended before it could have been cut off by what has stopped the run.
     fn is_end(&self, found: Instant) -> bool {
-        self.all_there || self.since.is_some_and(|since| found + TOGETHER < since)
+        let is_whole = self.all_there || !self.is_signalled;
+        is_whole || self.since.is_some_and(|since| found + TOGETHER < since)
     }
 }
 
@@ -128,6 +132,8 @@ mod tests {
         let now = Instant::now();
         let mut pipe = ReadingOn::new(false);
         pipe.since = Some(now + 2 * TOGETHER);
+        assert!(pipe.is_end(now + TOGETHER), "no signal has stopped the run");
+        pipe.heard(1);
         assert!(pipe.is_end(now));
         assert!(!pipe.is_end(now + TOGETHER));
         let mut file = ReadingOn::new(true);

@@ -5,15 +5,16 @@ mod opening;
 use std::fs::File;
 use std::io;
 
+use msup_protocol::crash;
 use msup_protocol::in_flight::InFlight;
 
 use super::shown::Handed;
 use crate::cli::Retried;
 use crate::engine::{Earlier, Engine, Entry, Event, TaskRecord};
 use crate::journal::entries::{KnownTasks, write_down};
-use crate::journal::{Bytes, Folder, Intent, Journal, Keeper, Record, Trouble};
+use crate::journal::{Bytes, Folder, Intent, Journal, Keeper, Record, State, Trouble};
 use crate::output::Delivery;
-use crate::output::replay::Replay;
+use crate::output::replay::{Replay, ShownAgain};
 use crate::report::joblog::Joblog;
 
 pub(super) use opening::{OfRun, Opened};
@@ -90,10 +91,16 @@ impl RunLog {
         earlier
     }
 
-    /// The output of the task with this number in an earlier generation, if that is to be shown
-    /// again.
-    pub(super) fn replayed(&mut self, seq: u64) -> Option<Delivery> {
-        self.replay.as_mut()?.take(seq)
+    /// The output of the task with this number in an earlier generation, if that is shown now; and
+    /// how the task has finished, if its output was not shown then.
+    pub(super) fn replayed(&mut self, seq: u64) -> Option<(Delivery, Option<State>)> {
+        let ShownAgain { delivery, end } = self.replay.as_mut()?.take(seq)?;
+        let state = end.as_ref().map(|end| end.state);
+        if let (Some(end), Some(journal)) = (end, &mut self.journal) {
+            self.joblog.iter_mut().for_each(|joblog| joblog.awaits(seq, &end));
+            journal.note_when_shown(seq, end);
+        }
+        Some((delivery, state))
     }
 
     /// The keeper of outputs, for the writer.
@@ -180,6 +187,16 @@ impl RunLog {
         }
         if let Some(journal) = &mut self.journal {
             journal.shown(tasks);
+        }
+    }
+
+    /// The outputs of these tasks are kept, and wait to be shown.
+    pub(super) fn kept(&mut self, tasks: Vec<u64>) {
+        if let Some(journal) = &mut self.journal {
+            // CRASH: kept_before_unshown. A kept output without a record: its task runs again, or
+            // the record of its file says that it has finished.
+            crash::point("kept_before_unshown");
+            journal.kept(tasks);
         }
     }
 

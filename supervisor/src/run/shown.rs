@@ -26,8 +26,9 @@ pub(super) struct Shown {
     is_under_pressure: bool,
     /// Its failure was reported.
     has_failed: bool,
-    /// Tasks that have finished, but whose output has not been shown yet.
-    unshown: HashMap<u64, State>,
+    /// Tasks that have finished, but whose output has not been shown yet; and whether it is kept
+    /// with the run.
+    unshown: HashMap<u64, (State, bool)>,
 }
 
 impl Shown {
@@ -63,6 +64,15 @@ impl Shown {
         Handed { will_be_shown: self.output.deliver(delivery), received }
     }
 
+    /// Hands over the output of a task that has finished in an earlier generation, but was not
+    /// shown then if its `state` is given.
+    pub(super) fn deliver_again(&mut self, delivery: Delivery, state: Option<State>) {
+        if let Some(state) = state {
+            self.unshown.insert(delivery.seq, (state, true));
+        }
+        self.output.deliver(delivery);
+    }
+
     /// A task has finished once its output has been shown.
     pub(super) fn awaits_output_of(&mut self, entry: &Entry) {
         let Entry::End { seq, failure, .. } = entry else { return };
@@ -71,7 +81,16 @@ impl Shown {
             Some((_, false)) => State::Failed,
             Some((_, true)) => State::Quarantined,
         };
-        self.unshown.insert(*seq, state);
+        self.unshown.insert(*seq, (state, false));
+    }
+
+    /// Tasks whose outputs have been kept since the last time, and have to wait.
+    pub(super) fn kept(&mut self) -> Vec<u64> {
+        let kept = self.output.kept();
+        for seq in &kept {
+            self.unshown.entry(*seq).and_modify(|(_, is_kept)| *is_kept = true);
+        }
+        kept
     }
 
     /// Tasks whose outputs have been shown since the last time.
@@ -85,14 +104,16 @@ impl Shown {
         shown
     }
 
-    /// The number of finished tasks whose output was not shown.
-    pub(super) fn unshown(&self) -> u64 {
-        self.unshown.len() as u64
+    /// The number of finished tasks whose output was not shown: of those whose output is kept, and
+    /// of the others, which run again.
+    pub(super) fn unshown(&self) -> [u64; 2] {
+        let kept = self.unshown.values().filter(|(_, is_kept)| *is_kept).count();
+        [kept, self.unshown.len() - kept].map(|count| count as u64)
     }
 
-    /// These tasks run again, as the journal says.
+    /// Those that run again have not finished, as the journal says.
     pub(super) fn leave_unshown(&self, summary: &mut Summary) {
-        for state in self.unshown.values() {
+        for (state, _) in self.unshown.values().filter(|(_, is_kept)| !is_kept) {
             summary.tasks.leave(*state);
         }
     }

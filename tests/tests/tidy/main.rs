@@ -132,7 +132,9 @@ fn is_path(name: &str) -> bool {
 /// table.
 #[test]
 fn every_crash_point_has_its_test_and_its_row() {
-    let tests = read(&root().join("tests/tests/crash_points.rs"));
+    let tests = files("tests/tests/crash_points", ".rs").into_iter().map(|path| read(&path));
+    let tests = tests.chain([read(&root().join("tests/tests/crash_points.rs"))]);
+    let tests: String = tests.collect();
     let table = read(&root().join("protocol/src/token/README.md"));
     let (mut labels, mut points) = (BTreeSet::new(), BTreeSet::new());
     for folder in ["protocol/src", "worker/src", "supervisor/src"] {

@@ -1,5 +1,6 @@
 //! Opens the log of a run: of a new one, or of one that is resumed.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
@@ -14,8 +15,8 @@ use crate::cli::{Continued, Keeping, Retried};
 use crate::engine::Input;
 use crate::journal::entries::{KnownTasks, ended, tried};
 use crate::journal::{
-    Bytes, Durability, Folder, Journal, JournalError, Keeper, Kept, Opening, Past, Run, SCHEMA,
-    Settled, State, runs,
+    Bytes, Durability, Folder, Journal, JournalError, Keeper, Kept, Known, Name, Opening, Past,
+    Record, Run, SCHEMA, State, runs,
 };
 use crate::os::files;
 use crate::output::replay::Replay;
@@ -129,35 +130,42 @@ impl Opened {
         doorbell: OwnedFd,
     ) -> Result<(), JournalError> {
         let Continued { folder, locks, mut past, retried, ended, cut_off, missing, .. } = continued;
-        let (keeper, outputs) = keep_on(&folder, run)?.unzip();
-        let kept = folder.clone();
-        let noted = in_flight(&kept, run).and_then(|file| file.read().ok().flatten());
+        let outputs = Outputs::of(&folder, run)?;
+        let place = folder.clone();
+        let noted = in_flight(&place, run).and_then(|file| file.read().ok().flatten());
         let of_before = past.cut_off(noted.as_deref());
-        let settled = past.settle()?;
-        self.words.extend(remarks(&past, ended, missing, &settled));
+        let settled = past.settle(&outputs.kept)?;
+        self.words.extend(remarks(&past, ended, missing));
         let generation = past.generations + 1;
         let (next, whole) = (past.condition.next, past.condition.whole);
-        let spools = false;
-        let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
+        let (spools, synced) = (false, outputs.file()?);
+        let opening = Opening { folder, locks, next, whole, outputs: synced, spools, durability };
         let this = this_generation(run.id, generation, past.run.arguments.clone())?;
         let mut journal = Journal::open(opening, of_before, this, doorbell)?;
         // The journal says what the notes said.
-        self.make_room(&kept, run);
+        self.make_room(&place, run);
         journal.settle(settled)?;
         let log = &mut self.log;
-        if continued.replays {
-            log.replay = Some(Replay::open(&kept, run.id, &describe)?);
-        }
-        (log.journal, log.folder, log.keeper) = (Some(journal), Some(kept), keeper);
+        log.keeper = outputs.keeper(run)?;
         (log.is_cut_off, log.missing) = (cut_off, missing);
+        log.replay = outputs.shown_again(&mut past, continued.replays, &describe)?;
         if let Some(retried) = retried {
             // Unfinished tasks are not run.
             let complete = matches!(past.finished, Some((_, true)));
             log.retries = Some(Stood { complete, halted: past.halted, retried });
-            self.inputs = again(past, retried);
+            let again = Retries::of(past, retried);
+            again.moved.iter().for_each(|moved| journal.note(moved));
+            if let Some(replay) = &mut log.replay {
+                let names = again.shown.iter();
+                names.for_each(|(seq, (before, value))| {
+                    replay.found(*seq, &describe(value, *before))
+                });
+            }
+            self.inputs = again.inputs;
         } else {
             log.known = Some(KnownTasks::of(past, describe));
         }
+        (log.journal, log.folder) = (Some(journal), Some(place));
         Ok(())
     }
 
@@ -179,15 +187,55 @@ fn in_flight(folder: &Folder, run: &OfRun<'_>) -> Option<InFlight> {
     Some(InFlight::new(file.ok()?, run.id.as_bytes()))
 }
 
-/// Continues to keep outputs, if that was done from the beginning.
-fn keep_on(folder: &Folder, run: &OfRun<'_>) -> Result<Option<(Keeper, File)>, JournalError> {
-    let Some(file) = folder.open_outputs()? else { return Ok(None) };
-    let path = folder.outputs();
-    // The torn end of the last write is cut off before anything is added.
-    let whole = Kept::read(&file, run.id).map_err(JournalError::at(&path))?.whole;
-    file.set_len(whole).map_err(JournalError::at(&path))?;
-    let synced = file.try_clone().map_err(JournalError::at(&path))?;
-    Ok(Some((Keeper::new(file, path, run.id, run.keeps_all), synced)))
+/// The outputs that earlier generations have kept.
+struct Outputs {
+    /// Their file, if they were kept from the beginning.
+    file: Option<File>,
+    path: PathBuf,
+    kept: Kept,
+}
+
+impl Outputs {
+    /// Of the run in this folder. The torn end of the last write is cut off before anything is
+    /// added.
+    fn of(folder: &Folder, run: &OfRun<'_>) -> Result<Outputs, JournalError> {
+        let (path, file) = (folder.outputs(), folder.open_outputs()?);
+        let mut kept = Kept::default();
+        if let Some(file) = &file {
+            kept = Kept::read(file, run.id).map_err(JournalError::at(&path))?;
+            file.set_len(kept.whole).map_err(JournalError::at(&path))?;
+        }
+        Ok(Outputs { file, path, kept })
+    }
+
+    fn file(&self) -> Result<Option<File>, JournalError> {
+        let file = self.file.as_ref().map(File::try_clone);
+        file.transpose().map_err(JournalError::at(&self.path))
+    }
+
+    /// Continues to keep outputs.
+    fn keeper(&self, run: &OfRun<'_>) -> Result<Option<Keeper>, JournalError> {
+        let path = || self.path.clone();
+        Ok(self.file()?.map(|file| Keeper::new(file, path(), run.id, run.keeps_all)))
+    }
+
+    /// What this generation shows of them: what was not shown, and where it `replays`, everything.
+    fn shown_again(
+        self,
+        past: &mut Past,
+        replays: bool,
+        describe: impl Fn(&[u8], u64) -> Vec<u8>,
+    ) -> Result<Option<Replay>, JournalError> {
+        let unshown = past.take_unshown(&self.kept);
+        let Some(file) = self.file else {
+            return if replays { Err(JournalError::NoOutputs(self.path)) } else { Ok(None) };
+        };
+        if !replays && unshown.is_empty() {
+            return Ok(None);
+        }
+        let finished = past.last_attempts();
+        Ok(Some(Replay::new(file, &self.kept, finished, unshown, replays, describe)))
+    }
 }
 
 fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<Run, JournalError> {
@@ -204,7 +252,7 @@ fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<
     })
 }
 
-fn remarks(past: &Past, ended: usize, missing: u64, settled: &Settled) -> Vec<String> {
+fn remarks(past: &Past, ended: usize, missing: u64) -> Vec<String> {
     let mut words = Vec::new();
     let damaged = past.condition.damaged;
     if damaged > 0 {
@@ -227,26 +275,59 @@ fn remarks(past: &Past, ended: usize, missing: u64, settled: &Settled) -> Vec<St
         let s = if ended == 1 { "" } else { "es" };
         words.push(format!("killed {ended} process{s} that the interrupted run had left"));
     }
-    if settled.unseen > 0 {
-        let tasks = match settled.unseen {
-            1 => "1 task had put its file in place",
-            n => &format!("{n} tasks had put their files in place"),
-        };
-        words.push(format!("{tasks} when the run was cut off; what it printed may be missing"));
-    }
     words
 }
 
-/// All finished tasks, including those that are to be run again.
-fn again(past: Past, retried: Retried) -> Vec<Input> {
-    let inputs = past.ended().into_iter().map(|(seq, value, known, story)| {
-        let is_run = match known.state {
+/// All finished tasks, including those that are run again.
+struct Retries {
+    inputs: Vec<Input>,
+    /// Those that are not run: their numbers now, and their names.
+    shown: Vec<(u64, Name)>,
+    /// The new numbers of those that are.
+    moved: Vec<Record>,
+}
+
+impl Retries {
+    /// Tasks of different lists may have the same number: one of them keeps it, if possible one
+    /// that is run again.
+    fn of(past: Past, retried: Retried) -> Retries {
+        let numbers = past.numbers();
+        let is_run = |known: &Known| match known.state {
             State::Succeeded => false,
             State::Failed => retried.failed,
             State::Quarantined => retried.quarantined,
         };
-        let earlier = if is_run { tried(story) } else { ended(known) };
-        Input { value, seq: Some(seq), expected: Duration::ZERO, earlier }
-    });
-    inputs.collect()
+        let mut all = past.ended();
+        all.sort_by_key(|(seq, _, known, _)| (!is_run(known), *seq));
+        let mut taken = HashSet::new();
+        let keeps: Vec<bool> = all.iter().map(|(seq, ..)| taken.insert(*seq)).collect();
+        // A new number in the journal is one that no task has had.
+        let mut never_used = (1..).filter(|seq| !numbers.contains(seq));
+        let (mut shown, mut moved) = (Vec::new(), Vec::new());
+        let mut inputs = Vec::with_capacity(all.len());
+        let mut unused = 1;
+        for ((before, value, known, story), keeps) in all.into_iter().zip(keeps) {
+            let mut seq = before;
+            if !keeps && is_run(&known) {
+                seq = never_used.next().unwrap_or(before);
+                let value = Bytes(value.clone());
+                moved.push(Record::Moved { seq: before, value, to: seq });
+            } else if !keeps {
+                while taken.contains(&unused) {
+                    unused += 1;
+                }
+                seq = unused;
+            }
+            taken.insert(seq);
+            let earlier = if is_run(&known) {
+                tried(story)
+            } else {
+                shown.push((seq, (before, value.clone())));
+                ended(known)
+            };
+            inputs.push(Input { value, seq: Some(seq), expected: Duration::ZERO, earlier });
+        }
+        inputs.sort_by_key(|input| input.seq);
+        Retries { inputs, shown, moved }
+    }
 }

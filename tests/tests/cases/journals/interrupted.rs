@@ -86,6 +86,20 @@ fn what_a_pipe_has_delivered_is_kept_though_it_had_not_been_read() {
     assert_eq!(values_that_ran(&sandbox).len(), MANY);
 }
 
+/// Nothing has signalled the writer of the list: its end is the end.
+#[test]
+fn a_whole_list_from_a_pipe_is_known_to_be_whole_when_the_output_is_closed() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["-j1", "--journal", "j", "sleep 0.1; echo {}"]);
+    let mut child = spawn_piped(&mut msup);
+    drop(child.stdout.take());
+    child.stdin.take().expect("piped").write_all(&numbers(MANY)).expect("it reads on");
+    let output = child.wait_with_output().expect("ours");
+    let said = text(&output.stderr);
+    assert!(said.contains("; go on: msup resume /") && !said.contains("not all input"), "{said}");
+    assert_eq!(told(&sandbox, "inputs-end")[0]["total"], MANY);
+}
+
 #[test]
 fn a_halted_run_keeps_the_rest_of_a_file_too() {
     let sandbox = Sandbox::new();

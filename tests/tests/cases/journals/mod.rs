@@ -7,6 +7,8 @@ mod disks;
 mod interrupted;
 mod joblogs;
 mod over;
+mod renumbered;
+mod unshown;
 
 use std::fs;
 use std::path::{Path, PathBuf};
