@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::random::Random;
 use super::{RUN, text};
-use crate::journal::{JournalError, Past, Record, Seed, read};
+use crate::journal::{JournalError, Kept, KeptFor, KeptPlace, Past, Record, Seed, read};
 
 /// A file; clones are the same file.
 #[derive(Clone, Debug, Default)]
@@ -70,11 +70,14 @@ impl FakeFile {
     }
 }
 
-/// What a run keeps: its journal, and its values where they cannot be read again.
+/// What a run keeps: its journal, its values where they cannot be read again, and outputs.
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) records: FakeFile,
     pub(super) spool: Option<FakeFile>,
+    /// The outputs, and those that are not synced.
+    pub(super) kept: Kept,
+    unsynced: Vec<KeptFor>,
     /// The number of bytes of the journal that were already judged.
     judged: usize,
     /// The supervisor is killed in the middle of its next write.
@@ -85,7 +88,16 @@ impl Disk {
     /// Nothing yet, with room for values if they are kept.
     pub(super) fn new(keeps_values: bool) -> Disk {
         let spool = keeps_values.then(FakeFile::default);
-        Disk { records: FakeFile::default(), spool, judged: 0, kills_writer: false }
+        let (kept, unsynced) = (Kept::default(), Vec::new());
+        let records = FakeFile::default();
+        Disk { records, spool, kept, unsynced, judged: 0, kills_writer: false }
+    }
+
+    /// Keeps the output of this attempt.
+    pub(super) fn keep(&mut self, seq: u64, value: &[u8], attempt: u32) {
+        let writer = KeptFor::new(seq, value, attempt);
+        self.kept.places.insert(writer, KeptPlace::Kept { at: 0, lens: [1, 0] });
+        self.unsynced.push(writer);
     }
 
     fn files(&self) -> impl Iterator<Item = &FakeFile> {
@@ -97,13 +109,18 @@ impl Disk {
     }
 
     /// Syncs everything, in this order: what is journaled of the input is in the spool.
-    pub(super) fn sync(&self) {
+    pub(super) fn sync(&mut self) {
+        self.unsynced.clear();
         self.spool.iter().for_each(FakeFile::sync);
         self.records.sync();
     }
 
     pub(super) fn lose_power(&mut self, random: &mut Random) {
         self.kills_writer = false;
+        let synced = random.below(self.unsynced.len() as u64 + 1) as usize;
+        for lost in self.unsynced.drain(..).skip(synced) {
+            self.kept.places.remove(&lost);
+        }
         self.files().for_each(|file| file.lose_power(random));
     }
 
@@ -145,6 +162,7 @@ impl Disk {
     /// A run begins.
     pub(super) fn clear(&mut self) {
         self.files().for_each(|file| file.truncate(0));
+        self.kept.places.clear();
         self.judged = 0;
     }
 }

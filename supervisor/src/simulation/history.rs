@@ -20,6 +20,8 @@ pub(super) struct History {
     stopped: BTreeSet<String>,
     /// How often outputs were shown, whether the attempts succeeded or not.
     shown: BTreeMap<String, u32>,
+    /// The tasks whose outputs are kept and wait to be shown, as the journal says.
+    waiting: BTreeSet<String>,
     /// The tasks whose end is in the journal, and whether they succeeded.
     written: BTreeMap<String, bool>,
     pub(super) wrongs: Vec<String>,
@@ -41,6 +43,9 @@ impl History {
         }
         if self.written.contains_key(value) {
             self.wrong(format!("{value} has finished, and runs again"));
+        }
+        if self.waiting.contains(value) {
+            self.wrong(format!("the output of {value} is kept, and it runs again"));
         }
         self.stopped.remove(value);
         let before = self.last.insert(value.to_owned(), (generation, attempt));
@@ -112,6 +117,16 @@ impl History {
         }
     }
 
+    /// Its output is kept, as the journal says.
+    pub(super) fn waits(&mut self, value: String) {
+        self.waiting.insert(value);
+    }
+
+    /// The outputs of these tasks, and of no others, are kept and wait.
+    pub(super) fn wait(&mut self, values: impl Iterator<Item = String>) {
+        self.waiting = values.collect();
+    }
+
     /// Its end was journaled. `has_output`: there was something to show.
     pub(super) fn writes(&mut self, value: &str, succeeded: bool, has_output: bool) {
         if has_output && !self.shown.contains_key(value) {
@@ -122,6 +137,7 @@ impl History {
         }
         self.suspects.remove(value);
         self.killed.remove(value);
+        self.waiting.remove(value);
         if self.written.insert(value.to_owned(), succeeded).is_some() {
             self.wrong(format!("{value} has two ends"));
         }

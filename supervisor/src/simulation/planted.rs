@@ -30,10 +30,12 @@ pub(super) enum Bug {
     BelievesTheStopped,
     /// Processes left running are no failure.
     ForgivesLeftovers,
+    /// A finished task whose output waits counts as if its output had been shown.
+    ForgetsUnshown,
 }
 
 impl Bug {
-    pub(super) const ALL: [Bug; 9] = [
+    pub(super) const ALL: [Bug; 10] = [
         Bug::ForgetsTheKilled,
         Bug::RepeatsAttempts,
         Bug::WritesTooEarly,
@@ -43,6 +45,7 @@ impl Bug {
         Bug::CountsUnstarted,
         Bug::BelievesTheStopped,
         Bug::ForgivesLeftovers,
+        Bug::ForgetsUnshown,
     ];
 }
 
@@ -101,6 +104,11 @@ impl Planted {
     /// Whether the journal hears that an output `will_be_shown`.
     pub(super) fn will_be_shown(self, will_be_shown: bool) -> bool {
         will_be_shown && !self.is(Bug::WritesTooEarly)
+    }
+
+    /// Whether outputs that wait are not shown by the next generation.
+    pub(super) fn forgets_unshown(self) -> bool {
+        self.is(Bug::ForgetsUnshown)
     }
 
     /// The notes of workers, as the journal sees them.

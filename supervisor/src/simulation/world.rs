@@ -173,6 +173,7 @@ impl World {
                 };
                 self.dies(worker, life, end, None);
             }
+            Happening::Kept(seq) => self.supervisor.journal.kept([seq]),
             Happening::Shown(seq, value) => self.shows(seq, &value),
             Happening::Space => self.disk.set_full(false),
             Happening::PressureEnds => self.step(Event::OutputPressure(false)),

@@ -19,6 +19,8 @@ pub(super) enum Happening {
     Climbs(WorkerId, u64),
     Yields(WorkerId, u64),
     Dies(WorkerId, u32, u8),
+    /// The output with this number is kept, and may have to wait.
+    Kept(u64),
     Shown(u64, String),
     Space,
     PressureEnds,

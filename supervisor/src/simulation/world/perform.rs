@@ -37,7 +37,7 @@ impl World {
             }
             Effect::KillNow => self.hurry(),
             Effect::Deliver { seq, slot: _, outcome, end } => {
-                let is_shown = self.deliver(seq, outcome.as_ref());
+                let is_shown = self.deliver(seq, outcome.as_ref(), end.as_ref());
                 end.into_iter().for_each(|end| self.record(end, is_shown));
             }
             Effect::Record(entry) => self.record(entry, false),
@@ -45,6 +45,7 @@ impl World {
                 self.supervisor.finished = Some(self.supervisor.engine.exit_status());
             }
             Effect::Say(text) => self.tell(|| text),
+            Effect::Skip { seq, last } if seq == last => self.shows_again(seq),
             Effect::Skip { .. }
             | Effect::AllowStarts(_)
             | Effect::AllowOneForOne(_)
@@ -97,13 +98,32 @@ impl World {
     }
 
     /// Returns whether there is anything to show.
-    fn deliver(&mut self, seq: u64, outcome: Option<&OutcomeFrame>) -> bool {
+    fn deliver(&mut self, seq: u64, outcome: Option<&OutcomeFrame>, end: Option<&Entry>) -> bool {
         let has_output = outcome.is_some_and(|outcome| outcome.stdout != Stream::nothing());
         if has_output {
             let value = self.values.at(seq);
             self.later(20, Happening::Shown(seq, value));
+            if let Some(Entry::End { value, attempt, .. }) = end
+                && self.random.below(2) == 0
+            {
+                self.disk.keep(seq, value, *attempt);
+                self.later(10, Happening::Kept(seq));
+            }
         }
         has_output
+    }
+
+    /// A task has finished before: its output is shown now, if it was not shown then.
+    fn shows_again(&mut self, seq: u64) {
+        let value = self.values.at(seq);
+        let Some(end) = self.values.unshown.remove(&value) else { return };
+        self.supervisor.outputs.insert(value.clone());
+        if self.planted.forgets_unshown() {
+            self.supervisor.journal.note(&Record::End(end));
+            return;
+        }
+        self.supervisor.journal.note_when_shown(seq, end);
+        self.later(20, Happening::Shown(seq, value));
     }
 
     fn record(&mut self, entry: Entry, is_shown: bool) {
@@ -154,6 +174,7 @@ impl World {
         self.disk.read_news(|record| match record {
             Record::End(end) => finished.push(end),
             Record::Again(again) => self.history.is_told(&text(&again.value.0)),
+            Record::Unshown(end) => self.history.waits(text(&end.value.0)),
             _ => {}
         });
         for End { value, state, cause, .. } in finished {

@@ -107,7 +107,10 @@ impl World {
         let (generation, next) = (past.generations + 1, past.condition.next);
         let noted = self.planted.notes(self.machine.notes());
         let cut_off = self.planted.cut_off(past.cut_off(noted));
-        self.values.begin_again(KnownTasks::of(past, |value, _| value.to_vec()));
+        let unshown = past.take_unshown(&self.disk.kept).into_values();
+        let unshown = unshown.map(|end| (text(&end.value.0), end)).collect();
+        self.values.begin_again(KnownTasks::of(past, |value, _| value.to_vec()), unshown);
+        self.history.wait(self.values.unshown.keys().cloned());
         let records = self.disk.records.clone();
         self.begin(generation, Journal::over(records, None, next, RUN, Sync::none()), &cut_off);
     }

@@ -1,6 +1,9 @@
 //! The values of a simulated run, and how far they were read.
 
+use std::collections::HashMap;
+
 use crate::engine::Earlier;
+use crate::journal::End;
 use crate::journal::entries::KnownTasks;
 
 /// All values, and what is known of their tasks.
@@ -13,17 +16,25 @@ pub(super) struct Values {
     pub(super) are_cut_off: bool,
     /// What earlier generations did, if there were any.
     known: Option<KnownTasks>,
+    /// Tasks that have finished then, and whose outputs were not shown.
+    pub(super) unshown: HashMap<String, End>,
 }
 
 impl Values {
     /// The values of a run that begins.
     pub(super) fn fresh(all: impl Iterator<Item = String>) -> Values {
-        Values { all: all.collect(), read: 0, are_cut_off: false, known: None }
+        Values {
+            all: all.collect(),
+            read: 0,
+            are_cut_off: false,
+            known: None,
+            unshown: HashMap::new(),
+        }
     }
 
     /// They are read from the beginning, where this is known.
-    pub(super) fn begin_again(&mut self, known: KnownTasks) {
-        (self.read, self.known) = (0, Some(known));
+    pub(super) fn begin_again(&mut self, known: KnownTasks, unshown: HashMap<String, End>) {
+        (self.read, self.known, self.unshown) = (0, Some(known), unshown);
     }
 
     pub(super) fn left(&self) -> usize {
