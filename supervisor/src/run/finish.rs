@@ -181,7 +181,7 @@ impl Run {
         self.usage.sum_up(&mut summary);
         summary.memory_per_task = self.queue.memory_per_task();
         summary.exit_status = status;
-        // As in the journal: they run again.
+        // As in the journal.
         self.shown.leave_unshown(&mut summary);
         summary
     }

@@ -111,9 +111,9 @@ impl Shown {
         [kept, self.unshown.len() - kept].map(|count| count as u64)
     }
 
-    /// Those that run again have not finished, as the journal says.
+    /// They have not finished, as the journal says.
     pub(super) fn leave_unshown(&self, summary: &mut Summary) {
-        for (state, _) in self.unshown.values().filter(|(_, is_kept)| !is_kept) {
+        for (state, _) in self.unshown.values() {
             summary.tasks.leave(*state);
         }
     }

@@ -22,7 +22,7 @@ fn report_and_journal_agree_on_tasks_whose_output_could_not_be_shown() {
     assert_eq!(status, Some(255), "{said}");
     assert!(said.contains("msup: 0 of 2 tasks succeeded, 2 left in "), "{said}");
     assert!(said.contains("; go on: msup resume\n"), "{said}");
-    assert!(said.contains("msup: the output of 2 tasks could not be shown: they run again"));
+    assert!(said.contains("msup: the output of 2 tasks could not be shown: msup resume shows it"));
     let summary = msup_tests::summary(&sandbox.path().join("s.json"));
     let tasks = ["succeeded", "failed", "cancelled"].map(|state| summary["tasks"][state].as_u64());
     assert_eq!(tasks, [Some(0), Some(0), Some(2)]);
