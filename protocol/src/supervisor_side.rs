@@ -101,6 +101,8 @@ impl Sysmon {
         let ready = shared.tasks.any_ready();
         let wanted = ready || shared.line.has_waiters();
         let (mut granted, mut free) = (0, 0);
+        // From one look at the line for all tokens, if any of them is for others.
+        let mut takers = None;
         for at in shared.tokens.sight() {
             let memory = self.remember(at, now_ns);
             let unchanged_ns = now_ns.saturating_sub(memory.since_ns);
@@ -109,13 +111,19 @@ impl Sysmon {
                     granted += 1;
                     if unchanged_ns >= REVOKE_AFTER.as_nanos() as u64 || is_vacant(shared, at) {
                         look.revokes += revoke(shared, park, at);
+                        // It was passed on, or others were.
+                        takers = None;
                     }
                 }
                 Some(State::Blocked) => {
                     free += 1;
-                    match shared.taker(at.seen.owner()) {
+                    let takers = takers.get_or_insert_with(|| shared.takers());
+                    match takers.first(at.seen.owner()) {
                         Some(to) if unchanged_ns > 0 || shared.has_lost_patience(to, now_ns) => {
-                            look.retakes += retake(shared, park, at, to);
+                            if retake(shared, park, at, to) {
+                                look.retakes += 1;
+                                takers.serve(to);
+                            }
                         }
                         Some(_) => {}
                         None => look.wants_worker |= ready && unchanged_ns > 0,
@@ -123,8 +131,14 @@ impl Sysmon {
                 }
                 Some(State::Idle) => {
                     free += 1;
-                    match shared.taker(None) {
-                        Some(to) => look.rescues += self.starve(shared, park, at, to, now_ns),
+                    let takers = takers.get_or_insert_with(|| shared.takers());
+                    match takers.first(None) {
+                        Some(to) => {
+                            if self.starve(shared, park, at, to, now_ns) {
+                                look.rescues += 1;
+                                takers.serve(to);
+                            }
+                        }
                         None => look.wants_worker |= ready,
                     }
                 }
@@ -152,7 +166,8 @@ impl Sysmon {
     }
 
     /// An idle token and a worker that wants it. The worker that freed it, or the event loop, is
-    /// about to grant it; only if the two stay apart was a wake lost.
+    /// about to grant it; only if the two stay apart was a wake lost. Returns whether it was
+    /// repaired.
     fn starve(
         &mut self,
         shared: &Shared<'_>,
@@ -160,20 +175,20 @@ impl Sysmon {
         at: Sighting,
         taker: WorkerId,
         now_ns: u64,
-    ) -> u32 {
+    ) -> bool {
         let memory = &mut self.words[usize::from(at.index)];
         match memory.starved {
             Some((same, since_ns)) if same == taker => {
                 let apart_ns = now_ns.saturating_sub(since_ns);
                 if apart_ns < RESCUE_AFTER.as_nanos() as u64 || !shared.tokens.grant(at, taker) {
-                    return 0;
+                    return false;
                 }
                 shared.line.wake(park, taker);
-                1
+                true
             }
             _ => {
                 memory.starved = Some((taker, now_ns));
-                0
+                false
             }
         }
     }
@@ -198,11 +213,11 @@ fn revoke(shared: &Shared<'_>, park: &impl Park, at: Sighting) -> u32 {
     1
 }
 
-fn retake(shared: &Shared<'_>, park: &impl Park, at: Sighting, to: WorkerId) -> u32 {
-    if !shared.tokens.retake(at, to) {
-        return 0;
+fn retake(shared: &Shared<'_>, park: &impl Park, at: Sighting, to: WorkerId) -> bool {
+    let is_retaken = shared.tokens.retake(at, to);
+    if is_retaken {
+        // No crash point: if the supervisor dies, so does the run.
+        shared.line.wake(park, to);
     }
-    // No crash point: if the supervisor dies, so does the run.
-    shared.line.wake(park, to);
-    1
+    is_retaken
 }

@@ -148,9 +148,15 @@ impl<'a> Tasks<'a> {
     /// The numbers of ready and of claimed slots.
     #[must_use]
     pub fn load(self) -> (u32, u32) {
-        let count =
-            |state| (0..self.len() as u16).filter(|index| self.is_in(*index, state)).count() as u32;
-        (count(State::Ready), count(State::Claimed))
+        let (mut ready, mut claimed) = (0, 0);
+        for index in 0..self.len() as u16 {
+            match self.sighted(index).and_then(Snapshot::state) {
+                Some(State::Ready) => ready += 1,
+                Some(State::Claimed) => claimed += 1,
+                _ => {}
+            }
+        }
+        (ready, claimed)
     }
 
     /// Ready → Claimed(me), on the first ready slot from the shared head on.

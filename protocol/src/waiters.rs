@@ -129,6 +129,12 @@ impl<'a> Line<'a> {
         self.parked.iter()
     }
 
+    /// Whether this worker is parked.
+    #[must_use]
+    pub fn is_parked(self, worker: WorkerId) -> bool {
+        self.parked.has(worker)
+    }
+
     /// The number of parked workers.
     #[must_use]
     pub fn parked_count(self) -> u32 {
