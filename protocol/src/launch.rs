@@ -4,7 +4,8 @@
 //! The standard library cannot do either without slow workarounds: the death signal must be set in
 //! the child before it executes anything, and moving a process into a group later must wait until
 //! no process on the machine forks, which takes some milliseconds each time. This is what
-//! `posix_spawn` does, with a death signal, and with `clone3` into a control group.
+//! `posix_spawn` does, with a death signal, and with `clone3` into a control group. What a start
+//! costs does not grow with the supervisor's memory, nor with its descriptors, one for each worker.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -13,7 +14,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use libc::{c_char, c_int, c_void};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 /// The size of the child's stack while it shares memory.
@@ -21,6 +21,13 @@ const STACK_BYTES: usize = 64 << 10;
 
 /// The status of a child that could not execute the program; it is never reported.
 const NOT_EXECUTED: c_int = 127;
+
+/// The child shares memory, so that nothing of it need be copied, and at first the descriptors; the
+/// parent sleeps until the child does not need its memory any more.
+const SHARING: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_PIDFD;
+
+/// `CLOSE_RANGE_UNSHARE`: the table of descriptors is copied without those that are to be closed.
+const UNSHARED: c_int = 1 << 1;
 
 /// `CLONE_INTO_CGROUP`, which is wider than the C library's type for such flags.
 const INTO_GROUP: u64 = 1 << 33;
@@ -38,6 +45,9 @@ pub struct Order<'a> {
     pub streams: [BorrowedFd<'a>; 2],
     /// The control group to start it in; `None`: the caller's own.
     pub group: Option<BorrowedFd<'a>>,
+    /// The last descriptor that may be inherited. A supervisor has thousands beyond it: to copy
+    /// and close them would take longer than all else.
+    pub last_inherited: RawFd,
 }
 
 /// Starts a program in a session of its own, so without a terminal. The kernel kills it when the
@@ -55,6 +65,7 @@ pub fn start(what: Order<'_>) -> io::Result<(i32, OwnedFd)> {
         argv: pointers(what.arguments),
         envp: pointers(what.environment),
         streams: what.streams.map(|stream| stream.as_raw_fd()),
+        last_inherited: what.last_inherited,
         parent: rustix::process::getpid().as_raw_pid(),
         errno: 0,
     };
@@ -75,33 +86,58 @@ struct Child {
     argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     streams: [RawFd; 2],
+    last_inherited: RawFd,
     parent: libc::pid_t,
     /// The child's answer: why it could not execute the program.
     errno: c_int,
 }
 
-/// The cheapest way: the child shares this process' memory until it executes the program, and this
-/// thread sleeps until then.
-fn borrowing_memory(child: &mut Child) -> io::Result<(i32, OwnedFd)> {
-    extern "C" fn run(child: *mut c_void) -> c_int {
-        // SAFETY: the only reference while the parent sleeps; it is passed below.
-        let child = unsafe { &mut *child.cast::<Child>() };
-        // SAFETY: this is the child, and what it was given is valid as long as the parent sleeps.
-        child.errno = unsafe { child.execute() };
-        NOT_EXECUTED
+/// What the child of either way runs, on its own stack, in the memory of this process.
+extern "C" fn run(child: *mut c_void) -> c_int {
+    // SAFETY: the only reference while the parent sleeps, which passed it and keeps it valid.
+    let child = unsafe { &mut *child.cast::<Child>() };
+    // SAFETY: this is the child, and what it was given is valid as long as the parent sleeps.
+    child.errno = unsafe { child.execute() };
+    // SAFETY: it runs no destructors and no handlers: this memory is the parent's.
+    unsafe { libc::_exit(NOT_EXECUTED) }
+}
+
+/// A stack for the child while it shares memory.
+struct Stack(Box<[MaybeUninit<u64>]>);
+
+impl Stack {
+    fn new() -> Stack {
+        Stack(Box::new_uninit_slice(STACK_BYTES / 8))
     }
-    let mut stack: Box<[MaybeUninit<u64>]> = Box::new_uninit_slice(STACK_BYTES / 8);
-    // SAFETY: one past the end of the allocation, which is aligned to 16 by `& !15`.
-    let top = unsafe { stack.as_mut_ptr().add(stack.len()) };
-    let top = top.map_addr(|top| top & !15).cast::<c_void>();
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+
+    /// Its first byte, and the number of bytes up to a top that is aligned as calls need it.
+    fn range(&mut self) -> (*mut c_void, usize) {
+        let base = self.0.as_mut_ptr().cast::<c_void>();
+        let top = (base.addr() + STACK_BYTES) & !15;
+        (base, top - base.addr())
+    }
+}
+
+/// The child shares this process' memory until it executes the program, and this thread sleeps
+/// until then. It shares the table of descriptors until it gets its own.
+fn borrowing_memory(child: &mut Child) -> io::Result<(i32, OwnedFd)> {
+    let mut stack = Stack::new();
+    let (base, bytes) = stack.range();
+    // SAFETY: the end of the stack, inside the allocation or one past it.
+    let top = unsafe { base.byte_add(bytes) };
     let mut pidfd: c_int = -1;
     let _blocked = BlockedSignals::new();
     // SAFETY: the child runs on its own stack while this thread sleeps (CLONE_VFORK), so the stack
     // and the argument outlive the child's use of them; it makes system calls only. The kernel
     // stores the descriptor in the last argument.
     let pid = unsafe {
-        libc::clone(run, top, flags, ptr::from_mut(child).cast::<c_void>(), &raw mut pidfd)
+        libc::clone(
+            run,
+            top,
+            SHARING | libc::SIGCHLD,
+            ptr::from_mut(child).cast::<c_void>(),
+            &raw mut pidfd,
+        )
     };
     if pid < 0 {
         return Err(io::Error::last_os_error());
@@ -110,48 +146,123 @@ fn borrowing_memory(child: &mut Child) -> io::Result<(i32, OwnedFd)> {
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
-/// In a control group: only `clone3` can do this, and it cannot run a function on another stack, so
-/// the child gets a copy of all memory.
+/// The same in a control group, which only `clone3` can do.
 fn in_group(child: &mut Child, group: BorrowedFd<'_>) -> io::Result<(i32, OwnedFd)> {
+    let mut stack = Stack::new();
+    let (base, bytes) = stack.range();
     let mut pidfd: c_int = -1;
     // SAFETY: all-zero is a valid value of a structure of integers.
     let mut order: libc::clone_args = unsafe { std::mem::zeroed() };
-    // This thread sleeps until the program runs or the child reports why not.
-    order.flags = (libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64 | INTO_GROUP;
-    order.pidfd = ptr::from_mut(&mut pidfd) as u64;
+    order.flags = SHARING as u64 | INTO_GROUP;
+    order.pidfd = (&raw mut pidfd).expose_provenance() as u64;
     order.exit_signal = libc::SIGCHLD as u64;
+    order.stack = base.expose_provenance() as u64;
+    order.stack_size = bytes as u64;
     order.cgroup = group.as_raw_fd() as u64;
-    let (told, tells) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let (size, blocked) = (size_of::<libc::clone_args>(), BlockedSignals::new());
-    // SAFETY: valid arguments of that size. The child has a copy of all memory, and makes system
-    // calls only.
-    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const order, size) };
-    if result == 0 {
-        // SAFETY: this is the child. Its copy of `child` has null-terminated arrays of
-        // null-terminated strings, and its descriptors are open copies of the parent's.
-        let errno = unsafe { child.execute() }.to_ne_bytes();
-        // SAFETY: the buffer is a local array, and its own length is passed.
-        unsafe { libc::write(tells.as_raw_fd(), errno.as_ptr().cast(), errno.len()) };
-        // SAFETY: it runs no destructors and no handlers: this copy of the parent's memory is
-        // never used again.
-        unsafe { libc::_exit(NOT_EXECUTED) };
-    }
-    let why = io::Error::last_os_error();
-    drop((blocked, tells));
-    if result < 0 {
-        return Err(why);
+    let _blocked = BlockedSignals::new();
+    // SAFETY: as in `borrowing_memory()`.
+    let pid = unsafe { clone3(&order, ptr::from_mut(child).cast::<c_void>()) };
+    if pid < 0 {
+        return Err(io::Error::from_raw_os_error(-pid as i32));
     }
     // SAFETY: the call succeeded and stored a descriptor that is ours alone.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    let mut errno = [0; 4];
-    // An empty pipe means that the program runs.
-    if rustix::io::read(&told, &mut errno) == Ok(errno.len()) {
-        child.errno = c_int::from_ne_bytes(errno);
+    Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// `clone3`, whose child calls [`run`] on its own stack: the C library has no function for that,
+/// because a child that returns from a function of its parent overwrites the parent's stack.
+///
+/// # Safety
+/// The stack of `order` and `child` must stay valid until the child has executed a program or
+/// exited.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone3(order: &libc::clone_args, child: *mut c_void) -> isize {
+    let mut result = libc::SYS_clone3 as isize;
+    // SAFETY: the kernel keeps all other registers in both processes. The child goes on with an
+    // aligned stack of its own and does not leave the block. The parent changes nothing here.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r9",
+            "call r8",
+            "ud2",
+            "2:",
+            inlateout("rax") result,
+            in("rdi") ptr::from_ref(order),
+            in("rsi") size_of::<libc::clone_args>(),
+            in("r8") run as extern "C" fn(*mut c_void) -> c_int,
+            in("r9") child,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
     }
-    Ok((result as i32, pidfd))
+    result
+}
+
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(target_arch = "aarch64")]
+unsafe fn clone3(order: &libc::clone_args, child: *mut c_void) -> isize {
+    let mut result: isize;
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x3",
+            "blr x2",
+            "brk 1",
+            "2:",
+            inlateout("x0") ptr::from_ref(order) => result,
+            in("x1") size_of::<libc::clone_args>(),
+            in("x2") run as extern "C" fn(*mut c_void) -> c_int,
+            in("x3") child,
+            in("x8") libc::SYS_clone3,
+        );
+    }
+    result
+}
+
+/// As above. Elsewhere workers run without groups.
+///
+/// # Safety
+/// None.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+unsafe fn clone3(_order: &libc::clone_args, _child: *mut c_void) -> isize {
+    -(libc::ENOSYS as isize)
 }
 
 impl Child {
+    /// Gets a table of descriptors of its own, with those that may be inherited and those that are
+    /// to be its streams.
+    ///
+    /// # Safety
+    /// Only the child may call it.
+    unsafe fn take_descriptors(&self) -> Result<(), c_int> {
+        let first = self.streams.into_iter().fold(self.last_inherited, RawFd::max).wrapping_add(1);
+        if first > 0 {
+            // SAFETY: plain numbers. It changes only the child's table, which is a new one.
+            let closed =
+                unsafe { libc::syscall(libc::SYS_close_range, first, c_int::MAX, UNSHARED) };
+            if closed == 0 {
+                return Ok(());
+            }
+        }
+        // An old kernel, or one that forbids it. All are copied then, and closed by exec.
+        // SAFETY: plain numbers.
+        match unsafe { libc::unshare(libc::CLONE_FILES) } {
+            0 => Ok(()),
+            // SAFETY: always a valid place.
+            _ => Err(unsafe { *libc::__errno_location() }),
+        }
+    }
+
     /// The child's part: becomes the program, or returns why not.
     ///
     /// # Safety
@@ -169,6 +280,10 @@ impl Child {
         }
         // SAFETY: it takes nothing, and changes only this process.
         unsafe { libc::setsid() };
+        // SAFETY: this is the child.
+        if let Err(errno) = unsafe { self.take_descriptors() } {
+            return errno;
+        }
         for (target, fd) in self.streams.into_iter().enumerate() {
             // SAFETY: the caller guarantees that `fd` is open. The descriptors 0 and 1 of this
             // process belong to no value of Rust that is used before exec.
@@ -241,11 +356,46 @@ impl Drop for BlockedSignals {
 mod tests {
     use super::*;
 
+    /// Whether a program has an open copy of this descriptor, if it inherits those up to `last`.
+    fn inherits(fd: RawFd, last_inherited: RawFd) -> bool {
+        let null = std::fs::File::open("/dev/null").expect("there is one");
+        let arguments = [c"sh", c"-c"].map(Into::into).into_iter();
+        let test = CString::new(format!("test -e /proc/self/fd/{fd}")).expect("no NUL byte");
+        let arguments: Vec<CString> = arguments.chain([test]).collect();
+        let (_, pidfd) = start(Order {
+            program: c"/bin/sh",
+            arguments: &arguments,
+            environment: &[],
+            streams: [null.as_fd(), null.as_fd()],
+            group: None,
+            last_inherited,
+        })
+        .expect("started");
+        let end = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).expect("ours");
+        end.and_then(|end| end.exit_status()) == Some(0)
+    }
+
+    #[test]
+    fn descriptors_beyond_the_last_inherited_are_closed() {
+        const HIGH: RawFd = 500;
+        let null = std::fs::File::open("/dev/null").expect("there is one");
+        let closed = rustix::io::fcntl_dupfd_cloexec(&null, HIGH).expect("free");
+        let open = rustix::io::fcntl_dupfd_cloexec(&null, HIGH).expect("free");
+        rustix::io::fcntl_setfd(&open, rustix::io::FdFlags::empty()).expect("open");
+        let (closed, open) = (closed.as_raw_fd(), open.as_raw_fd());
+        assert!(inherits(open, open) && inherits(open, RawFd::MAX));
+        assert!(!inherits(closed, open), "on exec");
+        assert!(!inherits(open, HIGH - 1));
+        assert!(!inherits(open, -1), "but it has its streams");
+    }
+
     fn run(program: &CStr, group: Option<BorrowedFd<'_>>) -> io::Result<(i32, OwnedFd)> {
         let null = std::fs::File::open("/dev/null").expect("there is one");
         let streams = [null.as_fd(), null.as_fd()];
         let arguments = [c"it".into(), c"60".into()];
-        start(Order { program, arguments: &arguments, environment: &[], streams, group })
+        let last_inherited = 2;
+        let (arguments, environment) = (&arguments[..], &[][..]);
+        start(Order { program, arguments, environment, streams, group, last_inherited })
     }
 
     fn wait(pidfd: &OwnedFd) -> Option<i32> {

@@ -14,6 +14,7 @@ mod plan;
 mod progress;
 mod refusal;
 mod shared;
+pub(crate) mod shared_memory;
 mod stopping;
 mod subcommands;
 mod usage;

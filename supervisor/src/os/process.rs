@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -32,6 +32,39 @@ pub(crate) struct Recipe {
     pub(crate) run_id: String,
     /// Where workers note what they take up, if a journal is kept.
     pub(crate) in_flight: Option<PathBuf>,
+    /// Their standard input, and what else they inherit.
+    pub(crate) inheritance: Inheritance,
+}
+
+/// What every worker inherits beyond what is made for it.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    null: File,
+    /// The last descriptor that any of them may inherit.
+    last: RawFd,
+}
+
+impl Inheritance {
+    /// For now everything is inherited that is open.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub(crate) fn open() -> io::Result<Inheritance> {
+        Ok(Inheritance { null: File::open("/dev/null")?, last: RawFd::MAX })
+    }
+
+    /// Everything that workers inherit is open now: what msup itself inherited, and what it opened
+    /// for them. What is opened later is not for them.
+    pub(crate) fn close(&mut self) {
+        let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+        let open = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        self.last = open.max().unwrap_or(RawFd::MAX);
+    }
+
+    /// The last one, where `given` are inherited, too.
+    fn last_with(&self, given: [&OwnedFd; 2]) -> RawFd {
+        given.into_iter().fold(self.last, |last, fd| last.max(fd.as_raw_fd()))
+    }
 }
 
 /// A worker's process, until it is reaped. Dropping it before that kills it.
@@ -50,22 +83,15 @@ impl Recipe {
     /// # Errors
     /// The process cannot be created, or the program cannot be executed.
     pub(crate) fn start(&self, worker: WorkerId, groups: Option<&Groups>) -> io::Result<Process> {
-        // What a worker itself prints must not get between the outputs of tasks.
-        let stdout = io::stderr().as_fd().try_clone_to_owned()?;
-        let Some(groups) = groups else { return self.start_in(None, worker, &stdout) };
-        match groups.enter(worker, |group| self.start_in(Some(group), worker, &stdout)) {
+        let Some(groups) = groups else { return self.start_in(None, worker) };
+        match groups.enter(worker, |group| self.start_in(Some(group), worker)) {
             Ok(process) => Ok(process),
             // If it is not the group's fault, this fails as well.
-            Err(_) => self.start_in(None, worker, &stdout).inspect(|_| groups.give_up()),
+            Err(_) => self.start_in(None, worker).inspect(|_| groups.give_up()),
         }
     }
 
-    fn start_in(
-        &self,
-        group: Option<BorrowedFd<'_>>,
-        worker: WorkerId,
-        stdout: &OwnedFd,
-    ) -> io::Result<Process> {
+    fn start_in(&self, group: Option<BorrowedFd<'_>>, worker: WorkerId) -> io::Result<Process> {
         let of_bytes = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
         let of_text = |text: &OsStr| of_bytes(text.as_bytes().to_vec());
         let program = of_text(self.program.as_os_str())?;
@@ -81,14 +107,16 @@ impl Recipe {
             .chain(own)
             .map(|(name, value)| of_bytes([name.as_bytes(), b"=", value.as_bytes()].concat()));
         let variables = variables.collect::<io::Result<Vec<CString>>>()?;
-        let null = File::open("/dev/null")?;
-        let streams = [null.as_fd(), stdout.as_fd()];
+        // What a worker itself prints must not get between the outputs of tasks.
+        let stderr = io::stderr();
+        let streams = [self.inheritance.null.as_fd(), stderr.as_fd()];
         let (pid, pidfd) = start(Order {
             program: &program,
             arguments: &arguments,
             environment: &variables,
             streams,
             group,
+            last_inherited: self.inheritance.last_with([&self.segment, &self.doorbell]),
         })?;
         let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Process { pid, pidfd, reaped: false })

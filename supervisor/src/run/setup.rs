@@ -20,12 +20,13 @@ use super::stats::Figures;
 use super::usage::{LENDABLE, Usage};
 use super::wakeups::Wakeups;
 use super::watching::Watch;
+use crate::cli::shared_memory;
 use crate::cli::{Concurrency, Keeping, Outputs, Plan, Work};
 use crate::engine::{Engine, Leave, Limits, Policy};
 use crate::os::cgroup::Groups;
 use crate::os::files;
 use crate::os::orphans::Orphanage;
-use crate::os::process::Recipe;
+use crate::os::process::{Inheritance, Recipe};
 use crate::os::run_folder::RunFolder;
 use crate::output::Style;
 use crate::output::files::committer::Committer;
@@ -33,11 +34,6 @@ use crate::report::bar::Manner;
 use crate::tasks::slots::Queue;
 use crate::template::Job;
 use crate::workers::processes::Crew;
-
-/// The size of a task slot in bytes, and the number of slots: enough to keep all workers busy while
-/// the supervisor sleeps, within 8 MiB unless more workers are asked for.
-const CELL_BYTES: u32 = 4096;
-const TASK_SLOTS: std::ops::RangeInclusive<u32> = 256..=2000;
 
 /// The number of commands that may lie ready beyond those that run. Each is journaled before, and
 /// again after a crash of msup.
@@ -117,6 +113,7 @@ impl Run {
         let Opened { mut log, words, inputs, in_flight } =
             RunLog::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?)?;
         recipe.in_flight = in_flight;
+        recipe.inheritance.close();
         let journal = log.journal_file().map_err(RunError::of("the journal"))?;
         let style = Style {
             keep_order: outputs.keep_order,
@@ -153,13 +150,7 @@ impl Run {
 
 /// The sizes of the segment, unless there is a limit on the sizes of files.
 fn sizes(concurrency: &Concurrency) -> Sizes {
-    let workers = u32::from(concurrency.max_workers);
-    Sizes {
-        tokens: concurrency.procs + LENDABLE,
-        workers,
-        tasks: (2 * workers).clamp(*TASK_SLOTS.start(), *TASK_SLOTS.end().max(&workers)),
-        cell_bytes: CELL_BYTES,
-    }
+    shared_memory::sizes(concurrency.procs + LENDABLE, concurrency.max_workers)
 }
 
 /// What the engine needs to know of the plan.
@@ -209,6 +200,7 @@ fn queue(
         folder: epoch.folder.clone(),
         run_id: run_id.to_owned(),
         in_flight: None,
+        inheritance: Inheritance::open().map_err(RunError::of("/dev/null"))?,
     };
     let (out, memory) = (outputs.files.clone(), memory_per_task.unwrap_or(0));
     Ok((Queue::new(epoch.segment, epoch.folder, job, out, memory), recipe))
