@@ -180,6 +180,6 @@ pub(crate) struct View {
     pub(crate) ready: u32,
     /// Workers in the middle of a task that wait for a token.
     pub(crate) waiting: u32,
-    /// Parked workers, each with the number of tasks it has claimed so far.
+    /// Parked workers, in ascending order, each with the number of tasks it has claimed so far.
     pub(crate) parked: Vec<(WorkerId, u64)>,
 }

@@ -1,5 +1,6 @@
 //! What dead workers leave behind: the supervisor is a subreaper, so orphans become its children.
 
+use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -71,27 +72,27 @@ impl Orphanage {
     }
 
     /// The children that are not in `workers` stay until the run is over.
-    pub(crate) fn adopt(&mut self, workers: &[i32]) {
+    pub(crate) fn adopt(&mut self, workers: &HashSet<i32>) {
         let children = self.children_but(workers);
         self.adopted = children.into_iter().filter(|child| !child.exited).collect();
     }
 
     /// Kills every child that is neither in `workers` nor adopted, and their children in turn, and
     /// waits until they are gone, for at most `patience`.
-    pub(crate) fn sweep(&self, workers: &[i32], patience: Duration) {
+    pub(crate) fn sweep(&self, workers: &HashSet<i32>, patience: Duration) {
         self.sweep_but(workers, &self.adopted, patience);
     }
 
     /// As [`Orphanage::sweep`], after the death of a worker in this slot. A child whose environment
     /// names another slot of the same run is left: its worker has exited as told, or has just died,
     /// and that was not seen yet.
-    pub(crate) fn sweep_slot(&self, slot: &Slot<'_>, workers: &[i32], patience: Duration) {
+    pub(crate) fn sweep_slot(&self, slot: &Slot<'_>, workers: &HashSet<i32>, patience: Duration) {
         self.sweep_while(workers, &self.adopted, patience, |child| !slot.is_of_another(child.pid));
     }
 
     /// Kills every child of this process that is in the session of a dead task loop. Others may
     /// belong to live loops: orphans below one become children of this process.
-    pub(crate) fn sweep_loop(&self, dead: i32, workers: &[i32], patience: Duration) {
+    pub(crate) fn sweep_loop(&self, dead: i32, workers: &HashSet<i32>, patience: Duration) {
         let is_its = |child: &Kin| child.session == dead;
         self.kill_all(|| self.children_but(workers).into_iter().filter(is_its).collect(), patience);
     }
@@ -100,7 +101,7 @@ impl Orphanage {
     /// are gone, for at most `patience`. No worker may be left. Returns how many processes are
     /// left.
     pub(crate) fn sweep_all(&self, patience: Duration) -> usize {
-        self.sweep_but(&[], &[], patience)
+        self.sweep_but(&HashSet::new(), &[], patience)
     }
 
     /// Whether a process below this one is alive that is not inherited. No worker may be left.
@@ -116,7 +117,7 @@ impl Orphanage {
 
     /// Every living process of the run below this one. No worker may be left.
     pub(crate) fn left_running(&self) -> Vec<Kin> {
-        let mut found = self.children_but(&[]);
+        let mut found = self.children_but(&HashSet::new());
         let below: Vec<Kin> =
             found.iter().flat_map(|kin| process_tree::descendants_of(kin.pid)).collect();
         found.extend(below);
@@ -141,13 +142,13 @@ impl Orphanage {
         }
     }
 
-    fn sweep_but(&self, workers: &[i32], spared: &[Kin], patience: Duration) -> usize {
+    fn sweep_but(&self, workers: &HashSet<i32>, spared: &[Kin], patience: Duration) -> usize {
         self.sweep_while(workers, spared, patience, |_| true)
     }
 
     fn sweep_while(
         &self,
-        workers: &[i32],
+        workers: &HashSet<i32>,
         spared: &[Kin],
         patience: Duration,
         is_meant: impl Fn(&Kin) -> bool,
@@ -193,10 +194,10 @@ impl Orphanage {
 
     /// The children that are neither workers nor inherited, without those that were reaped just
     /// now.
-    fn children_but(&self, workers: &[i32]) -> Vec<Kin> {
-        process_tree::children_of(getpid().as_raw())
+    fn children_but(&self, workers: &HashSet<i32>) -> Vec<Kin> {
+        process_tree::children_but(getpid().as_raw(), |pid| workers.contains(&pid))
             .into_iter()
-            .filter(|child| !workers.contains(&child.pid) && !self.is_inherited(child))
+            .filter(|child| !self.is_inherited(child))
             .filter(|child| !child.exited || !reap(child.pid))
             .collect()
     }

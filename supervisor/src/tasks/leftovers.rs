@@ -18,6 +18,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Leftovers {
     leave: Leave,
+    /// Ascending by worker.
     waits: Vec<Wait>,
     next_report: Duration,
 }
@@ -35,7 +36,8 @@ impl Leftovers {
         Leftovers { leave, waits: Vec::new(), next_report: Duration::ZERO }
     }
 
-    /// Takes in the workers that wait now. Returns those that have waited for long enough.
+    /// Takes in the workers that wait now, in ascending order. Returns those that have waited for
+    /// long enough.
     pub(crate) fn look(
         &mut self,
         waiting: impl Iterator<Item = WorkerId>,
@@ -49,9 +51,9 @@ impl Leftovers {
         };
         let waits = waiting.filter_map(|worker| {
             let attempt = attempts.of(worker)?;
-            let same = |wait: &&Wait| (wait.worker, wait.attempt) == (worker, attempt);
-            let fresh = Wait { worker, attempt, since: now, told: false };
-            Some(self.waits.iter().find(same).copied().unwrap_or(fresh))
+            let known = self.waits.binary_search_by_key(&worker, |wait| wait.worker).ok();
+            let known = known.map(|at| self.waits[at]).filter(|wait| wait.attempt == attempt);
+            Some(known.unwrap_or(Wait { worker, attempt, since: now, told: false }))
         });
         self.waits = waits.collect();
         let over = self.waits.iter().filter(|wait| now.saturating_sub(wait.since) >= patience);

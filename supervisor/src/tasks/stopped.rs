@@ -36,7 +36,12 @@ impl Stopped {
         }
         self.next = now + LOOK_EVERY;
         let running: Vec<(WorkerId, Sight)> = attempts.older_than(LOOK_EVERY, now);
-        self.seen.retain(|(worker, attempt, _)| running.contains(&(*worker, *attempt)));
+        // Ascending by worker, each once.
+        let runs = |worker: WorkerId, attempt: Sight| {
+            let at = running.binary_search_by_key(&worker, |(worker, _)| *worker);
+            at.is_ok_and(|at| running[at].1 == attempt)
+        };
+        self.seen.retain(|(worker, attempt, _)| runs(*worker, *attempt));
         let mut news = Vec::new();
         for nth in 0..running.len().min(LOOKED_AT) {
             let (worker, attempt) = running[(self.next_worker + nth) % running.len()];

@@ -1,5 +1,6 @@
 //! The worker processes: starting them, letting them exit, cleaning up after dead ones.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -72,6 +73,8 @@ pub(crate) struct Crew {
     /// Workers run commands: they adopt processes below them that lose their parent.
     runs_commands: bool,
     members: Vec<Option<Member>>,
+    /// The pids of all members, and of one that is being buried.
+    pids: HashSet<i32>,
     /// Members whose pidfd became readable.
     noted: Vec<WorkerId>,
     of_the_dead: WorkerCounts,
@@ -88,8 +91,18 @@ impl Crew {
     ) -> Crew {
         let members = (0..max_workers).map(|_| None).collect();
         let of_the_dead = WorkerCounts::default();
-        let noted = Vec::new();
-        Crew { segment, recipe, orphanage, groups, runs_commands, members, noted, of_the_dead }
+        let (pids, noted) = (HashSet::new(), Vec::new());
+        Crew {
+            segment,
+            recipe,
+            orphanage,
+            groups,
+            runs_commands,
+            members,
+            pids,
+            noted,
+            of_the_dead,
+        }
     }
 
     /// Starts a worker in a vacant slot.
@@ -107,13 +120,14 @@ impl Crew {
         });
         match started {
             Ok(process) => {
+                self.pids.insert(process.pid());
                 let member = Member { process, settled: false, deadline: None };
                 self.members[usize::from(worker)] = Some(member);
                 Ok(())
             }
             Err(why) => {
                 // It may have lived for an instant, and claimed a task.
-                self.sweep_after(worker, &[]);
+                self.sweep_after(worker);
                 self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
                 Err(SpawnError::Program { program: self.recipe.program.clone(), why })
             }
@@ -156,9 +170,7 @@ impl Crew {
 
     /// Reaps adopted processes that have exited. Returns whether none that has exited is left.
     pub(crate) fn reap_adopted(&self) -> bool {
-        let is_worker =
-            |pid| self.members.iter().flatten().any(|member| member.process.pid() == pid);
-        self.orphanage.reap_adopted(is_worker).is_some()
+        self.orphanage.reap_adopted(|pid| self.pids.contains(&pid)).is_some()
     }
 
     /// Whether a process that a task has left running lives. Valid when no worker is left.
@@ -197,7 +209,7 @@ impl Crew {
             let works = shared.line.slot(worker).is_some_and(|slot| {
                 slot.status() == Status::Attached && slot.counters.tasks.load(Ordering::Relaxed) > 0
             });
-            if works || shared.line.parked().any(|parked| parked == worker) {
+            if works || shared.line.is_parked(worker) {
                 member.settled = true;
                 events.push(Event::WorkerSettled(worker));
             }
@@ -223,19 +235,15 @@ impl Crew {
             WorkerEnd::Exited(exit::SUCCESS) => {}
             // What its tasks left running is no fault: it stays until the run is over.
             WorkerEnd::Exited(exit::WORKER_LEFT_PROCESSES) => {
-                let members = self.members.iter().flatten().map(|member| member.process.pid());
-                let workers: Vec<i32> = members.chain([member.process.pid()]).collect();
-                self.orphanage.adopt(&workers);
+                self.orphanage.adopt(&self.pids);
             }
             _ if self.runs_commands => {
                 self.kill_group(worker);
-                self.sweep_after(worker, &[member.process.pid()]);
+                self.sweep_after(worker);
             }
             _ => {
                 let dead = member.process.pid();
-                let members = self.members.iter().flatten().map(|member| member.process.pid());
-                let workers: Vec<i32> = members.chain([dead]).collect();
-                self.orphanage.sweep_loop(dead, &workers, ORPHANS_DIE_WITHIN);
+                self.orphanage.sweep_loop(dead, &self.pids, ORPHANS_DIE_WITHIN);
             }
         }
         let shared = self.segment.shared();
@@ -243,6 +251,7 @@ impl Crew {
         if let Some(slot) = shared.line.slot(worker) {
             self.of_the_dead.add(&slot.counters);
         }
+        self.pids.remove(&member.process.pid());
         member.process.reap();
         (worker, end)
     }
@@ -276,8 +285,9 @@ impl Crew {
             // One that hangs in the kernel no longer shares anything with the others.
             member.process.reap();
         }
+        self.pids.clear();
         self.noted.clear();
-        self.orphanage.sweep(&[], END_ALL_WITHIN);
+        self.orphanage.sweep(&HashSet::new(), END_ALL_WITHIN);
     }
 
     /// Whether the segment is shorter than it was made: workers that access the missing part are
@@ -313,12 +323,10 @@ impl Crew {
         }
     }
 
-    /// Kills what a dead worker has left: children that are neither members nor one of `others`.
-    fn sweep_after(&self, worker: WorkerId, others: &[i32]) {
-        let members = self.members.iter().flatten().map(|member| member.process.pid());
-        let spared: Vec<i32> = members.chain(others.iter().copied()).collect();
+    /// Kills what a dead worker has left.
+    fn sweep_after(&self, worker: WorkerId) {
         let slot = Slot { run: &self.recipe.run_id, number: u32::from(worker) + 1 };
-        self.orphanage.sweep_slot(&slot, &spared, ORPHANS_DIE_WITHIN);
+        self.orphanage.sweep_slot(&slot, &self.pids, ORPHANS_DIE_WITHIN);
     }
 
     fn set_deadline(&mut self, worker: WorkerId, within: Duration) {

@@ -153,9 +153,11 @@ impl Pool {
         no_more: bool,
         now: Now,
     ) -> Vec<WorkerId> {
+        // Both ascend by slot.
+        let mut parked = view.parked.iter().peekable();
         for (slot, worker) in self.workers.iter_mut().enumerate() {
+            let seen = parked.next_if(|(parked, _)| usize::from(*parked) == slot);
             let Some(worker) = worker else { continue };
-            let seen = view.parked.iter().find(|(parked, _)| usize::from(*parked) == slot);
             worker.parked = match (seen, worker.parked) {
                 (Some((_, tasks)), Some((since, before))) if *tasks == before => {
                     Some((since, before))
