@@ -7,6 +7,7 @@ use msup_protocol::{barrier, process_tree, timeslice};
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
+use crate::cli::shared_memory;
 use crate::os::cgroup::Groups;
 use crate::os::{cpu_quota, limits, memory};
 
@@ -28,10 +29,26 @@ pub(crate) fn report() -> String {
     let quota = quota.unwrap_or_default();
     let _ = writeln!(text, "    CPUs that msup may use: {}{quota}", cpu_quota::cpus());
     let _ = match limits::most_workers() {
-        Ok(most) => writeln!(text, "    workers that the limits allow: {}: {most}", most.workers),
+        Ok(most) => writeln!(
+            text,
+            "    workers that the limits allow: {}: {most}\n    shared memory: {}",
+            most.workers,
+            shared_memory(most.workers)
+        ),
         Err(why) => writeln!(text, "    workers that the limits allow: none: {why}"),
     };
     text
+}
+
+/// What each worker adds to the shared memory, and how much that is for the most workers.
+fn shared_memory(workers: u64) -> String {
+    const MIB: f64 = (1 << 20) as f64;
+    let most = u16::try_from(workers).unwrap_or(u16::MAX);
+    let mib = shared_memory::bytes(cpu_quota::cpus(), most) as f64 / MIB;
+    let (worker, task) = (shared_memory::WORKER_BYTES, shared_memory::TASK_BYTES);
+    format!(
+        "{worker} bytes for each worker, {task} for each task slot; {mib:.1} MiB for {most} workers"
+    )
 }
 
 impl Finding {
