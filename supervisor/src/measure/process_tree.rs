@@ -13,6 +13,10 @@ use crate::os::cpu_time;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const BUDGET: u32 = 300;
 
+/// Finding the processes of one command takes up to 100 µs. This number of commands is looked at in
+/// turn, so that the event loop does not stand still for longer than a moment.
+const AT_ONCE: usize = 512;
+
 /// Clock ticks of `/proc`: 100 a second on every architecture in use with Linux.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -31,18 +35,22 @@ struct Family {
 pub(crate) struct Families {
     families: HashMap<WorkerId, Family>,
     due: Option<Instant>,
+    /// The command at which the next look begins, if that looks at some of them only.
+    next: usize,
     /// Whether the kernel lists the children of a process. If not, all processes are searched.
     listed: bool,
 }
 
 impl Default for Families {
     fn default() -> Families {
-        Families { families: HashMap::new(), due: None, listed: process_tree::lists_children() }
+        let (families, listed) = (HashMap::new(), process_tree::lists_children());
+        Families { families, due: None, next: 0, listed }
     }
 }
 
 impl Families {
-    /// Finds the processes of each command, if it is time.
+    /// Finds the processes of each command, if it is time; of some in turn, if there are many.
+    /// `commands` ascend by worker.
     pub(crate) fn look(
         &mut self,
         commands: &[(WorkerId, i32)],
@@ -55,8 +63,12 @@ impl Families {
         }
         let busy = cpu_time::own_thread();
         let all = (groups.is_none() && !self.listed).then(children_of_all);
-        let mut families = HashMap::new();
-        for (worker, command) in commands {
+        self.families.retain(|worker, family| {
+            let at = commands.binary_search_by_key(worker, |(worker, _)| *worker);
+            at.is_ok_and(|at| commands[at].1 == family.command)
+        });
+        let at_once = if all.is_some() { commands.len() } else { AT_ONCE };
+        for (worker, command) in self.turn(commands, at_once) {
             // A process that loses its parent becomes the worker's child: the worker is a
             // subreaper.
             let Some(root) = pid_of(*worker) else { continue };
@@ -69,24 +81,33 @@ impl Families {
             };
             // The worker may be one command further by now; but not if the command was seen before
             // and has exited: then the worker waits for what it left running.
-            let is_known = self.families.get(worker).is_some_and(|it| it.command == *command);
+            let is_known = self.families.contains_key(worker);
             if !found.contains(command) && !is_known {
                 continue;
             }
             found.retain(|pid| pid != command && *pid != root);
-            let known = self.families.remove(worker).filter(|family| family.command == *command);
-            if found.is_empty() && known.is_none() {
+            if found.is_empty() && !is_known {
                 continue;
             }
-            let mut family = known.unwrap_or_default();
+            let family = self.families.entry(*worker).or_default();
             family.command = *command;
             for pid in found {
                 family.members.entry(pid).or_default();
             }
-            families.insert(*worker, family);
         }
-        self.families = families;
         self.due = Some(now + LOOK_EVERY.max((cpu_time::own_thread() - busy) * BUDGET));
+    }
+
+    /// The next commands to look at: at most this number, all in turn.
+    fn turn<'a>(
+        &mut self,
+        commands: &'a [(WorkerId, i32)],
+        at_most: usize,
+    ) -> impl Iterator<Item = &'a (WorkerId, i32)> + use<'a> {
+        let first = if self.next < commands.len() { self.next } else { 0 };
+        let (before, after) = commands.split_at(first);
+        self.next = first + at_most.min(commands.len());
+        after.iter().chain(before).take(at_most)
     }
 
     /// CPU time of a worker's command beyond the command's own process.
@@ -166,6 +187,23 @@ fn children_of_all() -> HashMap<i32, Vec<i32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_commands_are_looked_at_in_turn() {
+        let commands: Vec<(WorkerId, i32)> = (0..1200).map(|n| (n, i32::from(n))).collect();
+        let mut families = Families::default();
+        let mut turn = |commands: &[_]| {
+            let turn: Vec<_> = families.turn(commands, 500).copied().collect();
+            (turn[0].0, turn.len())
+        };
+        assert_eq!(
+            [(); 4].map(|()| turn(&commands)),
+            [(0, 500), (500, 500), (1000, 500), (0, 500)]
+        );
+        assert_eq!(turn(&commands[..300]), (0, 300), "the others have exited");
+        assert_eq!(turn(&commands[..300]), (0, 300));
+        assert_eq!(families.turn(&[], 500).count(), 0);
+    }
 
     #[test]
     fn both_ways_find_the_same_family() {
