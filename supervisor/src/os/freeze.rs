@@ -1,7 +1,6 @@
 //! Ctrl-Z: stops everything that a run has started, then this process.
 
-use std::collections::HashSet;
-use std::os::fd::OwnedFd;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use msup_protocol::process_tree::{self, Kin};
@@ -12,9 +11,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 /// looks.
 const LOOKS_AT_MOST: u32 = 100;
 
-/// The processes that we have stopped.
+/// The processes that we have stopped. Without descriptors: there may be more processes than those
+/// that a process may have.
 #[derive(Debug, Default)]
-pub(crate) struct Frozen(Vec<OwnedFd>);
+pub(crate) struct Frozen(Vec<Kin>);
 
 /// Stops every process below this one, except those below one of `spared` and those already
 /// stopped.
@@ -27,7 +27,7 @@ pub(crate) fn freeze(spared: &[Kin]) -> Frozen {
             let stands_still = kin.exited || matches!(kin.state, 'T' | 't');
             known.insert((kin.pid, kin.start)) && !stands_still
         });
-        let new: Vec<OwnedFd> = new.filter_map(|kin| stop(&kin)).collect();
+        let new: Vec<Kin> = new.filter(|kin| signal(kin, Signal::STOP)).collect();
         if new.is_empty() {
             break;
         }
@@ -47,9 +47,9 @@ pub(crate) fn stand_still() -> Duration {
 
 impl Frozen {
     pub(crate) fn thaw(self) {
-        for pidfd in &self.0 {
+        for kin in &self.0 {
             // It may have been killed meanwhile.
-            let _ = pidfd_send_signal(pidfd, Signal::CONT);
+            let _ = signal(kin, Signal::CONT);
         }
     }
 }
@@ -57,23 +57,28 @@ impl Frozen {
 fn below(ancestor: i32, all: &[Kin], spared: &[Kin]) -> Vec<Kin> {
     let is_spared =
         |kin: &Kin| spared.iter().any(|one| (one.pid, one.start) == (kin.pid, kin.start));
+    let mut children: HashMap<i32, Vec<Kin>> = HashMap::new();
+    for kin in all.iter().filter(|kin| !is_spared(kin)) {
+        children.entry(kin.parent).or_default().push(*kin);
+    }
     let mut found: Vec<Kin> = Vec::new();
     let mut parents = vec![ancestor];
     while let Some(parent) = parents.pop() {
-        let children = all.iter().filter(|kin| kin.parent == parent && !is_spared(kin));
-        for child in children {
-            parents.push(child.pid);
-            found.push(*child);
-        }
+        // Taken out: each process is found once, whatever `/proc` showed while it changed.
+        let children = children.remove(&parent).unwrap_or_default();
+        parents.extend(children.iter().map(|child| child.pid));
+        found.extend(children);
     }
     found
 }
 
-fn stop(kin: &Kin) -> Option<OwnedFd> {
-    let pidfd = pidfd_open(Pid::from_raw(kin.pid)?, PidfdFlags::empty()).ok()?;
+/// Sends a signal to this process, if it is still there. Returns whether it is.
+fn signal(kin: &Kin, signal: Signal) -> bool {
+    let Some(pid) = Pid::from_raw(kin.pid) else { return false };
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
     // Now the pid cannot be reused any more; the start time shows whether it was before.
     let is_same = process_tree::start_time(kin.pid) == Some(kin.start);
-    (is_same && pidfd_send_signal(&pidfd, Signal::STOP).is_ok()).then_some(pidfd)
+    is_same && pidfd_send_signal(&pidfd, signal).is_ok()
 }
 
 #[cfg(test)]
