@@ -15,15 +15,15 @@ use nix::unistd::{Pid, getpid};
 /// started what feeds it. They do not belong to the run.
 static INHERITED: OnceLock<Vec<Kin>> = OnceLock::new();
 
-/// A worker's slot, as the environment of its commands names it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot<'a> {
+/// Slots of workers, as the environment of their commands names them.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots<'a> {
     pub(crate) run: &'a str,
-    /// As users see it, from 1.
-    pub(crate) number: u32,
+    /// As users see them, from 1.
+    pub(crate) numbers: HashSet<u32>,
 }
 
-impl Slot<'_> {
+impl Slots<'_> {
     /// Whether a process was started by a command in another slot of the same run.
     fn is_of_another(&self, pid: i32) -> bool {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -32,7 +32,10 @@ impl Slot<'_> {
             entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         };
         let number = value(names::SLOT).filter(|_| value(names::RUN) == Some(self.run.as_bytes()));
-        number.is_some_and(|number| number != self.number.to_string().as_bytes())
+        let number = number.map(|number| std::str::from_utf8(number).ok()?.parse().ok());
+        number.is_some_and(|number: Option<u32>| {
+            number.is_none_or(|number| !self.numbers.contains(&number))
+        })
     }
 }
 
@@ -83,11 +86,16 @@ impl Orphanage {
         self.sweep_but(workers, &self.adopted, patience);
     }
 
-    /// As [`Orphanage::sweep`], after the death of a worker in this slot. A child whose environment
-    /// names another slot of the same run is left: its worker has exited as told, or has just died,
-    /// and that was not seen yet.
-    pub(crate) fn sweep_slot(&self, slot: &Slot<'_>, workers: &HashSet<i32>, patience: Duration) {
-        self.sweep_while(workers, &self.adopted, patience, |child| !slot.is_of_another(child.pid));
+    /// As [`Orphanage::sweep`], after the death of the workers in these slots. A child whose
+    /// environment names another slot of the same run is left: its worker has exited as told, or
+    /// has just died, and that was not seen yet.
+    pub(crate) fn sweep_slots(
+        &self,
+        slots: &Slots<'_>,
+        workers: &HashSet<i32>,
+        patience: Duration,
+    ) {
+        self.sweep_while(workers, &self.adopted, patience, |child| !slots.is_of_another(child.pid));
     }
 
     /// Kills every child of this process that is in the session of a dead task loop. Others may

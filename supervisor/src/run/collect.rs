@@ -55,6 +55,7 @@ impl Run {
             self.queue.violation.get_or_insert(violation);
             return false;
         }
+        self.crew.sweep_before_burial(&ended);
         for ended in ended {
             let (worker, end) = self.crew.bury(ended);
             let claimed = self.queue.collect_from(worker, events);

@@ -20,7 +20,7 @@ use msup_protocol::slot::{Counters, Status};
 use crate::engine::Event;
 use crate::os::cgroup::Groups;
 use crate::os::freeze::{Frozen, freeze};
-use crate::os::orphans::{Orphanage, Slot};
+use crate::os::orphans::{Orphanage, Slots};
 use crate::os::poller::Poller;
 use crate::os::process::{Process, Recipe};
 
@@ -127,7 +127,7 @@ impl Crew {
             }
             Err(why) => {
                 // It may have lived for an instant, and claimed a task.
-                self.sweep_after(worker);
+                self.sweep_after(&[worker]);
                 self.of_the_dead.reclaims += u64::from(shared.bury(&Futex, worker));
                 Err(SpawnError::Program { program: self.recipe.program.clone(), why })
             }
@@ -226,8 +226,21 @@ impl Crew {
         ended.collect()
     }
 
+    /// Kills what the commands of dead workers have left, for all of these together: thousands of
+    /// workers may be killed at once, and each search looks at everything that is left. Call it
+    /// before they are buried.
+    pub(crate) fn sweep_before_burial(&self, ended: &[(WorkerId, WorkerEnd)]) {
+        let left = ended.iter().filter(|(_, end)| self.runs_commands && is_unplanned(*end));
+        let left: Vec<WorkerId> = left.map(|(worker, _)| *worker).collect();
+        left.iter().for_each(|worker| self.kill_group(*worker));
+        if !left.is_empty() {
+            self.sweep_after(&left);
+        }
+    }
+
     /// Reclaims a dead worker's tokens and releases its process, after everything it left behind
-    /// has been killed: its command must not run alongside the next owner of its token.
+    /// has been killed, of a task loop now, of commands before: nothing of it must run alongside
+    /// the next owner of its token.
     pub(crate) fn bury(&mut self, ended: (WorkerId, WorkerEnd)) -> (WorkerId, WorkerEnd) {
         let (worker, end) = ended;
         let Some(member) = self.members[usize::from(worker)].take() else { return ended };
@@ -237,10 +250,8 @@ impl Crew {
             WorkerEnd::Exited(exit::WORKER_LEFT_PROCESSES) => {
                 self.orphanage.adopt(&self.pids);
             }
-            _ if self.runs_commands => {
-                self.kill_group(worker);
-                self.sweep_after(worker);
-            }
+            // See `sweep_before_burial()`.
+            _ if self.runs_commands => {}
             _ => {
                 let dead = member.process.pid();
                 self.orphanage.sweep_loop(dead, &self.pids, ORPHANS_DIE_WITHIN);
@@ -323,10 +334,11 @@ impl Crew {
         }
     }
 
-    /// Kills what a dead worker has left.
-    fn sweep_after(&self, worker: WorkerId) {
-        let slot = Slot { run: &self.recipe.run_id, number: u32::from(worker) + 1 };
-        self.orphanage.sweep_slot(&slot, &self.pids, ORPHANS_DIE_WITHIN);
+    /// Kills what dead workers have left.
+    fn sweep_after(&self, dead: &[WorkerId]) {
+        let numbers = dead.iter().map(|worker| u32::from(*worker) + 1).collect();
+        let slots = Slots { run: &self.recipe.run_id, numbers };
+        self.orphanage.sweep_slots(&slots, &self.pids, ORPHANS_DIE_WITHIN);
     }
 
     fn set_deadline(&mut self, worker: WorkerId, within: Duration) {
@@ -335,6 +347,11 @@ impl Crew {
             member.deadline = Some(member.deadline.map_or(deadline, |old| old.min(deadline)));
         }
     }
+}
+
+/// Whether a worker did not exit as it was told to.
+fn is_unplanned(end: WorkerEnd) -> bool {
+    !matches!(end, WorkerEnd::Exited(exit::SUCCESS | exit::WORKER_LEFT_PROCESSES))
 }
 
 impl WorkerCounts {
