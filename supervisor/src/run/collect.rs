@@ -21,7 +21,7 @@ impl Run {
             return;
         }
         self.watch.stopping.mark(events);
-        if self.wakeups.signals.child_exited() && !self.crew.reap_adopted() {
+        if self.wakeups.takes_exits(self.clock.now()) && !self.crew.reap_adopted() {
             self.wakeups.signals.note_child_exit();
         }
         let asked = &self.reports.asked;

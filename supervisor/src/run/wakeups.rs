@@ -18,6 +18,10 @@ use crate::os::signals::Signals;
 const BATCH: usize = 32;
 const BATCH_WITHIN: Duration = Duration::from_millis(1);
 
+/// Children that have exited and are no workers are looked for this often at most: the kernel goes
+/// through all children, of which there may be thousands. Until then they only take up their pids.
+const REAP_EVERY: Duration = Duration::from_millis(10);
+
 /// Keys of the poller; a worker's key is the number of its slot.
 const KEY_BELL: u64 = 1 << 32;
 const KEY_SIGNAL: u64 = 2 << 32;
@@ -29,6 +33,8 @@ pub(super) struct Wakeups {
     pub(super) signals: Signals,
     /// The number of outcomes since the loop last slept.
     outcomes: usize,
+    /// When children that have exited are looked for again, in the run's time.
+    reaps_at: Duration,
 }
 
 impl Wakeups {
@@ -45,7 +51,7 @@ impl Wakeups {
         for pipe in signals.pipes() {
             poller.watch(pipe, KEY_SIGNAL).map_err(RunError::of("epoll"))?;
         }
-        Ok(Wakeups { doorbell, poller, signals, outcomes: 0 })
+        Ok(Wakeups { doorbell, poller, signals, outcomes: 0, reaps_at: Duration::ZERO })
     }
 
     /// A descriptor of the bell for a thread of this process.
@@ -65,6 +71,15 @@ impl Wakeups {
         fcntl_setfd(&doorbell, FdFlags::empty())
             .map_err(RunError::of("descriptors for workers"))?;
         Ok(doorbell)
+    }
+
+    /// Whether to look for children that have exited, now.
+    pub(super) fn takes_exits(&mut self, now: Duration) -> bool {
+        let is_due = now >= self.reaps_at && self.signals.child_exited();
+        if is_due {
+            self.reaps_at = now + REAP_EVERY;
+        }
+        is_due
     }
 
     /// This number of outcomes has come in.
