@@ -91,7 +91,7 @@ impl Past {
         let Reading { generations, unrecorded, inputs, kept, finished, halted, .. } = reading;
         let mut stories = reading.stories;
         // No task is beyond the input, whatever a line says.
-        condition.damaged += inputs.map_or(0, |total| stories.keep_up_to(total));
+        condition.damaged += reading.lists.last().map_or(0, |last| stories.keep_up_to(last));
         Ok(Past {
             run,
             began,
@@ -242,10 +242,45 @@ pub(crate) struct Matches {
 }
 
 impl Matches {
+    lists: Lists,
+}
+
+/// How far the generations have read their lists, which may differ in length.
+#[derive(Debug, Default)]
+struct Lists {
+    /// The largest number that a task can have, as far as known.
+    last: u64,
+    /// A list was read to its end; and whether this generation's was.
+    is_known: bool,
+    is_read: bool,
+    /// The largest number of a task in this generation.
+    mentioned: u64,
+}
+
+impl Lists {
+    /// A generation begins. If the one before has not read its list to the end, that may be longer
+    /// than the others.
+    fn begin(&mut self) {
+        let mentioned = std::mem::take(&mut self.mentioned);
+        if !std::mem::take(&mut self.is_read) {
+            self.last = self.last.max(mentioned);
+        }
+    }
+
+    fn end(&mut self, total: u64) {
+        (self.is_known, self.is_read, self.last) = (true, true, self.last.max(total));
+    }
+
+    /// No task has a larger number, if a list was read to its end.
+    fn last(mut self) -> Option<u64> {
+        self.begin();
+        self.is_known.then_some(self.last)
+    }
     /// The end of the next task with this content, if it has one.
     pub(crate) fn end(&mut self, content: &[u8]) -> Option<Known> {
         take_last(&mut self.ends, content)
     }
+        self.lists.mentioned = self.lists.mentioned.max(record.task().unwrap_or(0));
 
     /// What is known of the next unfinished task with this content.
     pub(crate) fn story(&mut self, content: &[u8]) -> Story {
@@ -255,6 +290,7 @@ impl Matches {
     /// The number of finished tasks that were not looked up.
     pub(crate) fn left(&self) -> usize {
         self.ends.values().map(Vec::len).sum()
+                self.lists.begin();
     }
 }
 
@@ -265,6 +301,7 @@ fn take_last<T>(of: &mut HashMap<Vec<u8>, Vec<T>>, content: &[u8]) -> Option<T> 
         of.remove(content);
     }
     last
+                self.lists.last = self.lists.last.max(to);
 }
 
 #[derive(Default)]
@@ -294,7 +331,10 @@ impl Reading {
                 self.run.get_or_insert((run, at));
             }
             // A generation that runs some tasks again has read fewer.
-            Record::InputsEnd { total } => self.inputs = self.inputs.max(Some(total)),
+            Record::InputsEnd { total } => {
+                self.inputs = self.inputs.max(Some(total));
+                self.lists.end(total);
+            }
             Record::Kept(kept) => self.kept.push(kept),
             Record::Moved { to, .. } => {
                 self.inputs = self.inputs.map(|total| total.max(to));

@@ -67,6 +67,22 @@ pub(crate) enum Record {
 }
 
 impl Record {
+    /// The number of the task that it is about.
+    pub(super) fn task(&self) -> Option<u64> {
+        match self {
+            Record::Start(Start { seq, .. })
+            | Record::Again(Again { seq, .. })
+            | Record::Intent(Intent { seq, .. })
+            | Record::End(End { seq, .. })
+            | Record::Unshown(End { seq, .. })
+            | Record::Withdrawn { seq, .. }
+            | Record::CutOff { seq, .. }
+            | Record::Void { seq, .. } => Some(*seq),
+            Record::Moved { to, .. } => Some(*to),
+            _ => None,
+        }
+    }
+
     /// Whether its numbers are possible: whatever wrote it, numbers out of bounds are never used.
     pub(super) fn is_sane(&self) -> bool {
         let is_task = |seq: u64, attempt: u32| {

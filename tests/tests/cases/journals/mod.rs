@@ -2,6 +2,7 @@
 
 mod attempts;
 mod blame;
+mod changed_lists;
 mod damage;
 mod disks;
 mod interrupted;
