@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::record::{Again, AgainKind, Bytes, End, Record, Start, State};
 use super::story::{Known, Story};
-use super::{Journal, Matches, Past};
+use super::{Found, Journal, Matches, Past};
 use crate::engine::{Earlier, Entry, Kind, Tried};
 
 /// What is known from earlier generations.
@@ -24,11 +24,12 @@ impl KnownTasks {
         KnownTasks { matches: past.by_content(describe) }
     }
 
-    /// What happened to the next task with this content.
-    pub(crate) fn earlier(&mut self, content: &[u8]) -> Earlier {
-        match self.matches.end(content) {
-            Some(end) => ended(end),
-            None => tried(self.matches.story(content)),
+    /// What happened to the task with this number and content; and if it has finished, the number
+    /// that it had then.
+    pub(crate) fn earlier(&mut self, seq: u64, content: &[u8]) -> (Earlier, Option<u64>) {
+        match self.matches.find(seq, content) {
+            Found::End(end, before) => (ended(end), Some(before)),
+            Found::Story(story) => (tried(story), None),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::os::files::folder_of;
 use super::error::JournalError;
 use super::folder::Folder;
 use super::line::Seed;
+use super::matches::Matches;
 use super::outputs::Kept;
 use super::reader::{self, Condition};
 use super::record::{Batch, End, Intent, Record, Run, SCHEMA, State};
@@ -202,22 +203,20 @@ impl Past {
     /// number.
     pub(crate) fn by_content(mut self, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> Matches {
         let unheard = self.with_unrecorded(Story::default());
-        let mut matches = Matches { unheard, ..Matches::default() };
-        // The last first: they are taken from the end.
         let mut ends: Vec<(Name, Known)> = self.stories.ends.drain().collect();
-        ends.sort_by(|one, other| other.0.cmp(&one.0));
+        ends.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         let mut open: Vec<(Name, Story)> = self.stories.open.drain().collect();
-        open.sort_by(|one, other| other.0.cmp(&one.0));
+        open.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         let ended: HashSet<&Name> = ends.iter().map(|(name, _)| name).collect();
         // A task that was run again after it had finished keeps its old end until there is a new
         // one.
         open.retain(|(name, _)| !ended.contains(name));
+        let mut matches = Matches::new(unheard);
         for ((seq, value), story) in open {
-            let story = self.with_unrecorded(story);
-            matches.open.entry(describe(&value, seq)).or_default().push(story);
+            matches.open.add(describe(&value, seq), seq, self.with_unrecorded(story));
         }
         for ((seq, value), known) in ends {
-            matches.ends.entry(describe(&value, seq)).or_default().push(known);
+            matches.ends.add(describe(&value, seq), seq, known);
         }
         matches
     }
@@ -232,16 +231,17 @@ fn is_placed(temporary: &Path) -> Result<bool, JournalError> {
     }
 }
 
-/// What is known, by task content; equal ones are matched in order.
-#[derive(Debug, Default)]
-pub(crate) struct Matches {
-    ends: HashMap<Vec<u8>, Vec<Known>>,
-    open: HashMap<Vec<u8>, Vec<Story>>,
-    /// For tasks that the journal does not mention.
-    unheard: Story,
-}
-
-impl Matches {
+#[derive(Default)]
+struct Reading {
+    run: Option<(Run, f64)>,
+    newest: u32,
+    generations: u32,
+    unrecorded: u32,
+    inputs: Option<u64>,
+    kept: Vec<Batch>,
+    finished: Option<(u8, bool)>,
+    halted: bool,
+    stories: Stories,
     lists: Lists,
 }
 
@@ -276,49 +276,11 @@ impl Lists {
         self.begin();
         self.is_known.then_some(self.last)
     }
-    /// The end of the next task with this content, if it has one.
-    pub(crate) fn end(&mut self, content: &[u8]) -> Option<Known> {
-        take_last(&mut self.ends, content)
-    }
-        self.lists.mentioned = self.lists.mentioned.max(record.task().unwrap_or(0));
-
-    /// What is known of the next unfinished task with this content.
-    pub(crate) fn story(&mut self, content: &[u8]) -> Story {
-        take_last(&mut self.open, content).unwrap_or_else(|| self.unheard.clone())
-    }
-
-    /// The number of finished tasks that were not looked up.
-    pub(crate) fn left(&self) -> usize {
-        self.ends.values().map(Vec::len).sum()
-                self.lists.begin();
-    }
-}
-
-fn take_last<T>(of: &mut HashMap<Vec<u8>, Vec<T>>, content: &[u8]) -> Option<T> {
-    let all = of.get_mut(content)?;
-    let last = all.pop();
-    if all.is_empty() {
-        of.remove(content);
-    }
-    last
-                self.lists.last = self.lists.last.max(to);
-}
-
-#[derive(Default)]
-struct Reading {
-    run: Option<(Run, f64)>,
-    newest: u32,
-    generations: u32,
-    unrecorded: u32,
-    inputs: Option<u64>,
-    kept: Vec<Batch>,
-    finished: Option<(u8, bool)>,
-    halted: bool,
-    stories: Stories,
 }
 
 impl Reading {
     fn take(&mut self, at: f64, record: Record) {
+        self.lists.mentioned = self.lists.mentioned.max(record.task().unwrap_or(0));
         match record {
             Record::Run(run) => {
                 self.newest = self.newest.max(run.schema);
@@ -328,6 +290,7 @@ impl Reading {
                 let has_died = is_exact && self.run.is_some() && self.finished.is_none();
                 (self.finished, self.halted) = (None, false);
                 self.stories.begin(is_exact, has_died);
+                self.lists.begin();
                 self.run.get_or_insert((run, at));
             }
             // A generation that runs some tasks again has read fewer.
@@ -338,6 +301,7 @@ impl Reading {
             Record::Kept(kept) => self.kept.push(kept),
             Record::Moved { to, .. } => {
                 self.inputs = self.inputs.map(|total| total.max(to));
+                self.lists.last = self.lists.last.max(to);
                 self.stories.take(record);
             }
             Record::Finish { status, complete, halted } => {

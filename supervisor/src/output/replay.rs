@@ -1,7 +1,7 @@
 //! Outputs of tasks that have finished in an earlier generation: those that were not shown then,
 //! and with `msup resume --replay` all of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ struct ToShow {
 #[derive(Debug)]
 pub(crate) struct Replay {
     file: Arc<File>,
-    /// By task content, in the order of their earlier numbers.
-    earlier: HashMap<Vec<u8>, VecDeque<ToShow>>,
+    /// By their earlier numbers and their contents. Different values may have the same content.
+    earlier: HashMap<(u64, Vec<u8>), Vec<ToShow>>,
     /// By their present numbers.
     next: HashMap<u64, ToShow>,
     /// The number of outputs that were too large to be kept.
@@ -48,21 +48,24 @@ impl Replay {
         all: bool,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
     ) -> Replay {
-        let mut earlier: HashMap<_, VecDeque<_>> = HashMap::new();
+        let mut earlier: HashMap<_, Vec<_>> = HashMap::new();
         for (name, attempt) in finished {
             let end = unshown.remove(&name);
             let (seq, value) = name;
             let is_shown = all || end.is_some();
             let place = kept.places.get(&KeptFor::new(seq, &value, attempt)).copied();
             let place = place.filter(|_| is_shown);
-            earlier.entry(describe(&value, seq)).or_default().push_back(ToShow { place, end });
+            if place.is_some() {
+                let content = describe(&value, seq);
+                earlier.entry((seq, content)).or_default().push(ToShow { place, end });
+            }
         }
         Replay { file: Arc::new(file), earlier, next: HashMap::new(), missing: 0 }
     }
 
-    /// The task with this number and content has finished before.
-    pub(crate) fn found(&mut self, seq: u64, content: &[u8]) {
-        let earlier = self.earlier.get_mut(content).and_then(VecDeque::pop_front);
+    /// The task with this number has finished before, with another number and this content.
+    pub(crate) fn found(&mut self, seq: u64, before: (u64, Vec<u8>)) {
+        let earlier = self.earlier.get_mut(&before).and_then(Vec::pop);
         let Some(earlier) = earlier else { return };
         match earlier.place {
             Some(KeptPlace::TooLarge) => self.missing += 1,

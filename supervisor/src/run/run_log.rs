@@ -82,11 +82,9 @@ impl RunLog {
     pub(super) fn earlier(&mut self, seq: u64, content: impl FnOnce() -> Vec<u8>) -> Earlier {
         let Some(known) = &mut self.known else { return Earlier::Nothing };
         let content = content();
-        let earlier = known.earlier(&content);
-        if let Some(replay) = &mut self.replay
-            && matches!(earlier, Earlier::Succeeded | Earlier::Failed { .. })
-        {
-            replay.found(seq, &content);
+        let (earlier, before) = known.earlier(seq, &content);
+        if let (Some(replay), Some(before)) = (&mut self.replay, before) {
+            replay.found(seq, (before, content));
         }
         earlier
     }

@@ -245,11 +245,12 @@ impl World {
         if self.is_dead(number) {
             return;
         }
-        let input = |value: Vec<u8>| {
-            let earlier = self.planted.earlier(self.values.earlier(&value));
+        let first = self.values.all.len() - left + 1;
+        let input = |(seq, value): (usize, Vec<u8>)| {
+            let earlier = self.planted.earlier(self.values.earlier(seq as u64, &value));
             Input { value, earlier, ..Input::default() }
         };
-        let inputs = values.into_iter().map(input).collect();
+        let inputs = (first..).zip(values).map(input).collect();
         self.step(Event::Inputs(inputs));
         self.later(20, Happening::Reads);
     }

@@ -158,7 +158,7 @@ impl Opened {
             if let Some(replay) = &mut log.replay {
                 let names = again.shown.iter();
                 names.for_each(|(seq, (before, value))| {
-                    replay.found(*seq, &describe(value, *before))
+                    replay.found(*seq, (*before, describe(value, *before)));
                 });
             }
             self.inputs = again.inputs;

@@ -48,9 +48,10 @@ impl Values {
         group.iter().map(|value| value.clone().into_bytes()).collect()
     }
 
-    /// What happened to the task of this value in earlier generations.
-    pub(super) fn earlier(&mut self, value: &[u8]) -> Earlier {
-        let earlier = self.known.as_mut().map(|known| known.earlier(value));
+    /// What happened to the task of this value, which was read as the one with this number, in
+    /// earlier generations.
+    pub(super) fn earlier(&mut self, seq: u64, value: &[u8]) -> Earlier {
+        let earlier = self.known.as_mut().map(|known| known.earlier(seq, value).0);
         earlier.unwrap_or_default()
     }
 

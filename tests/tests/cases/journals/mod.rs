@@ -5,6 +5,7 @@ mod blame;
 mod changed_lists;
 mod damage;
 mod disks;
+mod duplicates;
 mod interrupted;
 mod joblogs;
 mod over;
