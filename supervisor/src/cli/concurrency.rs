@@ -29,9 +29,9 @@ pub(crate) struct Concurrency {
 /// Less than this holds no program.
 const LEAST_MEMORY: u64 = 1 << 20;
 
-/// Workers per token, and the least cap, when none is given.
-const WORKERS_PER_TOKEN: u64 = 25;
-const LEAST_CAP: u64 = 200;
+/// Workers per token, when no cap is given: commands that compute for a hundredth of the time fill
+/// the CPUs.
+const WORKERS_PER_TOKEN: u64 = 100;
 
 /// As many as possible (`-j 0`): their slots must fit into the shared memory of a small container.
 const ALL_AT_ONCE: u64 = 4096;
@@ -92,8 +92,8 @@ fn workers(args: &Args) -> Result<(u32, u16, Option<String>), Refusal> {
         }
         Some(cap) => in_range("--max-workers", u64::from(cap), most)?,
         None => {
-            let wanted = (u64::from(procs) * WORKERS_PER_TOKEN).max(LEAST_CAP);
-            (lowered(wanted) as u16).max(procs)
+            let wanted = u64::from(procs) * WORKERS_PER_TOKEN;
+            u16::try_from(lowered(wanted)).unwrap_or(u16::MAX).max(procs)
         }
     };
     let why = is_lowered.then(|| format!("at most {max_workers} workers: {most}"));

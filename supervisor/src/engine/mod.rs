@@ -24,7 +24,7 @@ mod tests;
 
 use msup_protocol::exit;
 
-pub(crate) use concurrency::limit::{Ended, Window};
+pub(crate) use concurrency::window::{Ended, Window};
 pub(crate) use effect::{Effect, Entry, Kind};
 pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View};
 pub(crate) use ladder::{Act, Ladder, Step};
@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// The number of commands that may be in flight, if that follows their resource use.
-    pub(crate) fn target(&self) -> Option<u32> {
+    pub(crate) fn target(&self) -> Option<(u32, &'static str)> {
         self.control.target()
     }
 

@@ -31,7 +31,7 @@ impl FinishedUse {
         let wall = Duration::from_nanos(usage.wall_ns).as_secs_f64();
         self.uncounted += cpu.saturating_sub(counted.unwrap_or_default());
         self.by_workers += Duration::from_nanos(usage.worker_ns);
-        self.commands.add(Duration::from_nanos(usage.cpu_ns + usage.worker_ns).as_secs_f64(), wall);
+        self.commands.add(wall);
         if counted.is_none() {
             let share = (cpu.as_secs_f64() / wall.max(1e-9)).min(1.0);
             let share = if usage.sleeps <= NEVER_SLEEPS { 1.0 } else { share };

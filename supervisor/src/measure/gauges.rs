@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(gauges.still(second), [0.04], "worker 0 has no command any more");
         let resident = 2077 << 12;
         for worker in [0, 1, 2] {
-            gauges.note(worker, Activity { is_runnable: true, is_queued: false, resident });
+            gauges.note(worker, Activity { is_runnable: true, resident });
         }
         assert_eq!(gauges.residents(&[(0, 99), (1, 11), (2, 12)]), [resident]);
     }

@@ -7,18 +7,14 @@ use crate::os::{cpu_time, memory};
 /// How often the available memory is read.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
-/// The time over which the idle time of the CPUs is measured.
-const IDLE_OVER: Duration = Duration::from_millis(500);
-
 /// The last measurements.
 #[derive(Debug)]
 pub(super) struct Machine {
     memory: memory::Memory,
     due: Instant,
     stalls: Stalls,
-    /// The CPUs' idle time: for the use of all processes, and over several windows.
+    /// The CPUs' idle time, for the use of all processes.
     idle: IdleClock,
-    long_idle: IdleClock,
 }
 
 impl Machine {
@@ -28,7 +24,6 @@ impl Machine {
             due: now,
             stalls: Stalls { total: memory::stalled() },
             idle: IdleClock::default(),
-            long_idle: IdleClock::default(),
         }
     }
 
@@ -45,17 +40,6 @@ impl Machine {
     /// memory.
     pub(super) fn stalled(&mut self, span: Duration) -> f64 {
         self.stalls.share(memory::stalled(), span)
-    }
-
-    /// The share of the time in which CPUs idled. `None` if the last look is recent, because idle
-    /// time is counted in hundredths of a second, and where this process may use more CPUs than
-    /// `procs`.
-    pub(super) fn idle(&mut self, now: Instant, procs: u32) -> Option<f64> {
-        let cpus = cpu_time::cpus();
-        if cpus > procs || self.long_idle.was_read_within(now, IDLE_OVER) {
-            return None;
-        }
-        Some(self.long_idle.advance(now, cpu_time::idle()?)?.share(cpus))
     }
 
     /// CPU time that all processes have used since the last look; `None` at the first one.
@@ -78,11 +62,6 @@ struct Idled {
 }
 
 impl IdleClock {
-    /// Whether it was read less than `span` ago.
-    fn was_read_within(&self, now: Instant, span: Duration) -> bool {
-        self.last.is_some_and(|(then, _)| now < then + span)
-    }
-
     /// The clock shows `idle` now. `None`: it is read for the first time.
     fn advance(&mut self, now: Instant, idle: Duration) -> Option<Idled> {
         let (then, before) = self.last.replace((now, idle))?;
@@ -91,11 +70,6 @@ impl IdleClock {
 }
 
 impl Idled {
-    /// The share of the time in which this number of CPUs idled.
-    fn share(self, cpus: u32) -> f64 {
-        self.idle.as_secs_f64() / self.over.as_secs_f64().max(1e-9) / f64::from(cpus)
-    }
-
     /// The time in which this number of CPUs did not idle.
     fn busy(self, cpus: u32) -> Duration {
         (self.over * cpus).saturating_sub(self.idle)
@@ -154,10 +128,8 @@ intr 65868757 0 0 0 0 0 0 0 0 0 0 0
         // 38 ticks of idle time on one CPU, and one tick of waiting for a disk on the other.
         let both = idled(|_| true);
         assert_eq!(both, Idled { over: APART, idle: Duration::from_millis(390) });
-        assert!((both.share(2) - 0.39 / 0.5004 / 2.0).abs() < 1e-9, "{}", both.share(2));
         assert_eq!(both.busy(2), Duration::from_micros(2 * 500_400 - 390_000));
         let second = idled(|cpu| cpu == 1);
-        assert!((second.share(1) - 0.01 / 0.5004).abs() < 1e-9, "{}", second.share(1));
         assert_eq!(second.busy(1), Duration::from_micros(500_400 - 10_000));
         // Ticks may be counted late: more idle time than time.
         let late = Idled { over: Duration::from_millis(12), idle: Duration::from_millis(40) };
@@ -167,12 +139,8 @@ intr 65868757 0 0 0 0 0 0 0 0 0 0 0
     #[test]
     fn each_look_counts_from_the_one_before() {
         let (mut clock, began) = (IdleClock::default(), Instant::now());
-        assert!(!clock.was_read_within(began, IDLE_OVER), "never");
         clock.advance(began, idle(BEFORE, |_| true));
-        assert!(clock.was_read_within(began + Duration::from_millis(499), IDLE_OVER));
-        assert!(!clock.was_read_within(began + APART, IDLE_OVER));
         clock.advance(began + APART, idle(AFTER, |_| true));
-        assert!(clock.was_read_within(began + APART, IDLE_OVER));
         let third = clock.advance(began + 2 * APART, idle(AFTER, |_| true));
         assert_eq!(third, Some(Idled { over: APART, idle: Duration::ZERO }));
     }

@@ -14,7 +14,6 @@ use super::finished_use::FinishedUse;
 use super::gauges::{Counted, Gauges};
 use super::hidden_use::HiddenUse;
 use super::machine::Machine;
-use super::rhythm::Rhythm;
 use super::sampler::{self, Sampler};
 use super::schedule::Schedule;
 use super::survey::{Activity, Answers, Survey};
@@ -31,7 +30,6 @@ pub(crate) struct Meter {
     /// What has finished in this window.
     finished: FinishedUse,
     hidden: HiddenUse,
-    rhythm: Rhythm,
     survey: Survey,
     schedule: Schedule,
     machine: Machine,
@@ -60,7 +58,6 @@ impl Meter {
             gauges: Gauges::new(max_workers),
             finished: FinishedUse::default(),
             hidden: HiddenUse::default(),
-            rhythm: Rhythm::default(),
             survey: Survey::new(watches_memory),
             schedule: Schedule::new(now),
             machine: Machine::new(now),
@@ -83,7 +80,6 @@ impl Meter {
         if let Some(Counted { cpu, read: Some(read) }) = counted {
             self.hidden.note(usage, cpu, read.elapsed());
         }
-        self.rhythm.note_finished(usage);
         self.finished.add(usage, counted.map(|counted| counted.cpu));
     }
 
@@ -133,22 +129,12 @@ impl Meter {
         let answers = self.ask(&commands, &pid_of);
         let finished = std::mem::take(&mut self.finished);
         let used = self.used(sampled + finished.used(), hides, span, now);
-        let still = self.gauges.still(now);
-        let (runnable, queued) =
-            answers.shares(span.as_secs_f64() * commands.len() as f64, &finished);
+        let runnable = answers.runnable(span.as_secs_f64() * commands.len() as f64, &finished);
         let window = Window {
             span,
             used: self.allowance.scaled(used),
             in_flight: shared.tasks.load().1,
             runnable,
-            queued,
-            cycle: self.rhythm.cycle(&still),
-            waking: self.rhythm.about_to_wake(&still, span),
-            // CPUs that idle beyond a quota are not ours.
-            idle: self
-                .machine
-                .idle(now, self.allowance.procs())
-                .filter(|_| !self.allowance.has_quota()),
             had_more,
             ended: finished.commands,
             residents: self.gauges.residents(&commands),
@@ -176,7 +162,6 @@ impl Meter {
             let Some(gauge) = self.gauges.of(worker, command, now, is_child) else { continue };
             let reading = self.sampler.read(worker, command);
             if let Some(spell) = gauge.sample(reading, span, now) {
-                self.rhythm.note_sampled(spell.pause, span);
                 used += spell.used;
             }
         }
@@ -193,9 +178,7 @@ impl Meter {
         for at in self.survey.turn(commands.len()) {
             let (worker, command) = commands[at];
             let processes = self.sampler.processes(worker, command, pid_of(worker));
-            let Some(activity) = Activity::of(&processes, sampler::waits_for_lock) else {
-                continue;
-            };
+            let Some(activity) = Activity::of(&processes) else { continue };
             answers.add(activity);
             self.gauges.note(worker, activity);
         }

@@ -8,7 +8,6 @@ mod machine;
 pub(crate) mod meter;
 pub(crate) mod oom_kills;
 mod process_tree;
-mod rhythm;
 mod sampler;
 mod schedule;
 mod survey;

@@ -101,12 +101,6 @@ pub(super) fn is_child(command: i32, worker: Option<i32>) -> bool {
     process_tree::look_up(command).is_some_and(|kin| Some(kin.parent) == worker)
 }
 
-/// Whether a process waits for a file lock, as far as this kernel reveals it.
-pub(super) fn waits_for_lock(pid: i32) -> bool {
-    std::fs::read(format!("/proc/{pid}/wchan"))
-        .is_ok_and(|place| place.windows(15).any(|part| part == b"lock_inode_wait"))
-}
-
 /// A total of CPU time up to the last window.
 #[derive(Debug, Default)]
 struct Total(Duration);

@@ -14,20 +14,16 @@ const ASKED_OF_MEMORY: usize = 64;
 pub(super) struct Activity {
     /// One of them runs or waits for a CPU.
     pub(super) is_runnable: bool,
-    /// None of them does, and one waits in a queue that commands share: for a disk, for a lock.
-    pub(super) is_queued: bool,
     /// Bytes of memory that they have.
     pub(super) resident: u64,
 }
 
 impl Activity {
     /// Sums up the living processes of a command; `None` if there are none.
-    pub(super) fn of(processes: &[Kin], waits_for_lock: impl Fn(i32) -> bool) -> Option<Activity> {
+    pub(super) fn of(processes: &[Kin]) -> Option<Activity> {
         let is_runnable = processes.iter().any(|kin| kin.state == 'R');
-        let is_queued =
-            !is_runnable && processes.iter().any(|kin| kin.state == 'D' || waits_for_lock(kin.pid));
         let resident = processes.iter().map(|kin| kin.resident).sum();
-        (!processes.is_empty()).then_some(Activity { is_runnable, is_queued, resident })
+        (!processes.is_empty()).then_some(Activity { is_runnable, resident })
     }
 }
 
@@ -36,28 +32,21 @@ impl Activity {
 pub(super) struct Answers {
     known: u32,
     runnable: u32,
-    queued: u32,
 }
 
 impl Answers {
     pub(super) fn add(&mut self, activity: Activity) {
         self.known += 1;
         self.runnable += u32::from(activity.is_runnable);
-        self.queued += u32::from(activity.is_queued);
     }
 
-    /// The share of commands that could run (`None` without commands), and the share that waits in
-    /// a common queue. `running`: seconds for which the running commands ran in this window, all
-    /// together.
-    pub(super) fn shares(self, running: f64, finished: &FinishedUse) -> (Option<f64>, f64) {
+    /// The share of commands that could run; `None` if nothing is known of any. `running`: seconds
+    /// for which the running commands ran in this window, all together.
+    pub(super) fn runnable(self, running: f64, finished: &FinishedUse) -> Option<f64> {
+        let running = if self.known == 0 { 0.0 } else { running };
         let all = running + finished.unsampled();
-        if all <= 0.0 {
-            return (None, 0.0);
-        }
-        let share =
-            |n: u32| if self.known == 0 { 1.0 } else { f64::from(n) / f64::from(self.known) };
-        let runnable = share(self.runnable) * running + finished.runnable();
-        (Some(runnable / all), share(self.queued) * running / all)
+        let share = f64::from(self.runnable) / f64::from(self.known.max(1));
+        (all > 0.0).then(|| (share * running + finished.runnable()) / all)
     }
 }
 
@@ -84,8 +73,6 @@ impl Survey {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use msup_protocol::codec::Usage;
 
     use super::*;
@@ -97,8 +84,8 @@ mod tests {
         Kin { pid, parent, group, session, exited, stuck, state, reaped_ticks, start, resident }
     }
 
-    fn activity(is_runnable: bool, is_queued: bool) -> Activity {
-        Activity { is_runnable, is_queued, resident: 0 }
+    fn activity(is_runnable: bool) -> Activity {
+        Activity { is_runnable, resident: 0 }
     }
 
     #[test]
@@ -106,17 +93,15 @@ mod tests {
         let of = |states: &[char]| {
             let processes: Vec<Kin> =
                 (1..).zip(states).map(|(pid, state)| process(pid, *state, 407 << 12)).collect();
-            Activity::of(&processes, |pid| pid == 3)
+            Activity::of(&processes)
         };
-        let seen = |is_runnable, is_queued, processes: u64| {
-            Some(Activity { is_runnable, is_queued, resident: processes * (407 << 12) })
+        let seen = |is_runnable, processes: u64| {
+            Some(Activity { is_runnable, resident: processes * (407 << 12) })
         };
         assert_eq!(of(&[]), None);
-        assert_eq!(of(&['S', 'R']), seen(true, false, 2));
-        assert_eq!(of(&['S', 'S']), seen(false, false, 2));
-        assert_eq!(of(&['S', 'D']), seen(false, true, 2), "for a disk");
-        assert_eq!(of(&['S', 'S', 'S']), seen(false, true, 3), "the third for a lock");
-        assert_eq!(of(&['D', 'R', 'S']), seen(true, false, 3), "another one runs");
+        assert_eq!(of(&['S', 'R']), seen(true, 2));
+        assert_eq!(of(&['S', 'D']), seen(false, 2));
+        assert_eq!(of(&['D', 'R', 'S']), seen(true, 3), "another one runs");
     }
 
     #[test]
@@ -134,21 +119,19 @@ mod tests {
     #[test]
     fn commands_count_by_the_time_they_ran() {
         let mut answers = Answers::default();
-        for is in [(true, false), (false, true), (false, false), (false, false)] {
-            answers.add(activity(is.0, is.1));
+        for is_runnable in [true, false, false, false] {
+            answers.add(activity(is_runnable));
         }
         let mut finished = FinishedUse::default();
-        assert_eq!(answers.shares(0.16, &finished), (Some(0.25), 0.25));
+        assert_eq!(answers.runnable(0.16, &finished), Some(0.25));
         // Recorded: `true`, which took 3.93 ms of the window and never slept.
         let usage = Usage { wall_ns: 3_930_000, cpu_ns: 701_000, sleeps: 1, ..Usage::default() };
         finished.add(&usage, None);
-        let (runnable, queued) = answers.shares(0.16, &finished);
-        let (all, runnable) = (0.16 + 0.003_93, runnable.expect("commands"));
+        let (all, runnable) = (0.16 + 0.003_93, answers.runnable(0.16, &finished));
+        let runnable = runnable.expect("commands");
         assert!((runnable - (0.04 + 0.003_93) / all).abs() < 1e-9, "{runnable}");
-        assert!((queued - 0.04 / all).abs() < 1e-9, "{queued}");
-        assert_eq!(Answers::default().shares(0.0, &finished), (Some(1.0), 0.0));
-        finished.add(&usage, Some(Duration::ZERO));
-        assert_eq!(Answers::default().shares(0.0, &finished), (Some(1.0), 0.0), "it was sampled");
-        assert_eq!(Answers::default().shares(0.0, &FinishedUse::default()), (None, 0.0));
+        assert_eq!(Answers::default().runnable(0.16, &finished), Some(1.0), "none was asked");
+        let nothing = FinishedUse::default();
+        assert_eq!(Answers::default().runnable(0.16, &nothing), None);
     }
 }

@@ -308,7 +308,7 @@ mod tests {
         let (owed, owners) = stage.settle();
         assert_eq!((owed, owners.iter().flatten().count()), (0, 2));
         // All could run each time they were asked: they only lack CPUs.
-        let activity = Activity { is_runnable: true, is_queued: false, resident: 0 };
+        let activity = Activity { is_runnable: true, resident: 0 };
         for worker in 0..5 {
             (0..20).for_each(|_| stage.gauges.note(worker, activity));
         }

@@ -32,8 +32,9 @@ pub(crate) struct Measured {
     pub(crate) owed: u32,
     /// CPU seconds that they have used beyond their tokens.
     pub(crate) debt: f64,
-    /// The number that may be in flight.
+    /// The number that may be in flight, and which limit sets it.
     pub(crate) target: u32,
+    pub(crate) limit: &'static str,
 }
 
 /// When the next line is due after one that was due at `due` and printed at `now`: always later
@@ -62,9 +63,15 @@ impl std::fmt::Display for TraceLine {
             self.rescues,
             self.lost,
         )?;
-        let Some(Measured { used, owed, debt, target }) = self.measured else { return Ok(()) };
+        let Some(Measured { used, owed, debt, target, limit }) = self.measured else {
+            return Ok(());
+        };
         let charged = tokens.foreign;
-        write!(f, " used={used:.2} charged={charged} owed={owed} debt={debt:.3} target={target}")
+        write!(
+            f,
+            " used={used:.2} charged={charged} owed={owed} debt={debt:.3} target={target} \
+             limit={limit}"
+        )
     }
 }
 
@@ -92,8 +99,9 @@ mod tests {
             "MSUP 104ms: tokens=8 idle=0 running=6 blocked=2 granted=0 workers=14 parked=1 \
              waiting=0 ready=812 in_flight=0 retakes=0 steals=0 rescues=0 lost=0"
         );
-        let measured = Some(Measured { used: 1.934, owed: 3, debt: 0.02, target: 31 });
+        let measured =
+            Some(Measured { used: 1.934, owed: 3, debt: 0.02, target: 31, limit: "search-up" });
         let line = TraceLine { measured, ..line }.to_string();
-        assert!(line.ends_with(" used=1.93 charged=1 owed=3 debt=0.020 target=31"), "{line}");
+        assert!(line.ends_with(" used=1.93 charged=1 owed=3 debt=0.020 target=31 limit=search-up"));
     }
 }

@@ -114,10 +114,10 @@ impl Usage {
         }
     }
 
-    /// For the trace line; `target` is the number of commands that may be in flight.
-    pub(super) fn traced(&self, target: u32) -> Option<trace::Measured> {
+    /// For the trace line: the number of commands that may be in flight, and which limit sets it.
+    pub(super) fn traced(&self, (target, limit): (u32, &'static str)) -> Option<trace::Measured> {
         let Meter { cpus, owed, debt, .. } = *self.meter.as_ref()?;
-        Some(trace::Measured { used: cpus, owed, debt, target })
+        Some(trace::Measured { used: cpus, owed, debt, target, limit })
     }
 
     /// Adds what it knows to the summary.

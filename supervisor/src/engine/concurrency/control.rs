@@ -1,8 +1,8 @@
 //! How many tasks may be published: a fixed number, or one that follows the commands' resource use.
 
-use super::limit::Window;
 use super::oom_backoff::Company;
 use super::start_gate::Starts;
+use super::window::Window;
 use crate::engine::time::Now;
 use crate::engine::{Effect, Limits, View};
 
@@ -78,9 +78,10 @@ impl Control {
         self.in_flight.max(self.procs) as usize
     }
 
-    /// The number of commands that may be in flight, if that follows their resource use.
-    pub(in crate::engine) fn target(&self) -> Option<u32> {
-        self.starts().map(Starts::target)
+    /// The number of commands that may be in flight, if that follows their resource use, and which
+    /// limit sets it.
+    pub(in crate::engine) fn target(&self) -> Option<(u32, &'static str)> {
+        self.starts().map(|starts| (starts.target(), starts.reason()))
     }
 
     /// Whether that number follows their resource use, which is still unknown.

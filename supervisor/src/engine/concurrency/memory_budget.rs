@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::limit::Window;
+use super::window::Window;
 use crate::engine::time::Now;
 
 /// The number of finished commands that are remembered. The next one is expected to need as much as

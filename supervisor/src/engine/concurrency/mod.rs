@@ -1,11 +1,12 @@
-//! How many commands run at once: the limit, the memory budget, and which command may start.
+//! How many commands run at once: the search for the best number, the memory budget, and which
+//! command may start.
 
 pub(crate) mod control;
-pub(crate) mod easing;
+mod evidence;
 #[cfg(test)]
 mod judge;
-pub(crate) mod limit;
 pub(crate) mod memory_budget;
 pub(crate) mod oom_backoff;
+pub(crate) mod search;
 pub(crate) mod start_gate;
-pub(crate) mod wake_times;
+pub(crate) mod window;

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::easing::Easing;
-use super::limit::{Admission, Window};
 use super::memory_budget::Memory;
 use super::oom_backoff::Company;
+use super::search::Search;
+use super::window::Window;
 use crate::engine::time::Now;
 use crate::engine::{Effect, View};
 
@@ -28,9 +28,6 @@ const TOLERATED: u32 = 8;
 /// fewer commands run, the less they fill each other's waiting times.
 const LAST: u32 = 2;
 
-/// The factor per window by which the longest cycle seen fades.
-const FADES: f64 = 0.99;
-
 /// While commands wait to be started, workers are told again this often.
 const AGAIN: Duration = Duration::from_millis(1);
 
@@ -47,15 +44,12 @@ struct Told {
 #[derive(Debug)]
 pub(in crate::engine) struct Starts {
     procs: u32,
-    admission: Admission,
+    search: Search,
     memory: Memory,
     company: Company,
-    /// The way to a lower target that was just set for a trial, or after one.
-    easing: Option<Easing>,
-    /// The longest recent cycle of commands.
-    cycle: Duration,
-    /// The number that may be in flight, by all of these.
+    /// The number that may be in flight, by all of these, and which of them sets it.
     target: u32,
+    reason: &'static str,
     /// The number of unfinished tasks, if no more can come.
     left: Option<u32>,
     /// Tasks that may be published beyond those allowed in flight: a worker that finishes one while
@@ -77,12 +71,11 @@ impl Starts {
     pub(in crate::engine) fn new(procs: u32, cap: u32, memory: Option<u64>) -> Starts {
         let mut starts = Starts {
             procs,
-            admission: Admission::new(procs, cap),
+            search: Search::new(procs, cap),
             memory: Memory::new(procs, memory),
             company: Company::default(),
-            easing: None,
-            cycle: Duration::ZERO,
             target: procs,
+            reason: "",
             left: None,
             prefetch: 0,
             holds_back: false,
@@ -105,9 +98,14 @@ impl Starts {
         self.target
     }
 
+    /// Which limit sets that number, and why.
+    pub(in crate::engine) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     /// Whether the resource use of commands is still unknown.
     pub(in crate::engine) fn is_ramping(&self) -> bool {
-        self.admission.is_ramping()
+        self.search.is_ramping()
     }
 
     /// The number of tasks that may be published and unfinished.
@@ -122,9 +120,7 @@ impl Starts {
 
     /// Takes in the measurements of a window, and the number of tasks left, if known.
     pub(in crate::engine) fn measured(&mut self, window: &Window, left: Option<u32>, now: Now) {
-        let before = self.admission.target();
-        self.admission.measured(window);
-        self.ease(before, window);
+        self.search.measured(window);
         self.memory.measured(window, now);
         self.company.measured(window.in_flight, window.stalled, now);
         self.left = left;
@@ -200,39 +196,20 @@ impl Starts {
         self.holds_back
     }
 
-    /// Lowers the target slowly while the best number is being searched.
-    fn ease(&mut self, before: u32, window: &Window) {
-        // Sleeping commands show no cycle until they wake, and then all at once.
-        self.cycle = window.cycle.max(self.cycle.mul_f64(FADES));
-        let target = self.admission.target();
-        if target < before && self.easing.is_none() {
-            self.easing = Some(Easing::from(f64::from(before)));
-        }
-        let some_refused = self.admission.are_some_refused();
-        if let Some(easing) = &mut self.easing
-            && (easing.go_on(
-                f64::from(target),
-                window.span,
-                self.cycle,
-                some_refused,
-                window.waking,
-            ) || !self.admission.is_asking())
-        {
-            self.easing = None;
-        }
-    }
-
+    /// The smallest limit wins.
     fn aim(&mut self, in_flight: u32) {
-        let wanted = self.admission.target();
-        let wanted = self.easing.map_or(wanted, |easing| (easing.at_most() as u32).max(wanted));
-        let wanted = match self.left {
-            Some(left) if left <= LAST * wanted && self.admission.is_filled_by_many() => {
-                left.max(wanted)
+        let searched = self.search.target();
+        let by_search = match self.left {
+            Some(left) if left <= LAST * searched && self.search.is_filled_by_many() => {
+                (left.max(searched), "last-ones")
             }
-            _ => wanted,
+            _ => (searched, self.search.reason().name()),
         };
-        let fits = self.memory.at_most(in_flight).min(self.company.at_most());
-        self.target = wanted.min(fits).max(1);
+        let by_memory = (self.memory.at_most(in_flight), "memory");
+        let by_company = (self.company.at_most(), "out-of-memory");
+        let limits = [by_search, by_memory, by_company];
+        let (target, reason) = limits.into_iter().min_by_key(|limit| limit.0).unwrap_or(by_search);
+        (self.target, self.reason) = (target.max(1), reason);
     }
 }
 

@@ -22,8 +22,6 @@ pub(super) struct Shared {
     /// A command that comes when all places are taken is told to come back after this time, in
     /// milliseconds; without, it queues.
     pub(super) refused_for: Option<f64>,
-    /// The kernel shows that commands wait for it.
-    pub(super) is_disk: bool,
 }
 
 /// The commands of a run, and what they share.
@@ -64,12 +62,12 @@ fn of(plan: Plan) -> Load {
 
 /// A disk or a lock.
 pub(super) fn disk(at_once: usize, load: Load) -> Load {
-    Load { shared: Some(Shared { at_once, refused_for: None, is_disk: true }), ..load }
+    Load { shared: Some(Shared { at_once, refused_for: None }), ..load }
 }
 
 /// A server that lets others wait; or, with `refused_for`, that tells them to come back.
 pub(super) fn server(at_once: usize, refused_for: Option<f64>, load: Load) -> Load {
-    Load { shared: Some(Shared { at_once, refused_for, is_disk: false }), ..load }
+    Load { shared: Some(Shared { at_once, refused_for }), ..load }
 }
 
 /// Commands that only compute.

@@ -265,7 +265,7 @@ impl SimulatedMachine {
         self.commands.in_flight -= 1;
         self.finished += 1;
         let wall = self.clocks.now - command.began;
-        self.told.finished.add(command.spent / 1000.0, wall / 1000.0);
+        self.told.finished.add(wall / 1000.0);
         // Its worker goes on to the next one.
         if self.commands.in_flight < self.target() {
             self.start_one();
