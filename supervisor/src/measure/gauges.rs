@@ -133,13 +133,16 @@ pub(super) struct Counted {
 #[derive(Debug)]
 pub(super) struct Gauges {
     by_worker: Vec<Option<Gauge>>,
+    /// The workers by their commands' pids. Checked when used: pids are reused.
+    workers: HashMap<i32, WorkerId>,
     /// CPU time counted of commands that have exited, until their outcome comes in.
     past: HashMap<i32, Duration>,
 }
 
 impl Gauges {
     pub(super) fn new(workers: u16) -> Gauges {
-        Gauges { by_worker: vec![None; usize::from(workers)], past: HashMap::new() }
+        let by_worker = vec![None; usize::from(workers)];
+        Gauges { by_worker, workers: HashMap::new(), past: HashMap::new() }
     }
 
     /// All workers, with commands and without.
@@ -164,9 +167,13 @@ impl Gauges {
         let gauge = &mut self.by_worker[usize::from(worker)];
         if gauge.as_ref().is_none_or(|gauge| gauge.pid != command) {
             if let Some(old) = gauge.take() {
+                self.workers.remove(&old.pid);
                 self.past.insert(old.pid, old.counted);
             }
-            *gauge = is_child().then(|| Gauge::new(command, now));
+            if is_child() {
+                self.workers.insert(command, worker);
+                *gauge = Some(Gauge::new(command, now));
+            }
         }
         gauge.as_mut()
     }
@@ -180,8 +187,9 @@ impl Gauges {
 
     /// A command has finished. `None`: it was never sampled.
     pub(super) fn remove(&mut self, pid: i32) -> Option<Counted> {
-        let is_it = |gauge: &&mut Option<Gauge>| gauge.as_ref().is_some_and(|it| it.pid == pid);
-        match self.by_worker.iter_mut().find(is_it).and_then(Option::take) {
+        let worker = self.workers.remove(&pid);
+        let gauge = worker.and_then(|worker| self.by_worker.get_mut(usize::from(worker)));
+        match gauge.and_then(|gauge| gauge.take_if(|gauge| gauge.pid == pid)) {
             Some(gauge) => Some(Counted { cpu: gauge.counted, read: Some(gauge.looked) }),
             None => self.past.remove(&pid).map(|cpu| Counted { cpu, read: None }),
         }
@@ -197,14 +205,16 @@ impl Gauges {
 
     /// A worker is gone.
     pub(super) fn forget(&mut self, worker: WorkerId) {
-        if let Some(gauge) = self.by_worker.get_mut(usize::from(worker)) {
-            *gauge = None;
+        let gauge = self.by_worker.get_mut(usize::from(worker));
+        if let Some(gauge) = gauge.and_then(Option::take) {
+            self.workers.remove(&gauge.pid);
         }
     }
 
     /// All workers are gone.
     pub(super) fn forget_all(&mut self) {
         self.by_worker.fill(None);
+        self.workers.clear();
         self.past.clear();
     }
 

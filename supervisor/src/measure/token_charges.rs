@@ -142,15 +142,17 @@ fn accounts(tokens: Tokens<'_>, gauges: &Gauges) -> (Vec<Account>, Vec<Sighting>
         computes: gauge.wants >= COMPUTES,
         words: Vec::new(),
     };
+    // Ascending by worker, as the gauges are.
     let mut accounts: Vec<Account> = gauges.each().map(account).collect();
     let mut free = Vec::new();
     for at in tokens.sight() {
         match at.seen.state() {
             Some(State::Idle) => free.push(at),
             Some(State::Foreign) => {
-                let owner = at.seen.owner();
-                let account = accounts.iter_mut().find(|account| Some(account.worker) == owner);
-                account.into_iter().for_each(|account| account.words.push(at));
+                let owner = at.seen.owner().and_then(|owner| {
+                    accounts.binary_search_by_key(&owner, |account| account.worker).ok()
+                });
+                owner.into_iter().for_each(|owner| accounts[owner].words.push(at));
             }
             _ => {}
         }
