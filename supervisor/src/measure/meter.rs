@@ -122,6 +122,7 @@ impl Meter {
         if hides {
             self.sampler.read_each_group();
         }
+        self.meet(&commands, &pid_of, now);
         // Finding processes may have taken long, where commands leave msup little of the CPUs.
         let (now, found) = (Instant::now(), cpu_time::own_thread());
         let span = self.schedule.span(now);
@@ -146,6 +147,21 @@ impl Meter {
         self.cost += after - before;
         self.schedule.close(now, after - found, self.cost, is_ramping);
         Some(window)
+    }
+
+    /// Begins to measure the commands that are new. That reads `/proc`, once for each command,
+    /// which is little beside starting it: thousands of new commands must not stretch the window in
+    /// which the number of commands is decided next.
+    fn meet(
+        &mut self,
+        commands: &[(WorkerId, i32)],
+        pid_of: &impl Fn(WorkerId) -> Option<i32>,
+        now: Instant,
+    ) {
+        for (worker, command) in commands.iter().copied() {
+            let is_child = || sampler::is_child(command, pid_of(worker));
+            let _ = self.gauges.of(worker, command, now, is_child);
+        }
     }
 
     /// CPU time that the running commands have used since the last window, process by process.
