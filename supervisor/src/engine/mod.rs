@@ -284,7 +284,7 @@ impl Engine {
         }
         let spawned = self.pool.choose_to_spawn(view, startable, now);
         effects.extend(spawned.into_iter().map(Effect::Spawn));
-        if self.control.allow(view, startable, now, effects) {
+        if self.control.allow(view, startable, now, effects) && view.ready > 0 {
             self.hold_back(effects);
         }
         // Workers with nothing left to do exit while the last tasks run, not after them.
