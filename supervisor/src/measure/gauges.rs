@@ -31,15 +31,6 @@ pub(super) enum Children {
     InGroup(Duration),
 }
 
-/// A command has computed since the last window.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spell {
-    /// CPU time not counted before.
-    pub(super) used: Duration,
-    /// Seconds since it was last seen to compute.
-    pub(super) pause: f64,
-}
-
 /// One running command.
 #[derive(Clone, Debug)]
 pub(super) struct Gauge {
@@ -51,9 +42,8 @@ pub(super) struct Gauge {
     pub(super) cpus: f64,
     /// The number of windows in which it was sampled.
     pub(super) windows: u32,
-    /// When its CPU clock was last read, and when it last moved.
+    /// When its CPU clock was last read.
     looked: Instant,
-    moved: Instant,
     /// Bytes of memory when last asked, 0 before.
     resident: u64,
     /// The share of the time in which it could run, had it a CPU, smoothed over the samples.
@@ -71,32 +61,22 @@ impl Gauge {
             cpus: 1.0,
             windows: 0,
             looked: now,
-            moved: now,
             resident: 0,
             wants: 0.0,
             before: None,
         }
     }
 
-    /// The clocks were read at the end of a window of length `span`. `None`: they have not moved.
-    pub(super) fn sample(
-        &mut self,
-        reading: Reading,
-        span: Duration,
-        now: Instant,
-    ) -> Option<Spell> {
+    /// The clocks were read at the end of a window of length `span`. Returns the CPU time that was
+    /// not counted before.
+    pub(super) fn sample(&mut self, reading: Reading, span: Duration, now: Instant) -> Duration {
         let total = self.total(reading);
         let used = total.saturating_sub(self.counted);
         self.counted = self.counted.max(total);
         self.windows += 1;
         self.looked = now;
         self.cpus += NEWEST * (used.as_secs_f64() / span.as_secs_f64().max(1e-9) - self.cpus);
-        if used.is_zero() {
-            return None;
-        }
-        let pause = (now - self.moved).as_secs_f64();
-        self.moved = now;
-        Some(Spell { used, pause })
+        used
     }
 
     /// CPU time of the command and of what it has started.
@@ -199,7 +179,6 @@ impl Gauges {
     pub(super) fn postpone(&mut self, pause: Duration) {
         for gauge in self.by_worker.iter_mut().flatten() {
             gauge.looked += pause;
-            gauge.moved += pause;
         }
     }
 
@@ -216,12 +195,6 @@ impl Gauges {
         self.by_worker.fill(None);
         self.workers.clear();
         self.past.clear();
-    }
-
-    /// For how long each command sampled now has not computed, in seconds.
-    pub(super) fn still(&self, now: Instant) -> Vec<f64> {
-        let gauges = self.by_worker.iter().flatten().filter(|gauge| gauge.looked == now);
-        gauges.map(|gauge| (now - gauge.moved).as_secs_f64()).collect()
     }
 
     /// The memory of the commands, as far as they were asked.
@@ -283,14 +256,15 @@ mod tests {
         gauge: &mut Gauge,
         began: Instant,
         readings: impl IntoIterator<Item = (u64, Reading)>,
-    ) -> Vec<Spell> {
-        let mut spells = Vec::new();
+    ) -> Vec<Duration> {
+        let mut used = Vec::new();
         let mut before = 0;
         for (at, reading) in readings {
-            spells.extend(gauge.sample(reading, US(at - before), began + US(at)));
+            used.push(gauge.sample(reading, US(at - before), began + US(at)));
             before = at;
         }
-        spells
+        used.retain(|used| !used.is_zero());
+        used
     }
 
     fn own(us: u64) -> Reading {
@@ -298,14 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_sleeps_is_seen_to_compute_after_each_sleep() {
+    fn what_a_command_that_sleeps_uses_is_counted_once() {
         let began = Instant::now();
         let mut gauge = Gauge::new(7, began);
-        let spells = watched(&mut gauge, began, NAPS.map(|(at, us)| (at, own(us))));
-        let pauses: Vec<u64> =
-            spells.iter().map(|spell| (spell.pause * 1e3).round() as u64).collect();
-        assert_eq!(pauses, [59, 212, 44, 173, 44, 163, 40, 208]);
-        assert_eq!(spells.iter().map(|spell| spell.used).sum::<Duration>(), US(51_041));
+        let used = watched(&mut gauge, began, NAPS.map(|(at, us)| (at, own(us))));
+        assert_eq!((used.len(), used.iter().sum::<Duration>()), (8, US(51_041)));
         assert!((0.01..0.1).contains(&gauge.cpus), "{}", gauge.cpus);
         assert_eq!(gauge.windows, 22);
     }
@@ -318,7 +289,7 @@ mod tests {
             let readings = SHELL.map(|(at, own, group)| {
                 (at, Reading { own: Some(US(own)), children: children(group) })
             });
-            watched(&mut gauge, began, readings).iter().map(|spell| spell.used).sum::<Duration>()
+            watched(&mut gauge, began, readings).iter().sum::<Duration>()
         };
         // Of what the group has used until the first look, only the shell's own is known to be its.
         let in_group = read(|group| Children::InGroup(US(group)));
@@ -335,8 +306,7 @@ mod tests {
             let children = if at < 150_000 { Children::None } else { Children::InGroup(US(group)) };
             (at, Reading { own: Some(US(own)), children })
         });
-        let spells = watched(&mut gauge, began, readings);
-        let used: Vec<Duration> = spells.iter().map(|spell| spell.used).collect();
+        let used = watched(&mut gauge, began, readings);
         let own = [3_589, 1_030, 1_089].map(US);
         let group = [359_362 - 348_796, 374_157 - 359_362, 384_402 - 374_157].map(US);
         assert_eq!(used, [own, group].concat());
@@ -352,11 +322,8 @@ mod tests {
             (80_000, Reading { own: None, children: left(21_000) }),
             (120_000, Reading { own: None, children: left(21_000) }),
         ];
-        let spells = watched(&mut gauge, began, readings);
-        assert_eq!(
-            spells.iter().map(|spell| spell.used).collect::<Vec<_>>(),
-            [US(10_000), US(20_000)]
-        );
+        let used = watched(&mut gauge, began, readings);
+        assert_eq!(used, [US(10_000), US(20_000)]);
     }
 
     #[test]
@@ -383,26 +350,8 @@ mod tests {
         gauges.forget(9);
     }
 
-    /// As after Ctrl-Z: an hour in which nothing could compute is no hour in which a command slept.
     #[test]
-    fn time_in_which_everything_stood_still_is_no_sleep_of_a_command() {
-        const HOUR: Duration = Duration::from_secs(3600);
-        let mut gauges = Gauges::new(1);
-        let began = Instant::now();
-        let [(first, cpu), (second, _)] = [NAPS[0], NAPS[1]];
-        let mut gauge = Gauge::new(7, began);
-        gauge.sample(own(cpu), US(first), began + US(first));
-        gauges.by_worker[0] = Some(gauge);
-        gauges.postpone(HOUR);
-        let now = began + HOUR + US(second);
-        if let Some(Some(gauge)) = gauges.by_worker.first_mut() {
-            gauge.sample(own(cpu), US(second - first), now);
-        }
-        assert_eq!(gauges.still(now), [US(second - first).as_secs_f64()]);
-    }
-
-    #[test]
-    fn only_commands_of_this_window_count() {
+    fn only_commands_that_were_asked_have_memory() {
         let began = Instant::now();
         let (first, second) = (began + US(40_000), began + US(80_000));
         let mut gauges = Gauges::new(3);
@@ -410,7 +359,6 @@ mod tests {
             let gauge = gauges.of(worker, 10 + i32::from(worker), began, || true).expect("child");
             gauge.sample(own(us), US(40_000), now);
         }
-        assert_eq!(gauges.still(second), [0.04], "worker 0 has no command any more");
         let resident = 2077 << 12;
         for worker in [0, 1, 2] {
             gauges.note(worker, Activity { is_runnable: true, resident });

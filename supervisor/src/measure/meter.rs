@@ -177,9 +177,7 @@ impl Meter {
             let is_child = || sampler::is_child(command, pid_of(worker));
             let Some(gauge) = self.gauges.of(worker, command, now, is_child) else { continue };
             let reading = self.sampler.read(worker, command);
-            if let Some(spell) = gauge.sample(reading, span, now) {
-                used += spell.used;
-            }
+            used += gauge.sample(reading, span, now);
         }
         used
     }

@@ -4,7 +4,7 @@
 use super::window::Window;
 
 /// This number of finished commands tells how many finish in a second.
-const COUNTED: f64 = 16.0;
+const COUNTED: f64 = 8.0;
 
 /// With less CPU time than this, in seconds, it tells nothing.
 const USED: f64 = 0.01;
@@ -110,5 +110,64 @@ impl Evidence {
             |sum: Sum, one: &Evidence| sum.variance(one.windows).max(regular / sum.total);
         let error = (variance(few, self) + variance(many, more)).sqrt();
         Some(Gain { slope: ratio.ln() / grown, error: error / grown.abs() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::window::Ended;
+    use super::*;
+
+    /// Windows of 40 ms with this number in flight, CPU time and number of finished commands.
+    fn seen(in_flight: u32, windows: &[(f64, u32)]) -> Evidence {
+        let mut evidence = Evidence::default();
+        for (used_ms, finished) in windows {
+            let span = Duration::from_millis(40);
+            let used = Duration::from_secs_f64(used_ms / 1000.0);
+            let ended = Ended { commands: *finished, wall: 0.1 };
+            evidence.add(&Window { span, used, in_flight, ended, ..Window::default() });
+        }
+        evidence
+    }
+
+    #[test]
+    fn twice_as_much_from_twice_as_many_is_a_gain_of_one() {
+        let few = seen(4, &[(10.0, 0); 6]);
+        for (used, slope) in [(20.0, 1.0), (10.0, 0.0), (5.0, -1.0)] {
+            let gain = few.gain(&seen(8, &[(used, 0); 6])).expect("CPU time");
+            assert!((gain.slope - slope).abs() < 1e-9 && gain.error < 1e-6, "{gain:?}");
+        }
+    }
+
+    #[test]
+    fn the_error_says_how_much_the_windows_differ() {
+        let few = seen(4, &[(8.0, 0), (12.0, 0), (8.0, 0), (12.0, 0)]);
+        let many = seen(8, &[(16.0, 0), (24.0, 0), (16.0, 0), (24.0, 0)]);
+        let gain = few.gain(&many).expect("CPU time");
+        // The mean of four windows that differ by a fifth: 0.115 each, and both errors add up.
+        let expected = 0.2 * (4.0_f64 / 3.0).sqrt() / 2.0 * 2_f64.sqrt() / 2_f64.ln();
+        assert!((gain.error - expected).abs() < 1e-9, "{gain:?}, and not {expected}");
+    }
+
+    #[test]
+    fn little_tells_nothing() {
+        assert_eq!(seen(4, &[(0.1, 1); 6]).gain(&seen(8, &[(0.1, 1); 6])), None);
+        assert_eq!(
+            seen(4, &[(10.0, 9); 6]).gain(&seen(4, &[(20.0, 9); 6])),
+            None,
+            "the same number"
+        );
+    }
+
+    #[test]
+    fn cpu_time_that_gets_nothing_done_is_no_gain() {
+        let few = seen(4, &[(10.0, 5); 12]);
+        let many = seen(8, &[(20.0, 5); 12]);
+        let gain = few.gain(&many).expect("both");
+        assert!(gain.slope.abs() < 1e-9, "{gain:?}");
+        let served = few.gain(&seen(8, &[(20.0, 10); 12])).expect("both");
+        assert!((served.slope - 1.0).abs() < 1e-9, "{served:?}");
     }
 }

@@ -23,7 +23,7 @@ const DOUBLED: f64 = 2.0;
 const KNOWN_AFTER: f64 = 8.0;
 const RAMP_AT_MOST: f64 = 64.0;
 
-/// Commands that could run for less of the time mostly wait.
+/// Commands that compute for less of their time, or could run for less of it, mostly wait.
 const MOSTLY_WAIT: f64 = 0.5;
 
 /// While the CPUs are full, the target follows what they need if it is not this factor more.
@@ -65,11 +65,13 @@ const SETTLED_AFTER: [f64; 2] = [0.1, 0.5];
 
 /// The time to the next trial with more, or with fewer, after one that was of no use: at first, and
 /// at most.
-const MORE_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+const MORE_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 const FEWER_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
-/// The weight of the last window in what is smoothed.
+/// The weight of the last window in what is smoothed, and in the share of commands that could run
+/// while nothing is known.
 const NEWEST: f64 = 0.2;
+const NEWEST_IN_RAMP: f64 = 0.5;
 
 /// The number in flight has reached the target if this part of it is missing at most.
 const MISSING: f64 = 0.15;
@@ -202,7 +204,7 @@ impl Search {
 
     /// Whether it takes several commands for each CPU to keep them full, since they mostly wait.
     pub(crate) fn is_filled_by_many(&self) -> bool {
-        matches!(self.phase, Phase::Full) && self.runnable < MOSTLY_WAIT
+        matches!(self.phase, Phase::Full) && self.busy() < MOSTLY_WAIT
     }
 
     /// Takes in what was measured.
@@ -235,7 +237,8 @@ impl Search {
         if let Some(runnable) = window.runnable {
             let waiting = f64::from(window.in_flight) * (1.0 - runnable);
             self.waiting += NEWEST * (waiting - self.waiting);
-            self.runnable += NEWEST * (runnable - self.runnable);
+            let newest = if self.is_ramping() { NEWEST_IN_RAMP } else { NEWEST };
+            self.runnable += newest * (runnable - self.runnable);
         }
         let rate = f64::from(window.ended.commands) / window.span.as_secs_f64();
         self.rate += NEWEST * (rate - self.rate);
@@ -245,11 +248,15 @@ impl Search {
         }
     }
 
-    /// The number of commands that keep the CPUs full, if they share nothing else. Of the time that
-    /// a command does not spend waiting for a CPU, it computes for the part `busy`, which does not
-    /// depend on how many are in flight, or on what other programs use of the CPUs.
+    /// The part of its time that a command computes, without the time in which it waits for a CPU.
+    /// It depends neither on how many are in flight, nor on what other programs use of the CPUs.
+    fn busy(&self) -> f64 {
+        (self.used / (self.used + self.waiting).max(1e-9)).max(1e-9)
+    }
+
+    /// The number of commands that keep the CPUs full, if they share nothing else.
     fn full(&self) -> f64 {
-        let busy = (self.used / (self.used + self.waiting).max(1e-9)).max(1e-9);
+        let busy = self.busy();
         (self.procs + SPARE * self.procs.sqrt() * (1.0 - busy)) / busy
     }
 
@@ -270,7 +277,7 @@ impl Search {
         // What was just started computes first: full CPUs say nothing yet.
         let used = window.used.as_secs_f64() / window.span.as_secs_f64();
         let could_run = self.runnable * f64::from(window.in_flight);
-        let is_idle = used.max(could_run) < FILLING * self.procs;
+        let is_idle = used < FILLING * self.procs && could_run < MOSTLY_WAIT * self.procs;
         if is_idle && self.is_reached(window) {
             self.goal = self.target * DOUBLED;
         }
@@ -289,7 +296,7 @@ impl Search {
             return;
         }
         // It shows only as commands finish.
-        let in_flight = f64::from(window.in_flight) * (1.0 - MISSING);
+        let in_flight = f64::from(window.in_flight) * (1.0 - MISSING) - 1.0;
         let [down, up] = FOLLOWS;
         let next = full.clamp(self.target * down, self.target * up);
         self.target = next.max(in_flight.min(self.target)).clamp(self.procs, self.cap);
@@ -322,7 +329,7 @@ impl Search {
             here.add(window);
         }
         self.phase = Phase::Hold { here, settling };
-        let least = if self.successes > 0 { WINDOWS[0] } else { WINDOWS[1] / 2 };
+        let least = WINDOWS[usize::from(self.successes == 0)];
         if here.windows >= f64::from(least) {
             self.begin_trial(here);
         }
@@ -421,3 +428,6 @@ impl Search {
         self.target = next.clamp(self.procs, self.cap);
     }
 }
+
+#[cfg(test)]
+mod tests;

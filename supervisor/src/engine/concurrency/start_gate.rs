@@ -217,25 +217,25 @@ impl Starts {
 mod tests {
     use super::*;
 
-    /// The number of commands allowed with `left` tasks left, after commands that are runnable for
-    /// this share of the time have kept the CPUs full.
-    fn room(runnable: f64, left: Option<u32>) -> u32 {
+    const SPAN: Duration = Duration::from_millis(40);
+
+    /// Commands that compute for this share of the time in which they do not wait for a CPU have
+    /// kept two CPUs full for some seconds.
+    fn full_of(busy: f64) -> Starts {
         let mut starts = Starts::new(2, 200, None);
         for nth in 0..100 {
-            let span = Duration::from_millis(40);
-            let window = Window {
-                span,
-                used: span * 2,
-                in_flight: starts.target(),
-                runnable: Some(runnable),
-                had_more: true,
-                ..Window::default()
-            };
-            // Far from full at first, so that many are started.
-            let window = if nth < 8 { Window { used: span / 2, ..window } } else { window };
-            starts.measured(&window, left.filter(|_| nth == 99), span * nth);
+            let in_flight = starts.target();
+            let cpus = (f64::from(in_flight) * busy).min(2.0);
+            let runnable = Some(1.0 - cpus * (1.0 / busy - 1.0) / f64::from(in_flight));
+            let mut window = Window { used: SPAN.mul_f64(cpus), in_flight, runnable, ..window() };
+            window.ended.add(0.1);
+            starts.measured(&window, None, SPAN * nth);
         }
-        starts.target()
+        starts
+    }
+
+    fn window() -> Window {
+        Window { span: SPAN, had_more: true, ..Window::default() }
     }
 
     #[test]
@@ -251,10 +251,10 @@ mod tests {
         };
         assert_eq!(told(&mut starts), Some(2));
         assert_eq!(told(&mut starts), None, "once");
-        let span = Duration::from_millis(40);
-        let used = span / 2;
-        let window = Window { span, used, in_flight: 2, had_more: true, ..Window::default() };
-        starts.measured(&window, None, span);
+        for _ in 0..3 {
+            let waiting = Window { in_flight: 2, runnable: Some(0.0), ..window() };
+            starts.measured(&waiting, None, SPAN);
+        }
         assert_eq!(told(&mut starts), Some(starts.target()));
         assert!(starts.target() > 2);
         starts.renew();
@@ -263,12 +263,26 @@ mod tests {
 
     #[test]
     fn the_last_ones_are_started_together_where_they_mostly_wait() {
-        let many = room(0.2, None);
+        let room = |busy, left: Option<u32>| {
+            let mut starts = full_of(busy);
+            let window = Window { used: 2 * SPAN, in_flight: starts.target(), ..window() };
+            starts.measured(&window, left, SPAN * 100);
+            (starts.target(), starts.reason())
+        };
+        let (many, _) = room(0.2, None);
         assert!(many >= 8, "{many}");
-        assert_eq!(room(0.2, Some(many + 3)), many + 3);
-        assert_eq!(room(0.2, Some(3 * many)), many, "too many are left");
-        assert_eq!(room(0.2, Some(1)), many, "fewer are left than are in flight");
-        let few = room(1.0, None);
-        assert_eq!(room(1.0, Some(few + 1)), few, "they only compute");
+        assert_eq!(room(0.2, Some(many + 3)), (many + 3, "last-ones"));
+        assert_eq!(room(0.2, Some(3 * many)).0, many, "too many are left");
+        assert_eq!(room(0.2, Some(1)).0, many, "fewer are left than are in flight");
+        let (few, _) = room(1.0, None);
+        assert_eq!((few, room(1.0, Some(few + 1)).0), (2, 2), "they only compute");
+    }
+
+    #[test]
+    fn the_smallest_limit_wins_and_is_named() {
+        let mut starts = full_of(0.2);
+        assert_eq!(starts.reason(), "cpus-full");
+        starts.out_of_memory(3, SPAN * 100);
+        assert_eq!((starts.target(), starts.reason()), (1, "out-of-memory"));
     }
 }
