@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The fields of one line; those with a decimal point are in thousandths.
+/// The numbers of one line; those with a decimal point are in thousandths.
 pub type Line = BTreeMap<String, u64>;
 
 /// The trace lines in `msup`'s standard error, without a last incomplete one.
@@ -15,11 +15,13 @@ pub fn lines(text: &str) -> Vec<Line> {
     whole.lines().filter(|line| line.starts_with("MSUP ")).map(fields).collect()
 }
 
-/// The `name=value` pairs of a trace line after its `MSUP 104ms:`, and that time as `at_ms`.
+/// The `name=number` pairs of a trace line after its `MSUP 104ms:`, and that time as `at_ms`.
 fn fields(line: &str) -> Line {
     let (at, rest) = line.split_once(": ").expect("a time, then fields");
     let at = at.strip_prefix("MSUP ").and_then(|at| at.strip_suffix("ms")).expect(line);
     let fields = rest.split(' ').map(|field| field.split_once('=').expect("name=value"));
+    // The reason for the target is a word.
+    let fields = fields.filter(|(name, _)| *name != "limit");
     let number = |(name, value): (&str, &str)| {
         let whole = || value.parse::<u64>().expect("a number");
         let thousandths = || (value.parse::<f64>().expect("a number") * 1000.0) as u64;

@@ -10,8 +10,8 @@ pub(super) struct Limits {
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(super) procs: Option<String>,
 
-    /// Largest number of worker processes, and so of tasks in flight [default: 25 per token, at
-    /// least 200]
+    /// Largest number of worker processes, and so of tasks in flight [default: 100 per token, or
+    /// what the limits of the machine allow]
     #[arg(long, value_name = "N")]
     pub(super) max_workers: Option<u32>,
 

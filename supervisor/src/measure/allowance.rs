@@ -20,11 +20,6 @@ impl Allowance {
         self.procs
     }
 
-    /// Whether a quota allows less than `procs` CPUs.
-    pub(super) fn has_quota(&self) -> bool {
-        self.share < 1.0
-    }
-
     /// CPU time in terms of tokens: they are in full use when the quota is.
     pub(super) fn scaled(&self, used: Duration) -> Duration {
         used.div_f64(self.share)
@@ -43,12 +38,10 @@ mod tests {
     #[test]
     fn tokens_are_in_full_use_when_the_quota_is() {
         let limited = Allowance::new(2, Some(1.5));
-        assert!(limited.has_quota());
         assert_eq!(limited.scaled(Duration::from_millis(60)), Duration::from_millis(80));
         for free in
             [Allowance::new(2, None), Allowance::new(2, Some(2.0)), Allowance::new(2, Some(4.0))]
         {
-            assert!(!free.has_quota());
             assert_eq!(free.scaled(Duration::from_millis(60)), Duration::from_millis(60));
         }
         assert_eq!((limited.excess(2.5), limited.excess(1.9)), (0.5, 0.0), "beyond procs");

@@ -1,23 +1,29 @@
 //! How many commands may be in flight, so that the most gets done with the fewest of them.
 //!
-//! Commands cannot be made to wait, so this controls an average. While the CPUs are full, the target
-//! shrinks slowly, and faster where more commands could run than CPUs need. Below that, waiting is
-//! not always an idle CPU that more commands could fill: behind a disk, a lock or a server that
-//! admits a few, more commands only wait longer. So each change is a trial. It is kept if what gets
-//! done grows with the number in flight; fewer are kept if it does not shrink.
+//! Commands cannot be made to wait, so this controls an average. While the CPUs are full, the
+//! target shrinks slowly, and faster where more commands could run than CPUs need. Below that,
+//! waiting is not always an idle CPU that more commands could fill: behind a disk, a lock or a
+//! server that admits a few, more commands only wait longer. So each change is a trial. It is kept
+//! if what gets done grows with the number in flight; fewer are kept if it does not shrink.
+
+mod pause;
+mod reason;
 
 use std::time::Duration;
+
+use pause::Pause;
+pub(crate) use reason::Reason;
 
 use super::evidence::{Evidence, Gain};
 use super::window::Window;
 
-/// It is chance which commands wait at the same time. So full CPUs need this number of commands more
-/// that could run, for each unit of the square root of the CPUs, if commands mostly wait.
+/// It is chance which commands wait at the same time. So full CPUs need this number of commands
+/// more that could run, for each unit of the square root of the CPUs, if commands mostly wait.
 const SPARE: f64 = 1.5;
 
-/// At the beginning, CPUs that are used less than this are filled with twice as many commands, until
-/// two for each token have finished, or this number; and up to the last number, or two for each
-/// token.
+/// At the beginning, CPUs that are used less than this are filled with twice as many commands,
+/// until two for each token have finished, or this number; and up to the last number, or two for
+/// each token.
 const FILLING: f64 = 0.8;
 const DOUBLED: f64 = 2.0;
 const KNOWN_AFTER: f64 = 8.0;
@@ -35,8 +41,8 @@ const CHANGED: f64 = 4.0;
 /// What the target may change in a window then.
 const FOLLOWS: [f64; 2] = [0.9, 1.02];
 
-/// A trial changes the number by the first factor; each trial that is of use is followed by one with
-/// the next factor, in the same direction.
+/// A trial changes the number by the first factor; each trial that is of use is followed by one
+/// with the next factor, in the same direction.
 const STEPS: [f64; 3] = [1.25, 1.5, 2.0];
 
 /// On the way to a lower target, this part of the commands that finish is not replaced. Those that
@@ -46,8 +52,8 @@ const DESCENT: f64 = 0.25;
 /// But all are replaced while fewer finish than this part of what finished before.
 const BEHIND: f64 = 0.9;
 
-/// More are of use if the gain is at least this: where the CPUs are not full, it is about 1 or about
-/// 0. It is decided early if it differs from that by this number of standard errors.
+/// More are of use if the gain is at least this: where the CPUs are not full, it is about 1 or
+/// about 0. It is decided early if it differs from that by this number of standard errors.
 const GAIN: f64 = 0.3;
 const CERTAIN: f64 = 1.5;
 const PROBABLE: f64 = 0.5;
@@ -76,31 +82,6 @@ const NEWEST_IN_RAMP: f64 = 0.5;
 /// The number in flight has reached the target if this part of it is missing at most.
 const MISSING: f64 = 0.15;
 
-/// Why the target is what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// Nothing is known yet.
-    Ramp,
-    /// The CPUs are full.
-    Full,
-    /// This number is kept for a while.
-    Hold,
-    More,
-    Fewer,
-}
-
-impl Reason {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Reason::Ramp => "ramp",
-            Reason::Full => "cpus-full",
-            Reason::Hold => "hold",
-            Reason::More => "search-up",
-            Reason::Fewer => "search-down",
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     /// Nothing is known yet: the number of commands that have finished.
@@ -111,25 +92,6 @@ enum Phase {
     Hold { here: Evidence, settling: f64 },
     /// A trial with another number than `before`. `settling`: seconds until it is measured.
     Trial { before: Evidence, from: f64, here: Evidence, settling: f64, windows: u32 },
-}
-
-/// The pause before the next trial of a kind: it doubles with each that is of no use.
-#[derive(Clone, Copy, Debug)]
-struct Pause {
-    left: Duration,
-    next: Duration,
-    range: [Duration; 2],
-}
-
-impl Pause {
-    fn new(range: [Duration; 2]) -> Pause {
-        Pause { left: Duration::ZERO, next: range[0], range }
-    }
-
-    fn begin(&mut self) {
-        self.left = self.next;
-        self.next = (self.next * 2).min(self.range[1]);
-    }
 }
 
 /// The search for the best number.

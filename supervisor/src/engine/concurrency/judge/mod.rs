@@ -11,8 +11,6 @@ mod machine;
 pub(in crate::engine::concurrency) mod recorded;
 mod told;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::engine::concurrency::start_gate::Starts;
 use loads::{Load, computes, disk, load, server, steady};
 use machine::{Pilot, SimulatedMachine};
@@ -132,32 +130,14 @@ fn judge_changes(cpus: u32, parts: &[Part], seconds: f64, seed: u64) -> Vec<f64>
     shares
 }
 
-/// What `of` makes of each of these.
-fn on_all_cpus<T: Sync, R: Send>(all: &[T], of: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let work = || {
-            let turns = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
-            let mine = turns.take_while(|at| *at < all.len());
-            mine.map(|at| (at, of(&all[at]))).collect::<Vec<_>>()
-        };
-        let started: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        started.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
-    });
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
-}
-
 /// The table of steady loads on a machine with this number of CPUs.
 fn print_steady(cpus: u32, neighbours: f64, seconds: f64) {
     let place = Place::new(cpus, neighbours);
     println!("\n{cpus} CPUs, neighbours want {:.0} % of them", neighbours * 100.0);
     println!("{:28} {:>7} {:>9} {:>7}", "load", "share", "in flight", "enough");
-    let loads = steady();
-    let verdicts = on_all_cpus(&loads, |(_, load)| judge(place, *load, seconds, 1..=3));
     let mut shares = Vec::new();
-    for ((name, _), Verdict { share, mean, enough }) in loads.iter().zip(verdicts) {
+    for (name, load) in steady() {
+        let Verdict { share, mean, enough } = judge(place, load, seconds, 1..=3);
         println!("{name:28} {share:7.3} {mean:9.1} {enough:7}");
         shares.push(share);
     }
@@ -176,22 +156,53 @@ fn judge_of_the_controller() {
             print_steady(cpus, neighbours, 20.0);
         }
         println!("\n{cpus} CPUs, changing loads: the share of the best in each part of 10 s");
-        let changing = changing();
-        let judged = on_all_cpus(&changing, |(_, parts)| judge_changes(cpus, parts, 10.0, 1));
-        for ((name, _), shares) in changing.iter().zip(judged) {
+        for (name, parts) in changing() {
+            let shares = judge_changes(cpus, &parts, 10.0, 1);
             let shares: Vec<String> = shares.iter().map(|share| format!("{share:.3}")).collect();
             println!("{name:32} {}", shares.join("  "));
         }
     }
 }
 
+/// Whatever the neighbours take: more commands would only take it back from them.
 #[test]
-fn computing_alone_needs_as_many_as_there_are_cpus() {
-    for cpus in [2, 16] {
-        let Verdict { share, mean, enough } = judge(Place::new(cpus, 0.0), computes(), 5.0, 1..=1);
+fn commands_that_compute_are_as_many_as_cpus() {
+    for (cpus, neighbours) in [(2, 0.0), (2, 1.0), (16, 0.5), (128, 0.1)] {
+        let place = Place::new(cpus, neighbours);
+        let Verdict { share, mean, enough } = judge(place, computes(), 3.0, 1..=1);
         assert!(share >= 0.98, "{cpus} CPUs: {share}");
         assert!(mean <= 1.05 * f64::from(cpus), "{cpus} CPUs: {mean} in flight");
         assert_eq!(enough, cpus as usize);
+    }
+}
+
+/// A small part of the tables: no more than half is lost anywhere, and little on the whole.
+#[test]
+fn a_slice_of_the_tables_is_near_the_best_fixed_number() {
+    for (cpus, neighbours) in [(2, 0.0), (2, 1.0), (16, 0.0)] {
+        let place = Place::new(cpus, neighbours);
+        let loads = steady().into_iter().step_by(3);
+        let shares: Vec<(String, f64)> =
+            loads.map(|(name, load)| (name, judge(place, load, 10.0, 1..=1).share)).collect();
+        let mean = shares.iter().map(|(_, share)| share).sum::<f64>() / shares.len() as f64;
+        assert!(mean >= 0.9, "{cpus} CPUs: {mean}, {shares:?}");
+        assert!(shares.iter().all(|(_, share)| *share >= 0.5), "{cpus} CPUs: {shares:?}");
+    }
+}
+
+#[test]
+fn one_disk_is_not_crowded() {
+    let place = Place::new(2, 0.0);
+    let Verdict { share, mean, .. } = judge(place, disk(2, load(1.0, 33.0, 1)), 20.0, 1..=1);
+    assert!(share >= 0.9 && mean <= 8.0, "{share} of the best with {mean} in flight");
+}
+
+/// The second part, 10 s long, cannot be won without noticing the change.
+#[test]
+fn changes_are_noticed() {
+    for (name, parts) in changing() {
+        let shares = judge_changes(2, &parts, 10.0, 1);
+        assert!(shares.iter().all(|share| *share >= 0.5), "{name}: {shares:?}");
     }
 }
 
