@@ -1,10 +1,10 @@
 //! How many commands may be in flight, so that the most gets done with the fewest of them.
 //!
-//! Commands cannot be made to wait, so this controls an average. While the CPUs are full, the
-//! target shrinks slowly, and faster where more commands could run than CPUs need. Below that,
-//! waiting is not always an idle CPU that more commands could fill: behind a disk, a lock or a
-//! server that admits a few, more commands only wait longer. So each change is a trial. It is kept
-//! if what gets done grows with the number in flight; fewer are kept if it does not shrink.
+//! Commands cannot be made to wait, so this controls an average. What full CPUs need follows from
+//! the part of its time that a command computes ([`Search::full`]). Below that number, waiting is
+//! not always an idle CPU that more commands could fill: behind a disk, a lock or a server that
+//! admits a few, more commands only wait longer. So each change is a trial. More are kept if what
+//! gets done grows with the number in flight; fewer are kept if it does not shrink.
 
 mod pause;
 mod reason;
@@ -32,14 +32,14 @@ const RAMP_AT_MOST: f64 = 64.0;
 /// Commands that compute for less of their time, or could run for less of it, mostly wait.
 const MOSTLY_WAIT: f64 = 0.5;
 
-/// While the CPUs are full, the target follows what they need if it is not this factor more.
-const FOLLOWED: f64 = 1.25;
-
-/// If it is more than this factor more, the commands are others than before.
-const CHANGED: f64 = 4.0;
-
-/// What the target may change in a window then.
+/// While the CPUs are full, the target follows what they need, by at most these factors in a
+/// window.
 const FOLLOWS: [f64; 2] = [0.9, 1.02];
+
+/// Commands of which full CPUs need more than this many times the target are less busy than before:
+/// more of them are a trial. Beyond the second factor, nothing is known of them.
+const FOLLOWED: f64 = 1.25;
+const CHANGED: f64 = 4.0;
 
 /// A trial changes the number by the first factor; each trial that is of use is followed by one
 /// with the next factor, in the same direction.
