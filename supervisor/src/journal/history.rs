@@ -16,7 +16,7 @@ use super::error::JournalError;
 use super::folder::Folder;
 use super::line::Seed;
 use super::matches::Matches;
-use super::outputs::Kept;
+use super::outputs::{Kept, KeptFor};
 use super::reader::{self, Condition};
 use super::record::{Batch, End, Intent, Record, Run, SCHEMA, State};
 use super::story::{Known, Name, Stories, Story};
@@ -157,6 +157,11 @@ impl Past {
                 ((end.seq, end.value.0.clone()), end)
             })
             .collect()
+    }
+
+    /// The attempts whose outputs could not be kept.
+    pub(crate) fn unkept(&self) -> &[KeptFor] {
+        &self.stories.unkept
     }
 
     /// The finished tasks, and the attempts with which they have.

@@ -258,6 +258,16 @@ impl<F: Write> Journal<F> {
         }
     }
 
+    /// The outputs of these tasks could not be kept: they cannot be shown again.
+    pub(crate) fn unkept(&mut self, tasks: impl IntoIterator<Item = u64>) {
+        for seq in tasks {
+            if let Some(End { value, attempt, .. }) = self.held.get(&seq) {
+                let (value, attempt) = (value.clone(), *attempt);
+                self.note(&Record::Unkept { seq, value, attempt });
+            }
+        }
+    }
+
     /// The outputs of these tasks were shown.
     pub(crate) fn shown(&mut self, tasks: impl IntoIterator<Item = u64>) {
         for seq in tasks {

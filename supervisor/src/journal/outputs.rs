@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
 
 /// The first bytes of a frame.
 const MAGIC: [u8; 4] = *b"msO1";
@@ -97,18 +96,24 @@ impl Head {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     file: File,
-    path: PathBuf,
     /// The run's id, with which each checksum begins: frames of other runs are ignored.
     run: String,
     at_most: u64,
     pending: Vec<u8>,
+    /// The number of bytes written.
+    written: u64,
+    /// Where the last whole frame ends: of those that are written, and of all.
+    whole: u64,
+    gathered: u64,
 }
 
 impl Keeper {
-    /// For the file of this run, which is open for appending; `all`: outputs of any size are kept.
-    pub(crate) fn new(file: File, path: PathBuf, run: &str, all: bool) -> Keeper {
+    /// For the file of this run, which is open for appending and has `whole` bytes; `all`: outputs
+    /// of any size are kept.
+    pub(crate) fn new(file: File, whole: u64, run: &str, all: bool) -> Keeper {
         let at_most = if all { u64::MAX } else { KEPT_AT_MOST };
-        Keeper { file, path, run: run.to_owned(), at_most, pending: Vec::new() }
+        let (run, pending) = (run.to_owned(), Vec::new());
+        Keeper { file, run, at_most, pending, written: whole, whole, gathered: whole }
     }
 
     /// Keeps an output of `lens` bytes, which are read from `streams`, or notes that it was too
@@ -146,6 +151,7 @@ impl Keeper {
             }
         }
         self.pending.extend_from_slice(&checksum.finalize().to_le_bytes());
+        self.gathered = self.written + self.pending.len() as u64;
         self.flush_if(GATHERED)?;
         Ok(is_kept)
     }
@@ -170,15 +176,17 @@ impl Keeper {
             return Ok(false);
         }
         self.file.write_all(&self.pending)?;
+        self.written += self.pending.len() as u64;
+        self.whole = self.gathered;
         self.pending.clear();
         Ok(true)
     }
 
-    /// Stops keeping outputs and removes the file: no later generation may take a part for the
-    /// whole.
+    /// Stops keeping outputs. Those that are written stay; the torn end of the last write is cut
+    /// off.
     pub(crate) fn give_up(self) {
-        let _ = self.file.set_len(0);
-        let _ = std::fs::remove_file(&self.path);
+        // Where this fails, the next generation cuts it off.
+        let _ = self.file.set_len(self.whole);
     }
 }
 
@@ -189,6 +197,8 @@ pub(crate) enum KeptPlace {
     Kept { at: u64, lens: [u64; 2] },
     /// It was too large.
     TooLarge,
+    /// It could not be written.
+    NotKept,
 }
 
 /// All kept outputs.
@@ -200,6 +210,13 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// The journal says of these that they could not be written.
+    pub(crate) fn lack(&mut self, unkept: &[KeptFor]) {
+        for writer in unkept {
+            self.places.entry(*writer).or_insert(KeptPlace::NotKept);
+        }
+    }
+
     /// Whether the output of this attempt can be shown again.
     pub(crate) fn has(&self, seq: u64, value: &[u8], attempt: u32) -> bool {
         let place = self.places.get(&KeptFor::new(seq, value, attempt));
@@ -286,7 +303,7 @@ mod tests {
 
     fn keep(file: &File, seq: u64, output: [&[u8]; 2]) {
         let mut keeper =
-            Keeper::new(file.try_clone().expect("a descriptor"), PathBuf::new(), "run", false);
+            Keeper::new(file.try_clone().expect("a descriptor"), len(file), "run", false);
         let streams = output.map(|bytes| {
             let bytes: Box<dyn Read> = Box::new(io::Cursor::new(bytes.to_vec()));
             Ok(bytes)
@@ -294,6 +311,10 @@ mod tests {
         let lens = output.map(|bytes| bytes.len() as u64);
         keeper.keep(KeptFor::new(seq, b"v", 1), lens, streams.into_iter()).expect("memory");
         keeper.flush().expect("writable");
+    }
+
+    fn len(file: &File) -> u64 {
+        file.metadata().expect("there").len()
     }
 
     fn numbers(kept: &Kept) -> Vec<u64> {
@@ -325,7 +346,7 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         for (size, seq) in [(3, 1), (1 << 20, 2)] {
             let clone = file.try_clone().expect("a descriptor");
-            let mut keeper = Keeper::new(clone, PathBuf::new(), "run", true);
+            let mut keeper = Keeper::new(clone, len(&file), "run", true);
             // There is less than was announced.
             let short: Box<dyn Read> = Box::new(io::repeat(b'x').take(size));
             let nothing: Box<dyn Read> = Box::new(io::empty());

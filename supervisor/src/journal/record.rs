@@ -44,6 +44,8 @@ pub(crate) enum Record {
     /// A task has finished except that its output, which is kept, has not been shown. Its end
     /// follows when it has.
     Unshown(End),
+    /// The output of this attempt could not be kept: it cannot be shown again.
+    Unkept { seq: u64, value: Bytes, attempt: u32 },
     /// A task has finished.
     End(End),
     /// From now on this unfinished or retried task has another number: two tasks of different
@@ -77,6 +79,7 @@ impl Record {
             | Record::Unshown(End { seq, .. })
             | Record::Withdrawn { seq, .. }
             | Record::CutOff { seq, .. }
+            | Record::Unkept { seq, .. }
             | Record::Void { seq, .. } => Some(*seq),
             Record::Moved { to, .. } => Some(*to),
             _ => None,
@@ -95,6 +98,7 @@ impl Record {
             | Record::Again(Again { seq, attempt, .. })
             | Record::Withdrawn { seq, attempt, .. }
             | Record::CutOff { seq, attempt, .. }
+            | Record::Unkept { seq, attempt, .. }
             | Record::Void { seq, attempt, .. } => is_task(*seq, *attempt),
             Record::Intent(intent) => {
                 is_task(intent.seq, intent.attempt)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use msup_protocol::in_flight::Entry;
 
+use super::outputs::KeptFor;
 use super::record::{Again, AgainKind, Bytes, End, Intent, Record, Start, State};
 
 /// The cause of an attempt that had finished, but msup died before that could be journaled.
@@ -49,6 +50,8 @@ pub(super) struct Stories {
     pub(super) open: HashMap<Name, Story>,
     /// Ends of tasks whose outputs are kept and have not been shown.
     unshown: HashMap<Name, End>,
+    /// Attempts whose outputs could not be kept.
+    pub(super) unkept: Vec<KeptFor>,
     /// Files that were about to be renamed, of unfinished tasks.
     intents: HashMap<Name, Intent>,
     /// What was last published in each task slot, in this generation.
@@ -120,6 +123,9 @@ impl Stories {
             }
             Record::Void { seq, value, .. } => drop(self.intents.remove(&(seq, value.0))),
             Record::Unshown(end) => self.wait_for_output(end),
+            Record::Unkept { seq, value, attempt } => {
+                self.unkept.push(KeptFor::new(seq, &value.0, attempt));
+            }
             Record::End(end) => self.end(end),
             Record::Moved { seq, value, to } => self.rename((seq, value.0), to),
             _ => {}

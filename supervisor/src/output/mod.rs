@@ -4,6 +4,7 @@
 mod capture;
 mod error;
 pub(crate) mod files;
+mod keeping;
 pub(crate) mod replay;
 mod screen;
 mod spilled;
@@ -98,6 +99,8 @@ struct State {
     shown: Mutex<Vec<u64>>,
     /// Tasks whose outputs are kept with the run, and have to wait.
     kept: Mutex<Vec<u64>>,
+    /// Tasks whose outputs are not kept with the run because a write has failed.
+    unkept: Mutex<Vec<u64>>,
     /// Written whenever the event loop should look here again.
     doorbell: OwnedFd,
 }
@@ -136,6 +139,12 @@ impl Output {
     /// yet, or at all.
     pub(crate) fn kept(&self) -> Vec<u64> {
         take(&self.state.kept)
+    }
+
+    /// The tasks whose outputs could not be kept since the last time, although those of others
+    /// were. It is told before such an output is told as shown.
+    pub(crate) fn unkept(&self) -> Vec<u64> {
+        take(&self.state.unkept)
     }
 
     /// Prints one or several lines on standard error.
@@ -242,6 +251,7 @@ impl State {
             progress: Mutex::new(None),
             shown: Mutex::new(Vec::new()),
             kept: Mutex::new(Vec::new()),
+            unkept: Mutex::new(Vec::new()),
             doorbell,
         }
     }

@@ -32,8 +32,9 @@ pub(crate) struct Replay {
     earlier: HashMap<(u64, Vec<u8>), Vec<ToShow>>,
     /// By their present numbers.
     next: HashMap<u64, ToShow>,
-    /// The number of outputs that were too large to be kept.
-    pub(crate) missing: u64,
+    /// The numbers of outputs that were too large to be kept, and that could not be written.
+    too_large: u64,
+    not_kept: u64,
 }
 
 impl Replay {
@@ -60,7 +61,7 @@ impl Replay {
                 earlier.entry((seq, content)).or_default().push(ToShow { place, end });
             }
         }
-        Replay { file: Arc::new(file), earlier, next: HashMap::new(), missing: 0 }
+        Replay { file: Arc::new(file), earlier, next: HashMap::new(), too_large: 0, not_kept: 0 }
     }
 
     /// The task with this number has finished before, with another number and this content.
@@ -68,10 +69,27 @@ impl Replay {
         let earlier = self.earlier.get_mut(&before).and_then(Vec::pop);
         let Some(earlier) = earlier else { return };
         match earlier.place {
-            Some(KeptPlace::TooLarge) => self.missing += 1,
+            Some(KeptPlace::TooLarge) => self.too_large += 1,
+            Some(KeptPlace::NotKept) => self.not_kept += 1,
             Some(KeptPlace::Kept { .. }) => drop(self.next.insert(seq, earlier)),
             None => {}
         }
+    }
+
+    /// Which outputs are missing, if any are.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let outputs = |n| if n == 1 { "1 output was".into() } else { format!("{n} outputs were") };
+        let too_large = (self.too_large > 0).then(|| {
+            let outputs = outputs(self.too_large);
+            format!(
+                "{outputs} too large to be kept: missing here (--keep-output keeps all of them)"
+            )
+        });
+        let not_kept = (self.not_kept > 0).then(|| {
+            let outputs = outputs(self.not_kept);
+            format!("{outputs} not kept, because a write had failed: missing here")
+        });
+        too_large.into_iter().chain(not_kept).collect()
     }
 
     /// The output of the task with this number, if it wrote something.

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use super::capture::{Broken, Piece, nameless_file};
+use super::keeping::{KeepingFailed, OutputKeeping};
 use super::screen::Screen;
 use super::{Delivery, Message, State, Style, Unwritable};
 use crate::os::patient::Patient;
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     held: BTreeMap<u64, Delivery>,
     held_in_memory: u64,
     next: u64,
+    keeping: OutputKeeping,
     /// Tasks whose outputs are written except for what is buffered, and whether they are kept.
     unflushed: Vec<(u64, bool)>,
     /// Tasks whose outputs are kept and were not written at once, and those whose outputs are kept
@@ -39,8 +41,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(style: Style, state: Arc<State>) -> io::Result<Writer> {
+    pub(super) fn new(mut style: Style, state: Arc<State>) -> io::Result<Writer> {
         Ok(Writer {
+            keeping: OutputKeeping::with(style.keeper.take()),
             stdout: BufWriter::with_capacity(64 << 10, Patient::on(io::stdout())?),
             stderr: Patient::on(io::stderr())?,
             screen: style.bar.then(Screen::new).transpose()?,
@@ -209,34 +212,36 @@ impl Writer {
 
     /// Keeps it with the run. A failure to keep it does not affect the run.
     fn keep(&mut self, delivery: &mut Delivery) {
-        let kept = self.style.keeper.as_mut().map(|keeper| delivery.keep(keeper));
-        if !matches!(kept, Some(Ok(true))) {
-            delivery.writer = None;
-        }
-        if let Some(Err(why)) = kept {
-            self.give_up_keeping(&why);
+        if let Err(stopped) = self.keeping.keep(delivery) {
+            self.stop_keeping(&stopped);
         }
     }
 
-    fn give_up_keeping(&mut self, why: &io::Error) {
-        if let Some(keeper) = self.style.keeper.take() {
-            keeper.give_up();
-            (self.waiting, self.unwritable) = (Vec::new(), Vec::new());
-            let text = format!(
-                "msup: outputs are not kept any more: {why}: msup resume --replay will not have \
-                 them\n"
-            );
-            self.on_stderr(|stderr| drop(stderr.write_all(text.as_bytes())));
+    /// No task whose output was only gathered may be reported as one whose output is kept.
+    fn stop_keeping(&mut self, KeepingFailed { why, withdrawn }: &KeepingFailed) {
+        for seq in withdrawn {
+            if let Some(delivery) = self.held.get_mut(seq) {
+                delivery.writer = None;
+            }
         }
+        self.waiting.retain(|seq| !withdrawn.contains(seq));
+        self.unwritable.retain(|seq| !withdrawn.contains(seq));
+        for (seq, is_kept) in &mut self.unflushed {
+            *is_kept &= !withdrawn.contains(seq);
+        }
+        let text = format!(
+            "msup: outputs are not kept any more: {why}: msup resume --replay will not have all \
+             of them\n"
+        );
+        self.on_stderr(|stderr| drop(stderr.write_all(text.as_bytes())));
     }
 
     fn flush(&mut self) {
         // Outputs are kept before they are shown, and shown before their ends are journaled.
-        if let Some(keeper) = &mut self.style.keeper
-            && let Err(why) = keeper.flush()
-        {
-            self.give_up_keeping(&why);
+        if let Err(stopped) = self.keeping.flush() {
+            self.stop_keeping(&stopped);
         }
+        self.state.tell(&self.state.unkept, self.keeping.unkept());
         if self.state.failure.get().is_none() {
             let has_more = !self.stdout.buffer().is_empty();
             let flushed = self.stdout.flush().map_err(Broken::Target);

@@ -12,6 +12,7 @@ use super::{Exit, Run};
 use crate::engine::Leave;
 use crate::journal::runs::{self, Wanted};
 use crate::output::Output;
+use crate::output::replay::Replay;
 use crate::report::human::{Next, Report};
 use crate::report::paint::Paint;
 use crate::report::summary::Summary;
@@ -120,12 +121,8 @@ impl Run {
             }
             status = if status == 0 { exit::ERROR } else { status };
         }
-        if let Some(replay) = self.log.replay.as_ref().filter(|replay| replay.missing > 0) {
-            let n = replay.missing;
-            let outputs = if n == 1 { "1 output was" } else { &format!("{n} outputs were") };
-            self.shown.say(&format!(
-                "{outputs} too large to be kept: missing here (--keep-output keeps all of them)"
-            ));
+        for missing in self.log.replay.as_ref().map_or(Vec::new(), Replay::missing) {
+            self.shown.say(&missing);
             status = if status == 0 { exit::ERROR } else { status };
         }
         let missing = self.log.finish(status, self.engine.is_complete(), self.engine.is_halted());
@@ -137,6 +134,7 @@ impl Run {
     /// Outputs have been shown: their tasks have finished. Others are kept, and wait.
     pub(super) fn note_shown(&mut self) {
         let shown = self.shown.news();
+        self.log.unkept(self.shown.output.unkept());
         self.log.shown(shown);
         let kept = self.shown.kept();
         if !kept.is_empty() {

@@ -198,6 +198,13 @@ impl RunLog {
         }
     }
 
+    /// The outputs of these tasks could not be kept.
+    pub(super) fn unkept(&mut self, tasks: Vec<u64>) {
+        if let Some(journal) = &mut self.journal {
+            journal.unkept(tasks);
+        }
+    }
+
     pub(super) fn flush_if_urgent(&mut self) {
         if self.is_urgent {
             self.flush();

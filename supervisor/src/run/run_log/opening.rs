@@ -107,9 +107,8 @@ impl Opened {
         let (folder, locks) = folder.begin(order)?;
         let kept = folder.clone();
         let file = folder.create_outputs()?;
-        let path = kept.outputs();
-        let outputs = Some(file.try_clone().map_err(JournalError::at(&path))?);
-        let keeper = Keeper::new(file, path, run.id, run.keeps_all);
+        let outputs = Some(file.try_clone().map_err(JournalError::at(&kept.outputs()))?);
+        let keeper = Keeper::new(file, 0, run.id, run.keeps_all);
         let (next, whole) = (1, 0);
         let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
         let this = this_generation(run.id, 1, arguments)?;
@@ -215,13 +214,12 @@ impl Outputs {
 
     /// Continues to keep outputs.
     fn keeper(&self, run: &OfRun<'_>) -> Result<Option<Keeper>, JournalError> {
-        let path = || self.path.clone();
-        Ok(self.file()?.map(|file| Keeper::new(file, path(), run.id, run.keeps_all)))
+        Ok(self.file()?.map(|file| Keeper::new(file, self.kept.whole, run.id, run.keeps_all)))
     }
 
     /// What this generation shows of them: what was not shown, and where it `replays`, everything.
     fn shown_again(
-        self,
+        mut self,
         past: &mut Past,
         replays: bool,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
@@ -233,6 +231,7 @@ impl Outputs {
         if !replays && unshown.is_empty() {
             return Ok(None);
         }
+        self.kept.lack(past.unkept());
         let finished = past.last_attempts();
         Ok(Some(Replay::new(file, &self.kept, finished, unshown, replays, describe)))
     }

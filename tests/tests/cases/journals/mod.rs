@@ -8,6 +8,7 @@ mod disks;
 mod duplicates;
 mod interrupted;
 mod joblogs;
+mod keeping;
 mod over;
 mod renumbered;
 mod unshown;
