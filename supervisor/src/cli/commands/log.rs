@@ -1,6 +1,6 @@
 //! `msup log`: all runs, or the tasks of one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write, stdout};
 use std::os::unix::ffi::OsStrExt;
@@ -170,8 +170,7 @@ fn tasks(log: &Log, folder: &Folder) -> Result<(), Refusal> {
             let Record::End(end) = record else { return };
             number += 1;
             // Of a task that was run again, only the last end counts.
-            let is_past =
-                last.as_ref().is_some_and(|last| last.get(&task_of(&end)) > Some(&number));
+            let is_past = last.as_ref().is_some_and(|last| !last.contains(&number));
             if is_past || !log.wants(&end) || printing.is_err() {
                 return;
             }
@@ -203,16 +202,22 @@ fn task_of(end: &End) -> Task {
     (end.seq, end.value.0.clone())
 }
 
-/// For each task, the number of its last end among all ends of the journal, from 1.
-fn last_ends(journal: &File, seed: &Seed) -> io::Result<HashMap<Task, u64>> {
-    let (mut last, mut number) = (HashMap::new(), 0);
-    read(BufReader::new(journal), seed, |_, record| {
-        if let Record::End(end) = record {
+/// The numbers of ends that are the last ones of their tasks, among all ends of the journal, from 1.
+fn last_ends(journal: &File, seed: &Seed) -> io::Result<HashSet<u64>> {
+    let (mut last, mut number) = (HashMap::<Task, u64>::new(), 0);
+    read(BufReader::new(journal), seed, |_, record| match record {
+        Record::End(end) => {
             number += 1;
             last.insert(task_of(&end), number);
         }
+        Record::Moved { seq, value, to } => {
+            if let Some(number) = last.remove(&(seq, value.0.clone())) {
+                last.insert((to, value.0), number);
+            }
+        }
+        _ => {}
     })?;
-    Ok(last)
+    Ok(last.into_values().collect())
 }
 
 impl Log {

@@ -67,4 +67,8 @@ fn two_failed_tasks_with_the_same_number_are_both_retried() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&retry().stderr).contains("nothing to retry"));
     assert_eq!((runs_of(&sandbox, "one"), runs_of(&sandbox, "two")), (3, 3));
+    // Under its new number it has not failed.
+    let log = |flags: &[&str]| text(&run(sandbox.msup(["log", "./j"]).args(flags)).stdout);
+    assert_eq!(log(&["--state", "failed"]), "");
+    assert_eq!(log(&["--state", "succeeded"]).lines().count(), 2);
 }
