@@ -186,7 +186,7 @@ impl Past {
     /// if it was run again.
     pub(crate) fn ended(mut self) -> Vec<(u64, Vec<u8>, Known, Story)> {
         let mut ends: Vec<_> = std::mem::take(&mut self.stories.ends).into_iter().collect();
-        ends.sort_by_key(|end| end.0.0);
+        ends.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         let with_story = ends.into_iter().map(|(name, known)| {
             let mut story = self.stories.open.remove(&name).unwrap_or_default();
             story.attempts = story.attempts.max(known.attempt);

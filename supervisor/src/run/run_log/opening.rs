@@ -152,7 +152,8 @@ impl Opened {
             // Unfinished tasks are not run.
             let complete = matches!(past.finished, Some((_, true)));
             log.retries = Some(Stood { complete, halted: past.halted, retried });
-            let again = Retries::of(past, retried);
+            let again = Retries::of(past, retried, &describe);
+            self.words.extend(again.left());
             again.moved.iter().for_each(|moved| journal.note(moved));
             if let Some(replay) = &mut log.replay {
                 let names = again.shown.iter();
@@ -289,7 +290,7 @@ struct Retries {
 impl Retries {
     /// Tasks of different lists may have the same number: one of them keeps it, if possible one
     /// that is run again.
-    fn of(past: Past, retried: Retried) -> Retries {
+    fn of(past: Past, retried: Retried, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> Retries {
         let numbers = past.numbers();
         let is_run = |known: &Known| match known.state {
             State::Succeeded => false,
@@ -299,15 +300,20 @@ impl Retries {
         let mut all = past.ended();
         all.sort_by_key(|(seq, _, known, _)| (!is_run(known), *seq));
         let mut taken = HashSet::new();
+    /// How many are not run because they would be other commands with other numbers.
+    bound: u64,
         let keeps: Vec<bool> = all.iter().map(|(seq, ..)| taken.insert(*seq)).collect();
         // A new number in the journal is one that no task has had.
         let mut never_used = (1..).filter(|seq| !numbers.contains(seq));
-        let (mut shown, mut moved) = (Vec::new(), Vec::new());
+        let (mut shown, mut moved, mut bound) = (Vec::new(), Vec::new(), 0);
         let mut inputs = Vec::with_capacity(all.len());
         let mut unused = 1;
         for ((before, value, known, story), keeps) in all.into_iter().zip(keeps) {
-            let mut seq = before;
-            if !keeps && is_run(&known) {
+            let (mut seq, mut is_run) = (before, is_run(&known));
+            if !keeps && is_run && describe(&value, before) != describe(&value, u64::MAX) {
+                (is_run, bound) = (false, bound + 1);
+            }
+            if !keeps && is_run {
                 seq = never_used.next().unwrap_or(before);
                 let value = Bytes(value.clone());
                 moved.push(Record::Moved { seq: before, value, to: seq });
@@ -318,7 +324,7 @@ impl Retries {
                 seq = unused;
             }
             taken.insert(seq);
-            let earlier = if is_run(&known) {
+            let earlier = if is_run {
                 tried(story)
             } else {
                 shown.push((seq, (before, value.clone())));
@@ -327,6 +333,19 @@ impl Retries {
             inputs.push(Input { value, seq: Some(seq), expected: Duration::ZERO, earlier });
         }
         inputs.sort_by_key(|input| input.seq);
-        Retries { inputs, shown, moved }
+        Retries { inputs, shown, moved, bound }
+    }
+
+    /// What is said of tasks that are left because of their numbers.
+    fn left(&self) -> Option<String> {
+        let (tasks, numbers) = match self.bound {
+            0 => return None,
+            1 => ("1 task is", "its command contains its number, which another task has now"),
+            n => (
+                &*format!("{n} tasks are"),
+                "their commands contain their numbers, which other tasks have now",
+            ),
+        };
+        Some(format!("{tasks} not retried: {numbers}: msup retry again when those have succeeded"))
     }
 }

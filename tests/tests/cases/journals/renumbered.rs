@@ -72,3 +72,29 @@ fn two_failed_tasks_with_the_same_number_are_both_retried() {
     assert_eq!(log(&["--state", "failed"]), "");
     assert_eq!(log(&["--state", "succeeded"]).lines().count(), 2);
 }
+
+/// The command contains the number of its task: under another number it would be another command.
+#[test]
+fn a_task_whose_command_has_its_number_gets_no_other_one() {
+    let sandbox = Sandbox::new();
+    sandbox.file("list", b"one\n");
+    let script = "echo {#} {} >>ran; [ -e fine ]";
+    run(&mut sandbox.msup(["--journal", "j", "-a", "list", script]));
+    sandbox.file("list", b"two\n");
+    let output = resume(&sandbox, &["-a", "list"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    sandbox.file("fine", b"");
+    let retry = || run(&mut sandbox.msup(["retry", "./j"]));
+    let first = retry();
+    let said = text(&first.stderr);
+    assert_eq!(first.status.code(), Some(1), "{said}");
+    let line = "1 task is not retried: its command contains its number, which another task has now";
+    assert!(said.contains(line), "{said}");
+    // Each time one of them has the number.
+    let second = retry();
+    assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
+    assert!(text(&retry().stderr).contains("nothing to retry"));
+    let mut ran = lines(&sandbox.path().join("ran"));
+    ran.sort();
+    assert_eq!(ran, ["1 one", "1 one", "1 two", "1 two"]);
+}
