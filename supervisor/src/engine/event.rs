@@ -75,7 +75,7 @@ pub(crate) enum Event {
         /// Print no message about it.
         quiet: bool,
     },
-    /// Standard output cannot be written any more: why.
+    /// Standard output or standard error cannot be written any more: which of them, and why.
     OutputFailed(String),
     /// The segment was overwritten: all workers were killed, and there is a fresh, empty one.
     EpochEnded {

@@ -124,7 +124,7 @@ impl Engine {
 
     pub(super) fn on_output_failed(&mut self, why: &str, effects: &mut Vec<Effect>) {
         if !self.shutdown.is_stopped() {
-            effects.push(Effect::Say(format!("standard output: {why}: stopping")));
+            effects.push(Effect::Say(format!("{why}: stopping")));
         }
         self.raise(Stop::Drain(exit::ERROR), effects);
     }

@@ -42,6 +42,8 @@ pub(crate) struct Delivery {
     pub(crate) stderr: Piece,
     /// The attempt for which it is kept with the run, if it is.
     pub(crate) writer: Option<KeptFor>,
+    /// An earlier generation has kept it.
+    pub(crate) is_replayed: bool,
 }
 
 /// Where copying an output stopped.
@@ -142,7 +144,14 @@ impl Delivery {
     /// For a task that wrote nothing.
     pub(crate) fn nothing(seq: u64, last: u64) -> Delivery {
         let nothing = || Piece::Bytes(Vec::new());
-        Delivery { seq, last, stdout: nothing(), stderr: nothing(), writer: None }
+        Delivery {
+            seq,
+            last,
+            stdout: nothing(),
+            stderr: nothing(),
+            writer: None,
+            is_replayed: false,
+        }
     }
 
     /// Bytes on standard output.

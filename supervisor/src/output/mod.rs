@@ -52,12 +52,12 @@ pub(crate) struct Style {
     pub(crate) keeper: Option<Keeper>,
 }
 
-/// Why standard output takes no more.
+/// Why standard output, or standard error, takes no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unwritable {
     /// No process reads it any more.
     Closed,
-    /// A system error.
+    /// A system error, with the name of the stream.
     Other(String),
 }
 

@@ -101,7 +101,8 @@ impl Replay {
             len => Piece::Spooled(Arc::clone(&self.file), at, len),
         };
         let (stdout, stderr) = (piece(at, lens[0]), piece(at + lens[0], lens[1]));
-        let delivery = Delivery { stdout, stderr, ..Delivery::nothing(seq, seq) };
+        let delivery =
+            Delivery { stdout, stderr, is_replayed: true, ..Delivery::nothing(seq, seq) };
         Some(ShownAgain { delivery, end })
     }
 }

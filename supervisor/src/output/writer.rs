@@ -178,22 +178,24 @@ impl Writer {
     }
 
     fn write(&mut self, delivery: Delivery) {
-        let Delivery { seq, stdout, stderr, writer, .. } = delivery;
+        let Delivery { seq, stdout, stderr, writer, is_replayed, .. } = delivery;
         let (is_kept, mut is_whole) = (writer.is_some(), false);
         if self.state.failure.get().is_some() {
             stdout.discard();
         } else {
             let copied = self.copy_to_stdout(stdout);
-            is_whole = self.note(seq, copied);
+            is_whole = self.note(seq, "standard output", copied);
         }
         if !stderr.is_empty() {
             self.flush();
-            // When standard error is gone the output cannot be shown.
-            let has_bar = self.screen.is_some();
-            let copied = self.on_stderr(|out| copy(stderr, out, has_bar));
-            if let Err(Broken::Source(why)) = copied {
-                self.lose(seq, &why);
+            if (is_kept || is_replayed) && self.state.failure.get().is_some() {
+                // The next start shows it, with what belongs on standard output.
+                stderr.discard();
                 is_whole = false;
+            } else {
+                let has_bar = self.screen.is_some();
+                let copied = self.on_stderr(|out| copy(stderr, out, has_bar));
+                is_whole &= self.note(seq, "standard error", copied);
             }
         }
         if is_whole {
@@ -245,7 +247,7 @@ impl Writer {
         if self.state.failure.get().is_none() {
             let has_more = !self.stdout.buffer().is_empty();
             let flushed = self.stdout.flush().map_err(Broken::Target);
-            if self.note(0, flushed) {
+            if self.note(0, "standard output", flushed) {
                 self.state.has_shown.fetch_or(has_more, Ordering::Relaxed);
                 let mut shown = self.unflushed.drain(..).map(|(seq, _)| seq).collect();
                 self.state.tell(&self.state.shown, &mut shown);
@@ -262,7 +264,7 @@ impl Writer {
     }
 
     /// Whether it is written, except for what is buffered.
-    fn note(&mut self, seq: u64, written: Result<(), Broken>) -> bool {
+    fn note(&mut self, seq: u64, place: &str, written: Result<(), Broken>) -> bool {
         let is_written = written.is_ok();
         match written {
             Ok(()) => {}
@@ -270,7 +272,7 @@ impl Writer {
             Err(Broken::Target(why)) => {
                 let failure = match why.kind() {
                     io::ErrorKind::BrokenPipe => Unwritable::Closed,
-                    _ => Unwritable::Other(why.to_string()),
+                    _ => Unwritable::Other(format!("{place}: {why}")),
                 };
                 let _ = self.state.failure.set(failure);
                 self.state.ring();

@@ -282,7 +282,8 @@ impl Queue {
             (Stream::File(_), None) => Piece::Bytes(Vec::new()),
         };
         let (stdout, stderr) = (piece(outcome.stdout, out), piece(outcome.stderr, err));
-        Delivery { seq, last: seq, stdout, stderr, writer: Some(self.writers[usize::from(slot)]) }
+        let writer = Some(self.writers[usize::from(slot)]);
+        Delivery { stdout, stderr, writer, ..Delivery::nothing(seq, seq) }
     }
 
     /// Bytes of memory that each command may have, if that is limited.

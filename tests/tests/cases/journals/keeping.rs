@@ -1,9 +1,9 @@
-//! Outputs that cannot be kept.
+//! Outputs that cannot be kept, or not be shown on standard error.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 
-use msup_tests::{Sandbox, kill, numbers, records, wait_until};
+use msup_tests::{Sandbox, kill, numbers, records, run, wait_until};
 use nix::sys::signal::Signal;
 
 use super::{journal, lines, resume, text};
@@ -58,6 +58,8 @@ fn what_was_kept_stays_when_no_more_can_be_kept() {
     assert_eq!(without_filling(&output.stdout), "out 2\nout 3\n", "{said}");
     assert_eq!(output.status.code(), Some(255), "{said}");
     assert!(said.contains("2 outputs were not kept"), "{said}");
+    // That is not a status of the tasks.
+    assert_eq!(resume(&sandbox, &[]).status.code(), Some(0));
 }
 
 #[test]
@@ -79,4 +81,47 @@ fn an_output_that_was_not_kept_is_not_taken_for_kept() {
             assert_eq!(without_filling(&shown).matches(&line).count(), 1, "{line}{said}");
         }
     }
+}
+
+#[test]
+fn outputs_on_standard_error_that_cannot_be_written_are_shown_by_the_next_start() {
+    let full = || File::options().write(true).open("/dev/full").expect("there");
+    let sandbox = Sandbox::new();
+    let script = "echo {} >>ran; echo err {} >&2";
+    let mut msup = sandbox.msup(["--journal", "j", script, ":::", "1", "2", "3"]);
+    let output = msup.stderr(full()).output().expect("built");
+    assert_eq!(output.status.code(), Some(255));
+    let ran = lines(&sandbox.path().join("ran")).len();
+    let output = resume(&sandbox, &[]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for number in 1..=3 {
+        assert_eq!(said.matches(&format!("err {number}\n")).count(), 1, "{said}");
+    }
+    assert!(ran > 0 && lines(&sandbox.path().join("ran")).len() == 3, "{said}");
+}
+
+#[test]
+fn standard_error_waits_with_a_standard_output_that_cannot_be_written() {
+    let full = || File::options().write(true).open("/dev/full").expect("there");
+    let sandbox = Sandbox::new();
+    let script = "echo out {}; echo err {} >&2";
+    let mut msup = sandbox.msup(["-j1", "-k", "--journal", "j", script, ":::", "1", "2", "3"]);
+    let first = msup.stdout(full()).output().expect("built");
+    let second = sandbox.msup(["resume", "./j"]).stdout(full()).output().expect("built");
+    let last = resume(&sandbox, &[]);
+    assert_eq!(text(&last.stdout), "out 1\nout 2\nout 3\n");
+    let all = [first.stderr, second.stderr, last.stderr].map(|said| text(&said)).concat();
+    for number in 1..=3 {
+        assert_eq!(all.matches(&format!("err {number}\n")).count(), 1, "{all}");
+    }
+}
+
+#[test]
+fn standard_error_that_was_closed_is_not_missed() {
+    let sandbox = Sandbox::new();
+    let script = "exec \"$MSUP\" --journal j 'echo err {} >&2' ::: 1 2 3 2>&-";
+    let mut shell = sandbox.command("sh");
+    let output = run(shell.args(["-c", script]).env("MSUP", msup_tests::program("msup")));
+    assert_eq!(output.status.code(), Some(0));
 }
