@@ -76,6 +76,11 @@ impl Replay {
         }
     }
 
+    /// How many outputs that were not shown have not been found.
+    pub(crate) fn waiting(&self) -> usize {
+        self.earlier.values().flatten().filter(|earlier| earlier.end.is_some()).count()
+    }
+
     /// Which outputs are missing, if any are.
     pub(crate) fn missing(&self) -> Vec<String> {
         let outputs = |n| if n == 1 { "1 output was".into() } else { format!("{n} outputs were") };

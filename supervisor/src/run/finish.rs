@@ -125,6 +125,9 @@ impl Run {
             self.shown.say(&missing);
             status = if status == 0 { exit::ERROR } else { status };
         }
+        if self.log.left_unshown > 0 && status == 0 {
+            status = exit::ERROR;
+        }
         let missing = self.log.finish(status, self.engine.is_complete(), self.engine.is_halted());
         missing.iter().for_each(|text| self.shown.say(text));
         runs::prune();

@@ -44,6 +44,8 @@ pub(super) struct RunLog {
     /// Values of the run's input are missing; `missing` of them were kept, and are damaged.
     pub(super) is_cut_off: bool,
     pub(super) missing: u64,
+    /// Tasks that are not in the list any more and whose outputs were not shown.
+    pub(super) left_unshown: usize,
     /// Only finished tasks are run again: the state of the run before.
     retries: Option<Stood>,
 }
@@ -106,10 +108,22 @@ impl RunLog {
         self.keeper.take()
     }
 
-    /// All values were read: a message about that, if there is one.
-    pub(super) fn all_read(&self) -> Option<String> {
-        let left = self.known.as_ref().map_or(0, |known| known.left());
-        (left > 0).then(|| format!("{left} tasks of the journal are not in the input any more"))
+    /// All values were read: a message about tasks that are not among them, if there are any.
+    pub(super) fn all_read(&mut self) -> Option<String> {
+        let tasks = match self.known.as_ref()?.left() {
+            0 => return None,
+            1 => "1 task of the journal is".to_owned(),
+            n => format!("{n} tasks of the journal are"),
+        };
+        self.left_unshown = self.replay.as_ref().map_or(0, Replay::waiting);
+        let whole_list = "msup resume -a with the whole list shows";
+        let outputs = match (self.left_unshown, self.known.as_ref()?.left()) {
+            (0, _) => String::new(),
+            (_, 1) => format!("; its output was not shown: {whole_list} it"),
+            (1, _) => format!("; the output of 1 of them was not shown: {whole_list} it"),
+            (n, _) => format!("; the outputs of {n} of them were not shown: {whole_list} them"),
+        };
+        Some(format!("{tasks} not in the input any more{outputs}"))
     }
 
     /// Writes an entry; the end of a task only when its output has been shown, if it will be.
@@ -256,7 +270,8 @@ impl RunLog {
         if let Some(journal) = &mut self.journal {
             let is_all = self.retries.is_none_or(|stood| stood.complete);
             let halted = halted || self.retries.is_some_and(|stood| stood.halted);
-            let complete = complete && journal.is_whole() && !self.is_cut_off && is_all;
+            let is_all = is_all && !self.is_cut_off && self.left_unshown == 0;
+            let complete = complete && journal.is_whole() && is_all;
             self.trouble = journal.finish(status, complete, halted);
             let place = journal.place().display();
             if self.trouble != Trouble::None {

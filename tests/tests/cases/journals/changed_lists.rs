@@ -6,7 +6,7 @@ use std::process::Stdio;
 use msup_tests::{Sandbox, kill, numbers, records, run, wait_until};
 use nix::sys::signal::Signal;
 
-use super::{journal, resume, text, told};
+use super::{journal, lines, resume, text, told};
 
 /// A run of a list that is too long to be read to its end before the run is killed.
 fn kill_while_reading(sandbox: &Sandbox, script: &str) {
@@ -41,4 +41,44 @@ fn a_shorter_list_does_not_make_tasks_of_a_longer_one_unknown() {
     }
     assert_eq!(ends.remove("40"), Some(2), "it was retried");
     assert!(ends.values().all(|count| *count == 1), "{ends:?}");
+}
+
+/// All tasks but the first have finished, and their outputs wait.
+fn kill_before_the_first(sandbox: &Sandbox) {
+    let script = "echo {} >>ran; [ {} != 1 ] || until [ -e go ]; do sleep 0.01; done; echo out {}";
+    sandbox.file("list", &numbers(4));
+    let mut msup = sandbox.msup(["-j2", "-k", "--journal", "j", "-a", "list", script]);
+    let mut child = msup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built");
+    wait_until(|| records(&journal(sandbox), "unshown") == 3);
+    kill(child.id() as i32, Signal::SIGKILL);
+    child.wait().expect("ours");
+    sandbox.file("go", b"");
+}
+
+#[test]
+fn outputs_of_tasks_that_a_list_lacks_are_shown_when_they_are_back() {
+    let sandbox = Sandbox::new();
+    kill_before_the_first(&sandbox);
+    sandbox.file("short", b"1\n2\n");
+    let output = resume(&sandbox, &["-a", "short"]);
+    let said = text(&output.stderr);
+    assert_eq!(text(&output.stdout), "out 1\nout 2\n", "{said}");
+    assert_eq!(output.status.code(), Some(255), "{said}");
+    assert!(said.contains("2 tasks of the journal are not in the input any more"), "{said}");
+    assert!(said.contains("the outputs of 2 of them were not shown"), "{said}");
+    let output = resume(&sandbox, &["-a", "list"]);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "out 3\nout 4\n".into()));
+    assert!(!said.contains("not shown"), "{said}");
+    assert_eq!(lines(&sandbox.path().join("ran")).len(), 5);
+}
+
+#[test]
+fn one_task_that_a_list_lacks_is_one_task() {
+    let sandbox = Sandbox::new();
+    kill_before_the_first(&sandbox);
+    sandbox.file("short", b"1\n2\n3\n");
+    let said = text(&resume(&sandbox, &["-a", "short"]).stderr);
+    assert!(said.contains("1 task of the journal is not in the input any more"), "{said}");
+    assert!(said.contains("its output was not shown"), "{said}");
 }
