@@ -159,6 +159,22 @@ impl Past {
             .collect()
     }
 
+    /// How many tasks have finished except that their outputs have not been shown, and these are
+    /// not `kept` any more.
+    pub(crate) fn lost_outputs(&self, kept: &Kept) -> usize {
+        self.stories.unshown().filter(|end| !kept.has(end.seq, &end.value.0, end.attempt)).count()
+    }
+
+    /// Whether it is certain that each task of the list has finished. If there were several lists,
+    /// it is not.
+    pub(crate) fn leaves_nothing(&self) -> bool {
+        let Stories { ends, open, .. } = &self.stories;
+        let numbers: HashSet<u64> = ends.keys().map(|name| name.0).collect();
+        self.inputs == Some(ends.len() as u64)
+            && numbers.len() == ends.len()
+            && open.keys().all(|name| ends.contains_key(name))
+    }
+
     /// The attempts whose outputs could not be kept.
     pub(crate) fn unkept(&self) -> &[KeptFor] {
         &self.stories.unkept
@@ -180,6 +196,11 @@ impl Past {
     /// The number of tasks that finished in this state.
     pub(crate) fn count(&self, state: State) -> u64 {
         self.stories.ends.values().filter(|known| known.state == state).count() as u64
+    }
+
+    /// The same; tasks whose outputs have not been shown count as well.
+    pub(crate) fn count_unshown_too(&self, state: State) -> u64 {
+        self.stories.states().filter(|of_task| *of_task == state).count() as u64
     }
 
     /// What is known of every finished task, in the order of the numbers, and of its later attempts

@@ -166,8 +166,12 @@ impl Stories {
         self.unshown.insert(name, end);
     }
 
+    /// It is run again: what it has printed before is not shown any more.
     fn rename(&mut self, name: Name, to: u64) {
         let new = (to, name.1.clone());
+        if let Some(end) = self.unshown.remove(&name) {
+            self.end(end);
+        }
         if let Some(known) = self.ends.remove(&name) {
             self.ends.insert(new.clone(), known);
         }
@@ -246,6 +250,17 @@ impl Stories {
         let mut unshown: Vec<End> = self.unshown.drain().map(|(_, end)| end).collect();
         unshown.sort_by_key(|end| end.seq);
         unshown
+    }
+
+    /// The ends that wait for their outputs.
+    pub(super) fn unshown(&self) -> impl Iterator<Item = &End> {
+        self.unshown.values()
+    }
+
+    /// The states of all tasks that have finished, whether their outputs were shown or not.
+    pub(super) fn states(&self) -> impl Iterator<Item = State> {
+        let ends = self.ends.iter().filter(|(name, _)| !self.unshown.contains_key(*name));
+        ends.map(|(_, known)| known.state).chain(self.unshown.values().map(|end| end.state))
     }
 
     /// The numbers of all tasks.

@@ -135,6 +135,7 @@ impl Opened {
         let of_before = past.cut_off(noted.as_deref());
         let settled = past.settle(&outputs.kept)?;
         self.words.extend(remarks(&past, ended, missing));
+        self.words.extend(outputs.lost(&past));
         let generation = past.generations + 1;
         let (next, whole) = (past.condition.next, past.condition.whole);
         let (spools, synced) = (false, outputs.file()?);
@@ -150,7 +151,7 @@ impl Opened {
         log.replay = outputs.shown_again(&mut past, continued.replays, &describe)?;
         if let Some(retried) = retried {
             // Unfinished tasks are not run.
-            let complete = matches!(past.finished, Some((_, true)));
+            let complete = matches!(past.finished, Some((_, true))) || past.leaves_nothing();
             log.retries = Some(Stood { complete, halted: past.halted, retried });
             let again = Retries::of(past, retried, &describe);
             self.words.extend(again.left());
@@ -216,6 +217,20 @@ impl Outputs {
     /// Continues to keep outputs.
     fn keeper(&self, run: &OfRun<'_>) -> Result<Option<Keeper>, JournalError> {
         Ok(self.file()?.map(|file| Keeper::new(file, self.kept.whole, run.id, run.keeps_all)))
+    }
+
+    /// What is said of those that wait to be shown and cannot be.
+    fn lost(&self, past: &Past) -> Option<String> {
+        Some(match past.lost_outputs(&self.kept) {
+            0 => return None,
+            1 => "the output of 1 task was not shown and is damaged or gone: this task must run \
+                  again"
+                .to_owned(),
+            n => format!(
+                "the outputs of {n} tasks were not shown and are damaged or gone: these tasks \
+                 must run again"
+            ),
+        })
     }
 
     /// What this generation shows of them: what was not shown, and where it `replays`, everything.
@@ -285,6 +300,8 @@ struct Retries {
     shown: Vec<(u64, Name)>,
     /// The new numbers of those that are.
     moved: Vec<Record>,
+    /// How many are not run because they would be other commands with other numbers.
+    bound: u64,
 }
 
 impl Retries {
@@ -300,8 +317,6 @@ impl Retries {
         let mut all = past.ended();
         all.sort_by_key(|(seq, _, known, _)| (!is_run(known), *seq));
         let mut taken = HashSet::new();
-    /// How many are not run because they would be other commands with other numbers.
-    bound: u64,
         let keeps: Vec<bool> = all.iter().map(|(seq, ..)| taken.insert(*seq)).collect();
         // A new number in the journal is one that no task has had.
         let mut never_used = (1..).filter(|seq| !numbers.contains(seq));

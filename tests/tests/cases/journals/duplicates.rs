@@ -5,7 +5,7 @@ use std::process::Stdio;
 use msup_tests::{Sandbox, kill, records, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
-use super::{journal, lines, resume, text};
+use super::{journal, lines, resume, text, told};
 
 /// The first task waits for a file.
 const SCRIPT: &str = "echo $MSUP_SEQ {} >>ran; [ $MSUP_SEQ != 1 ] || until [ -e go ]; do \
@@ -78,4 +78,22 @@ fn a_retry_shows_the_output_that_waits_and_not_that_of_its_double() {
     let output = run(&mut sandbox.msup(["retry", "./j"]));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "out 1\nout 2\n");
+}
+
+#[test]
+fn what_a_failed_task_printed_is_not_shown_for_its_double_when_it_is_retried() {
+    let sandbox = Sandbox::new();
+    let script = ": {}; [ $MSUP_SEQ != 1 ] || until [ -e go ]; do sleep 0.01; done; \
+                  [ ! -e fine ] || echo again; echo out $MSUP_SEQ; \
+                  [ $MSUP_SEQ != 2 ] || [ -e fine ]";
+    kill_at(begin(&sandbox, &["-k"], b"z\na\na\n", script), &sandbox, "unshown", 2);
+    sandbox.file("fine", b"");
+    sandbox.file("go", b"");
+    let output = run(&mut sandbox.msup(["retry", "./j"]));
+    assert_eq!(text(&output.stdout), "again\nout 2\nout 3\n", "{}", text(&output.stderr));
+    let ends = told(&sandbox, "end");
+    assert!(ends.iter().all(|end| end["state"] == "succeeded"), "{ends:?}");
+    let output = resume(&sandbox, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "again\nout 1\n");
 }

@@ -145,9 +145,12 @@ fn tasks_whose_kept_outputs_are_gone_run_again() {
     kill_before_the_first(&sandbox, &["--out", "files/{}"], SCRIPT_WITH_FILE);
     File::create(sandbox.path().join("j/outputs")).expect("ours");
     let output = resume(&sandbox, &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
     assert_eq!(text(&output.stdout), ALL);
     assert_eq!(ran(&sandbox).len(), 12);
+    let line = "the outputs of 5 tasks were not shown and are damaged or gone";
+    assert!(said.contains(line), "{said}");
 }
 
 #[test]
