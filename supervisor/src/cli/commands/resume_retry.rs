@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use msup_protocol::exit;
 
 use crate::cli::args::{Args, Typed};
 use crate::cli::logs::{Continued, Retried};
@@ -147,7 +148,7 @@ pub(in crate::cli) fn resume(resume: Resume) -> Result<Command, Refusal> {
         && anew.arg_file.is_none()
         && !replay
     {
-        return Ok(Command::NothingLeft(describe(&folder, &past), status));
+        return Ok(Command::NothingLeft(describe(&folder, &past), status_of(&past, status)));
     }
     go_on(anew, folder, past, None, replay)
 }
@@ -164,7 +165,7 @@ pub(in crate::cli) fn retry(retry: Retry) -> Result<Command, Refusal> {
         return Err(ResumeError::RetryWithList.into());
     }
     let (folder, past) = find(&anew, Wanted::Any)?;
-    let wanted = |count, state| if count { past.count(state) } else { 0 };
+    let wanted = |count, state| if count { past.count_unshown_too(state) } else { 0 };
     let is_finished = matches!(past.finished, Some((_, true)));
     let none = wanted(failed, State::Failed) + wanted(quarantined, State::Quarantined) == 0;
     let done = describe(&folder, &past);
@@ -250,9 +251,18 @@ fn nothing_to_resume(why: JournalError) -> ResumeError {
     })
 }
 
+/// The exit status of a finished run: that of its tasks, not of a generation that was stopped when
+/// all was done, or could not show an output again.
+fn status_of(past: &Past, status: u8) -> u8 {
+    match status {
+        0..=exit::MORE_FAILURES => status,
+        _ => exit::for_failures(past.count(State::Failed) + past.count(State::Quarantined)),
+    }
+}
+
 fn describe(folder: &Folder, past: &Past) -> String {
-    let [succeeded, failed, quarantined] =
-        [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state));
+    let [succeeded, failed, quarantined] = [State::Succeeded, State::Failed, State::Quarantined]
+        .map(|state| past.count_unshown_too(state));
     let name = folder.path().display();
     let here = std::env::current_dir().unwrap_or_default();
     let others = runs::name_for_commands(folder, Wanted::Unfinished, &here);

@@ -11,6 +11,7 @@ mod joblogs;
 mod keeping;
 mod over;
 mod renumbered;
+mod statuses;
 mod unshown;
 
 use std::fs;
