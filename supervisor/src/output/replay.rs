@@ -35,6 +35,8 @@ pub(crate) struct Replay {
     /// The numbers of outputs that were too large to be kept, and that could not be written.
     too_large: u64,
     not_kept: u64,
+    /// The number of outputs that were not shown and are those of no task of the list.
+    pub(crate) left: usize,
 }
 
 impl Replay {
@@ -61,7 +63,14 @@ impl Replay {
                 earlier.entry((seq, content)).or_default().push(ToShow { place, end });
             }
         }
-        Replay { file: Arc::new(file), earlier, next: HashMap::new(), too_large: 0, not_kept: 0 }
+        Replay {
+            file: Arc::new(file),
+            earlier,
+            next: HashMap::new(),
+            too_large: 0,
+            not_kept: 0,
+            left: 0,
+        }
     }
 
     /// The task with this number has finished before, with another number and this content.
@@ -76,9 +85,10 @@ impl Replay {
         }
     }
 
-    /// How many outputs that were not shown have not been found.
-    pub(crate) fn waiting(&self) -> usize {
-        self.earlier.values().flatten().filter(|earlier| earlier.end.is_some()).count()
+    /// All tasks were looked up. Returns how many outputs that were not shown are left.
+    pub(crate) fn all_found(&mut self) -> usize {
+        self.left = self.earlier.values().flatten().filter(|left| left.end.is_some()).count();
+        self.left
     }
 
     /// Which outputs are missing, if any are.

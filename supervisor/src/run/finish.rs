@@ -125,7 +125,7 @@ impl Run {
             self.shown.say(&missing);
             status = if status == 0 { exit::ERROR } else { status };
         }
-        if self.log.left_unshown > 0 && status == 0 {
+        if self.log.leaves_unshown() && status == 0 {
             status = exit::ERROR;
         }
         let missing = self.log.finish(status, self.engine.is_complete(), self.engine.is_halted());

@@ -44,8 +44,6 @@ pub(super) struct RunLog {
     /// Values of the run's input are missing; `missing` of them were kept, and are damaged.
     pub(super) is_cut_off: bool,
     pub(super) missing: u64,
-    /// Tasks that are not in the list any more and whose outputs were not shown.
-    pub(super) left_unshown: usize,
     /// Only finished tasks are run again: the state of the run before.
     retries: Option<Stood>,
 }
@@ -115,15 +113,20 @@ impl RunLog {
             1 => "1 task of the journal is".to_owned(),
             n => format!("{n} tasks of the journal are"),
         };
-        self.left_unshown = self.replay.as_ref().map_or(0, Replay::waiting);
+        let unshown = self.replay.as_mut().map_or(0, Replay::all_found);
         let whole_list = "msup resume -a with the whole list shows";
-        let outputs = match (self.left_unshown, self.known.as_ref()?.left()) {
+        let outputs = match (unshown, self.known.as_ref()?.left()) {
             (0, _) => String::new(),
             (_, 1) => format!("; its output was not shown: {whole_list} it"),
             (1, _) => format!("; the output of 1 of them was not shown: {whole_list} it"),
             (n, _) => format!("; the outputs of {n} of them were not shown: {whole_list} them"),
         };
         Some(format!("{tasks} not in the input any more{outputs}"))
+    }
+
+    /// Whether there are tasks that are not in the list any more, and whose outputs were not shown.
+    pub(super) fn leaves_unshown(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.left > 0)
     }
 
     /// Writes an entry; the end of a task only when its output has been shown, if it will be.
@@ -267,10 +270,11 @@ impl RunLog {
     /// Closes the log. Returns what is not written, if anything.
     pub(super) fn finish(&mut self, status: u8, complete: bool, halted: bool) -> Vec<String> {
         let mut missing = Vec::new();
+        let is_all = self.retries.is_none_or(|stood| stood.complete)
+            && !self.is_cut_off
+            && !self.leaves_unshown();
         if let Some(journal) = &mut self.journal {
-            let is_all = self.retries.is_none_or(|stood| stood.complete);
             let halted = halted || self.retries.is_some_and(|stood| stood.halted);
-            let is_all = is_all && !self.is_cut_off && self.left_unshown == 0;
             let complete = complete && journal.is_whole() && is_all;
             self.trouble = journal.finish(status, complete, halted);
             let place = journal.place().display();

@@ -202,7 +202,7 @@ fn task_of(end: &End) -> Task {
     (end.seq, end.value.0.clone())
 }
 
-/// The numbers of ends that are the last ones of their tasks, among all ends of the journal, from 1.
+/// The last end of each task: its number among all ends of the journal, from 1.
 fn last_ends(journal: &File, seed: &Seed) -> io::Result<HashSet<u64>> {
     let (mut last, mut number) = (HashMap::<Task, u64>::new(), 0);
     read(BufReader::new(journal), seed, |_, record| match record {
