@@ -195,6 +195,11 @@ impl Writer {
             } else {
                 let has_bar = self.screen.is_some();
                 let copied = self.on_stderr(|out| copy(stderr, out, has_bar));
+                // A standard error that was closed is not missed.
+                let copied = match copied {
+                    Err(Broken::Target(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    copied => copied,
+                };
                 is_whole &= self.note(seq, "standard error", copied);
             }
         }
