@@ -24,13 +24,17 @@ impl KnownTasks {
         KnownTasks { matches: past.by_content(describe) }
     }
 
-    /// What happened to the task with this number and content; and if it has finished, the number
-    /// that it had then.
-    pub(crate) fn earlier(&mut self, seq: u64, content: &[u8]) -> (Earlier, Option<u64>) {
-        match self.matches.find(seq, content) {
-            Found::End(end, before) => (ended(end), Some(before)),
-            Found::Story(story) => (tried(story), None),
-        }
+    /// What is known of the task with this number and content.
+    pub(crate) fn find(&mut self, seq: u64, content: &[u8]) -> Found {
+        self.matches.find(seq, content)
+    }
+}
+
+/// What happened to a task before.
+pub(crate) fn earlier(found: Found) -> Earlier {
+    match found {
+        Found::End(end, _) => ended(end),
+        Found::Story(story, _) => tried(story),
     }
 }
 

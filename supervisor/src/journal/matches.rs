@@ -19,7 +19,8 @@ pub(crate) struct Matches {
 pub(crate) enum Found {
     /// Its end, and the number that it had then.
     End(Known, u64),
-    Story(Story),
+    /// What is known of an unfinished one, and its number if that was another one.
+    Story(Story, Option<u64>),
 }
 
 impl Matches {
@@ -34,13 +35,15 @@ impl Matches {
             return Found::End(end, before);
         }
         if let Some((story, _)) = self.open.take(content, seq) {
-            return Found::Story(story);
+            return Found::Story(story, None);
         }
         if let Some((end, before)) = self.ends.take_other(content, seq) {
             return Found::End(end, before);
         }
-        let story = self.open.take_other(content, seq).map(|(story, _)| story);
-        Found::Story(story.unwrap_or_else(|| self.unheard.clone()))
+        match self.open.take_other(content, seq) {
+            Some((story, before)) => Found::Story(story, Some(before)),
+            None => Found::Story(self.unheard.clone(), None),
+        }
     }
 
     /// The number of finished tasks that were not found.

@@ -49,7 +49,7 @@ pub(crate) enum Record {
     /// A task has finished.
     End(End),
     /// From now on this unfinished or retried task has another number: two tasks of different
-    /// lists had the same one.
+    /// lists had the same one, or it has another place in this list.
     Moved { seq: u64, value: Bytes, to: u64 },
     /// These values are in the file for values that cannot be read again.
     Kept(Batch),

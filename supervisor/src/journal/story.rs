@@ -169,9 +169,7 @@ impl Stories {
     /// It is run again: what it has printed before is not shown any more.
     fn rename(&mut self, name: Name, to: u64) {
         let new = (to, name.1.clone());
-        if let Some(end) = self.unshown.remove(&name) {
-            self.end(end);
-        }
+        self.unshown.remove(&name);
         if let Some(known) = self.ends.remove(&name) {
             self.ends.insert(new.clone(), known);
         }

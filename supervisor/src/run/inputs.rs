@@ -99,7 +99,7 @@ impl Run {
             let log = self.inputs.longest_first.as_ref();
             let expected = log.map(|log| log.expected(&key(), &content()));
             let (expected, earlier) =
-                (expected.unwrap_or_default(), self.log.earlier(number, content));
+                (expected.unwrap_or_default(), self.log.earlier(number, &value, content));
             let seq = (number == first && missing > 0).then_some(number);
             let mut input = Input { value, seq, expected, earlier };
             if let Some(commits) = &mut self.commits {

@@ -11,8 +11,8 @@ use msup_protocol::in_flight::InFlight;
 use super::shown::Handed;
 use crate::cli::Retried;
 use crate::engine::{Earlier, Engine, Entry, Event, TaskRecord};
-use crate::journal::entries::{KnownTasks, write_down};
-use crate::journal::{Bytes, Folder, Intent, Journal, Keeper, Record, State, Trouble};
+use crate::journal::entries::{KnownTasks, earlier, write_down};
+use crate::journal::{Bytes, Folder, Found, Intent, Journal, Keeper, Record, State, Trouble};
 use crate::output::Delivery;
 use crate::output::replay::{Replay, ShownAgain};
 use crate::report::joblog::Joblog;
@@ -78,15 +78,29 @@ impl RunLog {
         self.journal.as_ref().is_some_and(Journal::keeps_values)
     }
 
-    /// What happened to a task with this content before.
-    pub(super) fn earlier(&mut self, seq: u64, content: impl FnOnce() -> Vec<u8>) -> Earlier {
+    /// What happened to the task with this number, value and content before.
+    pub(super) fn earlier(
+        &mut self,
+        seq: u64,
+        value: &[u8],
+        content: impl FnOnce() -> Vec<u8>,
+    ) -> Earlier {
         let Some(known) = &mut self.known else { return Earlier::Nothing };
         let content = content();
-        let (earlier, before) = known.earlier(seq, &content);
-        if let (Some(replay), Some(before)) = (&mut self.replay, before) {
-            replay.found(seq, (before, content));
+        let found = known.find(seq, &content);
+        match (&found, &mut self.replay, &mut self.journal) {
+            (Found::End(_, before), Some(replay), _) => replay.found(seq, (*before, content)),
+            (Found::Story(_, Some(before)), _, Some(journal)) => {
+                // Else a task that runs here would still be unfinished there.
+                journal.note(&Record::Moved {
+                    seq: *before,
+                    value: Bytes(value.to_vec()),
+                    to: seq,
+                });
+            }
+            _ => {}
         }
-        earlier
+        earlier(found)
     }
 
     /// The output of the task with this number in an earlier generation, if that is shown now; and

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::engine::Earlier;
 use crate::journal::End;
-use crate::journal::entries::KnownTasks;
+use crate::journal::entries::{KnownTasks, earlier};
 
 /// All values, and what is known of their tasks.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Values {
     /// What happened to the task of this value, which was read as the one with this number, in
     /// earlier generations.
     pub(super) fn earlier(&mut self, seq: u64, value: &[u8]) -> Earlier {
-        let earlier = self.known.as_mut().map(|known| known.earlier(seq, value).0);
+        let earlier = self.known.as_mut().map(|known| earlier(known.find(seq, value)));
         earlier.unwrap_or_default()
     }
 

@@ -43,6 +43,29 @@ fn a_shorter_list_does_not_make_tasks_of_a_longer_one_unknown() {
     assert!(ends.values().all(|count| *count == 1), "{ends:?}");
 }
 
+/// A task that was in flight at a kill finishes in another place of another list.
+#[test]
+fn a_task_that_has_finished_elsewhere_does_not_run_where_it_was_cut_off() {
+    let sandbox = Sandbox::new();
+    let script = "echo {} >>ran; [ {} != a ] || until [ -e go ]; do sleep 0.01; done";
+    sandbox.file("list", b"a\nb\n");
+    let mut msup = sandbox.msup(["-j2", "--journal", "j", "-a", "list", script]);
+    let mut child = msup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built");
+    wait_until(|| records(&journal(&sandbox), "end") == 1);
+    wait_until(|| lines(&sandbox.path().join("ran")).len() == 2);
+    kill(child.id() as i32, Signal::SIGKILL);
+    child.wait().expect("ours");
+    sandbox.file("go", b"");
+    sandbox.file("other", b"c\nb\na\n");
+    for list in ["other", "list", "other"] {
+        let output = resume(&sandbox, &["-a", list]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+    let mut ran = lines(&sandbox.path().join("ran"));
+    ran.sort();
+    assert_eq!(ran, ["a", "a", "b", "c"]);
+}
+
 /// All tasks but the first have finished, and their outputs wait.
 fn kill_before_the_first(sandbox: &Sandbox) {
     let script = "echo {} >>ran; [ {} != 1 ] || until [ -e go ]; do sleep 0.01; done; echo out {}";
