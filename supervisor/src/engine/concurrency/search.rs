@@ -19,7 +19,7 @@ use super::window::Window;
 
 /// It is chance which commands wait at the same time. So full CPUs need this number of commands
 /// more that could run, for each unit of the square root of the CPUs, if commands mostly wait.
-const SPARE: f64 = 1.5;
+const SPARE: f64 = 2.0;
 
 /// At the beginning, CPUs that are used less than this are filled with twice as many commands,
 /// until two for each token have finished, or this number; and up to the last number, or two for
