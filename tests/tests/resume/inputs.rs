@@ -66,6 +66,6 @@ fn tasks_are_known_by_their_values_not_by_their_positions() {
     sandbox.file("list", b"a\nnew\nb\na\n");
     let after = resume(&sandbox, &[]);
     assert!(after.status.success(), "{}", text(&after.stderr));
-    assert!(text(&after.stderr).contains("1 tasks of the journal are not in the input any more"));
+    assert!(text(&after.stderr).contains("1 task of the journal is not in the input any more"));
     assert_eq!(lines(&log), ["c", "a", "b", "new", "a", "b"], "what was cut off is run last");
 }
