@@ -88,3 +88,37 @@ impl OutputKeeping {
         &mut self.unkept
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::journal::KeptFor;
+    use crate::output::Piece;
+
+    fn delivery(seq: u64, text: &[u8]) -> Delivery {
+        let writer = Some(KeptFor::new(seq, b"v", 1));
+        Delivery { stdout: Piece::Bytes(text.to_vec()), writer, ..Delivery::nothing(seq, seq) }
+    }
+
+    #[test]
+    fn what_was_only_gathered_when_a_write_fails_is_not_kept() {
+        let full = File::options().append(true).open("/dev/full").expect("there");
+        let mut keeping = OutputKeeping::with(Some(Keeper::new(full, 0, "run", false)));
+        for seq in 1..=2 {
+            let mut output = delivery(seq, b"text");
+            keeping.keep(&mut output).expect("gathered");
+            assert!(output.writer.is_some());
+        }
+        let failed = keeping.flush().expect_err("there is no space");
+        assert_eq!(failed.withdrawn, HashSet::from([1, 2]));
+        for (seq, text) in [(3, &b"text"[..]), (4, b"")] {
+            let mut output = delivery(seq, text);
+            keeping.keep(&mut output).expect("passed over");
+            assert!(output.writer.is_none());
+        }
+        assert_eq!(*keeping.unkept(), [1, 2, 3], "the last one has nothing to keep");
+        keeping.flush().expect("nothing is left to write");
+    }
+}
