@@ -73,6 +73,7 @@ fn kill_before_the_first(sandbox: &Sandbox) {
     let mut msup = sandbox.msup(["-j2", "-k", "--journal", "j", "-a", "list", script]);
     let mut child = msup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built");
     wait_until(|| records(&journal(sandbox), "unshown") == 3);
+    wait_until(|| lines(&sandbox.path().join("ran")).len() == 4);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait().expect("ours");
     sandbox.file("go", b"");

@@ -1,6 +1,6 @@
 //! Several tasks with the same value: each is known by its number as well.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use msup_tests::{Sandbox, kill, records, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
@@ -11,16 +11,18 @@ use super::{journal, lines, resume, text, told};
 const SCRIPT: &str = "echo $MSUP_SEQ {} >>ran; [ $MSUP_SEQ != 1 ] || until [ -e go ]; do \
                       sleep 0.01; done; echo out $MSUP_SEQ {}";
 
-fn begin(sandbox: &Sandbox, flags: &[&str], list: &[u8], script: &str) -> std::process::Child {
+fn begin(sandbox: &Sandbox, flags: &[&str], list: &[u8], script: &str) -> Child {
     sandbox.file("list", list);
     let mut msup = sandbox.msup(["-j2", "--journal", "j", "-a", "list"]);
     msup.args(flags).arg(script).stdout(Stdio::null()).stderr(Stdio::null());
     msup.spawn().expect("built")
 }
 
-/// Kills this start once there are so many records of this kind.
-fn kill_at(mut child: std::process::Child, sandbox: &Sandbox, event: &str, count: usize) {
+/// Kills this start once there are this number of records of this kind, and of lines that tasks
+/// have written.
+fn kill_at(mut child: Child, sandbox: &Sandbox, (event, count): (&str, usize), ran: usize) {
     wait_until(|| records(&journal(sandbox), event) == count);
+    wait_until(|| lines(&sandbox.path().join("ran")).len() == ran);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait().expect("ours");
 }
@@ -33,11 +35,10 @@ fn a_task_that_has_finished_is_not_mistaken_for_an_unfinished_one_with_its_value
     ] {
         let sandbox = Sandbox::new();
         let child = begin(&sandbox, flags, b"a\na\nb\nc\n", SCRIPT);
-        kill_at(child, &sandbox, event, 3);
+        kill_at(child, &sandbox, (event, 3), 4);
         let mut msup = sandbox.msup(["resume", "./j"]);
         let child = msup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built");
-        wait_until(|| lines(&sandbox.path().join("ran")).len() == 5);
-        kill_at(child, &sandbox, event, 3);
+        kill_at(child, &sandbox, (event, 3), 5);
         sandbox.file("go", b"");
         let output = resume(&sandbox, &[]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -51,7 +52,7 @@ fn a_task_that_has_finished_is_not_mistaken_for_an_unfinished_one_with_its_value
 #[test]
 fn equal_tasks_of_a_list_that_was_changed_run_once_each() {
     let sandbox = Sandbox::new();
-    kill_at(begin(&sandbox, &[], b"a\na\nb\na\n", SCRIPT), &sandbox, "end", 3);
+    kill_at(begin(&sandbox, &[], b"a\na\nb\na\n", SCRIPT), &sandbox, ("end", 3), 4);
     sandbox.file("go", b"");
     sandbox.file("list", b"b\na\na\na\n");
     let output = resume(&sandbox, &["-a", "list"]);
@@ -86,7 +87,7 @@ fn what_a_failed_task_printed_is_not_shown_for_its_double_when_it_is_retried() {
     let script = ": {}; [ $MSUP_SEQ != 1 ] || until [ -e go ]; do sleep 0.01; done; \
                   [ ! -e fine ] || echo again; echo out $MSUP_SEQ; \
                   [ $MSUP_SEQ != 2 ] || [ -e fine ]";
-    kill_at(begin(&sandbox, &["-k"], b"z\na\na\n", script), &sandbox, "unshown", 2);
+    kill_at(begin(&sandbox, &["-k"], b"z\na\na\n", script), &sandbox, ("unshown", 2), 0);
     sandbox.file("fine", b"");
     sandbox.file("go", b"");
     let output = run(&mut sandbox.msup(["retry", "./j"]));

@@ -18,6 +18,7 @@ fn kill_with_two_that_wait(sandbox: &Sandbox) {
     let mut msup = sandbox.msup(["-j2", "-k", "--journal", "j", "-a", "list", SCRIPT]);
     let mut child = msup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built");
     wait_until(|| records(&journal(sandbox), "unshown") == 2);
+    wait_until(|| lines(&sandbox.path().join("ran")).len() == 3);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait().expect("ours");
     sandbox.file("list", &numbers(4));

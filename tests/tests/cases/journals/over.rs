@@ -26,7 +26,9 @@ fn logged(sandbox: &Sandbox) -> Value {
 #[test]
 fn a_run_whose_halt_condition_was_met_is_over() {
     let sandbox = Sandbox::new();
-    let halting = ["-j1", "--halt", "now,success=1", "echo {} >>log", ":::", "a", "b", "c"];
+    // By the end of each task it is known that the list has no more.
+    let task = "echo {} >>log; sleep 0.2";
+    let halting = ["-j1", "--halt", "now,success=1", task, ":::", "a", "b", "c"];
     let (words, status) = said(&sandbox, &halting);
     assert_eq!((status, &logged(&sandbox)["state"]), (Some(0), &"halted".into()), "{words}");
     let id = logged(&sandbox)["run"].as_str().expect("text").to_owned();

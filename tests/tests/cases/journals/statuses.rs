@@ -12,9 +12,10 @@ fn a_retry_that_leaves_nothing_finishes_the_run() {
     let full = File::options().write(true).open("/dev/full").expect("there");
     let script = "echo {}; [ {} = a ] || [ -e fine ]";
     let mut msup = sandbox.msup(["-j1", "-k", "--journal", "j", script, ":::", "a", "b"]);
-    // The second task fails while it cannot be shown.
+    // The second task fails, perhaps before it is known that nothing can be shown.
     let output = msup.stdout(full).output().expect("built");
-    assert_eq!(output.status.code(), Some(255), "{}", text(&output.stderr));
+    let status = output.status.code();
+    assert!(matches!(status, Some(1 | 255)), "{status:?}: {}", text(&output.stderr));
     let retry = |flags: &[&str]| {
         let output = run(&mut sandbox.msup(["retry"].iter().chain(flags).chain(&["./j"])));
         (output.status.code(), text(&output.stdout), text(&output.stderr))

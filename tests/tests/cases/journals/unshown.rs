@@ -27,7 +27,7 @@ fn begin(sandbox: &Sandbox, flags: &[&str], script: &str) -> Child {
 /// Starts the run, and kills it when all tasks but the first have finished.
 fn kill_before_the_first(sandbox: &Sandbox, flags: &[&str], script: &str) {
     let mut child = begin(sandbox, flags, script);
-    wait_until(|| records(&journal(sandbox), "unshown") == 5);
+    wait_until(|| records(&journal(sandbox), "unshown") == 5 && ran(sandbox).len() == 6);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait().expect("ours");
     sandbox.file("go", b"");
@@ -122,7 +122,7 @@ fn an_output_too_large_to_be_kept_is_made_again() {
                   [ {} != 2 ] || seq 20000; echo out {}; echo {} >{out}";
     let mut child = begin(&sandbox, &["--out", "files/{}"], script);
     wait_until(|| records(&journal(&sandbox), "unshown") == 4);
-    wait_until(|| sandbox.path().join("files/2").exists());
+    wait_until(|| sandbox.path().join("files/2").exists() && ran(&sandbox).len() == 6);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait().expect("ours");
     sandbox.file("go", b"");
@@ -185,6 +185,7 @@ fn a_retry_that_was_killed_shows_what_waited_and_does_not_run_it_again() {
     let mut msup = sandbox.msup(["retry", "./j"]);
     let mut child = msup.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("built");
     wait_until(|| records(&journal(&sandbox), "unshown") == before + 5);
+    wait_until(|| ran(&sandbox).len() == 12);
     kill(child.id() as i32, Signal::SIGKILL);
     child.wait().expect("ours");
     sandbox.file("go", b"");
