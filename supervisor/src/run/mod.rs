@@ -104,6 +104,8 @@ impl Run {
             self.take_input(&mut effects);
             self.perform(&mut effects, &mut events);
             self.measure(&mut effects);
+            // It may have been stopped in the middle of this turn.
+            self.note_standstill();
             self.watch_attempts();
             let view = self.look();
             self.engine.step(Event::Looked(view), self.clock.now(), &mut effects);
