@@ -202,38 +202,11 @@ unsafe fn clone3(order: &libc::clone_args, child: *mut c_void) -> isize {
     result
 }
 
-/// As above.
-///
-/// # Safety
-/// As above.
-#[cfg(target_arch = "aarch64")]
-unsafe fn clone3(order: &libc::clone_args, child: *mut c_void) -> isize {
-    let mut result: isize;
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!(
-            "svc 0",
-            "cbnz x0, 2f",
-            "mov x29, xzr",
-            "mov x0, x3",
-            "blr x2",
-            "brk 1",
-            "2:",
-            inlateout("x0") ptr::from_ref(order) => result,
-            in("x1") size_of::<libc::clone_args>(),
-            in("x2") run as extern "C" fn(*mut c_void) -> c_int,
-            in("x3") child,
-            in("x8") libc::SYS_clone3,
-        );
-    }
-    result
-}
-
-/// As above. Elsewhere workers run without groups.
+/// Elsewhere there is no such code, because it could not be tried: workers run without groups.
 ///
 /// # Safety
 /// None.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(not(target_arch = "x86_64"))]
 unsafe fn clone3(_order: &libc::clone_args, _child: *mut c_void) -> isize {
     -(libc::ENOSYS as isize)
 }

@@ -197,7 +197,7 @@ fn one_disk_is_not_crowded() {
     assert!(share >= 0.9 && mean <= 8.0, "{share} of the best with {mean} in flight");
 }
 
-/// The second part, 10 s long, cannot be won without noticing the change.
+/// In each part of 10 s, at least half of what the best fixed number for that part gets done.
 #[test]
 fn changes_are_noticed() {
     for (name, parts) in changing() {

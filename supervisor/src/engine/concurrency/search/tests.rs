@@ -61,7 +61,7 @@ fn the_ramp_waits_for_commands_that_are_being_started() {
 }
 
 #[test]
-fn commands_that_only_compute_are_as_many_as_tokens_whoever_has_the_cpus() {
+fn commands_that_only_compute_are_as_many_as_tokens_beside_other_programs() {
     for procs in [2, 16, 128] {
         for share in [1.0, 0.5, 0.1] {
             let mut search = Search::new(procs, 100 * procs);
@@ -110,8 +110,8 @@ fn more_are_found_to_be_of_use_again_within_five_seconds() {
     assert!(windows[124] >= 100, "{windows:?}");
 }
 
-/// A third of those in flight are replaced by none while the target falls, and all of them while
-/// fewer finish than before.
+/// A quarter of those that finish are not replaced while the target falls; all are while fewer
+/// finish than before.
 #[test]
 fn the_way_down_leaves_most_places_taken() {
     let mut search = Search::new(2, 200);
