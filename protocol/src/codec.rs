@@ -56,6 +56,8 @@ pub struct OutcomeFrame {
     pub stdout: Stream,
     /// What it wrote to standard error.
     pub stderr: Stream,
+    /// What it reported to the program that submitted the task, if anything.
+    pub result: Stream,
 }
 
 /// The resources that a command and the children it waited for used, mostly from the kernel.
@@ -165,7 +167,7 @@ impl OutcomeFrame {
     /// # Errors
     /// The first number that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let OutcomeFrame { verdict, wall_ns, usage, leaked: _, stdout, stderr } = self;
+        let OutcomeFrame { verdict, wall_ns, usage, leaked: _, stdout, stderr, result } = self;
         let Usage { pid, wall_ns: command_ns, cpu_ns, sleeps, peak, worker_ns } = *usage;
         let len = |stream: &Stream| match stream {
             // Part of the frame, whose length was checked.
@@ -182,6 +184,7 @@ impl OutcomeFrame {
             ("a process id of", pid.into(), PID_AT_MOST.into()),
             ("an output's length of", len(stdout), i64::MAX as u64),
             ("an output's length of", len(stderr), i64::MAX as u64),
+            ("a result's length of", len(result), i64::MAX as u64),
         ] {
             in_range(what, number.into(), 0..=at_most.into())?;
         }
@@ -254,10 +257,13 @@ pub fn task_file(index: u16, publication: u64) -> String {
     format!("{index}.{publication}.task")
 }
 
-/// The names, in the run's folder, of an attempt's standard output and standard error.
+/// The number of streams of an attempt: standard output, standard error, and its result.
+pub const STREAMS: usize = 3;
+
+/// The names, in the run's folder, of an attempt's streams, in this order.
 #[must_use]
-pub fn stream_files(index: u16, publication: u64) -> [String; 2] {
-    [format!("{index}.{publication}.out"), format!("{index}.{publication}.err")]
+pub fn stream_files(index: u16, publication: u64) -> [String; STREAMS] {
+    ["out", "err", "result"].map(|ending| format!("{index}.{publication}.{ending}"))
 }
 
 #[cfg(test)]

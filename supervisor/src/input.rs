@@ -1,5 +1,7 @@
 //! Reads input values in a thread of its own: a stuck pipe stops nothing else.
 
+mod client;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,6 +29,8 @@ pub(crate) enum Source {
     Arguments(Vec<Vec<u8>>),
     /// From standard input.
     Stdin,
+    /// From the client of `msup serve`, as frames on standard input.
+    Client,
     /// From a file that was already opened.
     File(File, PathBuf),
     /// From a file in which an earlier generation has kept them, in these parts.
@@ -38,7 +42,7 @@ impl Source {
     pub(crate) fn is_read_once(&self) -> bool {
         match self {
             Source::Arguments(_) | Source::Kept(..) => false,
-            Source::Stdin => true,
+            Source::Stdin | Source::Client => true,
             Source::File(file, _) => !is_file(file),
         }
     }
@@ -47,6 +51,7 @@ impl Source {
     pub(crate) fn is_all_there(&self) -> bool {
         match self {
             Source::Arguments(_) | Source::Kept(..) => true,
+            Source::Client => false,
             Source::Stdin => {
                 io::stdin().as_fd().try_clone_to_owned().is_ok_and(|fd| is_file(&File::from(fd)))
             }
@@ -114,6 +119,11 @@ pub(crate) fn start(
         }
         Source::Stdin => {
             if read(io::stdin().lock(), "standard input", format, &out) {
+                out.send(Group::End(Instant::now()));
+            }
+        }
+        Source::Client => {
+            if client::read(io::stdin().lock(), &out) {
                 out.send(Group::End(Instant::now()));
             }
         }

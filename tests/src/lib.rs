@@ -2,6 +2,7 @@
 //! watchdog for everything that can hang.
 
 pub mod board;
+pub mod client;
 pub mod desks;
 pub mod groups;
 pub mod ring;

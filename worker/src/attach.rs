@@ -54,8 +54,8 @@ pub(crate) struct Post {
     pub(crate) in_flight: Option<InFlight>,
 }
 
-/// Takes the seat that this process was started for. `None` if there is no supervisor. `release`
-/// requires a supervisor of exactly that release.
+/// Takes the seat that this process was started for; [`Post::report_for_work`] follows. `None` if
+/// there is no supervisor. `release` requires a supervisor of exactly that release.
 pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Post>, CannotAttach> {
     if env::var_os(names::SEGMENT_FD).is_none() {
         return Ok(None);
@@ -76,11 +76,17 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let seat = Seat::new(shared, me, Futex).ok_or(CannotAttach::Slot(me))?;
     let bell = Bell::new(shared.header.armed(), bell_fd.as_fd());
     guardian::keep_awake(&seat.slot().park);
-    // CRASH: mapped_before_attached. The slot says Starting: a worker that died while starting.
-    crash::point("mapped_before_attached");
-    seat.attach();
-    bell.ring();
     Ok(Some(Post { seat, bell, folder: folder.into(), in_flight }))
+}
+
+impl Post {
+    /// Tells the supervisor that this worker has started and takes tasks from now on.
+    pub(crate) fn report_for_work(&self) {
+        // CRASH: mapped_before_attached. The slot says Starting: a worker that died while starting.
+        crash::point("mapped_before_attached");
+        self.seat.attach();
+        self.bell.ring();
+    }
 }
 
 /// A file that cannot be opened is ignored: it is missed only after a crash.

@@ -15,8 +15,8 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::attach::{Post, attach};
 use crate::ctx::leave;
 use crate::guardian::{self, Manner};
-use crate::sink::Sink;
-use crate::task_loop::{Attempted, serve};
+use crate::steps::{Attempted, Streams};
+use crate::task_loop::serve;
 
 mod capture;
 mod children;
@@ -35,7 +35,7 @@ const SWEEP_AT_MOST: Duration = Duration::from_millis(400);
 /// release.
 #[must_use]
 pub fn main(release: &str) -> ExitCode {
-    let mut post = match attach(Some(release), Manner::Sweeping) {
+    let post = match attach(Some(release), Manner::Sweeping) {
         Ok(Some(post)) => post,
         Ok(None) => {
             let why = "it is started by msup, which passes it what it needs";
@@ -57,7 +57,8 @@ pub fn main(release: &str) -> ExitCode {
         runner.borrow_mut().children.reap_left();
         guardian::told_to_exit()
     };
-    serve(&mut post, &leaving, |post, frame, token, output| {
+    post.report_for_work();
+    serve(post, &leaving, |post, frame, token, output| {
         runner.borrow_mut().attempt(post, frame, token, output)
     });
     if guardian::told_to_exit() {
@@ -95,7 +96,7 @@ impl Runner {
         post: &Post,
         frame: TaskFrame,
         token: Option<Held>,
-        mut output: [Sink; 2],
+        mut output: Streams,
     ) -> Attempted {
         let TaskFrame { seq, attempt, work } = frame;
         let Work::Command(command) = work else {
@@ -121,7 +122,7 @@ impl Runner {
         command: Command,
         seq: u64,
         attempt: u32,
-        output: &mut [Sink; 2],
+        output: &mut Streams,
     ) -> (Verdict, bool, Usage) {
         let memory = command.memory;
         let envp = self.environment.for_task(seq, attempt, command.threads, &command.env);

@@ -10,12 +10,13 @@ use msup_protocol::token::{Away, Held};
 use msup_protocol::worker_side::Seat;
 
 use crate::sink::Sink;
+use crate::steps::Streams;
 
 /// The running task's CPU token and its output.
 #[derive(Debug)]
 pub struct Ctx<'a> {
     hold: Option<Hold<'a>>,
-    output: Option<[Sink; 2]>,
+    output: Option<Streams>,
 }
 
 #[derive(Debug)]
@@ -26,7 +27,7 @@ struct Hold<'a> {
 }
 
 impl<'a> Ctx<'a> {
-    pub(crate) fn new(seat: &'a Seat<'static, Futex>, token: Held, output: [Sink; 2]) -> Ctx<'a> {
+    pub(crate) fn new(seat: &'a Seat<'static, Futex>, token: Held, output: Streams) -> Ctx<'a> {
         Ctx { hold: Some(Hold { seat, token: Some(token) }), output: Some(output) }
     }
 
@@ -35,7 +36,7 @@ impl<'a> Ctx<'a> {
         Ctx { hold: None, output: None }
     }
 
-    pub(crate) fn into_parts(self) -> (Option<Held>, Option<[Sink; 2]>) {
+    pub(crate) fn into_parts(self) -> (Option<Held>, Option<Streams>) {
         (self.hold.and_then(|hold| hold.token), self.output)
     }
 
@@ -65,7 +66,7 @@ impl<'a> Ctx<'a> {
     /// The task's standard output: shown in one piece after the task has finished.
     pub fn stdout(&mut self) -> impl Write + '_ {
         match &mut self.output {
-            Some([stdout, _]) => Out::Sink(stdout),
+            Some([stdout, ..]) => Out::Sink(stdout),
             None => Out::Stdout(io::stdout()),
         }
     }
@@ -73,8 +74,17 @@ impl<'a> Ctx<'a> {
     /// The task's standard error: shown in one piece after the task has finished.
     pub fn stderr(&mut self) -> impl Write + '_ {
         match &mut self.output {
-            Some([_, stderr]) => Out::Sink(stderr),
+            Some([_, stderr, _]) => Out::Sink(stderr),
             None => Out::Stderr(io::stderr()),
+        }
+    }
+
+    /// The task's result, for the program that has submitted it (`msup serve`). Without one, it goes
+    /// to standard output.
+    pub fn result(&mut self) -> impl Write + '_ {
+        match &mut self.output {
+            Some([.., result]) => Out::Sink(result),
+            None => Out::Stdout(io::stdout()),
         }
     }
 

@@ -18,11 +18,13 @@
 //! Run it with `msup --worker ./my-worker ::: logs/*`. Without a supervisor, the same program takes
 //! its values from the lines of standard input.
 //!
-//! Reading order: [`Ctx`], `task_loop`, `attach`, `guardian`, [`commands`] (the loop of
-//! `msup-worker`).
+//! Reading order: [`Ctx`], `task_loop`, `steps`, `attach`, `guardian`, [`by_hand`] (the same loop
+//! for other languages), [`commands`] (the loop of `msup-worker`).
 
 // These panic when standard output or error is closed.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod by_hand;
 
 mod ctx;
 
@@ -35,6 +37,8 @@ mod attach;
 mod guardian;
 
 mod sink;
+
+mod steps;
 
 pub mod commands;
 

@@ -4,19 +4,15 @@ use std::any::Any;
 use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::time::Instant;
 
-use msup_protocol::codec::{self, OutcomeFrame, TaskFrame, Usage, Verdict, Work};
-use msup_protocol::in_flight::Entry;
-use msup_protocol::task::Claim;
+use msup_protocol::codec::{TaskFrame, Usage, Verdict, Work};
+use msup_protocol::exit;
 use msup_protocol::token::Held;
-use msup_protocol::worker_side::Next;
-use msup_protocol::{crash, exit};
 
 use crate::attach::{Post, attach};
-use crate::ctx::{Ctx, leave};
+use crate::ctx::Ctx;
 use crate::guardian::{self, Manner};
-use crate::sink::{self, Sink};
+use crate::steps::{Attempted, Steps, Streams, Taken};
 use crate::task::{Outcome, Task, TaskError};
 
 /// An error's text is truncated to this number of bytes: an outcome must fit its slot.
@@ -32,8 +28,9 @@ where
 {
     match attach(None, Manner::AtOnce) {
         Ok(None) => run_absent(function),
-        Ok(Some(mut post)) => {
-            serve(&mut post, &guardian::told_to_exit, |post, frame, token, output| {
+        Ok(Some(post)) => {
+            post.report_for_work();
+            serve(post, &guardian::told_to_exit, |post, frame, token, output| {
                 // The supervisor never lets a task loop start without a token.
                 let token = token.unwrap_or_else(|| post.seat.exit(None));
                 attempt(post, frame, token, output, &mut function)
@@ -47,137 +44,32 @@ where
     }
 }
 
-/// The result of an attempt, for the loop to report.
-pub(crate) struct Attempted {
-    /// `None` if the command's tokens went to others while it waited.
-    pub(crate) token: Option<Held>,
-    pub(crate) verdict: Verdict,
-    pub(crate) usage: Usage,
-    pub(crate) output: [Sink; 2],
-    pub(crate) leaked: bool,
-}
-
 /// The loop itself, until the supervisor tells this worker to leave or is gone. While the worker
 /// waits for a task, it asks `leaving` whether to leave.
 pub(crate) fn serve(
-    post: &mut Post,
+    post: Post,
     leaving: &dyn Fn() -> bool,
-    mut attempt: impl FnMut(&Post, TaskFrame, Option<Held>, [Sink; 2]) -> Attempted,
+    mut attempt: impl FnMut(&Post, TaskFrame, Option<Held>, Streams) -> Attempted,
 ) {
-    let mut token = None;
-    let mut frame = Vec::new();
-    loop {
-        let next = post.seat.next_task(token.take(), leaving);
-        let (held, claim) = match next.unwrap_or_else(leave) {
-            Next::Run(held, claim) => (Some(held), claim),
-            Next::Start(claim) => (None, claim),
-            Next::Leave => return,
-        };
-        // CRASH: claimed_before_run. Running(dead), Claimed(dead): the task is run again.
-        crash::point("claimed_before_run");
-        let began = Instant::now();
-        let output = codec::stream_files(claim.index(), claim.publication())
-            .map(|name| Sink::new(post.folder.join(name)));
-        let mut entry = None;
-        let attempted = match read_task(post, &claim, &mut frame) {
-            Ok(task) => {
-                let TaskFrame { seq, attempt: nth, .. } = task;
-                entry = Some(Entry { seq, attempt: nth, finished: false });
-                note(post, &claim, entry);
-                attempt(post, task, held, output)
-            }
-            Err(why) => {
-                let (token, verdict) = (held, Verdict::Lost(why.to_string()));
-                Attempted { token, verdict, usage: Usage::default(), output, leaked: false }
-            }
-        };
+    let mut steps = Steps::new(post);
+    while let Some(Taken { task, token, output, underway }) = steps.next(leaving) {
+        let attempted = attempt(&steps.post, task, token, output);
         if guardian::told_to_exit() {
             // We killed the command, so there is no outcome. The supervisor is gone.
             return;
         }
-        note(post, &claim, entry.map(|entry| Entry { finished: true, ..entry }));
         let panicked = matches!(attempted.verdict, Verdict::Panicked(_));
-        let wall_ns = began.elapsed().as_nanos() as u64;
-        token = report(post, claim, attempted, wall_ns, &mut frame);
+        steps.finish(underway, attempted);
         if panicked {
             // The process exits, and with it whatever state the panic left inconsistent.
-            let _ = token.take().map(|held| post.seat.release(held));
+            steps.release();
             return;
         }
     }
 }
 
-/// Called before the attempt begins, and again before its outcome is reported: if all processes die
-/// at once, the file tells what was in flight.
-fn note(post: &Post, claim: &Claim, entry: Option<Entry>) {
-    if let (Some(in_flight), Some(entry)) = (&post.in_flight, entry) {
-        in_flight.note(claim.index(), entry);
-    }
-}
-
-fn read_task(post: &Post, claim: &Claim, frame: &mut Vec<u8>) -> io::Result<TaskFrame> {
-    let tasks = post.seat.shared().tasks;
-    // If this fails, a stray write has overwritten the supervisor's frame; the task is not to
-    // blame.
-    tasks.read(claim.index(), frame).unwrap_or_else(leave);
-    if frame.is_empty() {
-        // An empty frame means that it was too large for the slot.
-        let path = post.folder.join(codec::task_file(claim.index(), claim.publication()));
-        *frame = std::fs::read(&path).map_err(|why| sink::describe(&path, &why))?;
-    }
-    Ok(codec::decode(frame).unwrap_or_else(leave))
-}
-
-fn report(
-    post: &Post,
-    claim: Claim,
-    attempted: Attempted,
-    wall_ns: u64,
-    frame: &mut Vec<u8>,
-) -> Option<Held> {
-    let shared = post.seat.shared();
-    let Attempted { token, verdict, usage, mut output, leaked } = attempted;
-    let capacity = shared.tasks.capacity();
-    let outcome_of = |verdict, output: &[Sink; 2]| {
-        let (stdout, stderr) = (output[0].stream(), output[1].stream());
-        OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr }
-    };
-    let secured = output.iter_mut().try_for_each(Sink::secure);
-    let mut outcome = match secured {
-        Ok(()) => outcome_of(verdict, &output),
-        Err(why) => {
-            output.iter_mut().for_each(Sink::discard);
-            outcome_of(Verdict::Lost(format!("its output is lost: {why}")), &output)
-        }
-    };
-    while codec::encode(&outcome, frame).is_err() || frame.len() > capacity {
-        let [stdout, stderr] = &mut output;
-        let larger = if stdout.in_memory() >= stderr.in_memory() { stdout } else { stderr };
-        if let Err(why) = larger.spill() {
-            output.iter_mut().for_each(Sink::discard);
-            let verdict = Verdict::Trouble(format!("cannot keep its output: {why}"));
-            outcome = outcome_of(verdict, &output);
-            continue;
-        }
-        outcome = outcome_of(outcome.verdict, &output);
-    }
-    let index = claim.index();
-    let written = shared.tasks.write(index, frame).is_ok();
-    // CRASH: outcome_before_done. Claimed(dead), perhaps files: these removed, the task run again.
-    crash::point("outcome_before_done");
-    if written && shared.tasks.complete(post.seat.me(), claim) {
-        // CRASH: done_before_bit. Done(dead): collected on the reap.
-        crash::point("done_before_bit");
-        shared.done.set(index);
-        // CRASH: bit_before_bell. The bell was not rung: the supervisor looks on the reap.
-        crash::point("bit_before_bell");
-        post.bell.ring_for(index);
-    }
-    token
-}
-
 /// One attempt of an SDK task.
-fn attempt<F>(post: &Post, frame: TaskFrame, token: Held, output: [Sink; 2], f: &mut F) -> Attempted
+fn attempt<F>(post: &Post, frame: TaskFrame, token: Held, output: Streams, f: &mut F) -> Attempted
 where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
 {
@@ -203,7 +95,7 @@ where
     }
 }
 
-fn cut(mut text: String) -> String {
+pub(crate) fn cut(mut text: String) -> String {
     if text.len() > MESSAGE_AT_MOST {
         text.truncate(text.floor_char_boundary(MESSAGE_AT_MOST));
     }

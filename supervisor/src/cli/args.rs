@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 
-use super::choices::{LeaveFlag, Order};
-use super::shared::{Limits, Reporting};
+use super::choices::Order;
+use super::shared::{Failing, Limits, Reporting, Running};
 use super::usage::UsageError;
 use super::wrong_line::{one_line, unknown};
 use super::{Command, Refusal, help, other_tools};
-use crate::engine::AtCap;
 use crate::journal::Durability;
 
 /// Run COMMAND once per input value, with as many processes at once as keep the CPUs busy.
@@ -28,15 +27,11 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) limits: Limits,
 
-    /// An idle worker exits after this many seconds, or at once when the input has ended and no
-    /// task is left to start
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
-    pub(super) idle_timeout: f64,
+    #[command(flatten)]
+    pub(super) running: Running,
 
-    /// What msup does if tasks are ready and a CPU is free, but all --max-workers workers wait in
-    /// blocking calls: wait for one, or abort the run (fail)
-    #[arg(long, value_name = "wait|fail", default_value = "wait", hide_possible_values = true)]
-    pub(super) at_cap: AtCap,
+    #[command(flatten)]
+    pub(super) failing: Failing,
 
     /// Values are separated by NUL bytes, not newlines
     #[arg(short = '0', long)]
@@ -50,19 +45,6 @@ pub(super) struct Args {
     /// from the first
     #[arg(long, conflicts_with = "null")]
     pub(super) crlf: bool,
-
-    /// Take replacement strings and separators that only GNU parallel has ({1}, ::::) literally
-    #[arg(long)]
-    pub(super) literal: bool,
-
-    /// The shell that runs scripts: sh, bash, dash, zsh, ksh, mksh or busybox [default: $SHELL if
-    /// it is one of these, else sh]
-    #[arg(long, value_name = "PATH", conflicts_with = "worker")]
-    pub(super) shell: Option<PathBuf>,
-
-    /// Insert values also where a shell runs them as code ({} in the script of bash -c)
-    #[arg(long)]
-    pub(super) unsafe_replace: bool,
 
     /// Start the tasks that took longest in an earlier run first. Tasks that are not in JOBLOG come
     /// before them. msup reads all input before it starts a task
@@ -87,67 +69,6 @@ pub(super) struct Args {
     /// temporary file; msup renames it when the command has succeeded
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "worker")]
     pub(super) out: Option<OsString>,
-
-    /// Pass the values to workers that run the task loop PROGRAM, instead of running a command per
-    /// value
-    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["memory", "mem_per_task"])]
-    pub(super) worker: Option<PathBuf>,
-
-    /// Kill a worker that takes longer than this to start (30s, 5m); after three in a row msup
-    /// aborts the run [default: no limit]
-    #[arg(long, value_name = "TIME")]
-    pub(super) start_timeout: Option<String>,
-
-    /// Allow a task that fails up to N attempts [default: 1, no retry]
-    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
-    pub(super) retries: u32,
-
-    /// Delay before a failed task is retried: random, below a limit. The limit is the first value
-    /// before the first retry, and doubles with each retry, up to the second value [default:
-    /// 200ms..30s]
-    #[arg(long, value_name = "TIME..TIME")]
-    pub(super) backoff: Option<String>,
-
-    /// Quarantine a task, that is, do not run it again, when it has crashed N times [default: 3]
-    #[arg(long, value_name = "N")]
-    pub(super) crash_limit: Option<u32>,
-
-    /// Stop a task that takes longer than this (30s, 5m), or than N% of the median (200%): it has
-    /// failed
-    #[arg(long, value_name = "TIME|N%")]
-    pub(super) timeout: Option<String>,
-
-    /// Time between SIGTERM and SIGKILL when msup stops a task [default: 10s]. If given, it also
-    /// limits how long running tasks may take to finish after Ctrl-C, SIGTERM or SIGHUP; then msup
-    /// stops them [default: no limit]
-    #[arg(long, value_name = "TIME")]
-    pub(super) grace: Option<String>,
-
-    /// Signals that stop a task, each with the milliseconds until the next one, as in GNU parallel
-    /// (INT,500,TERM,2000); SIGKILL comes last [default: TERM,GRACE]
-    #[arg(long, value_name = "SIGNAL,MS,...")]
-    pub(super) termseq: Option<String>,
-
-    /// What to do with processes that a command leaves running in the background: wait for them,
-    /// leave them alone (ok), or stop them at once, as a timeout does (kill)
-    #[arg(long, value_name = "wait|ok|kill", default_value = "wait", hide_possible_values = true)]
-    pub(super) leave: LeaveFlag,
-
-    /// How long to wait for such processes before msup stops them and their task fails [default:
-    /// 10s]
-    #[arg(long, value_name = "TIME")]
-    pub(super) leave_timeout: Option<String>,
-
-    /// When to halt the run: never, or now|soon,fail|success|done=N|N%. now stops running tasks,
-    /// soon lets them finish. N% is a percentage of all tasks: msup reads all input before it
-    /// decides
-    #[arg(
-        long,
-        aliases = ["halt-on-error", "haltonerror"],
-        value_name = "WHEN",
-        allow_hyphen_values = true
-    )]
-    pub(super) halt: Option<String>,
 
     /// Keep the run's journal in this folder [default: a new one below ~/.local/state/msup]
     #[arg(long, value_name = "FOLDER", conflicts_with = "no_journal")]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use msup_protocol::env as names;
 
 use super::Refusal;
-use super::args::Args;
+use super::shared::Running;
 use super::usage::{BadValue, UsageError};
 use crate::os::programs;
 use crate::template::Job;
@@ -29,17 +29,17 @@ pub(crate) struct Work {
 /// # Errors
 /// The command, its program or the worker's program cannot be used.
 pub(super) fn read(
-    args: &Args,
+    running: &Running,
     words: Vec<OsString>,
     memory_per_task: Option<u64>,
 ) -> Result<(Work, Option<Vec<u8>>), Refusal> {
     let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
-    let (job, worker_program, worker_arguments) = match &args.worker {
-        Some(program) => task_loop(program, words, args.literal)?,
-        None => commands(args, words)?,
+    let (job, worker_program, worker_arguments) = match &running.worker {
+        Some(program) => task_loop(program, words, running.literal)?,
+        None => commands(running, words)?,
     };
     let shell = match &job {
-        Job::Commands(template) if args.shell.is_none() => template.shell().map(<[u8]>::to_vec),
+        Job::Commands(template) if running.shell.is_none() => template.shell().map(<[u8]>::to_vec),
         Job::Commands(_) | Job::Values => None,
     };
     Ok((Work { job, worker_program, worker_arguments, memory_per_task }, shell))
@@ -57,12 +57,12 @@ fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Done,
     Ok((Job::Values, worker_program, worker_arguments))
 }
 
-fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
-    let reading = reading(args)?;
+fn commands(running: &Running, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
+    let reading = reading(running)?;
     let template = if words.is_empty() {
         Template::each_input(reading)
     } else {
-        if !args.literal {
+        if !running.literal {
             refuse_foreign(&words)?;
         }
         Template::from_words(words, &reading)?
@@ -75,8 +75,8 @@ fn commands(args: &Args, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
 
 /// The shell that was asked for; else the user's own if scripts are written for it and it is there;
 /// else `sh`.
-fn reading(args: &Args) -> Result<Reading, UsageError> {
-    let shell = match args.shell.as_deref() {
+fn reading(running: &Running) -> Result<Reading, UsageError> {
+    let shell = match running.shell.as_deref() {
         Some(program) => {
             find(program, "--shell")?;
             let wanted = "sh, bash, dash, zsh, ksh, mksh or busybox";
@@ -91,8 +91,8 @@ fn reading(args: &Args) -> Result<Reading, UsageError> {
     let environment: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
     Ok(Reading {
         shell: shell.with_functions(environment.iter().map(OsString::as_os_str)),
-        fixed_shell: args.shell.is_some(),
-        unsafe_replace: args.unsafe_replace,
+        fixed_shell: running.shell.is_some(),
+        unsafe_replace: running.unsafe_replace,
     })
 }
 

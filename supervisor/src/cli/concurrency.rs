@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Refusal;
-use super::args::Args;
+use super::shared::{Limits, Running};
 use super::usage::{BadValue, UsageError};
 use crate::engine::AtCap;
 use crate::os::cpu_quota;
@@ -40,26 +40,26 @@ const ALL_AT_ONCE: u64 = 4096;
 ///
 /// # Errors
 /// A flag has a wrong value, or the limit on open files is too low.
-pub(super) fn of(args: &Args) -> Result<Concurrency, Refusal> {
+pub(super) fn of(typed: &Limits, running: &Running) -> Result<Concurrency, Refusal> {
     let nofile = limits::raise_open_files();
-    let (procs, max_workers, lowered) = workers(args)?;
-    let idle_timeout = Duration::try_from_secs_f64(args.idle_timeout)
-        .map_err(|_| UsageError::IdleTimeout(args.idle_timeout))?;
-    let memory = size("--memory", args.limits.memory.as_deref())?;
+    let (procs, max_workers, lowered) = workers(typed)?;
+    let idle_timeout = Duration::try_from_secs_f64(running.idle_timeout)
+        .map_err(|_| UsageError::IdleTimeout(running.idle_timeout))?;
+    let memory = size("--memory", typed.memory.as_deref())?;
     Ok(Concurrency {
         procs,
         max_workers,
-        admits: args.worker.is_none() && (u32::from(max_workers) > procs || memory.is_some()),
+        admits: running.worker.is_none() && (u32::from(max_workers) > procs || memory.is_some()),
         memory,
         idle_timeout,
-        at_cap: args.at_cap,
+        at_cap: running.at_cap,
         nofile,
         lowered,
     })
 }
 
 /// Tokens, the cap on workers, and which limit has lowered them, if one has.
-fn workers(args: &Args) -> Result<(u32, u16, Option<String>), Refusal> {
+fn workers(typed: &Limits) -> Result<(u32, u16, Option<String>), Refusal> {
     let most = limits::most_workers()?;
     let cpus = u64::from(cpu_quota::cpus());
     let mut is_lowered = false;
@@ -67,7 +67,7 @@ fn workers(args: &Args) -> Result<(u32, u16, Option<String>), Refusal> {
         is_lowered |= wanted > most.workers;
         wanted.min(most.workers)
     };
-    if let Some(text) = &args.limits.jobs {
+    if let Some(text) = &typed.jobs {
         let jobs = match text.as_str() {
             "0" => Some(lowered(ALL_AT_ONCE)),
             text => parse_procs(text, cpus),
@@ -78,7 +78,7 @@ fn workers(args: &Args) -> Result<(u32, u16, Option<String>), Refusal> {
         let why = is_lowered.then(|| format!("at most {jobs} jobs: {most}"));
         return Ok((u32::from(jobs), jobs, why));
     }
-    let procs = match &args.limits.procs {
+    let procs = match &typed.procs {
         Some(text) => {
             let wanted = "a number of at least 1, N%, +N or -N";
             parse_procs(text, cpus).ok_or_else(|| BadValue::new("--procs", text, wanted))?
@@ -86,7 +86,7 @@ fn workers(args: &Args) -> Result<(u32, u16, Option<String>), Refusal> {
         None => lowered(cpus),
     };
     let procs = in_range("--procs", procs, most)?;
-    let max_workers = match args.limits.max_workers {
+    let max_workers = match typed.max_workers {
         Some(cap) if cap < u32::from(procs) => {
             return Err(UsageError::FewerThanProcs { cap, procs }.into());
         }

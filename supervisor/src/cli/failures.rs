@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::args::Args;
+use super::shared::Failing;
 use super::usage::BadValue;
 use crate::engine::{Counted, Halt, Policy, Threshold, Timeout};
 
@@ -10,30 +10,33 @@ use crate::engine::{Counted, Halt, Policy, Threshold, Timeout};
 ///
 /// # Errors
 /// The first flag whose value is wrong.
-pub(super) fn of(args: &Args) -> Result<(Policy, Option<Duration>), BadValue> {
+pub(super) fn of(typed: &Failing) -> Result<(Policy, Option<Duration>), BadValue> {
     let given = Policy::default();
     let at_least_one = |flag, number: u32| match number {
         0 => Err(BadValue::new(flag, "0", "at least 1")),
         number => Ok(number),
     };
-    let grace = args.grace.as_deref().map(|text| {
+    let grace = typed.grace.as_deref().map(|text| {
         let wanted = "a time such as 500ms, 10s or 2m";
         time(text).ok_or_else(|| BadValue::new("--grace", text, wanted))
     });
     let grace = grace.transpose()?;
-    let start_timeout = args.start_timeout.as_deref().map(start_timeout).transpose()?;
+    let start_timeout = typed.start_timeout.as_deref().map(start_timeout).transpose()?;
     let policy = Policy {
         start_timeout,
         // Without --grace, a run that is stopped by hand lets its tasks finish, even if that takes
         // hours.
         drain: grace,
-        tries: at_least_one("--retries", args.retries)?,
-        backoff: args.backoff.as_deref().map_or(Ok(given.backoff), backoff)?,
-        crash_limit: args
+        tries: at_least_one("--retries", typed.retries)?,
+        backoff: typed.backoff.as_deref().map_or(Ok(given.backoff), backoff)?,
+        crash_limit: typed
             .crash_limit
             .map_or(Ok(given.crash_limit), |n| at_least_one("--crash-limit", n))?,
-        timeout: args.timeout.as_deref().map(timeout).transpose()?,
-        halt: args.halt.as_deref().map(halt).transpose()?.flatten(),
+        outside_limit: typed
+            .outside_limit
+            .map_or(Ok(given.outside_limit), |n| at_least_one("--outside-limit", n))?,
+        timeout: typed.timeout.as_deref().map(timeout).transpose()?,
+        halt: typed.halt.as_deref().map(halt).transpose()?.flatten(),
     };
     Ok((policy, grace))
 }

@@ -22,7 +22,7 @@ const HEADINGS: [(&str, &[&str]); 9] = [
     ("Input", &["arg-file", "null", "crlf"]),
     ("Commands", &["shell", "literal", "unsafe-replace", "worker", "start-timeout"]),
     ("Output", &["keep-order", "out", "replay"]),
-    ("Failures", &["retries", "backoff", "crash-limit", "timeout", "halt"]),
+    ("Failures", &["retries", "backoff", "crash-limit", "outside-limit", "timeout", "halt"]),
     ("Stopping", &["grace", "termseq", "leave", "leave-timeout"]),
     ("Journal and resume", &["journal", "no-journal", "keep-output", "durability"]),
     ("Reports", &["bar", "progress", "quiet", "stats", "summary", "joblog", "schedtrace"]),
@@ -55,6 +55,7 @@ Subcommands (msup SUBCOMMAND --help shows the flags of one):
   retry [RUN]     Run failed and quarantined tasks again
   log [RUN]       List all runs, or the finished tasks of one run
   clean [RUN]...  Remove the journals of finished runs
+  serve           Take tasks from another program (docs/guide/serve.md)
   doctor          Show what this machine offers: CPUs, control groups, limits
 
 {all-args}{after-help}";
@@ -65,6 +66,11 @@ msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]
        msup [OPTIONS] < commands.txt
        msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]
        msup SUBCOMMAND [OPTIONS] [RUN]...";
+
+/// The usage lines of `msup serve --help`.
+pub(super) const SERVE_USAGE: &str = "\
+msup serve [OPTIONS] --worker PROGRAM [ARG]...
+       msup serve [OPTIONS] COMMAND [ARG]...";
 
 /// What follows the flags in `msup --help`.
 pub(super) const AFTER: &str = "\
@@ -99,10 +105,11 @@ mod tests {
 
     use crate::cli::args::Args;
     use crate::cli::commands::resume_retry::{Resume, Retry};
+    use crate::cli::commands::serve::Serve;
 
     #[test]
     fn every_flag_has_a_heading() {
-        for command in [Args::command(), Resume::command(), Retry::command()] {
+        for command in [Args::command(), Resume::command(), Retry::command(), Serve::command()] {
             let is_listed = |arg: &&clap::Arg| !arg.is_hide_set() && !arg.is_positional();
             for flag in command.get_arguments().filter(is_listed) {
                 assert!(flag.get_help_heading().is_some(), "{flag}");

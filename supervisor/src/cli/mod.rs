@@ -26,6 +26,7 @@ pub(crate) use command::Work;
 use commands::clean::Clean;
 use commands::log::Log;
 use commands::resume_retry;
+use commands::serve::Serve;
 pub(crate) use concurrency::Concurrency;
 pub(crate) use earlier_times::JobLog;
 pub(crate) use logs::{Continued, Keeping, Retried};
@@ -62,6 +63,10 @@ pub(crate) fn parse() -> Result<Command, Refusal> {
         }
         Some("resume") => Typed::read("msup resume", rest())?.then(resume_retry::resume),
         Some("retry") => Typed::read("msup retry", rest())?.then(resume_retry::retry),
+        Some("serve") => {
+            let typed = Typed::read("msup serve", rest())?;
+            typed.then(|serve: Serve| Ok(Command::Run(Box::new(serve.plan()?))))
+        }
         Some("log") => Typed::read("msup log", rest())?.then(|log| Ok(Command::Log(log))),
         Some("clean") => Typed::read("msup clean", rest())?.then(|clean| Ok(Command::Clean(clean))),
         _ => {

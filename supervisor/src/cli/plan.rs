@@ -12,6 +12,7 @@ use super::command::Work;
 use super::concurrency::Concurrency;
 use super::earlier_times::JobLog;
 use super::logs::{Continued, Keeping, Logs};
+use super::shared::{Failing, Reporting};
 use super::usage::{BadValue, UsageError};
 use super::values::{Values, source, source_again, split};
 use super::{command, concurrency, failures, other_tools, progress, stopping};
@@ -43,6 +44,8 @@ pub(crate) struct Outputs {
     pub(crate) files: Option<OutTemplate>,
     /// A power cut must not undo what was told of them.
     pub(crate) durable: bool,
+    /// They go to the client of `msup serve`, as frames.
+    pub(crate) frames: bool,
 }
 
 /// What is done about tasks that fail or must be stopped.
@@ -77,35 +80,30 @@ pub(crate) struct Reports {
 /// # Errors
 /// [`Refusal`].
 pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan, Refusal> {
-    let concurrency = concurrency::of(&args)?;
+    let concurrency = concurrency::of(&args.limits, &args.running)?;
     let memory_per_task = concurrency::size("--mem-per-task", args.limits.mem_per_task.as_deref())?;
-    if args.reporting.schedtrace == Some(0) {
-        return Err(BadValue::new("--schedtrace", "0", "at least 1 millisecond").into());
-    }
-    let failures = what_if_tasks_fail(&args)?;
-    let progress = progress::manner(
-        args.reporting.bar,
-        args.reporting.progress.as_deref(),
-        args.reporting.quiet,
-    )?;
-    let (words, values) = split(std::mem::take(&mut args.words), args.literal)?;
+    let failures = what_if_tasks_fail(&args.failing, stopping::GRACE)?;
+    let progress = check(&args.reporting)?;
+    let (words, values) = split(std::mem::take(&mut args.words), args.running.literal)?;
     if continued.is_none()
         && !args.reporting.quiet
         && let Some(warning) = other_tools::warn_of_operators(&words)
     {
         let _ = writeln!(stderr(), "msup: {}", escape::message(&warning));
     }
-    let commands = args.worker.is_none() && words.is_empty();
-    let command = typed(&words).filter(|_| args.worker.is_none());
-    let (work, shell) = command::read(&args, words, memory_per_task)?;
+    let runs_commands = args.running.worker.is_none();
+    let (commands, command) =
+        (runs_commands && words.is_empty(), typed(&words).filter(|_| runs_commands));
+    let (work, shell) = command::read(&args.running, words, memory_per_task)?;
     let longest_first = match (args.from.as_deref(), &work.job) {
         (Some(path), Job::Commands(template)) => Some(JobLog::read(path, template.outline())?),
         _ => None,
     };
     let outputs = Outputs {
         keep_order: args.keep_order,
-        files: out(args.out.as_deref(), &work.job, args.literal)?,
+        files: out(args.out.as_deref(), &work.job, args.running.literal)?,
         durable: args.durability != Durability::Process,
+        frames: false,
     };
     let mut separator = if args.null { 0 } else { b'\n' };
     let (source, keeping) = match continued {
@@ -132,28 +130,53 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         concurrency,
         work,
         values: Values { source, format, longest_first },
-        reports: reports(&args, progress, keeping.here(), command),
+        reports: {
+            let asked = [&args.journal, &args.joblog, &args.reporting.summary];
+            let shows_only = args.out.is_none() && asked.iter().all(|file| file.is_none());
+            reports(&args.reporting, progress, shows_only, keeping.here(), command)
+        },
         outputs,
         failures,
         logs: Logs { keeping, keeps_all_output: args.keep_output, joblog: args.joblog },
     })
 }
 
-fn what_if_tasks_fail(args: &Args) -> Result<Failures, UsageError> {
-    let (policy, grace) = failures::of(args)?;
-    let (stop_steps, leave) = (stopping::steps(args, grace)?, stopping::leave(args)?);
-    Ok(Failures { policy, stop_steps, leave })
+/// `grace`: the time between SIGTERM and SIGKILL where none is given.
+///
+/// # Errors
+/// The first flag whose value is wrong.
+pub(super) fn what_if_tasks_fail(typed: &Failing, grace: Duration) -> Result<Failures, UsageError> {
+    let (policy, given) = failures::of(typed)?;
+    let (steps, leave) = (stopping::steps(typed, given.unwrap_or(grace))?, stopping::leave(typed)?);
+    Ok(Failures { policy, stop_steps: steps, leave })
 }
 
-fn reports(args: &Args, progress: Manner, here: PathBuf, command: Option<Vec<u8>>) -> Reports {
-    let asked = [&args.journal, &args.joblog, &args.reporting.summary];
+/// How progress is shown.
+///
+/// # Errors
+/// The first flag whose value is wrong.
+pub(super) fn check(typed: &Reporting) -> Result<Manner, Refusal> {
+    if typed.schedtrace == Some(0) {
+        return Err(BadValue::new("--schedtrace", "0", "at least 1 millisecond").into());
+    }
+    Ok(progress::manner(typed.bar, typed.progress.as_deref(), typed.quiet)?)
+}
+
+/// What a person is told. `shows_only`: what the run shows is all that was asked for.
+pub(super) fn reports(
+    typed: &Reporting,
+    progress: Manner,
+    shows_only: bool,
+    here: PathBuf,
+    command: Option<Vec<u8>>,
+) -> Reports {
     Reports {
-        summary: args.reporting.summary.clone(),
-        schedtrace: args.reporting.schedtrace.map(Duration::from_millis),
+        summary: typed.summary.clone(),
+        schedtrace: typed.schedtrace.map(Duration::from_millis),
         progress,
-        quiet: args.reporting.quiet,
-        stats: args.reporting.stats,
-        shows_only: args.out.is_none() && asked.iter().all(|file| file.is_none()),
+        quiet: typed.quiet,
+        stats: typed.stats,
+        shows_only,
         here,
         command,
     }
@@ -182,7 +205,7 @@ pub(super) fn typed_command(words: &[OsString]) -> Option<Vec<u8>> {
 }
 
 /// COMMAND as a person could type it: a single word is a command line as it is.
-fn typed(words: &[OsString]) -> Option<Vec<u8>> {
+pub(super) fn typed(words: &[OsString]) -> Option<Vec<u8>> {
     match words {
         [] => None,
         [line] => Some(line.as_bytes().to_vec()),

@@ -4,29 +4,29 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::args::Args;
 use super::choices::LeaveFlag;
 use super::failures::time;
+use super::shared::Failing;
 use super::usage::{BadValue, UsageError};
 use crate::engine::{Leave, Step};
 
 /// The default time between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// The default time that processes of a finished task may run on.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The steps by which tasks are stopped; SIGKILL follows them.
+/// The steps by which tasks are stopped, with `grace` after SIGTERM; SIGKILL follows them.
 ///
 /// # Errors
 /// The value of --termseq is wrong.
-pub(super) fn steps(args: &Args, grace: Option<Duration>) -> Result<Vec<Step>, BadValue> {
-    match args.termseq.as_deref() {
+pub(super) fn steps(typed: &Failing, grace: Duration) -> Result<Vec<Step>, BadValue> {
+    match typed.termseq.as_deref() {
         Some(text) => term_sequence(text).ok_or_else(|| {
             let wanted = "signals with milliseconds between them, such as TERM,200,KILL";
             BadValue::new("--termseq", text, wanted)
         }),
-        None => Ok(vec![Step { signal: Signal::SIGTERM as i32, wait: grace.unwrap_or(GRACE) }]),
+        None => Ok(vec![Step { signal: Signal::SIGTERM as i32, wait: grace }]),
     }
 }
 
@@ -34,14 +34,14 @@ pub(super) fn steps(args: &Args, grace: Option<Duration>) -> Result<Vec<Step>, B
 ///
 /// # Errors
 /// The value of --leave-timeout is wrong, or it has no effect.
-pub(super) fn leave(args: &Args) -> Result<Leave, UsageError> {
-    let given = args.leave_timeout.as_deref();
+pub(super) fn leave(typed: &Failing) -> Result<Leave, UsageError> {
+    let given = typed.leave_timeout.as_deref();
     let timeout = given.map(|text| {
         let wanted = "a time such as 500ms, 10s or 2m";
         time(text).ok_or_else(|| BadValue::new("--leave-timeout", text, wanted))
     });
     let timeout = timeout.transpose()?;
-    let (leave, word) = match args.leave {
+    let (leave, word) = match typed.leave {
         LeaveFlag::Wait => return Ok(Leave::Wait(timeout.unwrap_or(LEAVE_TIMEOUT))),
         LeaveFlag::Ok => (Leave::Alone, "ok"),
         LeaveFlag::Kill => (Leave::Kill, "kill"),

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::usage::UsageError;
 
 /// All of them. Programs of these names can still be run: `msup -- doctor`.
-const SUBCOMMANDS: [&str; 6] = ["resume", "retry", "log", "clean", "doctor", "help"];
+const SUBCOMMANDS: [&str; 7] = ["resume", "retry", "log", "clean", "doctor", "serve", "help"];
 
 /// Words of at least this length may have two mistakes, shorter ones have one.
 const LONG: usize = 5;

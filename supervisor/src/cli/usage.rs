@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use msup_protocol::env as names;
 
+use super::commands::serve::ServeError;
 use crate::os::limits::Most;
 use crate::os::programs::ProgramError;
 use crate::template::{Foreign, OutTemplateError};
@@ -56,6 +57,8 @@ pub(crate) enum UsageError {
         path.display()
     )]
     NoJoblog { path: PathBuf, line: usize },
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     #[error("--journal: {0}")]
     Journal(#[source] io::Error),
     /// The program of a flag or a variable.

@@ -43,7 +43,7 @@ pub(crate) enum Effect {
         /// The slot it was in.
         slot: u16,
         /// Its last attempt's outcome; none when that attempt's worker was lost.
-        outcome: Option<OutcomeFrame>,
+        outcome: Option<Box<OutcomeFrame>>,
         /// Its end, to be journaled once the output has been shown; none if the task is retried in
         /// a later generation.
         end: Option<Entry>,

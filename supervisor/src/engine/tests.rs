@@ -99,6 +99,7 @@ impl Driver {
             leaked: false,
             stdout: Stream::nothing(),
             stderr: Stream::nothing(),
+            result: Stream::nothing(),
         };
         self.step(Event::Collected { slot, outcome, starved: false, killed: None })
     }

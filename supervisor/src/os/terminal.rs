@@ -49,7 +49,8 @@ pub(crate) fn reader_is_gone() -> bool {
     let mut looked = [PollFd::new(&stdout, PollFlags::empty())];
     output_is_piped()
         && poll(&mut looked, Some(&Timespec::default())).is_ok()
-        && looked[0].revents().contains(PollFlags::ERR)
+        // A pipe without a reader, or a socket whose other end is closed.
+        && looked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// Whether standard output is an empty file.

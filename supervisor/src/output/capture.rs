@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Spilled;
+use super::frames::Served;
 use crate::journal::{Keeper, KeptFor};
 use crate::os::run_folder::create_file;
 
@@ -40,6 +41,10 @@ pub(crate) struct Delivery {
     pub(crate) last: u64,
     pub(crate) stdout: Piece,
     pub(crate) stderr: Piece,
+    /// What it has reported to the client of `msup serve`.
+    pub(crate) result: Piece,
+    /// What the client is told besides.
+    pub(crate) served: Option<Box<Served>>,
     /// The attempt for which it is kept with the run, if it is.
     pub(crate) writer: Option<KeptFor>,
     /// An earlier generation has kept it.
@@ -67,7 +72,7 @@ impl Piece {
         }
     }
 
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::File(Spilled { left, .. }) => left.len,
@@ -141,7 +146,7 @@ impl Piece {
 }
 
 impl Delivery {
-    /// For a task that wrote nothing.
+    /// For a task that wrote nothing, from number `seq` to `last`.
     pub(crate) fn nothing(seq: u64, last: u64) -> Delivery {
         let nothing = || Piece::Bytes(Vec::new());
         Delivery {
@@ -149,6 +154,8 @@ impl Delivery {
             last,
             stdout: nothing(),
             stderr: nothing(),
+            result: nothing(),
+            served: None,
             writer: None,
             is_replayed: false,
         }
@@ -175,16 +182,16 @@ impl Delivery {
     }
 
     pub(super) fn in_memory(&self) -> u64 {
-        self.stdout.in_memory() + self.stderr.in_memory()
+        self.stdout.in_memory() + self.stderr.in_memory() + self.result.in_memory()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.stdout.is_empty() && self.stderr.is_empty()
+        self.stdout.is_empty() && self.stderr.is_empty() && self.served.is_none()
     }
 
     /// Its weight while it waits.
     pub(super) fn weight(&self) -> u64 {
-        EACH + self.stdout.weight() + self.stderr.weight()
+        EACH + self.stdout.weight() + self.stderr.weight() + self.result.weight()
     }
 }
 

@@ -4,6 +4,7 @@
 mod capture;
 mod error;
 pub(crate) mod files;
+pub(crate) mod frames;
 mod keeping;
 pub(crate) mod replay;
 mod screen;
@@ -50,6 +51,8 @@ pub(crate) struct Style {
     pub(crate) bar: bool,
     /// Keeps outputs with the run.
     pub(crate) keeper: Option<Keeper>,
+    /// For the client of `msup serve`: the first frame.
+    pub(crate) hello: Option<Vec<u8>>,
 }
 
 /// Why standard output, or standard error, takes no more.
@@ -73,7 +76,7 @@ pub(crate) struct Output {
 
 #[derive(Debug)]
 enum Message {
-    Deliver(Delivery),
+    Deliver(Box<Delivery>),
     Say(String),
     /// Remove the bar, and confirm it.
     Hide(Sender<()>),
@@ -125,7 +128,7 @@ impl Output {
     pub(crate) fn deliver(&self, delivery: Delivery) -> bool {
         let is_empty = delivery.is_empty();
         if self.keep_order || !is_empty {
-            self.send(Message::Deliver(delivery));
+            self.send(Message::Deliver(Box::new(delivery)));
         }
         !is_empty
     }

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use super::capture::{Broken, Piece, nameless_file};
+use super::frames::{self, Served};
 use super::keeping::{KeepingFailed, OutputKeeping};
 use super::screen::Screen;
 use super::{Delivery, Message, State, Style, Unwritable};
@@ -60,16 +61,14 @@ impl Writer {
     }
 
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
+        if let Some(hello) = self.style.hello.take() {
+            let written = self.stdout.write_all(&hello).map_err(Broken::Target);
+            self.note(0, "standard output", written);
+        }
         while let Some(message) = self.receive(messages) {
             let weight = message.weight();
             match message {
-                Message::Deliver(mut delivery) => {
-                    self.keep(&mut delivery);
-                    match self.style.keep_order {
-                        true => self.hold(delivery),
-                        false => self.write(delivery),
-                    }
-                }
+                Message::Deliver(delivery) => self.take(*delivery),
                 Message::Say(text) => {
                     self.flush();
                     self.on_stderr(|stderr| {
@@ -95,6 +94,32 @@ impl Writer {
         self.flush();
         self.state.ended.store(true, Ordering::Release);
         self.state.ring();
+    }
+
+    fn take(&mut self, mut delivery: Delivery) {
+        if let Some(served) = delivery.served.take() {
+            self.serve(*served, delivery);
+            return;
+        }
+        self.keep(&mut delivery);
+        match self.style.keep_order {
+            true => self.hold(delivery),
+            false => self.write(delivery),
+        }
+    }
+
+    /// Gives the client of `msup serve` the outcome of a task.
+    fn serve(&mut self, served: Served, delivery: Delivery) {
+        let Delivery { seq, stdout, stderr, result, .. } = delivery;
+        let streams = [result, stdout, stderr];
+        if self.state.failure.get().is_some() {
+            streams.into_iter().for_each(Piece::discard);
+            return;
+        }
+        let written = frames::write(seq, served, streams, &mut self.stdout);
+        if self.note(seq, "standard output", written.map_err(Broken::Target)) {
+            self.unflushed.push((seq, false));
+        }
     }
 
     /// The next message; while there is none, what was written is flushed, and the bar moves.

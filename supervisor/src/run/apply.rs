@@ -6,6 +6,7 @@ use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 
 use super::error::AttemptError;
+use super::serving;
 use super::shown::Handed;
 use super::{Run, SIGKILL};
 use crate::engine::{Effect, Entry, Event, Failure, has_succeeded};
@@ -40,7 +41,7 @@ impl Run {
                 Effect::Kill(worker) => self.crew.kill(worker),
                 Effect::KillNow => self.watch.stopping.hurry(self.clock.active()),
                 Effect::Deliver { seq, slot, outcome, end } => {
-                    let shown = self.deliver(seq, slot, outcome);
+                    let shown = self.deliver(seq, slot, outcome.map(|outcome| *outcome), end.as_ref());
                     end.into_iter().for_each(|end| self.record(end, shown));
                 }
                 Effect::Skip { seq, last } => self.skip(seq, last),
@@ -94,10 +95,19 @@ impl Run {
         });
     }
 
-    fn deliver(&mut self, seq: u64, slot: u16, outcome: Option<OutcomeFrame>) -> Handed {
+    fn deliver(
+        &mut self,
+        seq: u64,
+        slot: u16,
+        outcome: Option<OutcomeFrame>,
+        end: Option<&Entry>,
+    ) -> Handed {
         self.forget_file(slot);
         let has_failed = outcome.as_ref().is_some_and(|outcome| !has_succeeded(&outcome.verdict));
-        let delivery = self.queue.delivery(seq, slot, outcome);
+        let mut delivery = self.queue.delivery(seq, slot, outcome);
+        if self.shown.has_client {
+            delivery.served = end.and_then(serving::served).map(Box::new);
+        }
         self.reports.note_output(&delivery, has_failed);
         self.shown.deliver(delivery)
     }
@@ -128,7 +138,7 @@ impl Run {
             return;
         };
         self.reports.last_lines.keep(*seq);
-        if self.reports.asked.quiet && !cause.was_told() {
+        if self.reports.asked.quiet && !self.shown.has_client && !cause.was_told() {
             let (seq, value, cause) = (*seq, value.clone(), cause.clone());
             let (attempts, quarantined) = (*attempt, *quarantined);
             let failure = Failure { seq, value, cause, attempts, quarantined };

@@ -14,6 +14,7 @@ mod reading_on;
 mod reports;
 mod run_log;
 mod segment_recovery;
+mod serving;
 mod setup;
 mod shown;
 mod stats;

@@ -15,6 +15,7 @@ use super::inputs::Inputs;
 use super::reports::Reports;
 use super::run_log::{OfRun, Opened, RunLog};
 use super::segment_recovery::{Epoch, Epochs, Segments};
+use super::serving;
 use super::shown::Shown;
 use super::stats::Figures;
 use super::usage::{LENDABLE, Usage};
@@ -115,14 +116,16 @@ impl Run {
         recipe.in_flight = in_flight;
         recipe.inheritance.close();
         let journal = log.journal_file().map_err(RunError::of("the journal"))?;
+        let Concurrency { procs, max_workers, .. } = concurrency;
+        let hello = || serving::hello(procs, max_workers, &folder);
         let style = Style {
+            hello: outputs.frames.then(hello),
             keep_order: outputs.keep_order,
             folder: folder.path().to_owned(),
             bar: reports.progress == Manner::Bar,
             keeper: log.take_keeper(),
         };
         let commits = commits(outputs, journal, &run_id, continues, &wakeups)?;
-        let Concurrency { procs, max_workers, .. } = concurrency;
         let figures = Figures::new(run_id, procs, max_workers.into());
         let usage = Usage::new(&concurrency, groups.clone());
         let members = Arc::clone(&segment);

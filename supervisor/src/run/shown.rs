@@ -22,6 +22,8 @@ pub(super) struct Handed {
 /// The writer, and what the run knows of it.
 pub(super) struct Shown {
     pub(super) output: Output,
+    /// Outputs go to the client of `msup serve`.
+    pub(super) has_client: bool,
     /// The writer is behind: no more input is read, and no more lines are printed.
     is_under_pressure: bool,
     /// Its failure was reported.
@@ -35,8 +37,10 @@ impl Shown {
     /// # Errors
     /// Nothing can be shown.
     pub(super) fn start(style: Style, doorbell: OwnedFd) -> Result<Shown, RunError> {
+        let has_client = style.hello.is_some();
         let output = Output::start(style, doorbell)?;
-        Ok(Shown { output, is_under_pressure: false, has_failed: false, unshown: HashMap::new() })
+        let unshown = HashMap::new();
+        Ok(Shown { output, has_client, is_under_pressure: false, has_failed: false, unshown })
     }
 
     /// A message on standard error.

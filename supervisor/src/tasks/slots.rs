@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use msup_protocol::audit::Violation;
 use msup_protocol::codec::{
-    self, CodecError, OutOfRange, OutcomeFrame, Stream, TaskFrame, Verdict, Work,
+    self, CodecError, OutOfRange, OutcomeFrame, STREAMS, Stream, TaskFrame, Verdict, Work,
 };
 use msup_protocol::env as names;
 use msup_protocol::packed::WorkerId;
@@ -44,7 +44,7 @@ pub(crate) struct Queue {
     writers: Vec<KeptFor>,
     frame: Vec<u8>,
     /// Outputs in files, by the slots whose attempts wrote them.
-    spilled: HashMap<u16, [Option<Spilled>; 2]>,
+    spilled: HashMap<u16, [Option<Spilled>; STREAMS]>,
     open_ones: OpenOnes,
     /// The folder's identity: tasks may remove the folder, and then it is made again. `None` once
     /// that was reported.
@@ -224,11 +224,12 @@ impl Queue {
     /// Opens the files that an attempt wrote, before another process can. If that fails, the
     /// attempt is repeated.
     fn take_files(&mut self, slot: u16, outcome: &mut OutcomeFrame) {
-        let left = [&outcome.stdout, &outcome.stderr].map(|stream| match stream {
+        let OutcomeFrame { stdout, stderr, result, .. } = &*outcome;
+        let left = [stdout, stderr, result].map(|stream| match stream {
             Stream::Here(_) => None,
             Stream::File(left) => Some(*left),
         });
-        if left == [None, None] {
+        if left == [None; STREAMS] {
             if matches!(outcome.verdict, Verdict::Lost(_)) {
                 self.look_at_folder();
             }
@@ -239,11 +240,12 @@ impl Queue {
             let path = self.folder.join(&names[at]);
             left[at].map(|left| Spilled::open(path, left, &self.open_ones)).transpose()
         };
-        match open(0).and_then(|stdout| Ok([stdout, open(1)?])) {
+        match open(0).and_then(|stdout| Ok([stdout, open(1)?, open(2)?])) {
             Ok(spilled) => drop(self.spilled.insert(slot, spilled)),
             Err(why) => {
                 outcome.verdict = Verdict::Lost(format!("its output is lost: {why}"));
                 (outcome.stdout, outcome.stderr) = (Stream::nothing(), Stream::nothing());
+                outcome.result = Stream::nothing();
                 self.discard(slot);
             }
         }
@@ -274,7 +276,7 @@ impl Queue {
             self.discard(slot);
             return Delivery::nothing(seq, seq);
         };
-        let [out, err] = self.spilled.remove(&slot).unwrap_or_default();
+        let [out, err, res] = self.spilled.remove(&slot).unwrap_or_default();
         let piece = |stream, spilled: Option<Spilled>| match (stream, spilled) {
             (Stream::Here(bytes), _) => Piece::Bytes(ByteBuf::into_vec(bytes)),
             (Stream::File(_), Some(spilled)) => Piece::File(spilled),
@@ -282,8 +284,8 @@ impl Queue {
             (Stream::File(_), None) => Piece::Bytes(Vec::new()),
         };
         let (stdout, stderr) = (piece(outcome.stdout, out), piece(outcome.stderr, err));
-        let writer = Some(self.writers[usize::from(slot)]);
-        Delivery { stdout, stderr, writer, ..Delivery::nothing(seq, seq) }
+        let (result, writer) = (piece(outcome.result, res), Some(self.writers[usize::from(slot)]));
+        Delivery { stdout, stderr, result, writer, ..Delivery::nothing(seq, seq) }
     }
 
     /// Bytes of memory that each command may have, if that is limited.
@@ -446,7 +448,8 @@ mod tests {
             verdict in verdict(), wall_ns in number(), usage in usage(), leaked in any::<bool>(),
             stdout in stream(), stderr in stream(),
         ) -> OutcomeFrame {
-            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr }
+            let result = Stream::nothing();
+            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr, result }
         }
     }
 

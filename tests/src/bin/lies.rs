@@ -58,5 +58,13 @@ fn outcome(what: &str) -> OutcomeFrame {
         _ => {}
     }
     let (stdout, stderr) = (Stream::nothing(), Stream::nothing());
-    OutcomeFrame { verdict, wall_ns, usage, leaked: false, stdout, stderr }
+    OutcomeFrame {
+        verdict,
+        wall_ns,
+        usage,
+        leaked: false,
+        stdout,
+        stderr,
+        result: Stream::nothing(),
+    }
 }

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::children::{Children, Left};
 use super::spawn::Child;
 use crate::guardian;
-use crate::sink::Sink;
+use crate::steps::Streams;
 
 /// The number of bytes read at a time.
 pub(super) const CHUNK: usize = 64 << 10;
@@ -44,7 +44,7 @@ pub(super) struct Finished {
 /// A running command and the sinks for its output.
 pub(super) struct Capture<'a> {
     streams: [Option<OwnedFd>; 2],
-    sinks: &'a mut [Sink; 2],
+    sinks: &'a mut Streams,
     buffer: &'a mut [MaybeUninit<u8>],
     children: &'a mut Children,
     kept: io::Result<()>,
@@ -55,7 +55,7 @@ impl<'a> Capture<'a> {
     /// `leaves_processes()` it does not wait for the session.
     pub(super) fn until_finished(
         child: Child,
-        sinks: &'a mut [Sink; 2],
+        sinks: &'a mut Streams,
         buffer: &'a mut [MaybeUninit<u8>],
         children: &'a mut Children,
         (header, slot): (&Header, &WorkerSlot),

@@ -1,9 +1,10 @@
-//! Subcommands: what `msup resume`, `retry`, `log`, `clean` and `doctor` do.
+//! Subcommands: what `msup resume`, `retry`, `log`, `clean`, `doctor` and `serve` do.
 
 pub(crate) mod clean;
 pub(crate) mod doctor;
 pub(crate) mod log;
 pub(crate) mod resume_retry;
+pub(crate) mod serve;
 
 use std::io;
 

@@ -67,7 +67,8 @@ impl Engine {
             Fate::Postponed => {
                 self.tally.cancelled += 1;
                 note_again(&record, ruling, effects);
-                effects.push(Effect::Deliver { seq: record.seq, slot, outcome, end: None });
+                let (seq, outcome) = (record.seq, outcome.map(Box::new));
+                effects.push(Effect::Deliver { seq, slot, outcome, end: None });
             }
             Fate::Failed | Fate::Quarantined => {
                 let Some((cause, _)) = ruling.failure() else { return };
@@ -98,6 +99,7 @@ impl Engine {
             .map(Duration::from_nanos);
         let TaskRecord { seq, value, attempt, .. } = record;
         let end = Some(Entry::End { seq, value, attempt, failure, wall, cpu });
+        let outcome = outcome.map(Box::new);
         effects.push(Effect::Deliver { seq, slot, outcome, end });
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Policy {
     pub(crate) backoff: [Duration; 2],
     /// A task that crashes its process this often is quarantined.
     pub(crate) crash_limit: u32,
+    /// A task whose attempts are killed from outside this often has failed.
+    pub(crate) outside_limit: u32,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) halt: Option<Halt>,
     /// A worker that takes longer to start is killed; `None`: no limit.
@@ -21,6 +23,9 @@ pub(crate) struct Policy {
     pub(crate) drain: Option<Duration>,
 }
 
+/// High, because a task is rarely the reason why it is killed from outside.
+const OUTSIDE_LIMIT: u32 = 10;
+
 impl Default for Policy {
     fn default() -> Policy {
         let backoff = [Duration::from_millis(200), Duration::from_secs(30)];
@@ -28,6 +33,7 @@ impl Default for Policy {
             tries: 1,
             backoff,
             crash_limit: 3,
+            outside_limit: OUTSIDE_LIMIT,
             timeout: None,
             halt: None,
             start_timeout: None,

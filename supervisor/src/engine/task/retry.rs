@@ -5,8 +5,6 @@ use std::time::Duration;
 use super::outcome::Ruling;
 use crate::engine::{Policy, TaskRecord};
 
-/// A task whose attempts are killed from outside this often has failed.
-const OUTSIDE_LIMIT: u32 = 10;
 /// A task that is killed this often for lack of memory has failed.
 const STARVED_LIMIT: u32 = 4;
 
@@ -34,7 +32,7 @@ pub(super) fn decide(
         Ruling::Succeeded => false,
         Ruling::Failed(_) => record.failures < policy.tries,
         Ruling::Crashed(_) => record.crashes < policy.crash_limit,
-        Ruling::Outside(_) => record.outside < OUTSIDE_LIMIT,
+        Ruling::Outside(_) => record.outside < policy.outside_limit,
         Ruling::Starved(_) => record.starved < STARVED_LIMIT,
         Ruling::Stopped(_) => true,
     };

@@ -95,6 +95,7 @@ impl World {
             leaked: false,
             stdout,
             stderr: Stream::nothing(),
+            result: Stream::nothing(),
         };
         self.step(Event::Collected { slot, outcome, starved: false, killed });
     }

@@ -37,7 +37,7 @@ impl World {
             }
             Effect::KillNow => self.hurry(),
             Effect::Deliver { seq, slot: _, outcome, end } => {
-                let is_shown = self.deliver(seq, outcome.as_ref(), end.as_ref());
+                let is_shown = self.deliver(seq, outcome.as_deref(), end.as_ref());
                 end.into_iter().for_each(|end| self.record(end, is_shown));
             }
             Effect::Record(entry) => self.record(entry, false),

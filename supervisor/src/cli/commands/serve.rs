@@ -1,0 +1,92 @@
+//! `msup serve`: tasks come from another program, and outcomes go back to it.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::cli::logs::{Keeping, Logs};
+use crate::cli::plan::{self, Outputs, Plan};
+use crate::cli::shared::{Failing, Limits, Reporting, Running};
+use crate::cli::usage::UsageError;
+use crate::cli::values::Values;
+use crate::cli::{Refusal, command, concurrency, help};
+use crate::input::{Format, Source};
+
+/// How long tasks have after SIGTERM where --grace is not given: a client that is gone does not
+/// wait for them.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Take tasks from another program as frames on standard input, and give their outcomes back as
+/// frames on standard output: see docs/guide/serve.md.
+#[derive(Debug, Parser)]
+#[command(
+    name = "msup serve",
+    override_usage = help::SERVE_USAGE,
+    mut_args(help::under_heading)
+)]
+pub(in crate::cli) struct Serve {
+    #[command(flatten)]
+    limits: Limits,
+
+    #[command(flatten)]
+    running: Running,
+
+    #[command(flatten)]
+    failing: Failing,
+
+    #[command(flatten)]
+    reporting: Reporting,
+
+    /// The command and its arguments, with replacement strings for the value of the task
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    words: Vec<OsString>,
+}
+
+/// A command line of `msup serve` that cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error("msup serve: what are the tasks run by? Give --worker PROGRAM or a COMMAND")]
+    Nothing,
+    #[error("msup serve takes no values after `:::`: the client sends them")]
+    Values,
+    #[error(
+        "msup serve talks with a program through its standard input and output, not with a \
+         terminal: see docs/guide/serve.md"
+    )]
+    Terminal,
+}
+
+impl Serve {
+    /// # Errors
+    /// [`Refusal`].
+    pub(in crate::cli) fn plan(self) -> Result<Plan, Refusal> {
+        let Serve { limits, running, failing, reporting, words } = self;
+        if running.worker.is_none() && words.is_empty() {
+            return Err(UsageError::Serve(ServeError::Nothing).into());
+        }
+        if words.iter().any(|word| word == ":::") {
+            return Err(UsageError::Serve(ServeError::Values).into());
+        }
+        if io::stdin().is_terminal() || io::stdout().is_terminal() {
+            return Err(UsageError::Serve(ServeError::Terminal).into());
+        }
+        let memory_per_task = concurrency::size("--mem-per-task", limits.mem_per_task.as_deref())?;
+        let progress = plan::check(&reporting)?;
+        let command = plan::typed(&words).filter(|_| running.worker.is_none());
+        let (work, _) = command::read(&running, words, memory_per_task)?;
+        let keeping = Keeping::Nowhere;
+        let format = Format { separator: 0, commands: false, crlf: false, hints: false };
+        Ok(Plan {
+            run_id: keeping.run_id(),
+            concurrency: concurrency::of(&limits, &running)?,
+            work,
+            values: Values { source: Source::Client, format, longest_first: None },
+            outputs: Outputs { keep_order: false, files: None, durable: false, frames: true },
+            failures: plan::what_if_tasks_fail(&failing, GRACE)?,
+            reports: plan::reports(&reporting, progress, true, keeping.here(), command),
+            logs: Logs { keeping, keeps_all_output: false, joblog: None },
+        })
+    }
+}

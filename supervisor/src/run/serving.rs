@@ -1,0 +1,92 @@
+//! What the client of `msup serve` is told of the run and of each task.
+
+use serde_json::json;
+
+use crate::engine::{Cause, Entry};
+use crate::os::run_folder::RunFolder;
+use crate::output::frames::{self, PROTOCOL, Served, State};
+
+/// The first frame.
+pub(super) fn hello(procs: u32, max_workers: u16, folder: &RunFolder) -> Vec<u8> {
+    frames::hello(&json!({
+        "protocol": PROTOCOL,
+        "version": env!("CARGO_PKG_VERSION"),
+        "procs": procs,
+        "max_workers": max_workers,
+        "folder": folder.path().display().to_string(),
+    }))
+}
+
+/// A task that has finished, for the client. `None` if it has not: the run stops.
+pub(super) fn served(end: &Entry) -> Option<Served> {
+    let Entry::End { attempt, failure, .. } = end else { return None };
+    let attempts = *attempt;
+    Some(match failure {
+        None => {
+            let (state, cause) = (State::Succeeded, frames::Cause::None);
+            Served { attempts, state, cause, status: 0, signal: 0, text: String::new() }
+        }
+        Some((cause, quarantined)) => {
+            let (status, signal) = cause.exit_and_signal();
+            Served {
+                attempts,
+                state: if *quarantined { State::Quarantined } else { State::Failed },
+                cause: code(cause),
+                status: status.unwrap_or(0),
+                signal: signal.unwrap_or(0),
+                text: words(cause),
+            }
+        }
+    })
+}
+
+fn code(cause: &Cause) -> frames::Cause {
+    match cause {
+        Cause::Exit(_) => frames::Cause::Exit,
+        Cause::Signal(_) => frames::Cause::Signal,
+        Cause::CannotStart(..) => frames::Cause::CannotStart,
+        Cause::Error(_) => frames::Cause::Error,
+        Cause::Panic(_) => frames::Cause::Panic,
+        Cause::Trouble(_) | Cause::Earlier(_) => frames::Cause::Trouble,
+        Cause::LostWorker(_) => frames::Cause::LostWorker,
+        Cause::OutOfMemory => frames::Cause::OutOfMemory,
+        Cause::TimedOut => frames::Cause::TimedOut,
+        Cause::LeftRunning(_) => frames::Cause::LeftRunning,
+        Cause::Stopped => frames::Cause::Stopped,
+    }
+}
+
+/// The text of a task function is passed on as it is, everything else as in the closing report.
+fn words(cause: &Cause) -> String {
+    match cause {
+        Cause::Error(text) | Cause::Panic(text) => text.clone(),
+        cause => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use msup_protocol::exit::WorkerEnd;
+
+    use super::*;
+
+    #[test]
+    fn what_a_client_is_told() {
+        let told = |failure| {
+            let [wall, cpu] = [Duration::ZERO; 2];
+            let (seq, value, attempt) = (1, Vec::new(), 3);
+            served(&Entry::End { seq, value, attempt, failure, wall, cpu })
+                .expect("it has finished")
+        };
+        let fine = told(None);
+        assert_eq!((fine.attempts, fine.state), (3, State::Succeeded));
+        let killed = told(Some((Cause::LostWorker(WorkerEnd::Signaled(11)), true)));
+        assert_eq!((killed.state, killed.cause), (State::Quarantined, frames::Cause::LostWorker));
+        assert_eq!((killed.status, killed.signal), (0, 11));
+        let failed = told(Some((Cause::Error("why".into()), false)));
+        assert_eq!((failed.state, failed.text.as_str()), (State::Failed, "why"));
+        assert_eq!(served(&Entry::InputsEnd(3)), None);
+    }
+}

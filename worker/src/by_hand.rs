@@ -1,0 +1,288 @@
+//! A task loop whose steps the program calls one by one, for other languages: the C ABI.
+
+use std::io::{self, BufRead, Write};
+use std::mem;
+
+use msup_protocol::codec::{Usage, Verdict, Work};
+use msup_protocol::exit;
+use msup_protocol::token::{Away, Held};
+
+use crate::attach::attach;
+use crate::ctx::leave;
+use crate::guardian::{self, Manner};
+use crate::steps::{Attempted, Steps, Streams, Taken, Underway};
+use crate::task::Task;
+use crate::task_loop::cut;
+
+/// Where a task writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+    /// What the program that has submitted it gets (`msup serve`).
+    Result,
+}
+
+/// A step that was called out of turn, or could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The supervisor cannot be reached.
+    #[error("{0}")]
+    Attach(String),
+    /// There is no task.
+    #[error("no task is running: wait for the next one first")]
+    NoTask,
+    /// The last task has no outcome yet.
+    #[error("task {0} is running: report its outcome first")]
+    Running(u64),
+    /// An input or output error.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A task loop, between two steps.
+#[derive(Debug)]
+pub struct TaskLoop(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Supervised(Box<Supervised>),
+    /// Without a supervisor the tasks are the lines of standard input.
+    Absent(Absent),
+}
+
+#[derive(Debug)]
+struct Supervised {
+    steps: Steps,
+    has_reported: bool,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    task: Task,
+    place: Place,
+    output: Streams,
+    underway: Underway,
+}
+
+/// Where the running task's token is.
+#[derive(Debug)]
+enum Place {
+    Here(Held),
+    /// The task is in a blocking call; another worker may have the token meanwhile.
+    Away(Option<Away>),
+    /// Only while it moves between the two.
+    Moving,
+}
+
+#[derive(Debug, Default)]
+struct Absent {
+    running: Option<Task>,
+    number: u64,
+    failures: u64,
+}
+
+impl TaskLoop {
+    /// Finds the supervisor. Call it before the program starts any thread: it cleans up the
+    /// environment. The worker counts as started from its first [`TaskLoop::next_task`] on.
+    ///
+    /// # Errors
+    /// [`StepError::Attach`].
+    pub fn attach() -> Result<TaskLoop, StepError> {
+        let post = attach(None, Manner::AtOnce);
+        let post = post.map_err(|why| StepError::Attach(why.to_string()))?;
+        Ok(TaskLoop(match post {
+            Some(post) => {
+                let steps = Steps::new(post);
+                Kind::Supervised(Box::new(Supervised { steps, has_reported: false, running: None }))
+            }
+            None => Kind::Absent(Absent::default()),
+        }))
+    }
+
+    /// Whether there is a supervisor.
+    #[must_use]
+    pub fn is_supervised(&self) -> bool {
+        matches!(self.0, Kind::Supervised(_))
+    }
+
+    /// Waits for the next task and takes a token for it. `None` when the program should exit.
+    ///
+    /// # Errors
+    /// The last task has no outcome yet, or standard input cannot be read.
+    pub fn next_task(&mut self) -> Result<Option<&Task>, StepError> {
+        match &mut self.0 {
+            Kind::Supervised(supervised) => supervised.next_task(),
+            Kind::Absent(absent) => absent.next_task(),
+        }
+    }
+
+    /// Before a call that may block: another task may compute until [`TaskLoop::exit`]. Does
+    /// nothing a second time, or without a task.
+    pub fn enter(&mut self) {
+        let Kind::Supervised(supervised) = &mut self.0 else { return };
+        let Supervised { steps, running: Some(running), .. } = &mut **supervised else { return };
+        running.place = match mem::replace(&mut running.place, Place::Moving) {
+            Place::Here(held) => Place::Away(steps.post.seat.enter(held).unwrap_or_else(leave)),
+            place => place,
+        };
+    }
+
+    /// After that call: takes a token again, and waits for one if need be. Does nothing without
+    /// [`TaskLoop::enter`] before.
+    pub fn exit(&mut self) {
+        let Kind::Supervised(supervised) = &mut self.0 else { return };
+        let Supervised { steps, running: Some(running), .. } = &mut **supervised else { return };
+        running.come_back(steps);
+    }
+
+    /// For long computations, every few milliseconds: another task goes first if its turn has come.
+    pub fn checkpoint(&mut self) {
+        let Kind::Supervised(supervised) = &mut self.0 else { return };
+        let Supervised { steps, running: Some(running), .. } = &mut **supervised else { return };
+        running.place = match mem::replace(&mut running.place, Place::Moving) {
+            Place::Here(held) => {
+                Place::Here(steps.post.seat.checkpoint(held).unwrap_or_else(leave))
+            }
+            place => place,
+        };
+    }
+
+    /// Adds to one of the task's streams. Without a supervisor, a result goes to standard output.
+    ///
+    /// # Errors
+    /// There is no task, or the stream cannot be written.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), StepError> {
+        match &mut self.0 {
+            Kind::Supervised(supervised) => {
+                let running = supervised.running.as_mut().ok_or(StepError::NoTask)?;
+                let [stdout, stderr, result] = &mut running.output;
+                let sink = match stream {
+                    Stream::Stdout => stdout,
+                    Stream::Stderr => stderr,
+                    Stream::Result => result,
+                };
+                Ok(sink.write_all(bytes)?)
+            }
+            Kind::Absent(absent) => {
+                absent.running.as_ref().ok_or(StepError::NoTask)?;
+                match stream {
+                    Stream::Stderr => io::stderr().write_all(bytes)?,
+                    Stream::Stdout | Stream::Result => io::stdout().write_all(bytes)?,
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The task has succeeded.
+    ///
+    /// # Errors
+    /// There is no task.
+    pub fn done(&mut self) -> Result<(), StepError> {
+        match &mut self.0 {
+            Kind::Supervised(supervised) => supervised.finish(Verdict::Done),
+            Kind::Absent(absent) => absent.running.take().map(drop).ok_or(StepError::NoTask),
+        }
+    }
+
+    /// The task has failed, for this reason.
+    ///
+    /// # Errors
+    /// There is no task.
+    pub fn fail(&mut self, why: &str) -> Result<(), StepError> {
+        match &mut self.0 {
+            Kind::Supervised(supervised) => supervised.finish(Verdict::Failed(cut(why.to_owned()))),
+            Kind::Absent(absent) => {
+                let task = absent.running.take().ok_or(StepError::NoTask)?;
+                absent.failures += 1;
+                // Where standard error cannot be written the exit status says it all.
+                let _ = writeln!(io::stderr(), "task {}: {why}", task.seq);
+                Ok(())
+            }
+        }
+    }
+
+    /// The status with which the program should exit when there is no next task.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match &self.0 {
+            Kind::Supervised(_) => guardian::status_of_leaving(),
+            Kind::Absent(absent) => exit::for_failures(absent.failures),
+        }
+    }
+}
+
+impl Supervised {
+    fn next_task(&mut self) -> Result<Option<&Task>, StepError> {
+        if let Some(running) = &self.running {
+            return Err(StepError::Running(running.task.seq));
+        }
+        if !mem::replace(&mut self.has_reported, true) {
+            self.steps.post.report_for_work();
+        }
+        while self.running.is_none() {
+            let Some(taken) = self.steps.next(&guardian::told_to_exit) else { return Ok(None) };
+            self.take(taken);
+        }
+        Ok(self.running.as_ref().map(|running| &running.task))
+    }
+
+    fn take(&mut self, taken: Taken) {
+        let Taken { task, token, output, underway } = taken;
+        // The supervisor never lets a task loop start without a token.
+        let token = token.unwrap_or_else(|| self.steps.post.seat.exit(None));
+        match task.work {
+            Work::Value(value) => {
+                let task = Task { seq: task.seq, attempt: task.attempt, value: value.into_vec() };
+                self.running = Some(Running { task, place: Place::Here(token), output, underway });
+            }
+            Work::Command(_) => {
+                let verdict = Verdict::Trouble("this worker does not run commands".into());
+                self.steps.finish(underway, attempted(token, verdict, output));
+            }
+        }
+    }
+
+    fn finish(&mut self, verdict: Verdict) -> Result<(), StepError> {
+        let mut running = self.running.take().ok_or(StepError::NoTask)?;
+        running.come_back(&self.steps);
+        let Running { place: Place::Here(token), output, underway, .. } = running else {
+            unreachable!("a token that is not away is here");
+        };
+        self.steps.finish(underway, attempted(token, verdict, output));
+        Ok(())
+    }
+}
+
+fn attempted(token: Held, verdict: Verdict, output: Streams) -> Attempted {
+    Attempted { token: Some(token), verdict, usage: Usage::default(), output, leaked: false }
+}
+
+impl Running {
+    fn come_back(&mut self, steps: &Steps) {
+        self.place = match mem::replace(&mut self.place, Place::Moving) {
+            Place::Away(away) => Place::Here(steps.post.seat.exit(away)),
+            place => place,
+        };
+    }
+}
+
+impl Absent {
+    fn next_task(&mut self) -> Result<Option<&Task>, StepError> {
+        if let Some(task) = &self.running {
+            return Err(StepError::Running(task.seq));
+        }
+        let mut value = Vec::new();
+        if io::stdin().lock().read_until(b'\n', &mut value)? == 0 {
+            return Ok(None);
+        }
+        value.pop_if(|last| *last == b'\n');
+        self.number += 1;
+        self.running = Some(Task { seq: self.number, attempt: 1, value });
+        Ok(self.running.as_ref())
+    }
+}
