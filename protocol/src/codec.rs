@@ -22,8 +22,14 @@ pub struct TaskFrame {
 pub enum Work {
     /// Run this command.
     Command(Command),
-    /// Give this value to the worker's own task function.
-    Value(ByteBuf),
+    /// Give this value to the worker's own task function. The file that the task makes is written
+    /// to `out`; empty if it makes none.
+    Value {
+        /// The value.
+        value: ByteBuf,
+        /// The path of the file.
+        out: ByteBuf,
+    },
 }
 
 /// A command, complete except for the worker's slot number.
@@ -301,7 +307,8 @@ mod tests {
 
     #[test]
     fn too_large_a_frame_is_refused() {
-        let huge = TaskFrame { seq: 1, attempt: 1, work: Work::Value(vec![0; MAX_FRAME].into()) };
+        let value = |value: Vec<u8>| Work::Value { value: value.into(), out: ByteBuf::new() };
+        let huge = TaskFrame { seq: 1, attempt: 1, work: value(vec![0; MAX_FRAME]) };
         assert!(matches!(encode(&huge, &mut Vec::new()), Err(CodecError::TooLarge(_))));
     }
 

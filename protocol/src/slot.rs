@@ -14,6 +14,18 @@ pub enum Status {
     Attached = 2,
 }
 
+/// Whether a worker keeps its token in blocking calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Pinned {
+    /// It gives the token up.
+    No = 0,
+    /// It keeps it, and is not in a blocking call.
+    Computing = 1,
+    /// It keeps it, and is in one.
+    Blocking = 2,
+}
+
 /// What a worker counts. Each counter stands alone; the supervisor reads them at any time.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -30,6 +42,8 @@ pub struct Counters {
     pub wait_ns: AtomicU64,
     /// Tasks claimed.
     pub tasks: AtomicU64,
+    /// Tasks that have pinned the worker's token.
+    pub pins: AtomicU64,
 }
 
 /// Adds to a counter that only the caller's process writes.
@@ -50,6 +64,7 @@ pub struct WorkerSlot {
     leave: AtomicU32,
     command: AtomicU32,
     left: AtomicU32,
+    pinned: AtomicU32,
     ticket: AtomicU64,
     /// What the worker has counted since the slot was prepared for it.
     pub counters: Counters,
@@ -121,15 +136,35 @@ impl WorkerSlot {
         self.left.store(count, Ordering::Relaxed);
     }
 
+    /// Whether the worker keeps its token in blocking calls, and is in one. A value that is neither
+    /// reads as `No`.
+    #[must_use]
+    pub fn pinned(&self) -> Pinned {
+        // ORDERING: SeqCst. A worker sets its own, then counts those of all. Of two workers that do
+        // that at the same time, at least one sees the other.
+        match self.pinned.load(Ordering::SeqCst) {
+            1 => Pinned::Computing,
+            2 => Pinned::Blocking,
+            _ => Pinned::No,
+        }
+    }
+
+    /// Sets it.
+    pub fn set_pinned(&self, pinned: Pinned) {
+        self.pinned.store(pinned as u32, Ordering::SeqCst);
+    }
+
     /// Prepares the slot for a new process. The old one's death is confirmed and its words are
     /// reclaimed. The park word keeps counting: a late wake for the old owner stays harmless.
     pub fn prepare(&self) {
         self.leave.store(0, Ordering::Relaxed);
         self.command.store(0, Ordering::Relaxed);
         self.left.store(0, Ordering::Relaxed);
+        self.pinned.store(0, Ordering::Relaxed);
         self.set_ticket(0);
-        let Counters { fast_exits, slow_exits, handoffs, steals, wait_ns, tasks } = &self.counters;
-        for counter in [fast_exits, slow_exits, handoffs, steals, wait_ns, tasks] {
+        let Counters { fast_exits, slow_exits, handoffs, steals, wait_ns, tasks, pins } =
+            &self.counters;
+        for counter in [fast_exits, slow_exits, handoffs, steals, wait_ns, tasks, pins] {
             counter.store(0, Ordering::Relaxed);
         }
         self.set_status(Status::Starting);

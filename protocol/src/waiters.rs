@@ -8,7 +8,7 @@ use crate::bitmap::Bits;
 use crate::crash;
 use crate::packed::WorkerId;
 use crate::park::Park;
-use crate::slot::WorkerSlot;
+use crate::slot::{Pinned, Status, WorkerSlot};
 use crate::sync::Ordering;
 
 /// A worker that has announced that it waits for a token.
@@ -45,6 +45,13 @@ impl<'a> Line<'a> {
     #[must_use]
     pub fn len(self) -> usize {
         self.slots.len()
+    }
+
+    /// The workers that keep their tokens in blocking calls.
+    pub fn pinned(self) -> impl Iterator<Item = &'a WorkerSlot> {
+        let is_pinned =
+            |slot: &&WorkerSlot| slot.status() == Status::Attached && slot.pinned() != Pinned::No;
+        self.slots.iter().filter(is_pinned)
     }
 
     /// Whether there are no slots at all.

@@ -5,6 +5,7 @@
 //! announcement, then declines all other grants to it.
 
 mod blocking;
+mod pinning;
 mod waiting;
 
 use std::cell::Cell;

@@ -180,7 +180,6 @@ fn wrong_templates_are_refused() {
         (vec!["--out", "fixed", "true"], "gives every task the same file"),
         (vec!["--out", "{%}/{}", "true"], "may differ from attempt to attempt"),
         (vec!["--", "cp", "{}", "{out}"], "give the name of the file with --out"),
-        (vec!["--out", "{}", "--worker", "true"], "cannot be used with"),
     ] {
         let output = run(sandbox.msup(flags).args([":::", "a"]));
         assert_eq!(output.status.code(), Some(255));

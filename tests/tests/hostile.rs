@@ -86,8 +86,8 @@ fn a_forked_copy_of_a_worker_is_no_worker() {
 fn a_limit_on_processes_means_fewer_workers() {
     let sandbox = Sandbox::new();
     let (mut msup, _alone) = limited_to_processes(&sandbox, 24);
-    // More than fit beside the others, for a second, or they would not be missing.
-    let hog = "sh -c 'for n in $(seq 40); do setsid sleep 1 & done' 2>/dev/null || true\n";
+    // More than fit beside the others, for 3 s, or they would not be missing.
+    let hog = "sh -c 'for n in $(seq 40); do setsid sleep 3 & done' 2>/dev/null || true\n";
     let input = hog.to_owned() + &"sleep 0.02\n".repeat(149);
     let output = run_with_input(msup.args(["--summary", "s.json"]), input.as_bytes());
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -111,7 +111,7 @@ fn the_summary_has_the_documented_fields() {
     assert_eq!(keys(&summary["in_flight"]), "mean peak");
     assert_eq!(
         keys(&summary["tokens"]),
-        "epochs fast_exits handoffs held_peak idle_at_end lent reclaims rescues retakes \
+        "epochs fast_exits handoffs held_peak idle_at_end lent pins reclaims rescues retakes \
          slow_exits steals wait_seconds"
     );
     assert_eq!((&summary["procs"], &summary["max_workers"]), (&2.into(), &7.into()));

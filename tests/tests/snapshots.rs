@@ -43,7 +43,7 @@ fn shown(sandbox: &Sandbox, arguments: &[&str]) -> String {
 #[test]
 fn help_of_every_command() {
     let sandbox = Sandbox::new();
-    for command in ["", "resume", "retry", "log", "clean", "doctor"] {
+    for command in ["", "resume", "retry", "log", "clean", "doctor", "serve"] {
         let arguments: Vec<&str> =
             [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let name = if command.is_empty() { "msup" } else { command };

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Write};
 use std::mem;
 
-use msup_protocol::codec::{Usage, Verdict, Work};
+use msup_protocol::codec::{Usage, Verdict};
 use msup_protocol::exit;
 use msup_protocol::token::{Away, Held};
 
@@ -57,11 +57,11 @@ enum Kind {
 struct Supervised {
     steps: Steps,
     has_reported: bool,
-    running: Option<Running>,
+    running: Option<Current>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct Current {
     task: Task,
     place: Place,
     output: Streams,
@@ -235,12 +235,11 @@ impl Supervised {
         let Taken { task, token, output, underway } = taken;
         // The supervisor never lets a task loop start without a token.
         let token = token.unwrap_or_else(|| self.steps.post.seat.exit(None));
-        match task.work {
-            Work::Value(value) => {
-                let task = Task { seq: task.seq, attempt: task.attempt, value: value.into_vec() };
-                self.running = Some(Running { task, place: Place::Here(token), output, underway });
+        match Task::of(task) {
+            Some(task) => {
+                self.running = Some(Current { task, place: Place::Here(token), output, underway });
             }
-            Work::Command(_) => {
+            None => {
                 let verdict = Verdict::Trouble("this worker does not run commands".into());
                 self.steps.finish(underway, attempted(token, verdict, output));
             }
@@ -250,7 +249,7 @@ impl Supervised {
     fn finish(&mut self, verdict: Verdict) -> Result<(), StepError> {
         let mut running = self.running.take().ok_or(StepError::NoTask)?;
         running.come_back(&self.steps);
-        let Running { place: Place::Here(token), output, underway, .. } = running else {
+        let Current { place: Place::Here(token), output, underway, .. } = running else {
             unreachable!("a token that is not away is here");
         };
         self.steps.finish(underway, attempted(token, verdict, output));
@@ -262,7 +261,7 @@ fn attempted(token: Held, verdict: Verdict, output: Streams) -> Attempted {
     Attempted { token: Some(token), verdict, usage: Usage::default(), output, leaked: false }
 }
 
-impl Running {
+impl Current {
     fn come_back(&mut self, steps: &Steps) {
         self.place = match mem::replace(&mut self.place, Place::Moving) {
             Place::Away(away) => Place::Here(steps.post.seat.exit(away)),
@@ -282,7 +281,7 @@ impl Absent {
         }
         value.pop_if(|last| *last == b'\n');
         self.number += 1;
-        self.running = Some(Task { seq: self.number, attempt: 1, value });
+        self.running = Some(Task::alone(self.number, value));
         Ok(self.running.as_ref())
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use msup_protocol::codec::{TaskFrame, Usage, Verdict, Work};
+use msup_protocol::codec::{TaskFrame, Usage, Verdict};
 use msup_protocol::exit;
 use msup_protocol::token::Held;
 
@@ -73,14 +73,12 @@ fn attempt<F>(post: &Post, frame: TaskFrame, token: Held, output: Streams, f: &m
 where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
 {
-    let TaskFrame { seq, attempt, work } = frame;
-    let Work::Value(value) = work else {
+    let Some(task) = Task::of(frame) else {
         let verdict = Verdict::Trouble("this worker does not run commands".into());
         let usage = Usage::default();
         return Attempted { token: Some(token), verdict, usage, output, leaked: false };
     };
-    let task = Task { seq, attempt, value: value.into_vec() };
-    let mut ctx = Ctx::new(&post.seat, token, output);
+    let mut ctx = Ctx::new(&post.seat, token, output, task.out());
     let result = catch_unwind(AssertUnwindSafe(|| f(&task, &mut ctx)));
     let verdict = match result {
         Ok(Ok(_done)) => Verdict::Done,
@@ -116,7 +114,7 @@ where
     for (line, seq) in io::stdin().lock().split(b'\n').zip(1..) {
         let result = line
             .map_err(TaskError::from)
-            .and_then(|value| function(&Task { seq, attempt: 1, value }, &mut Ctx::absent()));
+            .and_then(|value| function(&Task::alone(seq, value), &mut Ctx::absent()));
         if let Err(why) = result {
             let _ = writeln!(io::stderr(), "task {seq}: {why}");
             failures += 1;

@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 
 use super::choices::Order;
-use super::shared::{Failing, Limits, Reporting, Running};
+use super::shared::{Failing, Limits, Reporting, Runners};
 use super::usage::UsageError;
 use super::wrong_line::{one_line, unknown};
 use super::{Command, Refusal, help, other_tools};
@@ -27,12 +27,6 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) limits: Limits,
 
-    #[command(flatten)]
-    pub(super) running: Running,
-
-    #[command(flatten)]
-    pub(super) failing: Failing,
-
     /// Values are separated by NUL bytes, not newlines
     #[arg(short = '0', long)]
     pub(super) null: bool,
@@ -45,6 +39,9 @@ pub(super) struct Args {
     /// from the first
     #[arg(long, conflicts_with = "null")]
     pub(super) crlf: bool,
+
+    #[command(flatten)]
+    pub(super) running: Runners,
 
     /// Start the tasks that took longest in an earlier run first. Tasks that are not in JOBLOG come
     /// before them. msup reads all input before it starts a task
@@ -67,8 +64,11 @@ pub(super) struct Args {
 
     /// The output file of each task ('{.}.png'). The command writes to {out} or $MSUP_OUT, a
     /// temporary file; msup renames it when the command has succeeded
-    #[arg(long, value_name = "TEMPLATE", conflicts_with = "worker")]
+    #[arg(long, value_name = "TEMPLATE")]
     pub(super) out: Option<OsString>,
+
+    #[command(flatten)]
+    pub(super) failing: Failing,
 
     /// Keep the run's journal in this folder [default: a new one below ~/.local/state/msup]
     #[arg(long, value_name = "FOLDER", conflicts_with = "no_journal")]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use msup_protocol::env as names;
 
 use super::Refusal;
-use super::shared::Running;
+use super::shared::Runners;
 use super::usage::{BadValue, UsageError};
 use crate::os::programs;
 use crate::template::Job;
@@ -29,7 +29,7 @@ pub(crate) struct Work {
 /// # Errors
 /// The command, its program or the worker's program cannot be used.
 pub(super) fn read(
-    running: &Running,
+    running: &Runners,
     words: Vec<OsString>,
     memory_per_task: Option<u64>,
 ) -> Result<(Work, Option<Vec<u8>>), Refusal> {
@@ -57,7 +57,7 @@ fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Done,
     Ok((Job::Values, worker_program, worker_arguments))
 }
 
-fn commands(running: &Running, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
+fn commands(running: &Runners, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
     let reading = reading(running)?;
     let template = if words.is_empty() {
         Template::each_input(reading)
@@ -75,7 +75,7 @@ fn commands(running: &Running, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
 
 /// The shell that was asked for; else the user's own if scripts are written for it and it is there;
 /// else `sh`.
-fn reading(running: &Running) -> Result<Reading, UsageError> {
+fn reading(running: &Runners) -> Result<Reading, UsageError> {
     let shell = match running.shell.as_deref() {
         Some(program) => {
             find(program, "--shell")?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Refusal;
-use super::shared::{Limits, Running};
+use super::shared::{Limits, Runners};
 use super::usage::{BadValue, UsageError};
 use crate::engine::AtCap;
 use crate::os::cpu_quota;
@@ -40,7 +40,7 @@ const ALL_AT_ONCE: u64 = 4096;
 ///
 /// # Errors
 /// A flag has a wrong value, or the limit on open files is too low.
-pub(super) fn of(typed: &Limits, running: &Running) -> Result<Concurrency, Refusal> {
+pub(super) fn of(typed: &Limits, running: &Runners) -> Result<Concurrency, Refusal> {
     let nofile = limits::raise_open_files();
     let (procs, max_workers, lowered) = workers(typed)?;
     let idle_timeout = Duration::try_from_secs_f64(running.idle_timeout)

@@ -104,7 +104,7 @@ impl Reporting {
 
 /// By what tasks are run.
 #[derive(Debug, clap::Args)]
-pub(super) struct Running {
+pub(super) struct Runners {
     /// The shell that runs scripts: sh, bash, dash, zsh, ksh, mksh or busybox [default: $SHELL if
     /// it is one of these, else sh]
     #[arg(long, value_name = "PATH", conflicts_with = "worker")]

@@ -17,10 +17,24 @@ use super::machine::Machine;
 use super::sampler::{self, Sampler};
 use super::schedule::Schedule;
 use super::survey::{Activity, Answers, Survey};
-use super::token_charges;
+use super::token_charges::settle;
 use crate::engine::Window;
 use crate::os::cgroup::Groups;
 use crate::os::{cpu_quota, cpu_time};
+
+/// What a window is measured for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aims {
+    /// For the number of commands in flight.
+    Commands {
+        /// There were tasks that could have been started.
+        had_more: bool,
+        /// Each window still decides that number.
+        is_ramping: bool,
+    },
+    /// For the tokens of the child processes of task loops.
+    TaskLoops,
+}
 
 /// Samples the commands of all workers, window by window.
 #[derive(Debug)]
@@ -100,20 +114,21 @@ impl Meter {
         self.gauges.forget_all();
     }
 
-    /// Closes the window, if it is time. `pid_of` gives the process of a worker; `had_more`:
-    /// whether there were tasks that could have been started; `is_ramping`: whether each window
-    /// still decides the number of commands.
+    /// Closes the window, if it is time. `pid_of` gives the process of a worker.
     pub(crate) fn look(
         &mut self,
         segment: &Segment,
         pid_of: impl Fn(WorkerId) -> Option<i32>,
-        had_more: bool,
-        is_ramping: bool,
+        aims: Aims,
     ) -> Option<Window> {
         let now = Instant::now();
         if now < self.schedule.due() {
             return None;
         }
+        let (had_more, is_ramping) = match aims {
+            Aims::Commands { had_more, is_ramping } => (had_more, is_ramping),
+            Aims::TaskLoops => (false, false),
+        };
         let shared = segment.shared();
         let before = cpu_time::own_thread();
         let commands = running(&shared, self.gauges.workers());
@@ -142,7 +157,8 @@ impl Meter {
             available: self.machine.available(now),
             stalled: self.machine.stalled(span),
         };
-        self.owed = token_charges::settle(&shared, &self.gauges, self.allowance.procs());
+        let passes_on = aims == Aims::TaskLoops;
+        self.owed = settle(&shared, &self.gauges, self.allowance.procs(), passes_on);
         let after = cpu_time::own_thread();
         self.cost += after - before;
         self.schedule.close(now, after - found, self.cost, is_ramping);

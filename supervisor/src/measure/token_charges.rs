@@ -62,17 +62,22 @@ struct Balance {
 }
 
 /// Moves tokens from commands that do not use them to those that use more than they have. Returns
-/// the number of tokens still owed to commands.
-pub(super) fn settle(shared: &Shared<'_>, gauges: &Gauges, procs: u32) -> u32 {
+/// the number of tokens still owed to commands. `passes_on`: tokens that are not used go to workers
+/// that wait for one, as in task loops; else commands are started without tokens instead.
+pub(super) fn settle(shared: &Shared<'_>, gauges: &Gauges, procs: u32, passes_on: bool) -> u32 {
     let (accounts, free) = accounts(shared.tokens, gauges);
     let Balance { charges, spare, owed } = Balance::of(accounts, free, procs);
     for charge in &charges {
         charge.carry_out(shared);
     }
-    if !shared.tasks.any_ready() {
-        // No ready task could use them, so they may be idle.
+    if passes_on || !shared.tasks.any_ready() {
+        // In task loops they are passed on. Else no ready task could use them: they may be idle.
         for at in spare {
-            let _ = shared.tokens.discharge(at);
+            if let Some(Freed::Idle(_)) = shared.tokens.discharge(at)
+                && passes_on
+            {
+                shared.pass_on(&Futex, None);
+            }
         }
     }
     owed
@@ -236,8 +241,12 @@ mod tests {
 
         /// The tokens still owed, and the workers that have the others; `None`: it is idle.
         fn settle(&self) -> (u32, Vec<Option<WorkerId>>) {
+            self.settle_for(false)
+        }
+
+        fn settle_for(&self, passes_on: bool) -> (u32, Vec<Option<WorkerId>>) {
             let shared = self.segment.shared();
-            let owed = settle(&shared, &self.gauges, TOKENS);
+            let owed = settle(&shared, &self.gauges, TOKENS, passes_on);
             let owner = |at: Sighting| {
                 (at.seen.state() == Some(State::Foreign)).then(|| at.seen.owner()).flatten()
             };
@@ -279,6 +288,17 @@ mod tests {
         assert_eq!(stage.settle(), (0, vec![None, Some(1)]), "the next task begins with it");
         assert!(stage.segment.shared().tasks.withdraw(0));
         assert_eq!(stage.settle(), (0, vec![None, None]));
+    }
+
+    #[test]
+    fn in_a_task_loop_only_a_child_that_computes_keeps_its_token() {
+        let mut stage = Stage::new();
+        stage.runs(1, &SLEEPS);
+        stage.charge(1);
+        stage.runs(2, &FILLS);
+        stage.charge(2);
+        assert!(stage.segment.shared().tasks.publish(0).is_some());
+        assert_eq!(stage.settle_for(true), (0, vec![None, Some(2)]));
     }
 
     #[test]

@@ -22,8 +22,8 @@ const STREAMS: usize = 3;
 pub(crate) struct Served {
     /// The number of its attempts.
     pub(crate) attempts: u32,
-    pub(crate) state: State,
-    pub(crate) cause: Cause,
+    pub(crate) state: StateCode,
+    pub(crate) cause: CauseCode,
     /// Of its process, where there is one; else 0.
     pub(crate) status: u8,
     pub(crate) signal: u8,
@@ -34,7 +34,7 @@ pub(crate) struct Served {
 /// How a task has finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum State {
+pub(crate) enum StateCode {
     Succeeded = 0,
     Failed = 1,
     Quarantined = 2,
@@ -43,7 +43,7 @@ pub(crate) enum State {
 /// Why it did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Cause {
+pub(crate) enum CauseCode {
     None = 0,
     Exit = 1,
     Signal = 2,
@@ -94,7 +94,7 @@ pub(super) fn write(
         None => write_outcome(task, &served, &rest, to),
         Some(why) => {
             let text = format!("its output is lost: {why}");
-            let (state, cause) = (State::Failed, Cause::Trouble);
+            let (state, cause) = (StateCode::Failed, CauseCode::Trouble);
             let served = Served { state, cause, status: 0, signal: 0, text, ..served };
             write_outcome(task, &served, &Default::default(), to)
         }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn served() -> Served {
-        let (state, cause) = (State::Failed, Cause::Signal);
+        let (state, cause) = (StateCode::Failed, CauseCode::Signal);
         Served { attempts: 2, state, cause, status: 0, signal: 11, text: "signal 11".into() }
     }
 

@@ -88,6 +88,8 @@ pub(crate) struct Tokens {
     pub(crate) steals: u64,
     pub(crate) reclaims: u64,
     pub(crate) lent: u64,
+    /// How often a task has kept its token through blocking calls.
+    pub(crate) pins: u64,
     pub(crate) rescues: u64,
     /// How often the segment had to be replaced because it was overwritten.
     pub(crate) epochs: u64,

@@ -41,7 +41,8 @@ impl Run {
                 Effect::Kill(worker) => self.crew.kill(worker),
                 Effect::KillNow => self.watch.stopping.hurry(self.clock.active()),
                 Effect::Deliver { seq, slot, outcome, end } => {
-                    let shown = self.deliver(seq, slot, outcome.map(|outcome| *outcome), end.as_ref());
+                    let shown =
+                        self.deliver(seq, slot, outcome.map(|outcome| *outcome), end.as_ref());
                     end.into_iter().for_each(|end| self.record(end, shown));
                 }
                 Effect::Skip { seq, last } => self.skip(seq, last),

@@ -9,6 +9,7 @@ mod daemons;
 mod error;
 mod finish;
 mod inputs;
+mod pins;
 mod progress;
 mod reading_on;
 mod reports;
@@ -196,8 +197,23 @@ impl Run {
             self.shown.say(&notice);
         }
         let now = self.clock.now();
+        self.tell_pins(now);
         if self.reports.takes_trace(now) {
             self.shown.print_if_read(|| format!("{}\n", self.trace_line(now)));
+        }
+    }
+
+    fn tell_pins(&mut self, now: Duration) {
+        if self.crew.runs_commands {
+            return;
+        }
+        let shared = self.segments.shared();
+        let census = shared.tokens.census();
+        let tasks_wait =
+            census.idle == 0 && (shared.tasks.any_ready() || shared.line.has_waiters());
+        let procs = shared.tokens.procs();
+        if let Some(text) = self.reports.pins.look(&shared, procs, tasks_wait, now) {
+            self.shown.say(&text);
         }
     }
 

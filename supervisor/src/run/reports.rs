@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::pins::Pins;
 use super::progress::Telling;
 use super::stats::Figures;
 use crate::cli::Reports as Asked;
@@ -19,6 +20,7 @@ pub(super) struct Reports {
     /// When the next trace line is due.
     trace_due: Option<Duration>,
     pub(super) last_lines: LastLines,
+    pub(super) pins: Pins,
 }
 
 impl Reports {
@@ -28,6 +30,7 @@ impl Reports {
             figures,
             trace_due: asked.schedtrace,
             last_lines: LastLines::default(),
+            pins: Pins::default(),
             asked,
         }
     }

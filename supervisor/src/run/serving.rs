@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::engine::{Cause, Entry};
 use crate::os::run_folder::RunFolder;
-use crate::output::frames::{self, PROTOCOL, Served, State};
+use crate::output::frames::{self, CauseCode, PROTOCOL, Served, StateCode};
 
 /// The first frame.
 pub(super) fn hello(procs: u32, max_workers: u16, folder: &RunFolder) -> Vec<u8> {
@@ -23,14 +23,14 @@ pub(super) fn served(end: &Entry) -> Option<Served> {
     let attempts = *attempt;
     Some(match failure {
         None => {
-            let (state, cause) = (State::Succeeded, frames::Cause::None);
+            let (state, cause) = (StateCode::Succeeded, CauseCode::None);
             Served { attempts, state, cause, status: 0, signal: 0, text: String::new() }
         }
         Some((cause, quarantined)) => {
             let (status, signal) = cause.exit_and_signal();
             Served {
                 attempts,
-                state: if *quarantined { State::Quarantined } else { State::Failed },
+                state: if *quarantined { StateCode::Quarantined } else { StateCode::Failed },
                 cause: code(cause),
                 status: status.unwrap_or(0),
                 signal: signal.unwrap_or(0),
@@ -40,19 +40,19 @@ pub(super) fn served(end: &Entry) -> Option<Served> {
     })
 }
 
-fn code(cause: &Cause) -> frames::Cause {
+fn code(cause: &Cause) -> CauseCode {
     match cause {
-        Cause::Exit(_) => frames::Cause::Exit,
-        Cause::Signal(_) => frames::Cause::Signal,
-        Cause::CannotStart(..) => frames::Cause::CannotStart,
-        Cause::Error(_) => frames::Cause::Error,
-        Cause::Panic(_) => frames::Cause::Panic,
-        Cause::Trouble(_) | Cause::Earlier(_) => frames::Cause::Trouble,
-        Cause::LostWorker(_) => frames::Cause::LostWorker,
-        Cause::OutOfMemory => frames::Cause::OutOfMemory,
-        Cause::TimedOut => frames::Cause::TimedOut,
-        Cause::LeftRunning(_) => frames::Cause::LeftRunning,
-        Cause::Stopped => frames::Cause::Stopped,
+        Cause::Exit(_) => CauseCode::Exit,
+        Cause::Signal(_) => CauseCode::Signal,
+        Cause::CannotStart(..) => CauseCode::CannotStart,
+        Cause::Error(_) => CauseCode::Error,
+        Cause::Panic(_) => CauseCode::Panic,
+        Cause::Trouble(_) | Cause::Earlier(_) => CauseCode::Trouble,
+        Cause::LostWorker(_) => CauseCode::LostWorker,
+        Cause::OutOfMemory => CauseCode::OutOfMemory,
+        Cause::TimedOut => CauseCode::TimedOut,
+        Cause::LeftRunning(_) => CauseCode::LeftRunning,
+        Cause::Stopped => CauseCode::Stopped,
     }
 }
 
@@ -81,12 +81,12 @@ mod tests {
                 .expect("it has finished")
         };
         let fine = told(None);
-        assert_eq!((fine.attempts, fine.state), (3, State::Succeeded));
+        assert_eq!((fine.attempts, fine.state), (3, StateCode::Succeeded));
         let killed = told(Some((Cause::LostWorker(WorkerEnd::Signaled(11)), true)));
-        assert_eq!((killed.state, killed.cause), (State::Quarantined, frames::Cause::LostWorker));
+        assert_eq!((killed.state, killed.cause), (StateCode::Quarantined, CauseCode::LostWorker));
         assert_eq!((killed.status, killed.signal), (0, 11));
         let failed = told(Some((Cause::Error("why".into()), false)));
-        assert_eq!((failed.state, failed.text.as_str()), (State::Failed, "why"));
+        assert_eq!((failed.state, failed.text.as_str()), (StateCode::Failed, "why"));
         assert_eq!(served(&Entry::InputsEnd(3)), None);
     }
 }

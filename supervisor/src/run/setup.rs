@@ -127,7 +127,7 @@ impl Run {
         };
         let commits = commits(outputs, journal, &run_id, continues, &wakeups)?;
         let figures = Figures::new(run_id, procs, max_workers.into());
-        let usage = Usage::new(&concurrency, groups.clone());
+        let usage = Usage::new(&concurrency, groups.clone(), runs_commands);
         let members = Arc::clone(&segment);
         let mut run = Run {
             engine,

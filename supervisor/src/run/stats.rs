@@ -79,6 +79,7 @@ impl Figures {
             steals: counted.steals,
             reclaims: counted.reclaims,
             lent: 0,
+            pins: counted.pins,
             epochs: tally.epochs,
             rescues: findings.rescues.load(Ordering::Relaxed),
             wait_seconds: counted.wait_ns as f64 / 1e9,

@@ -8,7 +8,7 @@ use msup_protocol::segment::Segment;
 
 use crate::cli::Concurrency;
 use crate::engine::{Event, Window, is_kill};
-use crate::measure::meter::Meter;
+use crate::measure::meter::{Aims, Meter};
 use crate::measure::oom_kills;
 use crate::os::cgroup::Groups;
 use crate::report::summary::Summary;
@@ -21,25 +21,37 @@ pub(super) const LENDABLE: u32 = 4;
 
 /// Use, as measured.
 pub(super) struct Usage {
-    /// For commands whose number follows their use.
+    /// For commands whose number follows their use, and for child processes of task loops.
     meter: Option<Meter>,
+    /// Only those: their use decides nothing but their tokens.
+    only_charges: bool,
     lender: Lender,
     oom_kills: oom_kills::Watch,
 }
 
 impl Usage {
-    pub(super) fn new(concurrency: &Concurrency, groups: Option<Rc<Groups>>) -> Usage {
-        let Concurrency { procs, max_workers, memory, .. } = *concurrency;
-        let meter =
-            concurrency.admits.then(|| Meter::new(procs, max_workers, memory.is_some(), groups));
-        Usage { meter, lender: Lender::new(procs, LENDABLE), oom_kills: oom_kills::Watch::new() }
+    /// `runs_commands`: workers run commands, not task loops.
+    pub(super) fn new(
+        concurrency: &Concurrency,
+        groups: Option<Rc<Groups>>,
+        runs_commands: bool,
+    ) -> Usage {
+        let Concurrency { procs, max_workers, memory, admits, .. } = *concurrency;
+        let measures = admits || !runs_commands;
+        let meter = || Meter::new(procs, max_workers, memory.is_some(), groups);
+        Usage {
+            meter: measures.then(meter),
+            only_charges: !runs_commands,
+            lender: Lender::new(procs, LENDABLE),
+            oom_kills: oom_kills::Watch::new(),
+        }
     }
 
     /// Reports finished commands to the meter, and finds out why killed ones were killed.
     pub(super) fn account(&mut self, events: &mut [Event]) {
         for event in events {
             let Event::Collected { outcome, starved, .. } = event else { continue };
-            if let Some(meter) = &mut self.meter {
+            if let Some(meter) = self.meter.as_mut().filter(|_| !self.only_charges) {
                 meter.ended(&outcome.usage);
             }
             if is_kill(&outcome.verdict) {
@@ -69,7 +81,12 @@ impl Usage {
     ) -> Option<Window> {
         let meter = self.meter.as_mut()?;
         let had_more = has_more || segment.shared().tasks.any_ready();
-        meter.look(segment, |worker| crew.pid(worker), had_more, is_ramping)
+        let aims = match self.only_charges {
+            true => Aims::TaskLoops,
+            false => Aims::Commands { had_more, is_ramping },
+        };
+        let window = meter.look(segment, |worker| crew.pid(worker), aims);
+        window.filter(|_| !self.only_charges)
     }
 
     /// The time until the window closes.

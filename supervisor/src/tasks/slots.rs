@@ -353,7 +353,10 @@ fn identity(folder: &Path) -> Option<Identity> {
 
 fn work(job: &Job, task: &TaskRecord, out: Option<&Path>, memory: u64) -> Work {
     match job {
-        Job::Values => Work::Value(task.value.clone().into()),
+        Job::Values => {
+            let out = out.map(|out| out.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+            Work::Value { value: task.value.clone().into(), out: out.into() }
+        }
         Job::Commands(template) => Work::Command(command(template, task, out, memory)),
     }
 }

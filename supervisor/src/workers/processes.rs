@@ -48,6 +48,7 @@ pub(crate) struct WorkerCounts {
     pub(crate) handoffs: u64,
     pub(crate) steals: u64,
     pub(crate) wait_ns: u64,
+    pub(crate) pins: u64,
     pub(crate) reclaims: u64,
 }
 
@@ -71,7 +72,7 @@ pub(crate) struct Crew {
     orphanage: Orphanage,
     groups: Option<Rc<Groups>>,
     /// Workers run commands: they adopt processes below them that lose their parent.
-    runs_commands: bool,
+    pub(crate) runs_commands: bool,
     members: Vec<Option<Member>>,
     /// The pids of all members, and of one that is being buried.
     pids: HashSet<i32>,
@@ -362,6 +363,7 @@ impl WorkerCounts {
             (&mut self.handoffs, &counters.handoffs),
             (&mut self.steals, &counters.steals),
             (&mut self.wait_ns, &counters.wait_ns),
+            (&mut self.pins, &counters.pins),
         ] {
             // Whatever value is there: it must not crash the supervisor.
             *sum = sum.saturating_add(counter.load(Ordering::Relaxed));

@@ -74,8 +74,7 @@ fn what_fails_in_c_says_why() {
 #[test]
 fn calls_in_the_wrong_order_are_errors() {
     let sandbox = Sandbox::new();
-    let misuse =
-        compiled(&sandbox, &workspace().join("tests/tests/c_abi/misuse.c"));
+    let misuse = compiled(&sandbox, &workspace().join("tests/tests/c_abi/misuse.c"));
     let expected = "\
 next -1 call msup_attach() first, in the same thread
 done -1 call msup_attach() first, in the same thread
@@ -92,7 +91,7 @@ fail -1 no task is running: wait for the next one first
     let alone = run_with_input(&mut sandbox.command(&misuse), b"a\n");
     assert_eq!(String::from_utf8_lossy(&alone.stdout), expected);
     // What the program itself prints goes to its standard output as msup has set it.
-    let mut with = sandbox.msup(["-q", "--worker", "sh"]);
+    let mut with = sandbox.msup(["-q", "--worker", "sh", "--"]);
     let script = "exec \"$1\" >\"$2\"";
     with.args(["-c", script, "sh"]).arg(&misuse).args(["told", ":::", "a"]);
     let done = run(with.stderr(Stdio::inherit()));
@@ -111,11 +110,12 @@ fn the_example_is_clean_under_valgrind() {
     }
     let lines = compiled(&sandbox, &workspace().join("worker/ffi/examples/lines.c"));
     sandbox.file("a", b"1\n2\n");
-    let flags = ["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"];
+    let flags =
+        ["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"];
     let mut alone = sandbox.command("valgrind");
     let done = run_with_input(alone.args(flags).arg(&lines), b"a\nmissing\n");
     assert_eq!((done.status.code(), &done.stdout[..]), (Some(1), &b"2 a\n"[..]));
-    let mut with = sandbox.msup(["-q", "--worker", "valgrind"]);
+    let mut with = sandbox.msup(["-q", "--worker", "valgrind", "--"]);
     let done = run(with.args(flags).arg(&lines).args([":::", "a"]));
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert_eq!(done.stdout, b"2 a\n");

@@ -1,7 +1,7 @@
 /* Counts the lines of files, several at once, each with a token only while it counts:
  *
  *   cc -o lines lines.c $(pkg-config --cflags --libs msup)
- *   msup --worker ./lines ::: logs/*.log
+ *   msup --worker ./lines ::: app.log web.log
  */
 #include <msup.h>
 

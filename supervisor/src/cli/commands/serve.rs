@@ -8,7 +8,7 @@ use clap::Parser;
 
 use crate::cli::logs::{Keeping, Logs};
 use crate::cli::plan::{self, Outputs, Plan};
-use crate::cli::shared::{Failing, Limits, Reporting, Running};
+use crate::cli::shared::{Failing, Limits, Reporting, Runners};
 use crate::cli::usage::UsageError;
 use crate::cli::values::Values;
 use crate::cli::{Refusal, command, concurrency, help};
@@ -31,7 +31,7 @@ pub(in crate::cli) struct Serve {
     limits: Limits,
 
     #[command(flatten)]
-    running: Running,
+    running: Runners,
 
     #[command(flatten)]
     failing: Failing,

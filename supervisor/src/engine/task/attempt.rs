@@ -21,6 +21,7 @@ impl Engine {
     ) {
         let Some(record) = self.ledger.remove(slot) else { return };
         self.tally.attempts += 1;
+        self.startup.has_worked();
         self.tally.leaked += u64::from(outcome.leaked);
         let wall = Duration::from_nanos(outcome.wall_ns);
         self.tally.busy = self.tally.busy.saturating_add(wall);

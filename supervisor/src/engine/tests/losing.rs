@@ -66,6 +66,33 @@ fn another_version_is_believed_at_once_only_before_any_worker_has_attached() {
     assert_eq!(driver.engine.exit_status(), exit::ERROR, "the program was replaced");
 }
 
+/// Starts a worker that exits like this before it gets a task, this often.
+fn lose_idle_workers(times: usize, end: WorkerEnd) -> Driver {
+    let mut driver = Driver::with_inputs(1);
+    for nth in 1..=times {
+        assert!(!driver.engine.is_stopped(), "before worker {nth}");
+        driver.now += seconds(20);
+        assert_eq!(driver.step(Event::Looked(view(1, 1))), ["Spawn(0)"]);
+        driver.step(Event::WorkerSettled(0));
+        driver.step(gone(0, end));
+    }
+    driver
+}
+
+#[test]
+fn workers_that_crash_between_two_tasks_are_not_restarted_for_ever() {
+    let crash = WorkerEnd::Signaled(11);
+    assert!(!lose_idle_workers(9, crash).engine.is_stopped());
+    assert_eq!(lose_idle_workers(10, crash).engine.exit_status(), exit::ERROR);
+}
+
+#[test]
+fn a_worker_may_exit_between_two_tasks() {
+    let driver = lose_idle_workers(30, WorkerEnd::Exited(exit::SUCCESS));
+    assert!(!driver.engine.is_stopped());
+    assert_eq!(driver.engine.tally().lost_workers, 0);
+}
+
 fn overwritten() -> Event {
     Event::EpochEnded { why: "noise".into(), failed: None, unstarted: Vec::new() }
 }

@@ -1,6 +1,6 @@
 //! Workers that are lost one by one, or cannot be started.
 
-use msup_protocol::exit::WorkerEnd;
+use msup_protocol::exit::{self, WorkerEnd};
 use msup_protocol::packed::WorkerId;
 
 use super::pool::Gone;
@@ -21,7 +21,10 @@ impl Engine {
         let Gone { starting, overdue, leaving } = self.pool.gone(worker);
         let is_stopped =
             |(_, ruling): &(u16, Ruling)| matches!(ruling, Ruling::Stopped(_) | Ruling::Failed(_));
-        if !leaving && !claimed.iter().any(is_stopped) {
+        // A task loop may exit by itself between two tasks, so that a new process goes on.
+        let was_idle = !starting && claimed.is_empty();
+        let retires = was_idle && end == WorkerEnd::Exited(exit::SUCCESS);
+        if !leaving && !retires && !claimed.iter().any(is_stopped) {
             self.tally.lost_workers += 1;
         }
         for (slot, ruling) in claimed {
@@ -38,6 +41,11 @@ impl Engine {
                 _ => self.startup.was_killed(program, end, now),
             };
             if let Some(why) = hopeless {
+                self.fail(why, effects);
+            }
+        } else if was_idle && !leaving && !retires && matches!(ruling, Ruling::Crashed(_)) {
+            self.pool.back_off(now);
+            if let Some(why) = self.startup.crashed_idle(&self.limits.worker_program, end) {
                 self.fail(why, effects);
             }
         }

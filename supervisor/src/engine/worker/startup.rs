@@ -1,4 +1,4 @@
-//! Counts workers that exit or are killed before their first task. Too many of them abort the run.
+//! Counts workers that exit or are killed without a task. Too many of them abort the run.
 
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ const FAILURES_AT_MOST: u32 = 3;
 const KILLED_AT_MOST: u32 = 10;
 const KILLED_FOR: Duration = Duration::from_secs(10);
 
+/// So does this number of workers that crash between two tasks, if no task finishes meanwhile:
+/// they would be restarted for ever.
+const IDLE_CRASHES_AT_MOST: u32 = 10;
+
 /// How the starts of workers have gone since the last one that succeeded. Each kind of failed start
 /// returns why the run cannot go on, if it cannot.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub(in crate::engine) struct Startup {
     killed: Option<(u32, Now)>,
     /// A worker has taken up work in this run.
     has_attached: bool,
+    /// Workers that crashed without a task since the last one finished.
+    idle_crashes: u32,
 }
 
 impl Startup {
@@ -29,6 +35,23 @@ impl Startup {
     pub(in crate::engine) fn succeeded(&mut self) {
         self.has_attached = true;
         self.begin_again();
+    }
+
+    /// A task has finished: workers do work.
+    pub(in crate::engine) fn has_worked(&mut self) {
+        self.idle_crashes = 0;
+    }
+
+    /// A worker that had taken up work crashed when it had no task.
+    pub(in crate::engine) fn crashed_idle(
+        &mut self,
+        program: &str,
+        end: WorkerEnd,
+    ) -> Option<String> {
+        self.idle_crashes += 1;
+        let n = self.idle_crashes;
+        let why = "in a row between two tasks, and no task has finished meanwhile";
+        (n >= IDLE_CRASHES_AT_MOST).then(|| format!("{program} crashed {n} times {why} ({end})"))
     }
 
     /// What happened so far says nothing about the next start.
