@@ -30,6 +30,33 @@ pub enum Work {
         /// The path of the file.
         out: ByteBuf,
     },
+    /// Give this value to a program that keeps running.
+    Line(Line),
+}
+
+/// A value for the standard input of a program that the worker keeps running from task to task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The program. All tasks of a run have the same.
+    pub program: Program,
+    /// The value, without the byte that ends it.
+    pub value: ByteBuf,
+}
+
+/// A program that reads values, and answers each with a line of JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Program and arguments.
+    pub argv: Vec<ByteBuf>,
+    /// The byte that ends each value.
+    pub terminator: u8,
+    /// The limit on the data of each of its processes in bytes, 0 for none.
+    pub memory: u64,
+    /// How many milliseconds it has to exit after the end of its input.
+    pub exits_within_ms: u64,
+    /// The signals that it gets then, each with the milliseconds until the next one. SIGKILL comes
+    /// last.
+    pub signals: Vec<(i32, u64)>,
 }
 
 /// A command, complete except for the worker's slot number.
@@ -295,6 +322,22 @@ mod tests {
         assert_eq!(decode::<TaskFrame>(&bytes).expect("whole"), task);
         bytes.push(0);
         assert!(decode::<TaskFrame>(&bytes).is_err(), "a byte left over");
+    }
+
+    #[test]
+    fn a_line_survives_with_its_program() {
+        let program = Program {
+            argv: vec![ByteBuf::from(*b"./count"), ByteBuf::from(vec![0xff])],
+            terminator: 0,
+            memory: 1 << 30,
+            exits_within_ms: 10_000,
+            signals: vec![(15, 10_000)],
+        };
+        let line = Line { program, value: ByteBuf::from(*b"a\nb") };
+        let task = TaskFrame { seq: 1, attempt: 1, work: Work::Line(line) };
+        let mut bytes = Vec::new();
+        encode(&task, &mut bytes).expect("small");
+        assert_eq!(decode::<TaskFrame>(&bytes).expect("whole"), task);
     }
 
     #[test]

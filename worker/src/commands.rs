@@ -1,6 +1,7 @@
-//! The loop of `msup-worker`: each task is a command.
+//! The loop of `msup-worker`: each task is a command, or a line for a program that keeps running.
 
 use std::cell::RefCell;
+use std::ffi::CString;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::process::ExitCode;
@@ -18,14 +19,18 @@ use crate::guardian::{self, Manner};
 use crate::steps::{Attempted, Streams};
 use crate::task_loop::serve;
 
+mod answer;
 mod capture;
 mod children;
 mod environment;
+mod program;
 mod spawn;
+mod talk;
 
 use capture::{Capture, Finished};
 use children::Children;
 use environment::Environment;
+use program::Program;
 use spawn::Spawner;
 
 /// How long a worker without a supervisor waits until the processes that it has killed are gone.
@@ -54,13 +59,16 @@ pub fn main(release: &str) -> ExitCode {
     };
     // Called between attempts only, and at least once a second.
     let leaving = || {
-        runner.borrow_mut().children.reap_left();
+        runner.borrow_mut().reap_left();
         guardian::told_to_exit()
     };
     post.report_for_work();
-    serve(post, &leaving, |post, frame, token, output| {
+    let post = serve(post, &leaving, |post, frame, token, output| {
         runner.borrow_mut().attempt(post, frame, token, output)
     });
+    if !guardian::told_to_exit() {
+        runner.borrow_mut().end_program(&post);
+    }
     if guardian::told_to_exit() {
         guardian::sweep(SWEEP_AT_MOST);
         return ExitCode::from(exit::WORKER_TOLD_TO_EXIT);
@@ -74,6 +82,8 @@ struct Runner {
     spawner: Spawner,
     children: Children,
     buffer: Box<[MaybeUninit<u8>]>,
+    /// The program that keeps running, if the tasks are for one and it runs.
+    program: Option<Program>,
     /// CPU time of this worker when it last reported it.
     own_ns: u64,
 }
@@ -86,6 +96,7 @@ impl Runner {
             spawner: Spawner::new(nofile)?,
             children: Children::new()?,
             buffer: Box::new_uninit_slice(capture::CHUNK),
+            program: None,
             // CPU time for starting up is not part of any command.
             own_ns: own_time_ns(),
         })
@@ -99,16 +110,19 @@ impl Runner {
         mut output: Streams,
     ) -> Attempted {
         let TaskFrame { seq, attempt, work } = frame;
-        let Work::Command(command) = work else {
-            let verdict = Verdict::Trouble("msup-worker runs commands only".into());
-            return Attempted { token, verdict, usage: Usage::default(), output, leaked: false };
-        };
         if let Some(token) = token {
             post.seat.begin_foreign(token).unwrap_or_else(leave);
         }
         // CRASH: foreign_before_spawn. Foreign(dead): reclaimed on the reap.
         crash::point("foreign_before_spawn");
-        let (verdict, leaked, usage) = self.run(post, command, seq, attempt, &mut output);
+        let (verdict, leaked, usage) = match work {
+            Work::Command(command) => self.run(post, command, seq, attempt, &mut output),
+            Work::Line(line) => self.give(post, &line, &mut output),
+            Work::Value { .. } => {
+                let verdict = Verdict::Trouble("msup-worker has no task function".into());
+                (verdict, false, Usage::default())
+            }
+        };
         // CRASH: exited_before_outcome. Foreign(dead), Claimed(dead): the task is run again.
         crash::point("exited_before_outcome");
         let token = post.seat.end_foreign();
@@ -132,25 +146,30 @@ impl Runner {
             return (verdict, false, Usage::default());
         };
         let clock = ActiveTime::new(post.seat.shared().header);
-        match self.spawner.spawn(&argv, &envp, memory, &mut self.children) {
+        match self.spawner.spawn(&argv, &envp, None, memory, &mut self.children) {
             Ok(child) => {
-                post.seat.slot().set_command(child.pid.unsigned_abs());
+                let pid = child.pid;
+                post.seat.slot().set_command(pid.unsigned_abs());
                 let told = (post.seat.shared().header, post.seat.slot());
-                let Finished { verdict, leaked, usage } = Capture::until_finished(
-                    child,
-                    output,
-                    &mut self.buffer,
-                    &mut self.children,
-                    told,
-                );
+                let capture = Capture::new(child, output, &mut self.buffer, &mut self.children);
+                let Finished { verdict, leaked, usage } = capture.until_finished(pid, told);
                 let wall_ns = clock.elapsed().as_nanos() as u64;
                 (verdict, leaked, Usage { wall_ns, ..usage })
             }
-            Err(why) => {
-                let errno = why.raw_os_error().unwrap_or(0);
-                let verdict = Verdict::CannotStart(errno, self.spawner.explain(&argv, errno));
-                (verdict, false, Usage::default())
-            }
+            Err(why) => (self.cannot_start(&argv, &why), false, Usage::default()),
+        }
+    }
+
+    fn cannot_start(&self, argv: &[CString], why: &io::Error) -> Verdict {
+        let errno = why.raw_os_error().unwrap_or(0);
+        Verdict::CannotStart(errno, self.spawner.explain(argv, errno))
+    }
+
+    /// Reaps what earlier commands left running and has exited since.
+    fn reap_left(&mut self) {
+        // What a program that keeps running has left is reaped while it has a task.
+        if self.program.is_none() {
+            self.children.reap_left();
         }
     }
 

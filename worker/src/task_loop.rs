@@ -45,27 +45,28 @@ where
 }
 
 /// The loop itself, until the supervisor tells this worker to leave or is gone. While the worker
-/// waits for a task, it asks `leaving` whether to leave.
+/// waits for a task, it asks `leaving` whether to leave. Returns the post.
 pub(crate) fn serve(
     post: Post,
     leaving: &dyn Fn() -> bool,
     mut attempt: impl FnMut(&Post, TaskFrame, Option<Held>, Streams) -> Attempted,
-) {
+) -> Post {
     let mut steps = Steps::new(post);
     while let Some(Taken { task, token, output, underway }) = steps.next(leaving) {
         let attempted = attempt(&steps.post, task, token, output);
         if guardian::told_to_exit() {
             // We killed the command, so there is no outcome. The supervisor is gone.
-            return;
+            break;
         }
         let panicked = matches!(attempted.verdict, Verdict::Panicked(_));
         steps.finish(underway, attempted);
         if panicked {
             // The process exits, and with it whatever state the panic left inconsistent.
             steps.release();
-            return;
+            break;
         }
     }
+    steps.post
 }
 
 /// One attempt of an SDK task.
@@ -93,6 +94,7 @@ where
     }
 }
 
+/// The text, or as much of its beginning as an outcome holds.
 pub(crate) fn cut(mut text: String) -> String {
     if text.len() > MESSAGE_AT_MOST {
         text.truncate(text.floor_char_boundary(MESSAGE_AT_MOST));

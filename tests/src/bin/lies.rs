@@ -34,7 +34,7 @@ fn main() {
         let task: TaskFrame = codec::decode(&frame).expect("a task");
         let is_lie = match &task.work {
             Work::Command(command) => command.argv.last().is_some_and(|word| word == b"lie"),
-            Work::Value { .. } => false,
+            Work::Value { .. } | Work::Line(_) => false,
         };
         let outcome = outcome(if is_lie { &what } else { "nothing" });
         codec::encode(&outcome, &mut frame).expect("small");

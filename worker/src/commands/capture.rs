@@ -1,8 +1,9 @@
-//! Reading a command's output, until the command has exited and its session is empty.
+//! Reading a command's output, until the command has exited and its session is empty; and, with a
+//! program that keeps running, its answer to a task.
 
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use msup_protocol::codec::{Usage, Verdict};
@@ -12,15 +13,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::children::{Children, Left};
 use super::spawn::Child;
+use super::talk::Talk;
 use crate::guardian;
 use crate::steps::Streams;
 
-/// The number of bytes read at a time.
+/// The number of bytes read at a time. A pipe holds no more, unless it was enlarged.
 pub(super) const CHUNK: usize = 64 << 10;
 
 /// How long a process outside the command's session may hold the command's output open after the
 /// session is empty.
 const LEAK_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a program that takes no more input has to exit, or to answer nevertheless.
+const DEAF_FOR: Duration = Duration::from_secs(1);
 
 /// A look at what is left in the session costs up to a millisecond if a worker has many
 /// descendants. The next one comes after this part of the time waited so far, so that waiting never
@@ -41,6 +46,28 @@ pub(super) struct Finished {
     pub(super) usage: Usage,
 }
 
+/// What a program that keeps running does between two tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Between {
+    /// It waits for the next task.
+    Waits,
+    /// It has exited, or has closed its standard output.
+    Leaves,
+    /// It has written to its standard output.
+    Speaks,
+}
+
+/// What a wait has shown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ready {
+    /// The streams that can be read.
+    streams: [bool; 2],
+    /// A child has exited.
+    exits: bool,
+    /// More of the task can be written, or the program has closed its standard input.
+    input: bool,
+}
+
 /// A running command and the sinks for its output.
 pub(super) struct Capture<'a> {
     streams: [Option<OwnedFd>; 2],
@@ -48,36 +75,123 @@ pub(super) struct Capture<'a> {
     buffer: &'a mut [MaybeUninit<u8>],
     children: &'a mut Children,
     kept: io::Result<()>,
+    /// With a program that keeps running: what it writes to standard output is its answer.
+    talk: Option<&'a mut Talk>,
 }
 
 impl<'a> Capture<'a> {
-    /// Waits until the command has exited and its session is empty, and keeps what it writes. With
-    /// `leaves_processes()` it does not wait for the session.
-    pub(super) fn until_finished(
+    /// Of a command that was just started.
+    pub(super) fn new(
         child: Child,
         sinks: &'a mut Streams,
         buffer: &'a mut [MaybeUninit<u8>],
         children: &'a mut Children,
+    ) -> Capture<'a> {
+        let streams = [Some(child.stdout), Some(child.stderr)];
+        Capture { streams, sinks, buffer, children, kept: Ok(()), talk: None }
+    }
+
+    /// Of a program that keeps running, with the streams that it has not closed.
+    pub(super) fn of_program(
+        streams: [Option<OwnedFd>; 2],
+        talk: &'a mut Talk,
+        sinks: &'a mut Streams,
+        buffer: &'a mut [MaybeUninit<u8>],
+        children: &'a mut Children,
+    ) -> Capture<'a> {
+        Capture { streams, sinks, buffer, children, kept: Ok(()), talk: Some(talk) }
+    }
+
+    /// The streams that are open, and whether all that was read could be kept.
+    pub(super) fn release(self) -> ([Option<OwnedFd>; 2], io::Result<()>) {
+        (self.streams, self.kept)
+    }
+
+    /// Waits until the command has exited and its session is empty, and keeps what it writes. With
+    /// `leaves_processes()` it does not wait for the session.
+    pub(super) fn until_finished(
+        mut self,
+        command: i32,
         (header, slot): (&Header, &WorkerSlot),
     ) -> Finished {
-        let Child { pid, stdout, stderr } = child;
-        let streams = [Some(stdout), Some(stderr)];
-        let mut capture = Capture { streams, sinks, buffer, children, kept: Ok(()) };
-        while !capture.turn(pid, None) {}
+        while !self.turn(command, None) {}
+        self.bury(command, header.leaves_processes(), slot)
+    }
+
+    /// What the program does before it gets a task.
+    pub(super) fn look(&mut self, program: i32) -> Between {
+        let ready = self.ready(Some(Duration::ZERO));
+        if ready.streams[0] {
+            self.read(0);
+        }
+        let exited = ready.exits && self.children.reap_adopted(program);
+        match &self.talk {
+            Some(talk) if talk.has_heard() => Between::Speaks,
+            _ if exited || self.streams[0].is_none() => Between::Leaves,
+            _ => Between::Waits,
+        }
+    }
+
+    /// Gives the program a task and waits until it has answered, or can answer no more. Returns
+    /// whether it has exited.
+    pub(super) fn until_answered(&mut self, program: i32, value: &[u8], terminator: u8) -> bool {
+        let mut exited = false;
+        if let Some(talk) = &mut self.talk {
+            talk.begin(value, terminator);
+        }
+        while !exited && self.awaits_answer() {
+            let deaf_since = self.talk.as_ref().and_then(|talk| talk.deaf_since);
+            let left = deaf_since.map(|since| DEAF_FOR.saturating_sub(since.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
+            exited = self.turn(program, left);
+        }
+        // What it has answered before it exited.
+        while exited && self.awaits_answer() && self.read_if_ready(0) {}
+        // What it has written to standard error before it answered: all that the pipe holds.
+        if !self.awaits_answer() {
+            self.read_if_ready(1);
+        }
+        exited
+    }
+
+    fn awaits_answer(&self) -> bool {
+        self.streams[0].is_some() && self.talk.as_ref().is_some_and(|talk| talk.waits())
+    }
+
+    /// Waits until the program has exited, for this long at most; `None`: without a limit. Returns
+    /// whether it has.
+    pub(super) fn until_exited(&mut self, program: i32, patience: Option<Duration>) -> bool {
+        let began = Instant::now();
+        // What tells of its exit may have been read before.
+        let mut exited = self.children.reap_adopted(program);
+        while !exited {
+            let left = patience.map(|patience| patience.saturating_sub(began.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+            exited = self.turn(program, left);
+        }
+        true
+    }
+
+    /// Reaps a command that has exited, and reads the rest of its output. Waits for the processes
+    /// that it left in its session, unless they are to be left `alone`.
+    pub(super) fn bury(mut self, command: i32, alone: bool, slot: &WorkerSlot) -> Finished {
         // Its number may be reused as soon as it is reaped.
         guardian::release();
-        let exit = capture.children.reap_command(pid);
+        let exit = self.children.reap_command(command);
         // For most commands, one system call tells that nothing is left.
-        let mut leaked = capture.children.any_left()
-            && capture.see_session_off(pid, header.leaves_processes(), slot);
-        leaked |= capture.drain(pid);
-        let verdict = match std::mem::replace(&mut capture.kept, Ok(())) {
+        let mut leaked = self.children.any_left() && self.see_session_off(command, alone, slot);
+        leaked |= self.drain(command);
+        let verdict = match std::mem::replace(&mut self.kept, Ok(())) {
             Ok(()) => exit.verdict,
             Err(why) => Verdict::Trouble(format!("cannot keep its output: {why}")),
         };
-        let cpu = exit.cpu + capture.children.take_adopted();
+        let cpu = exit.cpu + self.children.take_adopted();
         let usage = Usage {
-            pid: pid.unsigned_abs(),
+            pid: command.unsigned_abs(),
             wall_ns: 0,
             cpu_ns: cpu.as_nanos() as u64,
             sleeps: exit.sleeps,
@@ -126,30 +240,37 @@ impl<'a> Capture<'a> {
         false
     }
 
-    /// Waits until there is something to read or a child has exited, and handles both. Returns
-    /// whether the command has exited.
+    /// Waits until there is something to read or to write, or a child has exited, and handles it.
+    /// Returns whether the command has exited.
     fn turn(&mut self, command: i32, patience: Option<Duration>) -> bool {
-        let (ready, exits) = self.wait(patience).unwrap_or_else(|why| {
-            // The command must not block on a pipe that is not read.
-            self.give_up(why);
-            ([false; 2], true)
-        });
-        for (at, _) in ready.into_iter().enumerate().filter(|(_, ready)| *ready) {
+        let ready = self.ready(patience);
+        if let Some(talk) = self.talk.as_mut().filter(|_| ready.input) {
+            talk.send();
+        }
+        for (at, _) in ready.streams.into_iter().enumerate().filter(|(_, ready)| *ready) {
             self.read(at);
         }
-        exits && self.children.reap_adopted(command)
+        ready.exits && self.children.reap_adopted(command)
+    }
+
+    fn read_if_ready(&mut self, at: usize) -> bool {
+        let is_ready = self.ready(Some(Duration::ZERO)).streams[at];
+        if is_ready {
+            self.read(at);
+        }
+        is_ready
     }
 
     fn read(&mut self, at: usize) {
         let Some(fd) = &self.streams[at] else { return };
         match rustix::io::read(fd, &mut *self.buffer) {
             Ok(([], _)) => self.streams[at] = None,
-            // If the disk is full, the rest is still read, so that the command can continue.
-            Ok((bytes, _)) => {
-                if self.kept.is_ok() {
-                    self.kept = self.sinks[at].write_all(bytes);
-                }
-            }
+            Ok((bytes, _)) => match &mut self.talk {
+                Some(talk) if at == 0 => talk.hear(bytes),
+                // If the disk is full, the rest is still read, so that the command can continue.
+                _ if self.kept.is_ok() => self.kept = self.sinks[at].write_all(bytes),
+                _ => {}
+            },
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => self.give_up(errno.into()),
         }
@@ -162,12 +283,22 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Which streams can be read, and whether a child has exited.
-    fn wait(&self, patience: Option<Duration>) -> io::Result<([bool; 2], bool)> {
-        let exits = self.children.fd();
-        let mut polled = Vec::with_capacity(3);
-        polled.push(PollFd::new(&exits, PollFlags::IN));
-        polled.extend(self.streams.iter().flatten().map(|fd| PollFd::new(fd, PollFlags::IN)));
+    /// What can be done now, or after this time at most; `None`: without a limit.
+    fn ready(&mut self, patience: Option<Duration>) -> Ready {
+        self.wait(patience).unwrap_or_else(|why| {
+            // The command must not block on a pipe that is not read.
+            self.give_up(why);
+            Ready { exits: true, ..Ready::default() }
+        })
+    }
+
+    fn wait(&self, patience: Option<Duration>) -> io::Result<Ready> {
+        let input = self.talk.as_ref().and_then(|talk| talk.input());
+        let read = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut polled = Vec::with_capacity(4);
+        polled.push(read(self.children.fd()));
+        polled.extend(self.streams.iter().flatten().map(|fd| read(fd.as_fd())));
+        polled.extend(input.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
         let timeout = patience.and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -175,8 +306,8 @@ impl<'a> Capture<'a> {
         }
         let mut answers = polled.iter().map(|fd| !fd.revents().is_empty());
         let exits = answers.next().unwrap_or(false);
-        let ready =
+        let streams =
             [0, 1].map(|at: usize| self.streams[at].is_some() && answers.next().unwrap_or(false));
-        Ok((ready, exits))
+        Ok(Ready { streams, exits, input: answers.next().unwrap_or(false) })
     }
 }

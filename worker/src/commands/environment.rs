@@ -50,24 +50,40 @@ impl Environment {
         threads: u32,
         extra: &[(ByteBuf, ByteBuf)],
     ) -> Result<Vec<CString>, NulError> {
-        let (seq, threads) = (seq.to_string(), threads.to_string());
+        let seq = seq.to_string();
         let own = [
             (names::SEQ, seq.as_str()),
-            (names::SLOT, self.slot.as_str()),
             (names::ATTEMPT, &attempt.to_string()),
-            (names::THREADS, threads.as_str()),
             (names::PARALLEL_SEQ, seq.as_str()),
-            (names::PARALLEL_JOBSLOT, self.slot.as_str()),
-        ]
-        .map(|(name, value)| format!("{name}={value}").into_bytes());
-        let extra = extra.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat());
-        let openmp = format!("{}={threads}", names::OMP_THREADS).into_bytes();
-        let openmp = self.sets_openmp.then_some(openmp);
-        let mut all = self.inherited.clone();
-        for entry in own.into_iter().chain(openmp).chain(extra) {
-            all.push(CString::new(entry)?);
+        ];
+        let mut all = self.of_slot(threads);
+        for (name, value) in own {
+            all.push(CString::new(format!("{name}={value}"))?);
+        }
+        for (name, value) in extra {
+            all.push(CString::new([name.as_slice(), b"=", value].concat())?);
         }
         Ok(all)
+    }
+
+    /// The environment of a program that keeps running from task to task: inherited, then what
+    /// stays the same for all tasks of this worker.
+    pub(super) fn for_program(&self) -> Vec<CString> {
+        // There is one for each CPU.
+        self.of_slot(1)
+    }
+
+    fn of_slot(&self, threads: u32) -> Vec<CString> {
+        let threads = threads.to_string();
+        let own = [
+            (names::SLOT, self.slot.as_str()),
+            (names::PARALLEL_JOBSLOT, self.slot.as_str()),
+            (names::THREADS, threads.as_str()),
+            (names::OMP_THREADS, threads.as_str()),
+        ];
+        let own = own.iter().filter(|(name, _)| *name != names::OMP_THREADS || self.sets_openmp);
+        let own = own.filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok());
+        self.inherited.iter().cloned().chain(own).collect()
     }
 
     /// The arguments, with the slot number inserted at its marks.
@@ -113,5 +129,14 @@ mod tests {
             assert!(all.iter().any(|found| found.as_c_str() == entry), "{entry:?}");
         }
         assert_eq!(all.last().map(|entry| entry.as_bytes()), Some(&b"MSUP_V=\xff"[..]));
+    }
+
+    #[test]
+    fn a_program_that_keeps_running_sees_its_slot_but_no_task() {
+        let all = Environment::of_this_process(2).for_program();
+        let has =
+            |start: &str| all.iter().any(|entry| entry.as_bytes().starts_with(start.as_bytes()));
+        assert!(has("MSUP_SLOT=3") && has("PARALLEL_JOBSLOT=3") && has("MSUP_THREADS=1"));
+        assert!(!has("MSUP_SEQ=") && !has("PARALLEL_SEQ=") && !has("MSUP_ATTEMPT="));
     }
 }

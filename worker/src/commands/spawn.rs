@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -63,9 +63,10 @@ impl Spawner {
         })
     }
 
-    /// Starts `argv` in a session of its own, so without a terminal, with an empty standard input
-    /// and its two outputs in new pipes. The command dies with this process. `memory` limits its
-    /// data in bytes, 0 for no limit. `children` are this process' other children.
+    /// Starts `argv` in a session of its own, so without a terminal, and with its two outputs in
+    /// new pipes. `stdin` is its standard input; `None`: an empty one. The command dies with this
+    /// process. `memory` limits its data in bytes, 0 for no limit. `children` are this process'
+    /// other children.
     ///
     /// # Errors
     /// Why the program cannot be executed, or no process created.
@@ -73,6 +74,7 @@ impl Spawner {
         &mut self,
         argv: &[CString],
         envp: &[CString],
+        stdin: Option<BorrowedFd<'_>>,
         memory: u64,
         children: &mut Children,
     ) -> io::Result<Child> {
@@ -80,6 +82,7 @@ impl Spawner {
         let candidates = self.candidates(program);
         let (stdout, stdout_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let stdin = stdin.unwrap_or(self.null.as_fd()).as_raw_fd();
         let argv = pointers(argv);
         let mut script_argv = vec![c"sh".as_ptr(), ptr::null()];
         script_argv.extend(&argv[1..]);
@@ -88,7 +91,7 @@ impl Spawner {
             argv,
             script_argv,
             envp: pointers(envp),
-            fds: [self.null.as_raw_fd(), stdout_end.as_raw_fd(), stderr_end.as_raw_fd()],
+            fds: [stdin, stdout_end.as_raw_fd(), stderr_end.as_raw_fd()],
             // SAFETY: no arguments, cannot fail.
             parent: unsafe { libc::getpid() },
             nofile: self.nofile,
