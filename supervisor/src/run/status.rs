@@ -10,6 +10,7 @@ use msup_protocol::task::State;
 use super::Run;
 use crate::os::clock;
 use crate::report::escape;
+use crate::tasks::attempts::Sight;
 
 /// No more tasks are listed than this.
 const TOLD: usize = 50;
@@ -35,7 +36,11 @@ impl Run {
                 continue;
             };
             let what = escape::value(&task.value);
-            running.push((clock::since_start(&kin), task.seq, kin, what));
+            // The process may have had other tasks before.
+            let attempt = Sight { slot, seen };
+            let age = self.watch.age_of(worker, attempt, self.clock.active());
+            let since = clock::since_start(&kin).map_or(age, |since| since.min(age));
+            running.push((since, task.seq, kin, what));
         }
         running.sort_by_key(|one| std::cmp::Reverse(one.0));
         let tally = self.engine.tally();
@@ -46,13 +51,12 @@ impl Run {
             tally.succeeded
         );
         for (since, seq, kin, what) in running.iter().take(TOLD) {
-            let since = since.unwrap_or_default();
             // Writing into a String cannot fail.
             let _ = writeln!(
                 text,
                 "  task {seq}, process {}, {}: {}: {what}",
                 kin.pid,
-                seconds(since),
+                seconds(*since),
                 does(kin)
             );
         }

@@ -8,7 +8,7 @@ use msup_protocol::packed::WorkerId;
 
 use super::Run;
 use crate::engine::{Event, Killed, Leave, Step};
-use crate::tasks::attempts::Attempts;
+use crate::tasks::attempts::{Attempts, Sight};
 use crate::tasks::leftovers::Leftovers;
 use crate::tasks::stopped::Stopped;
 use crate::tasks::stopping::{Place, Stopping};
@@ -42,6 +42,12 @@ impl Watch {
             limit: None,
             leave,
         }
+    }
+
+    /// For how long a worker has had this attempt, at the time `now` of the clock that leaves
+    /// pauses out.
+    pub(super) fn age_of(&self, worker: WorkerId, attempt: Sight, now: Duration) -> Duration {
+        self.attempts.age_of(worker, attempt, now)
     }
 
     /// Under `Wait`, processes that tasks leave running are reported when the run is over.

@@ -60,6 +60,13 @@ impl Attempts {
         self.sights.get(usize::from(worker)).copied().flatten().map(|(sight, _)| sight)
     }
 
+    /// For how long a worker has had this attempt; zero if it was not looked at yet.
+    pub(crate) fn age_of(&self, worker: WorkerId, attempt: Sight, now: Duration) -> Duration {
+        let known = self.sights.get(usize::from(worker)).copied().flatten();
+        let known = known.filter(|(known, _)| *known == attempt);
+        known.map_or(Duration::ZERO, |(_, since)| now.saturating_sub(since))
+    }
+
     /// The workers that have had their attempt for at least this long.
     pub(crate) fn older_than(&self, limit: Duration, now: Duration) -> Vec<(WorkerId, Sight)> {
         let workers = self.sights.iter().enumerate();
@@ -106,6 +113,8 @@ mod tests {
         assert!(attempts.look_if_due(tasks, at(0)));
         assert_eq!(workers(&attempts, 999), [0; 0]);
         assert_eq!(workers(&attempts, 1000), [0, 1]);
+        let earlier = attempts.of(0).expect("it was looked at");
+        assert_eq!(attempts.age_of(0, earlier, at(1000)), at(1000));
         assert!(!attempts.look_if_due(tasks, at(50)), "it looks ten times a second");
         // One finishes its task and goes on to the next.
         assert!(tasks.complete(0, first));
@@ -113,6 +122,7 @@ mod tests {
         assert!(attempts.look_if_due(tasks, at(1100)));
         assert_eq!(workers(&attempts, 1100), [1], "the next attempt has just begun");
         assert_eq!(attempts.of(0).map(|sight| sight.slot), Some(2));
+        assert_eq!(attempts.age_of(0, earlier, at(1200)), at(0), "that is another one");
         attempts.forget();
         assert_eq!(attempts.of(1), None);
     }
