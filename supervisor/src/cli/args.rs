@@ -67,6 +67,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "TEMPLATE")]
     pub(super) out: Option<OsString>,
 
+    /// COMMAND is a program that keeps running: it reads the values from its standard input, one
+    /// per line (-0: each ends with a NUL byte), and answers each with a line of JSON
+    #[arg(
+        long,
+        conflicts_with_all = ["worker", "out", "order", "unsafe_replace"]
+    )]
+    pub(super) worker_stdio: bool,
+
     #[command(flatten)]
     pub(super) failing: Failing,
 

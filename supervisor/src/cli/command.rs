@@ -40,7 +40,7 @@ pub(super) fn read(
     };
     let shell = match &job {
         Job::Commands(template) if running.shell.is_none() => template.shell().map(<[u8]>::to_vec),
-        Job::Commands(_) | Job::Values => None,
+        Job::Commands(_) | Job::Values | Job::Lines(_) => None,
     };
     Ok((Work { job, worker_program, worker_arguments, memory_per_task }, shell))
 }
@@ -73,9 +73,12 @@ fn commands(running: &Runners, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
     Ok((Job::Commands(Box::new(template)), worker_beside_us()?, Vec::new()))
 }
 
-/// The shell that was asked for; else the user's own if scripts are written for it and it is there;
-/// else `sh`.
-fn reading(running: &Runners) -> Result<Reading, UsageError> {
+/// How commands are read: for the shell that was asked for; else the user's own if scripts are
+/// written for it and it is there; else `sh`.
+///
+/// # Errors
+/// The shell of --shell cannot be used.
+pub(super) fn reading(running: &Runners) -> Result<Reading, UsageError> {
     let shell = match running.shell.as_deref() {
         Some(program) => {
             find(program, "--shell")?;
@@ -97,7 +100,10 @@ fn reading(running: &Runners) -> Result<Reading, UsageError> {
 }
 
 /// `msup-worker`: where `MSUP_WORKER` says, else beside this program.
-fn worker_beside_us() -> Result<PathBuf, UsageError> {
+///
+/// # Errors
+/// It is not there, or cannot be executed.
+pub(super) fn worker_beside_us() -> Result<PathBuf, UsageError> {
     if let Some(program) = std::env::var_os(names::WORKER_PROGRAM) {
         return find(Path::new(&program), names::WORKER_PROGRAM);
     }

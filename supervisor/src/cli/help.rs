@@ -20,7 +20,10 @@ const HEADINGS: [(&str, &[&str]); 9] = [
         ],
     ),
     ("Input", &["arg-file", "null", "crlf"]),
-    ("Commands", &["shell", "literal", "unsafe-replace", "worker", "start-timeout"]),
+    (
+        "Commands",
+        &["shell", "literal", "unsafe-replace", "worker", "worker-stdio", "start-timeout"],
+    ),
     ("Output", &["keep-order", "out", "replay"]),
     ("Failures", &["retries", "backoff", "crash-limit", "outside-limit", "timeout", "halt"]),
     ("Stopping", &["grace", "termseq", "leave", "leave-timeout"]),
@@ -65,6 +68,7 @@ pub(super) const USAGE: &str = "\
 msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]
        msup [OPTIONS] < commands.txt
        msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]
+       msup [OPTIONS] --worker-stdio COMMAND [ARG]... [::: VALUE...]
        msup SUBCOMMAND [OPTIONS] [RUN]...";
 
 /// The usage lines of `msup serve --help`.

@@ -15,6 +15,7 @@ mod progress;
 mod refusal;
 mod shared;
 pub(crate) mod shared_memory;
+mod stdio;
 mod stopping;
 mod subcommands;
 mod usage;

@@ -15,7 +15,7 @@ use super::logs::{Continued, Keeping, Logs};
 use super::shared::{Failing, Reporting};
 use super::usage::{BadValue, UsageError};
 use super::values::{Values, source, source_again, split};
-use super::{command, concurrency, failures, other_tools, progress, stopping};
+use super::{command, concurrency, failures, other_tools, progress, stdio, stopping};
 use crate::engine::{Leave, Policy, Step};
 use crate::input::Format;
 use crate::journal::Durability;
@@ -94,7 +94,10 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
     let runs_commands = args.running.worker.is_none();
     let (commands, command) =
         (runs_commands && words.is_empty(), typed(&words).filter(|_| runs_commands));
-    let (work, shell) = command::read(&args.running, words, memory_per_task)?;
+    let (work, shell) = match args.worker_stdio {
+        true => stdio::read(&args, words, values.as_deref(), memory_per_task, &failures)?,
+        false => command::read(&args.running, words, memory_per_task)?,
+    };
     let longest_first = match (args.from.as_deref(), &work.job) {
         (Some(path), Job::Commands(template)) => Some(JobLog::read(path, template.outline())?),
         _ => None,

@@ -82,6 +82,25 @@ pub(crate) enum UsageError {
         .0.escape_ascii()
     )]
     TaskLoop(Vec<u8>),
+    /// The words of COMMAND hold replacement strings.
+    #[error(
+        "{}: a program of --worker-stdio reads the values from its standard input: leave {{}} and \
+         the like out (--literal takes such braces literally)",
+        .0.escape_ascii()
+    )]
+    StdioWorker(Vec<u8>),
+    #[error("--worker-stdio: which program? Give COMMAND after the flags")]
+    NoStdioWorker,
+    /// A flag that `--worker-stdio` cannot heed, and why.
+    #[error("{flag} cannot be used with --worker-stdio: {why}")]
+    NotWithStdio { flag: &'static str, why: &'static str },
+    /// A value after `:::`.
+    #[error(
+        "a value holds a newline: use -0, and a program of --worker-stdio that reads values up to \
+         a NUL byte: {}",
+        .0.escape_ascii()
+    )]
+    NewlineInValue(Vec<u8>),
     #[error("--out {}: {why}", template.display())]
     ForeignOut {
         template: OsString,

@@ -30,7 +30,7 @@ pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View};
 pub(crate) use ladder::{Act, Ladder, Step};
 pub(crate) use limits::Limits;
 pub(crate) use task::counts::{FAILURES_NAMED, Failure, Tally};
-pub(crate) use task::outcome::{Cause, has_succeeded, is_kill};
+pub(crate) use task::outcome::{Cause, has_succeeded, is_answer, is_kill};
 pub(crate) use task::policy::{Counted, Halt, Policy, Threshold, Timeout};
 pub(crate) use task::table::TaskRecord;
 pub(crate) use time::Now;

@@ -1,6 +1,6 @@
 //! Gauges of running commands: the CPUs that each one uses, and whether it could run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use msup_protocol::packed::WorkerId;
@@ -50,10 +50,23 @@ pub(super) struct Gauge {
     pub(super) wants: f64,
     /// Where the control group of its worker is read: what the group had used before this command.
     before: Option<Duration>,
+    origin: Origin,
+}
+
+/// From when on a command's use is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// From its start.
+    Start,
+    /// Its process had other tasks before: from the next sample on.
+    Unknown,
+    /// From this sample on, with this CPU time.
+    Sample(Instant, Duration),
 }
 
 impl Gauge {
-    pub(super) fn new(pid: i32, now: Instant) -> Gauge {
+    /// `lasts`: the process had other tasks before.
+    pub(super) fn new(pid: i32, now: Instant, lasts: bool) -> Gauge {
         Gauge {
             pid,
             counted: Duration::ZERO,
@@ -64,6 +77,7 @@ impl Gauge {
             resident: 0,
             wants: 0.0,
             before: None,
+            origin: if lasts { Origin::Unknown } else { Origin::Start },
         }
     }
 
@@ -71,6 +85,12 @@ impl Gauge {
     /// not counted before.
     pub(super) fn sample(&mut self, reading: Reading, span: Duration, now: Instant) -> Duration {
         let total = self.total(reading);
+        if self.origin == Origin::Unknown {
+            // What it has used for this task until now is seen when the task has finished.
+            self.origin = Origin::Sample(now, total);
+            (self.counted, self.looked) = (total, now);
+            return Duration::ZERO;
+        }
         let used = total.saturating_sub(self.counted);
         self.counted = self.counted.max(total);
         self.windows += 1;
@@ -95,6 +115,16 @@ impl Gauge {
         }
     }
 
+    /// What was counted so far.
+    fn counted(&self) -> Counted {
+        let (base, seen) = match self.origin {
+            Origin::Start => (Duration::ZERO, None),
+            Origin::Unknown => (self.counted, Some(Duration::ZERO)),
+            Origin::Sample(at, base) => (base, Some(self.looked.saturating_duration_since(at))),
+        };
+        Counted { cpu: self.counted.saturating_sub(base), read: Some(self.looked), seen }
+    }
+
     fn note(&mut self, activity: Activity) {
         self.resident = activity.resident;
         self.wants += NEWEST_WANTS * (f64::from(u8::from(activity.is_runnable)) - self.wants);
@@ -107,6 +137,8 @@ pub(super) struct Counted {
     pub(super) cpu: Duration,
     /// When its clock was last read; `None`: its worker has run another command since.
     pub(super) read: Option<Instant>,
+    /// For how long it was counted; `None`: from its start on.
+    pub(super) seen: Option<Duration>,
 }
 
 /// The gauges of all workers' commands.
@@ -117,12 +149,16 @@ pub(super) struct Gauges {
     workers: HashMap<i32, WorkerId>,
     /// CPU time counted of commands that have exited, until their outcome comes in.
     past: HashMap<i32, Duration>,
+    /// The processes that have finished a task and keep running. One that has exited since may be
+    /// among them: then the use of another one with its number is seen a window later.
+    lasting: HashSet<i32>,
 }
 
 impl Gauges {
     pub(super) fn new(workers: u16) -> Gauges {
         let by_worker = vec![None; usize::from(workers)];
-        Gauges { by_worker, workers: HashMap::new(), past: HashMap::new() }
+        let (workers, past, lasting) = Default::default();
+        Gauges { by_worker, workers, past, lasting }
     }
 
     /// All workers, with commands and without.
@@ -148,11 +184,11 @@ impl Gauges {
         if gauge.as_ref().is_none_or(|gauge| gauge.pid != command) {
             if let Some(old) = gauge.take() {
                 self.workers.remove(&old.pid);
-                self.past.insert(old.pid, old.counted);
+                self.past.insert(old.pid, old.counted().cpu);
             }
             if is_child() {
                 self.workers.insert(command, worker);
-                *gauge = Some(Gauge::new(command, now));
+                *gauge = Some(Gauge::new(command, now, self.lasting.contains(&command)));
             }
         }
         gauge.as_mut()
@@ -165,13 +201,23 @@ impl Gauges {
         }
     }
 
-    /// A command has finished. `None`: it was never sampled.
-    pub(super) fn remove(&mut self, pid: i32) -> Option<Counted> {
+    /// Whether this process had other tasks before.
+    pub(super) fn lasts(&self, pid: i32) -> bool {
+        self.lasting.contains(&pid)
+    }
+
+    /// A command has finished; `lasts`: its process keeps running. `None`: it was never sampled.
+    pub(super) fn remove(&mut self, pid: i32, lasts: bool) -> Option<Counted> {
+        if lasts {
+            self.lasting.insert(pid);
+        } else {
+            self.lasting.remove(&pid);
+        }
         let worker = self.workers.remove(&pid);
         let gauge = worker.and_then(|worker| self.by_worker.get_mut(usize::from(worker)));
         match gauge.and_then(|gauge| gauge.take_if(|gauge| gauge.pid == pid)) {
-            Some(gauge) => Some(Counted { cpu: gauge.counted, read: Some(gauge.looked) }),
-            None => self.past.remove(&pid).map(|cpu| Counted { cpu, read: None }),
+            Some(gauge) => Some(gauge.counted()),
+            None => self.past.remove(&pid).map(|cpu| Counted { cpu, read: None, seen: None }),
         }
     }
 
@@ -179,6 +225,9 @@ impl Gauges {
     pub(super) fn postpone(&mut self, pause: Duration) {
         for gauge in self.by_worker.iter_mut().flatten() {
             gauge.looked += pause;
+            if let Origin::Sample(at, _) = &mut gauge.origin {
+                *at += pause;
+            }
         }
     }
 
@@ -195,6 +244,7 @@ impl Gauges {
         self.by_worker.fill(None);
         self.workers.clear();
         self.past.clear();
+        self.lasting.clear();
     }
 
     /// The memory of the commands, as far as they were asked.
@@ -274,7 +324,7 @@ mod tests {
     #[test]
     fn what_a_command_that_sleeps_uses_is_counted_once() {
         let began = Instant::now();
-        let mut gauge = Gauge::new(7, began);
+        let mut gauge = Gauge::new(7, began, false);
         let used = watched(&mut gauge, began, NAPS.map(|(at, us)| (at, own(us))));
         assert_eq!((used.len(), used.iter().sum::<Duration>()), (8, US(51_041)));
         assert!((0.01..0.1).contains(&gauge.cpus), "{}", gauge.cpus);
@@ -285,7 +335,7 @@ mod tests {
     fn a_group_is_charged_for_children_but_not_for_the_commands_before() {
         let began = Instant::now();
         let read = |children: fn(u64) -> Children| {
-            let mut gauge = Gauge::new(7, began);
+            let mut gauge = Gauge::new(7, began, false);
             let readings = SHELL.map(|(at, own, group)| {
                 (at, Reading { own: Some(US(own)), children: children(group) })
             });
@@ -301,7 +351,7 @@ mod tests {
     #[test]
     fn what_was_counted_before_the_group_was_read_is_not_counted_twice() {
         let began = Instant::now();
-        let mut gauge = Gauge::new(7, began);
+        let mut gauge = Gauge::new(7, began, false);
         let readings = SHELL.map(|(at, own, group)| {
             let children = if at < 150_000 { Children::None } else { Children::InGroup(US(group)) };
             (at, Reading { own: Some(US(own)), children })
@@ -315,7 +365,7 @@ mod tests {
     #[test]
     fn what_a_command_left_running_is_charged_to_it() {
         let began = Instant::now();
-        let mut gauge = Gauge::new(7, began);
+        let mut gauge = Gauge::new(7, began, false);
         let left = |us| Children::Found(US(us));
         let readings = [
             (40_000, Reading { own: Some(US(9_000)), children: left(1_000) }),
@@ -338,16 +388,42 @@ mod tests {
         sample(1, 11, 30_000);
         // Its worker is one command further before the outcome comes.
         sample(0, 12, 5_000);
-        let counted = |us, read| Some(Counted { cpu: US(us), read });
-        assert_eq!(gauges.remove(10), counted(20_000, None));
-        assert_eq!(gauges.remove(10), None, "only once");
-        assert_eq!(gauges.remove(11), counted(30_000, Some(now)));
+        let counted = |us, read| Some(Counted { cpu: US(us), read, seen: None });
+        assert_eq!(gauges.remove(10, false), counted(20_000, None));
+        assert_eq!(gauges.remove(10, false), None, "only once");
+        assert_eq!(gauges.remove(11, false), counted(30_000, Some(now)));
         assert_eq!(gauges.each().map(|(_, gauge)| gauge.pid).collect::<Vec<_>>(), [12]);
         // The number in the slot is not that of a child.
         assert!(gauges.of(0, 1, now, || false).is_none());
         assert_eq!(gauges.each().count(), 0);
-        assert_eq!(gauges.remove(12), counted(5_000, None));
+        assert_eq!(gauges.remove(12, false), counted(5_000, None));
         gauges.forget(9);
+    }
+
+    /// The same process computes for two tasks; for the second one, 9 ms before it is first seen.
+    #[test]
+    fn what_a_process_used_for_other_tasks_is_not_counted_again() {
+        let began = Instant::now();
+        let mut gauges = Gauges::new(1);
+        let at = |ms: u64| began + US(ms * 1_000);
+        let sample = |gauges: &mut Gauges, us, ms| {
+            let gauge = gauges.of(0, 10, at(ms), || true).expect("a child");
+            let used = gauge.sample(own(us), US(40_000), at(ms));
+            (used, gauge.windows)
+        };
+        assert_eq!(sample(&mut gauges, 30_000, 40), (US(30_000), 1));
+        let first = Counted { cpu: US(30_000), read: Some(at(40)), seen: None };
+        assert_eq!(gauges.remove(10, true), Some(first));
+        assert!(gauges.lasts(10));
+        assert_eq!(sample(&mut gauges, 44_000, 60), (Duration::ZERO, 0), "not known from when on");
+        let nothing = Counted { cpu: Duration::ZERO, read: Some(at(60)), seen: Some(US(0)) };
+        assert_eq!(gauges.each().next().map(|(_, gauge)| gauge.counted()), Some(nothing));
+        assert_eq!(sample(&mut gauges, 80_000, 100), (US(36_000), 1));
+        assert_eq!(sample(&mut gauges, 110_000, 140), (US(30_000), 2));
+        let second = Counted { cpu: US(66_000), read: Some(at(140)), seen: Some(US(80_000)) };
+        assert_eq!(gauges.remove(10, false), Some(second));
+        assert!(!gauges.lasts(10), "it has exited");
+        assert_eq!(sample(&mut gauges, 5_000, 180), (US(5_000), 1), "another one of its number");
     }
 
     #[test]

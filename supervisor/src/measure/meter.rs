@@ -88,11 +88,14 @@ impl Meter {
         self.schedule.due()
     }
 
-    /// A command has exited: the part of its use that was not seen yet belongs to this window.
-    pub(crate) fn ended(&mut self, usage: &Usage) {
-        let counted = self.gauges.remove(usage.pid.cast_signed());
-        if let Some(Counted { cpu, read: Some(read) }) = counted {
-            self.hidden.note(usage, cpu, read.elapsed());
+    /// A command has finished: the part of its use that was not seen yet belongs to this window.
+    /// `lasts`: its process keeps running, for other tasks.
+    pub(crate) fn ended(&mut self, usage: &Usage, lasts: bool) {
+        let counted = self.gauges.remove(usage.pid.cast_signed(), lasts);
+        if let Some(Counted { cpu, read: Some(read), seen }) = counted {
+            let wall = Duration::from_nanos(usage.wall_ns);
+            let unseen = seen.map_or_else(|| read.elapsed(), |seen| wall.saturating_sub(seen));
+            self.hidden.note(usage, cpu, unseen);
         }
         self.finished.add(usage, counted.map(|counted| counted.cpu));
     }
@@ -191,8 +194,9 @@ impl Meter {
         let mut used = Duration::ZERO;
         for (worker, command) in commands.iter().copied() {
             let is_child = || sampler::is_child(command, pid_of(worker));
+            let lasts = self.gauges.lasts(command);
             let Some(gauge) = self.gauges.of(worker, command, now, is_child) else { continue };
-            let reading = self.sampler.read(worker, command);
+            let reading = self.sampler.read(worker, command, lasts);
             used += gauge.sample(reading, span, now);
         }
         used

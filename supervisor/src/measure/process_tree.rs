@@ -110,10 +110,13 @@ impl Families {
         after.iter().chain(before).take(at_most)
     }
 
-    /// CPU time of a worker's command beyond the command's own process.
-    pub(crate) fn cpu_time(&mut self, worker: WorkerId, command: i32) -> Duration {
+    /// CPU time of a worker's command beyond the command's own process. `lasts`: it may have had
+    /// children before it was looked at.
+    pub(crate) fn cpu_time(&mut self, worker: WorkerId, command: i32, lasts: bool) -> Duration {
         let family = self.families.get_mut(&worker).filter(|family| family.command == command);
-        let Some(family) = family else { return Duration::ZERO };
+        let Some(family) = family else {
+            return if lasts { reaped_by(command) } else { Duration::ZERO };
+        };
         let gone = &mut family.gone;
         family.members.retain(|pid, time| match cpu_time::of(*pid) {
             Some(now) => {
@@ -128,8 +131,7 @@ impl Families {
         let living: Duration = family.members.values().sum();
         // The kernel's account of children that the command has waited for includes those that were
         // never seen here.
-        let reaped = process_tree::look_up(family.command).map_or(0, |kin| kin.reaped_ticks);
-        living + family.gone.max(TICK * u32::try_from(reaped).unwrap_or(u32::MAX))
+        living + family.gone.max(reaped_by(command))
     }
 
     /// Whether any command has started other processes.
@@ -158,6 +160,12 @@ impl Families {
         found.push(command);
         found
     }
+}
+
+/// CPU time of the children that a process has waited for, by the kernel's account.
+fn reaped_by(pid: i32) -> Duration {
+    let ticks = process_tree::look_up(pid).map_or(0, |kin| kin.reaped_ticks);
+    TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
 fn below(root: i32, children_of: impl Fn(i32) -> Vec<i32>) -> Vec<i32> {

@@ -62,15 +62,15 @@ impl Sampler {
         self.families.any()
     }
 
-    /// The CPU clocks of a command.
-    pub(super) fn read(&mut self, worker: WorkerId, command: i32) -> Reading {
+    /// The CPU clocks of a command. `lasts`: its process had other tasks before.
+    pub(super) fn read(&mut self, worker: WorkerId, command: i32, lasts: bool) -> Reading {
         let own = cpu_time::of(command);
         let children = match &self.groups {
             Some(groups) if self.reads_each_group => {
                 Children::InGroup(groups.cpu_time_of(worker).unwrap_or_default())
             }
             Some(_) => Children::None,
-            None => Children::Found(self.families.cpu_time(worker, command)),
+            None => Children::Found(self.families.cpu_time(worker, command, lasts)),
         };
         Reading { own, children }
     }

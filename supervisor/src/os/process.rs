@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use msup_protocol::env as names;
 use msup_protocol::launch::{Order, start};
@@ -34,6 +35,8 @@ pub(crate) struct Recipe {
     pub(crate) in_flight: Option<PathBuf>,
     /// Their standard input, and what else they inherit.
     pub(crate) inheritance: Inheritance,
+    /// How long a worker without a task may need to end what it keeps running.
+    pub(crate) ends_within: Duration,
 }
 
 /// What every worker inherits beyond what is made for it.

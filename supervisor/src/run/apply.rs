@@ -39,7 +39,10 @@ impl Run {
                 Effect::Dismiss(worker) => self.crew.dismiss(worker, self.engine.is_closing()),
                 Effect::Stop(worker) => stopped.push(worker),
                 Effect::Kill(worker) => self.crew.kill(worker),
-                Effect::KillNow => self.watch.stopping.hurry(self.clock.active()),
+                Effect::KillNow => {
+                    self.watch.stopping.hurry(self.clock.active());
+                    self.crew.hurry();
+                }
                 Effect::Deliver { seq, slot, outcome, end } => {
                     let shown =
                         self.deliver(seq, slot, outcome.map(|outcome| *outcome), end.as_ref());

@@ -204,6 +204,7 @@ fn queue(
         run_id: run_id.to_owned(),
         in_flight: None,
         inheritance: Inheritance::open().map_err(RunError::of("/dev/null"))?,
+        ends_within: job.ends_within(),
     };
     let (out, memory) = (outputs.files.clone(), memory_per_task.unwrap_or(0));
     Ok((Queue::new(epoch.segment, epoch.folder, job, out, memory), recipe))

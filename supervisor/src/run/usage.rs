@@ -7,7 +7,7 @@ use msup_protocol::packed::WorkerId;
 use msup_protocol::segment::Segment;
 
 use crate::cli::Concurrency;
-use crate::engine::{Event, Window, is_kill};
+use crate::engine::{Event, Window, is_answer, is_kill};
 use crate::measure::meter::{Aims, Meter};
 use crate::measure::oom_kills;
 use crate::os::cgroup::Groups;
@@ -52,7 +52,7 @@ impl Usage {
         for event in events {
             let Event::Collected { outcome, starved, .. } = event else { continue };
             if let Some(meter) = self.meter.as_mut().filter(|_| !self.only_charges) {
-                meter.ended(&outcome.usage);
+                meter.ended(&outcome.usage, is_answer(&outcome.verdict));
             }
             if is_kill(&outcome.verdict) {
                 *starved = self.oom_kills.explains_a_kill();

@@ -293,14 +293,14 @@ impl Queue {
         Some(self.memory).filter(|bytes| *bytes > 0)
     }
 
-    /// A task as the user could run it again: its command, or its value for task loops.
+    /// A task as the user could run it again: its command, or else its value.
     pub(crate) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
         match &self.job {
             Job::Commands(template) => {
                 let out = self.made_by(value, seq);
                 template.display(value, Facts { seq, threads: 1, out: out.as_os_str().as_bytes() })
             }
-            Job::Values => value.to_vec(),
+            Job::Values | Job::Lines(_) => value.to_vec(),
         }
     }
 
@@ -310,7 +310,7 @@ impl Queue {
             Job::Commands(template) => {
                 template.outline().key(value, self.made_by(value, seq).as_os_str().as_bytes())
             }
-            Job::Values => value.to_vec(),
+            Job::Values | Job::Lines(_) => value.to_vec(),
         }
     }
 
@@ -357,6 +357,10 @@ fn work(job: &Job, task: &TaskRecord, out: Option<&Path>, memory: u64) -> Work {
             let out = out.map(|out| out.as_os_str().as_bytes().to_vec()).unwrap_or_default();
             Work::Value { value: task.value.clone().into(), out: out.into() }
         }
+        Job::Lines(program) => {
+            let (program, value) = (codec::Program::clone(program), task.value.clone().into());
+            Work::Line(codec::Line { program, value })
+        }
         Job::Commands(template) => Work::Command(command(template, task, out, memory)),
     }
 }
@@ -391,7 +395,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::{AtCap, Engine, Input, Limits, Policy, View, Window};
+    use crate::engine::{AtCap, Engine, Input, Limits, Policy, View, Window, is_answer};
     use crate::measure::meter::Meter;
 
     #[test]
@@ -492,7 +496,7 @@ mod tests {
                 now += Duration::from_millis(50);
                 codec::encode(&outcome, &mut frame).expect("small");
                 let Ok(outcome) = understand(&frame) else { continue };
-                meter.ended(&outcome.usage);
+                meter.ended(&outcome.usage, is_answer(&outcome.verdict));
                 let slot = nth as u16 % 4;
                 let starved = nth % 3 == 0;
                 let event = Event::Collected { slot, outcome, starved, killed: None };

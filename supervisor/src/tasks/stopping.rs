@@ -8,7 +8,7 @@ use msup_protocol::process_tree::{self, Kin};
 use nix::sys::signal::Signal;
 
 use super::attempts::Sight;
-use crate::engine::{Act, Event, Killed, Ladder, Step};
+use crate::engine::{Act, Event, Killed, Ladder, Step, is_answer};
 use crate::os::tree;
 
 /// The number of processes that a message names; the others are counted.
@@ -112,11 +112,16 @@ impl Stopping {
     /// Notes in the events of stopped attempts why they were stopped.
     pub(crate) fn mark(&mut self, events: &mut [Event]) {
         for event in events {
-            let Event::Collected { slot, killed, .. } = event else { continue };
-            let climb = self.climbs.iter_mut().find(|climb| climb.is_of(*slot));
-            if let Some(climb) = climb {
-                climb.reported = true;
-                *killed = climb.ladder.has_begun().then(|| climb.why.clone());
+            let Event::Collected { slot, outcome, killed, .. } = event else { continue };
+            let Some(at) = self.climbs.iter().position(|climb| climb.is_of(*slot)) else {
+                continue;
+            };
+            let climb = &mut self.climbs[at];
+            climb.reported = true;
+            *killed = climb.ladder.has_begun().then(|| climb.why.clone());
+            if self.spares_workers && is_answer(&outcome.verdict) {
+                // A program that keeps running has given the task up, and goes on with another one.
+                self.climbs.swap_remove(at);
             }
         }
     }

@@ -20,12 +20,15 @@ mod shell_words;
 mod tests;
 
 use std::borrow::Cow;
+use std::time::Duration;
+
+use msup_protocol::codec::Program;
 
 pub(crate) use error::{Foreign, OutFileError, OutTemplateError, TemplateError};
 pub(crate) use log_key::{Outline, unquoted};
 pub(crate) use other_tools::refuse_foreign;
 pub(crate) use output_path::{OutFile, OutTemplate, temporaries_of};
-pub(crate) use rendering::{Facts, Rendered, SlotMark};
+pub(crate) use rendering::{Facts, Rendered, SlotMark, program_argv};
 use replacement::{Form, Replacement, masked};
 use script::Script;
 pub(crate) use shell::Shell;
@@ -38,6 +41,22 @@ pub(crate) enum Job {
     Commands(Box<Template>),
     /// The worker program's own task function gets it.
     Values,
+    /// A program that keeps running reads it from its standard input.
+    Lines(Box<Program>),
+}
+
+impl Job {
+    /// How long a worker without a task may need to end what keeps running.
+    pub(crate) fn ends_within(&self) -> Duration {
+        let ms = match self {
+            Job::Commands(_) | Job::Values => 0,
+            Job::Lines(program) => {
+                let waits = program.signals.iter().map(|(_, wait)| *wait);
+                waits.fold(program.exits_within_ms, u64::saturating_add)
+            }
+        };
+        Duration::from_millis(ms)
+    }
 }
 
 /// How a command is read.

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use super::error::TemplateError;
 use super::replacement::Replacement;
 use super::shell::{BASH, CALL};
 use super::{Kind, Reading, Template, TemplatePart, Word, script, shell_words};
@@ -117,6 +118,32 @@ impl TemplatePart {
             TemplatePart::Text(bytes) => bytes.len(),
             TemplatePart::Replacement(Replacement::Value(form)) => form.of(value, out).len(),
             TemplatePart::Replacement(_) => DIGITS,
+        }
+    }
+}
+
+/// The arguments of a program that is started without a value: the words of COMMAND as typed, which
+/// hold no replacement strings. Several words are executed directly, a single one is a command
+/// line.
+///
+/// # Errors
+/// There is nothing to run, or a word holds a NUL byte.
+pub(crate) fn program_argv(
+    words: &[Vec<u8>],
+    reading: &Reading,
+) -> Result<Vec<Vec<u8>>, TemplateError> {
+    if words.iter().any(|word| word.contains(&0)) {
+        return Err(TemplateError::NulInWord);
+    }
+    match words {
+        [] => Err(TemplateError::Empty),
+        [line] if shell_words::words(line).next().is_none() => Err(TemplateError::Empty),
+        [line] => Ok(line_argv(line, reading)),
+        [first, ..] => {
+            let is_function = reading.shell.is_function(first);
+            let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
+            let words = words.iter().map(Vec::as_slice);
+            Ok(before.iter().copied().chain(words).map(<[u8]>::to_vec).collect())
         }
     }
 }

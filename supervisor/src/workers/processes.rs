@@ -24,7 +24,8 @@ use crate::os::orphans::{Orphanage, Slots};
 use crate::os::poller::Poller;
 use crate::os::process::{Process, Recipe};
 
-/// A worker that is told to exit at the end of the run is killed after this: it has no task.
+/// A worker that is told to exit at the end of the run is killed after this: it has no task. It has
+/// as much longer as it may need to end what it keeps running.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the descendants of a dead worker may take to die before its tokens are given out again.
@@ -158,7 +159,7 @@ impl Crew {
             shared.line.wake(&Futex, worker);
         }
         if at_the_end {
-            self.set_deadline(worker, LEAVE_WITHIN);
+            self.set_deadline(worker, LEAVE_WITHIN.saturating_add(self.recipe.ends_within));
         }
     }
 
@@ -183,6 +184,15 @@ impl Crew {
     /// left.
     pub(crate) fn left_running(&self) -> Vec<Kin> {
         self.orphanage.left_running()
+    }
+
+    /// Kills the workers that were told to exit at the end of the run.
+    pub(crate) fn hurry(&mut self) {
+        for member in self.members.iter_mut().flatten() {
+            if member.deadline.take().is_some() {
+                member.process.kill();
+            }
+        }
     }
 
     /// Kills the workers whose time is up.
@@ -344,8 +354,8 @@ impl Crew {
 
     fn set_deadline(&mut self, worker: WorkerId, within: Duration) {
         if let Some(Some(member)) = self.members.get_mut(usize::from(worker)) {
-            let deadline = Instant::now() + within;
-            member.deadline = Some(member.deadline.map_or(deadline, |old| old.min(deadline)));
+            let deadline = Instant::now().checked_add(within);
+            member.deadline = [member.deadline, deadline].into_iter().flatten().min();
         }
     }
 }

@@ -152,6 +152,11 @@ pub(crate) fn has_succeeded(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Done | Verdict::Exited(0))
 }
 
+/// Whether a program that keeps running has reported this: it has answered, or was asked to.
+pub(crate) fn is_answer(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Done | Verdict::Failed(_))
+}
+
 /// Judges what a worker reported. `starved`: the kernel has just killed a process for lack of
 /// memory. `killed`: why the supervisor sent signals to the attempt's processes, if it did.
 pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> Ruling {
