@@ -1,0 +1,73 @@
+//! msup or a worker is killed while programs run.
+
+use std::collections::BTreeSet;
+
+use msup_tests::{Sandbox, is_alive, kill, parent_of, run, spawn_piped, summary, wait_until};
+use nix::sys::signal::Signal;
+
+use super::{lines, msup, starts, text, write_program};
+
+/// Notes when a task begins and when it ends.
+const NOTES: &str = "*) echo begin $value >>log; sleep 0.03; echo end $value >>log; ok $value;;";
+
+#[test]
+fn a_killed_run_leaves_nothing_and_is_resumed() {
+    let sandbox = Sandbox::new();
+    write_program(&sandbox, "", NOTES, "");
+    let values: Vec<String> = (1..=60).map(|n| n.to_string()).collect();
+    let mut child = spawn_piped(msup(&sandbox, &["-j3"]).arg(":::").args(&values));
+    wait_until(|| lines(&sandbox, "log").len() >= 30);
+    kill(child.id() as i32, Signal::SIGKILL);
+    child.wait().expect("ours");
+    wait_until(|| sandbox.processes().is_empty());
+    let began = starts(&sandbox).len();
+    assert!((1..=3).contains(&began), "{began} starts");
+    let output = run(&mut sandbox.msup(["resume", "--summary", "s.json"]));
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(": sh program"), "the command is named: {said}");
+    let log = lines(&sandbox, "log");
+    let ended: Vec<&str> = log.iter().filter_map(|line| line.strip_prefix("end ")).collect();
+    let all: BTreeSet<&str> = ended.iter().copied().collect();
+    assert_eq!(all.len(), 60, "every task has run");
+    // Only those that were in flight, or whose outputs were not shown yet.
+    assert!(ended.len() <= 60 + 8, "{} ran twice", ended.len() - 60);
+    assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["succeeded"], 60);
+    assert!(starts(&sandbox).len() <= began + 3, "{:?}", starts(&sandbox));
+}
+
+#[test]
+fn programs_without_a_task_do_not_survive_msup() {
+    let sandbox = Sandbox::new();
+    write_program(&sandbox, "", "", "sleep 1000");
+    let mut child = spawn_piped(&mut msup(&sandbox, &["-j1", "--joblog", "log"]));
+    let mut stdin = child.stdin.take().expect("piped");
+    std::io::Write::write_all(&mut stdin, b"1\n").expect("it reads");
+    wait_until(|| lines(&sandbox, "log").len() == 2);
+    assert!(is_alive(starts(&sandbox)[0]));
+    kill(child.id() as i32, Signal::SIGKILL);
+    child.wait().expect("ours");
+    wait_until(|| sandbox.processes().is_empty());
+    sandbox.start_once_more();
+}
+
+#[test]
+fn a_killed_worker_costs_its_program_and_no_task() {
+    let sandbox = Sandbox::new();
+    write_program(&sandbox, "", NOTES, "");
+    let values: Vec<String> = (1..=60).map(|n| n.to_string()).collect();
+    let mut msup = msup(&sandbox, &["-k", "-j2", "--summary", "s.json"]);
+    let child = spawn_piped(msup.arg(":::").args(&values));
+    for at in [20, 60] {
+        wait_until(|| lines(&sandbox, "log").len() >= at);
+        let alive = starts(&sandbox).into_iter().rfind(|pid| is_alive(*pid));
+        let worker = alive.and_then(parent_of).filter(|pid| *pid > 1);
+        kill(worker.expect("a program runs"), Signal::SIGKILL);
+    }
+    let output = child.wait_with_output().expect("ours");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().collect::<Vec<_>>(), values);
+    let figures = summary(&sandbox.path().join("s.json"));
+    assert_eq!(figures["workers"]["lost"], 2);
+    assert!(starts(&sandbox).len() <= 4, "{:?}", starts(&sandbox));
+}
