@@ -62,7 +62,7 @@ impl Run {
             if self.tends() {
                 self.watch.stopping.hurry(self.clock.active());
             }
-            self.watch.stopping.go_on(self.clock.active(), |_| None);
+            self.watch.stopping.go_on(self.clock.active(), |_| None, |_| false);
             self.wakeups.wait(due.saturating_sub(self.clock.active()).min(LOOK_AGAIN_AFTER));
         }
     }

@@ -193,6 +193,13 @@ impl Run {
     /// Progress and the trace line.
     fn tell(&mut self) {
         self.tell_progress();
+        if let Some(left) = self.crew.slow_to_leave() {
+            let programs = if left == 1 { "a program" } else { &format!("{left} programs") };
+            self.shown.say(&format!(
+                "waiting for {programs} to exit after the end of the input (--leave-timeout limits \
+                 this, a third signal kills what is left)"
+            ));
+        }
         if let Some(notice) = self.queue.notice.take() {
             self.shown.say(&notice);
         }

@@ -105,7 +105,8 @@ impl Run {
         }
         let (shared, crew) = (self.segments.shared(), &self.crew);
         let at = |worker| place_of(&shared, crew, worker);
-        for worker in self.watch.stopping.go_on(now, at) {
+        let is_current = |at: Sight| shared.tasks.sighted(at.slot) == Some(at.seen);
+        for worker in self.watch.stopping.go_on(now, at, is_current) {
             crew.kill(worker);
         }
     }

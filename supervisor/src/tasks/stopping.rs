@@ -79,11 +79,13 @@ impl Stopping {
         self.climbs.iter_mut().for_each(|climb| climb.ladder.hurry(now));
     }
 
-    /// Takes the steps that are due. Returns the workers that are to be killed.
+    /// Takes the steps that are due. `is_current`: whether a worker still has this attempt. Returns
+    /// the workers that are to be killed.
     pub(crate) fn go_on(
         &mut self,
         now: Duration,
         place_of: impl Fn(WorkerId) -> Option<Place>,
+        is_current: impl Fn(Sight) -> bool,
     ) -> Vec<WorkerId> {
         let mut killed = Vec::new();
         let spares_workers = self.spares_workers;
@@ -93,6 +95,11 @@ impl Stopping {
             }
             let place = place_of(climb.worker);
             let targets = climb.targets(place, spares_workers);
+            // To find them takes a while. If the attempt has finished meanwhile, they may be those of
+            // the next one, in the same process. The outcome comes in a moment.
+            if !climb.reported && !is_current(climb.attempt) {
+                return true;
+            }
             if !spares_workers && !climb.reported && targets.is_empty() {
                 // The attempt is the worker.
                 killed.push(climb.worker);

@@ -28,6 +28,9 @@ use crate::os::process::{Process, Recipe};
 /// as much longer as it may need to end what it keeps running.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
+/// Workers that need longer than this to end what they keep running are reported.
+const REPORTED_AFTER: Duration = Duration::from_secs(1);
+
 /// How long the descendants of a dead worker may take to die before its tokens are given out again.
 const ORPHANS_DIE_WITHIN: Duration = Duration::from_millis(50);
 
@@ -80,6 +83,8 @@ pub(crate) struct Crew {
     /// Members whose pidfd became readable.
     noted: Vec<WorkerId>,
     of_the_dead: WorkerCounts,
+    /// When workers that still end what they keep running are reported, and whether they were.
+    report: Option<(Instant, bool)>,
 }
 
 impl Crew {
@@ -104,6 +109,7 @@ impl Crew {
             pids,
             noted,
             of_the_dead,
+            report: None,
         }
     }
 
@@ -160,7 +166,18 @@ impl Crew {
         }
         if at_the_end {
             self.set_deadline(worker, LEAVE_WITHIN.saturating_add(self.recipe.ends_within));
+            self.report.get_or_insert((Instant::now() + REPORTED_AFTER, false));
         }
+    }
+
+    /// The number of workers that still end what they keep running at the end of the run, once, if
+    /// that takes them long.
+    pub(crate) fn slow_to_leave(&mut self) -> Option<usize> {
+        let (due, is_told) = self.report.as_mut()?;
+        let is_due = !*is_told && *due <= Instant::now() && !self.recipe.ends_within.is_zero();
+        let left = self.members.iter().flatten().count();
+        *is_told |= is_due;
+        Some(left).filter(|left| is_due && *left > 0)
     }
 
     /// Kills a worker.

@@ -1,6 +1,6 @@
 //! Programs that are stopped: for a timeout, or because there are no more values.
 
-use msup_tests::{Sandbox, kill, spawn_piped, wait_until};
+use msup_tests::{Sandbox, kill, overheard, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
 use super::{lines, msup, ran, starts, text, write_program};
@@ -97,7 +97,10 @@ fn a_third_signal_kills_programs_that_do_not_exit() {
     write_program(&sandbox, "trap '' TERM", "", ": >over; while :; do sleep 0.01; done");
     let flags = ["-j1", "--leave-timeout", "1000s"];
     let mut child = spawn_piped(msup(&sandbox, &flags).args([":::", "1"]));
+    let said = overheard(&mut child);
     wait_until(|| sandbox.path().join("over").exists());
+    let told = "msup: waiting for a program to exit after the end of the input";
+    wait_until(|| said.lock().expect("no panic").contains(told));
     wait_until(|| {
         kill(child.id() as i32, Signal::SIGINT);
         std::thread::sleep(std::time::Duration::from_millis(50));
