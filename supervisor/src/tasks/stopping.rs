@@ -95,8 +95,8 @@ impl Stopping {
             }
             let place = place_of(climb.worker);
             let targets = climb.targets(place, spares_workers);
-            // To find them takes a while. If the attempt has finished meanwhile, they may be those of
-            // the next one, in the same process. The outcome comes in a moment.
+            // To find them takes a while. If the attempt has finished meanwhile, they may be those
+            // of the next one, in the same process. The outcome comes in a moment.
             if !climb.reported && !is_current(climb.attempt) {
                 return true;
             }

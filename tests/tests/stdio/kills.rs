@@ -7,6 +7,14 @@ use nix::sys::signal::Signal;
 
 use super::{lines, msup, starts, text, write_program};
 
+/// The nth newest program that runs, and its worker.
+fn running(sandbox: &Sandbox, nth: usize) -> Option<(i32, i32)> {
+    let ours = sandbox.processes();
+    let program = starts(sandbox).into_iter().rev().filter(|pid| ours.contains(pid)).nth(nth)?;
+    let worker = parent_of(program).filter(|pid| ours.contains(pid))?;
+    Some((program, worker))
+}
+
 /// Notes when a task begins and when it ends.
 const NOTES: &str = "*) echo begin $value >>log; sleep 0.03; echo end $value >>log; ok $value;;";
 
@@ -60,9 +68,8 @@ fn a_killed_worker_costs_its_program_and_no_task() {
     let child = spawn_piped(msup.arg(":::").args(&values));
     for at in [20, 60] {
         wait_until(|| lines(&sandbox, "log").len() >= at);
-        let alive = starts(&sandbox).into_iter().rfind(|pid| is_alive(*pid));
-        let worker = alive.and_then(parent_of).filter(|pid| *pid > 1);
-        kill(worker.expect("a program runs"), Signal::SIGKILL);
+        let (_, worker) = running(&sandbox, 0).expect("a program runs");
+        kill(worker, Signal::SIGKILL);
     }
     let output = child.wait_with_output().expect("ours");
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -70,4 +77,33 @@ fn a_killed_worker_costs_its_program_and_no_task() {
     let figures = summary(&sandbox.path().join("s.json"));
     assert_eq!(figures["workers"]["lost"], 2);
     assert!(starts(&sandbox).len() <= 4, "{:?}", starts(&sandbox));
+}
+
+fn ended(sandbox: &Sandbox) -> usize {
+    lines(sandbox, "log").iter().filter(|line| line.starts_with("end")).count()
+}
+
+/// Programs and workers in turn, as the tasks go on; and some tasks fail or crash.
+#[test]
+fn a_storm_of_kills_costs_no_task() {
+    let sandbox = Sandbox::new();
+    let cases = format!("*00) kill -ABRT $$;;\n*50) fails no;;\n*25) ok $value; exit;;\n{NOTES}");
+    write_program(&sandbox, "", &cases, "");
+    let values: Vec<String> = (1..=400).map(|n| n.to_string()).collect();
+    let mut msup = msup(&sandbox, &["-k", "-j3", "--summary", "s.json"]);
+    let child = spawn_piped(msup.arg(":::").args(&values));
+    for nth in 1..=30 {
+        // A task that is killed ten times has failed: others must have ended between two kills.
+        wait_until(|| ended(&sandbox) >= 10 * nth);
+        let Some((program, worker)) = running(&sandbox, nth % 3) else { continue };
+        kill(if nth % 2 == 0 { worker } else { program }, Signal::SIGKILL);
+    }
+    let output = child.wait_with_output().expect("ours");
+    let said = text(&output.stderr);
+    let bad = |value: &&String| value.ends_with("00") || value.ends_with("50");
+    assert_eq!(output.status.code(), Some(8), "{said}");
+    let good: Vec<&String> = values.iter().filter(|value| !bad(value)).collect();
+    assert_eq!(text(&output.stdout).lines().collect::<Vec<_>>(), good, "{said}");
+    let tasks = &summary(&sandbox.path().join("s.json"))["tasks"];
+    assert_eq!((&tasks["failed"], &tasks["quarantined"]), (&4.into(), &4.into()), "{said}");
 }
