@@ -29,6 +29,8 @@ pub enum Work {
         value: ByteBuf,
         /// The path of the file.
         out: ByteBuf,
+        /// What its last attempt left when it parked, if it did.
+        state: Option<ByteBuf>,
     },
     /// Give this value to a program that keeps running.
     Line(Line),
@@ -115,6 +117,9 @@ pub struct Usage {
 pub enum Verdict {
     /// The task function returned `Ok`.
     Done,
+    /// It wants to be called again after this number of nanoseconds, with what it left as its
+    /// result.
+    Parked(u64),
     /// The task function returned an error: its text.
     Failed(String),
     /// The task function panicked: its message. The worker exits after this.
@@ -173,8 +178,8 @@ impl Stream {
     }
 }
 
-/// No attempt takes longer or uses more CPU time: 30 years, in nanoseconds.
-const NS_AT_MOST: u64 = 30 * 365 * 86_400 * 1_000_000_000;
+/// No attempt takes longer, waits longer or uses more CPU time: 30 years, in nanoseconds.
+pub const NS_AT_MOST: u64 = 30 * 365 * 86_400 * 1_000_000_000;
 /// No command sleeps more often: a million times a second for a year.
 const SLEEPS_AT_MOST: u64 = 365 * 86_400 * 1_000_000;
 /// No process has more memory than a virtual address can span: 57 bits on the largest machines.
@@ -228,6 +233,9 @@ impl OutcomeFrame {
             Verdict::CannotStart(errno, _) => {
                 // Zero: the worker could not even ask the kernel.
                 in_range("error number", (*errno).into(), 0..=ERRNO_AT_MOST.into())
+            }
+            Verdict::Parked(after_ns) => {
+                in_range("a wait of", (*after_ns).into(), 0..=NS_AT_MOST.into())
             }
             Verdict::Done
             | Verdict::Lost(_)
@@ -290,6 +298,9 @@ pub fn task_file(index: u16, publication: u64) -> String {
     format!("{index}.{publication}.task")
 }
 
+/// The number of bytes that a task may leave when it parks.
+pub const STATE_AT_MOST: usize = 64 << 10;
+
 /// The number of streams of an attempt: standard output, standard error, and its result.
 pub const STREAMS: usize = 3;
 
@@ -350,7 +361,8 @@ mod tests {
 
     #[test]
     fn too_large_a_frame_is_refused() {
-        let value = |value: Vec<u8>| Work::Value { value: value.into(), out: ByteBuf::new() };
+        let value =
+            |value: Vec<u8>| Work::Value { value: value.into(), out: ByteBuf::new(), state: None };
         let huge = TaskFrame { seq: 1, attempt: 1, work: value(vec![0; MAX_FRAME]) };
         assert!(matches!(encode(&huge, &mut Vec::new()), Err(CodecError::TooLarge(_))));
     }

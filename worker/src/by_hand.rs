@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 use std::mem;
+use std::time::Duration;
 
 use msup_protocol::codec::{Usage, Verdict};
 use msup_protocol::exit;
@@ -11,8 +12,8 @@ use crate::attach::attach;
 use crate::ctx::leave;
 use crate::guardian::{self, Manner};
 use crate::steps::{Attempted, Steps, Streams, Taken, Underway};
-use crate::task::Task;
-use crate::task_loop::cut;
+use crate::task::{Outcome, StateTooLarge, Task};
+use crate::task_loop::{cut, leave_state, parked};
 
 /// Where a task writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,9 @@ pub enum StepError {
     /// The last task has no outcome yet.
     #[error("task {0} is running: report its outcome first")]
     Running(u64),
+    /// The state of a task that parks.
+    #[error(transparent)]
+    State(#[from] StateTooLarge),
     /// An input or output error.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -81,6 +85,8 @@ enum Place {
 #[derive(Debug, Default)]
 struct Absent {
     running: Option<Task>,
+    /// It comes next.
+    parked: Option<Task>,
     number: u64,
     failures: u64,
 }
@@ -206,6 +212,29 @@ impl TaskLoop {
         }
     }
 
+    /// The task waits for this time without a worker, then comes again with this state
+    /// ([`Task::state`]). What it has written does not count.
+    ///
+    /// # Errors
+    /// There is no task, or the state has more than 64 KiB.
+    pub fn park(&mut self, after: Duration, state: &[u8]) -> Result<(), StepError> {
+        let _ = Outcome::park(after, state)?;
+        match &mut self.0 {
+            Kind::Supervised(supervised) => {
+                let running = supervised.running.as_mut().ok_or(StepError::NoTask)?;
+                leave_state(&mut running.output, state)?;
+                supervised.finish(parked(after))
+            }
+            Kind::Absent(absent) => {
+                let task = absent.running.take().ok_or(StepError::NoTask)?;
+                std::thread::sleep(after);
+                let (attempt, state) = (task.attempt + 1, Some(state.to_owned()));
+                absent.parked = Some(Task { attempt, state, ..task });
+                Ok(())
+            }
+        }
+    }
+
     /// The status with which the program should exit when there is no next task.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
@@ -274,6 +303,10 @@ impl Absent {
     fn next_task(&mut self) -> Result<Option<&Task>, StepError> {
         if let Some(task) = &self.running {
             return Err(StepError::Running(task.seq));
+        }
+        if let Some(parked) = self.parked.take() {
+            self.running = Some(parked);
+            return Ok(self.running.as_ref());
         }
         let mut value = Vec::new();
         if io::stdin().lock().read_until(b'\n', &mut value)? == 0 {

@@ -43,5 +43,5 @@ mod steps;
 pub mod commands;
 
 pub use ctx::Ctx;
-pub use task::{Outcome, Task, TaskError};
+pub use task::{Outcome, StateTooLarge, Task, TaskError};
 pub use task_loop::run;

@@ -4,8 +4,10 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use msup_protocol::codec::{TaskFrame, Work};
+use msup_protocol::codec::{STATE_AT_MOST, TaskFrame, Work};
+use serde_bytes::ByteBuf;
 
 /// Any error: `?` converts every error type into it. Its text becomes the attempt's recorded cause.
 pub type TaskError = Box<dyn Error>;
@@ -18,21 +20,24 @@ pub struct Task {
     pub(crate) value: Vec<u8>,
     /// Where it writes the file that it makes.
     pub(crate) out: Option<PathBuf>,
+    /// What its last attempt left when it parked.
+    pub(crate) state: Option<Vec<u8>>,
 }
 
 impl Task {
     /// The attempt that a frame asks for. `None` if it asks for a command.
     pub(crate) fn of(frame: TaskFrame) -> Option<Task> {
-        let TaskFrame { seq, attempt, work: Work::Value { value, out } } = frame else {
+        let TaskFrame { seq, attempt, work: Work::Value { value, out, state } } = frame else {
             return None;
         };
         let out = (!out.is_empty()).then(|| OsStr::from_bytes(&out).into());
-        Some(Task { seq, attempt, value: value.into_vec(), out })
+        let (value, state) = (value.into_vec(), state.map(ByteBuf::into_vec));
+        Some(Task { seq, attempt, value, out, state })
     }
 
     /// A task without a supervisor.
     pub(crate) fn alone(seq: u64, value: Vec<u8>) -> Task {
-        Task { seq, attempt: 1, value, out: None }
+        Task { seq, attempt: 1, value, out: None, state: None }
     }
 
     /// The input value, byte for byte.
@@ -45,6 +50,12 @@ impl Task {
     #[must_use]
     pub fn path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.value))
+    }
+
+    /// What this task left when it parked last ([`Outcome::park`]). `None` if it has not parked.
+    #[must_use]
+    pub fn state(&self) -> Option<&[u8]> {
+        self.state.as_deref()
     }
 
     /// The temporary file that this task should write, with `--out`. msup renames it to its place
@@ -67,14 +78,42 @@ impl Task {
     }
 }
 
-/// The successful result of a task.
+/// What a task function returns if it has not failed.
 #[derive(Debug)]
 #[must_use]
-pub struct Outcome(());
+pub struct Outcome(pub(crate) Step);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Done,
+    Parked { after: Duration, state: Vec<u8> },
+}
 
 impl Outcome {
     /// The task is done.
     pub fn done() -> Outcome {
-        Outcome(())
+        Outcome(Step::Done)
     }
+
+    /// The task waits for this time without a worker. Then the task function is called again, maybe
+    /// in another process, and finds `state` in [`Task::state`]. What this attempt has written does
+    /// not count: keep what is needed in the state. A task that is waiting survives the supervisor:
+    /// it goes on when the run is resumed.
+    ///
+    /// # Errors
+    /// The state has more than 64 KiB.
+    pub fn park(after: Duration, state: impl Into<Vec<u8>>) -> Result<Outcome, StateTooLarge> {
+        let state = state.into();
+        match state.len() {
+            0..=STATE_AT_MOST => Ok(Outcome(Step::Parked { after, state })),
+            bytes => Err(StateTooLarge { bytes }),
+        }
+    }
+}
+
+/// The state of a task that parks is too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a state of {bytes} bytes: a task that parks may keep {STATE_AT_MOST}")]
+pub struct StateTooLarge {
+    bytes: usize,
 }

@@ -4,16 +4,19 @@ use std::any::Any;
 use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
-use msup_protocol::codec::{TaskFrame, Usage, Verdict};
+use msup_protocol::codec::{NS_AT_MOST, TaskFrame, Usage, Verdict};
 use msup_protocol::exit;
 use msup_protocol::token::Held;
 
 use crate::attach::{Post, attach};
 use crate::ctx::Ctx;
 use crate::guardian::{self, Manner};
+use crate::sink::Sink;
 use crate::steps::{Attempted, Steps, Streams, Taken};
-use crate::task::{Outcome, Task, TaskError};
+use crate::task::{Outcome, Step, Task, TaskError};
 
 /// An error's text is truncated to this number of bytes: an outcome must fit its slot.
 const MESSAGE_AT_MOST: usize = 1000;
@@ -81,13 +84,18 @@ where
     };
     let mut ctx = Ctx::new(&post.seat, token, output, task.out());
     let result = catch_unwind(AssertUnwindSafe(|| f(&task, &mut ctx)));
-    let verdict = match result {
-        Ok(Ok(_done)) => Verdict::Done,
-        Ok(Err(why)) => Verdict::Failed(cut(why.to_string())),
-        Err(panic) => Verdict::Panicked(cut(panic_message(&*panic))),
+    let (verdict, state) = match result {
+        Ok(Ok(Outcome(Step::Parked { after, state }))) => (parked(after), Some(state)),
+        Ok(Ok(Outcome(Step::Done))) => (Verdict::Done, None),
+        Ok(Err(why)) => (Verdict::Failed(cut(why.to_string())), None),
+        Err(panic) => (Verdict::Panicked(cut(panic_message(&*panic))), None),
     };
     match ctx.into_parts() {
-        (token @ Some(_), Some(output)) => {
+        (token @ Some(_), Some(mut output)) => {
+            let verdict = match state.map_or(Ok(()), |state| leave_state(&mut output, &state)) {
+                Ok(()) => verdict,
+                Err(why) => Verdict::Lost(why.to_string()),
+            };
             Attempted { token, verdict, usage: Usage::default(), output, leaked: false }
         }
         _ => unreachable!("a supervised context has a token between calls, and its output"),
@@ -108,6 +116,18 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".into())
 }
 
+/// The verdict on a task that waits.
+pub(crate) fn parked(after: Duration) -> Verdict {
+    Verdict::Parked(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX).min(NS_AT_MOST))
+}
+
+/// What the attempt has written does not count; its result is its state.
+pub(crate) fn leave_state(output: &mut Streams, state: &[u8]) -> io::Result<()> {
+    output.iter_mut().for_each(Sink::discard);
+    let [.., result] = output;
+    result.write_all(state)
+}
+
 fn run_absent<F>(mut function: F) -> ExitCode
 where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
@@ -116,11 +136,27 @@ where
     for (line, seq) in io::stdin().lock().split(b'\n').zip(1..) {
         let result = line
             .map_err(TaskError::from)
-            .and_then(|value| function(&Task::alone(seq, value), &mut Ctx::absent()));
+            .and_then(|value| attempts_alone(Task::alone(seq, value), &mut function));
         if let Err(why) = result {
             let _ = writeln!(io::stderr(), "task {seq}: {why}");
             failures += 1;
         }
     }
     ExitCode::from(exit::for_failures(failures))
+}
+
+/// Without a supervisor, a task that parks keeps its process waiting.
+fn attempts_alone<F>(mut task: Task, function: &mut F) -> Result<(), TaskError>
+where
+    F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
+{
+    loop {
+        match function(&task, &mut Ctx::absent())? {
+            Outcome(Step::Done) => return Ok(()),
+            Outcome(Step::Parked { after, state }) => {
+                thread::sleep(after);
+                (task.attempt, task.state) = (task.attempt + 1, Some(state));
+            }
+        }
+    }
 }

@@ -112,6 +112,16 @@ pub(crate) enum Entry {
         cause: Cause,
         kind: Kind,
     },
+    /// An attempt has parked its task: another one follows after this time, with this state.
+    Parked {
+        /// The task's number in the input.
+        seq: u64,
+        value: Vec<u8>,
+        /// Which attempt, from 1.
+        attempt: u32,
+        after: Duration,
+        state: Vec<u8>,
+    },
     /// The task has finished, and its output was shown.
     End {
         /// The task's number in the input.

@@ -159,6 +159,8 @@ pub(crate) struct Tried {
     /// It was in flight when a generation died; and how often nothing else was.
     pub(crate) is_suspect: bool,
     pub(crate) alone: u32,
+    /// It has parked: how long it still waits, and the state that it left.
+    pub(crate) parked: Option<(Duration, Vec<u8>)>,
 }
 
 /// One look at the segment.

@@ -78,14 +78,16 @@ impl Intake {
 }
 
 impl Engine {
-    pub(super) fn on_inputs(&mut self, inputs: Vec<Input>, effects: &mut Vec<Effect>) {
+    pub(super) fn on_inputs(&mut self, inputs: Vec<Input>, now: Now, effects: &mut Vec<Effect>) {
         for Input { value, seq, expected, earlier } in inputs {
             if let Some((seq, last)) = seq.and_then(|seq| self.ledger.pass_over_to(seq)) {
                 effects.push(Effect::Skip { seq, last });
             }
             match earlier {
-                Earlier::Nothing => self.ledger.accept(value, expected, Tried::default()),
-                Earlier::Tried(tried) => self.accept(value, expected, tried, effects),
+                Earlier::Nothing => {
+                    self.ledger.accept(value, expected, Tried::default(), now);
+                }
+                Earlier::Tried(tried) => self.accept(value, expected, tried, now, effects),
                 Earlier::Succeeded => {
                     let seq = self.ledger.pass_over();
                     effects.push(Effect::Skip { seq, last: seq });
@@ -124,11 +126,12 @@ impl Engine {
         value: Vec<u8>,
         expected: Duration,
         tried: Tried,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let limit = self.limits.policy.crash_limit.max(ALONE_LIMIT);
         if tried.alone < limit {
-            self.ledger.accept(value, expected, tried);
+            self.ledger.accept(value, expected, tried, now);
             return;
         }
         let n = tried.alone;

@@ -93,7 +93,7 @@ impl Engine {
         match event {
             Event::Inputs(inputs) => {
                 self.intake.receive(now);
-                self.on_inputs(inputs, effects);
+                self.on_inputs(inputs, now, effects);
             }
             Event::InputsEnded => self.on_inputs_ended(effects),
             Event::InputFailed(why) => self.on_input_failed(why, effects),

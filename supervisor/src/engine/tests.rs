@@ -46,6 +46,9 @@ fn described(entry: Entry) -> String {
     match entry {
         Entry::Start { .. } | Entry::Withdrawn { .. } => unreachable!("not described"),
         Entry::InputsEnd(total) => format!("{total} inputs"),
+        Entry::Parked { seq, attempt, after, .. } => {
+            format!("{seq} parked at {attempt} for {after:?}")
+        }
         Entry::Again { seq, attempt, cause, .. } => format!("{seq} again after {attempt}: {cause}"),
         Entry::End { seq, attempt, failure, .. } => {
             let how = failure.map_or("succeeded".into(), |(cause, _)| cause.to_string());

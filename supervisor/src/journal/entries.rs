@@ -2,8 +2,9 @@
 //! generations have told of a task, as the engine asks for it.
 
 use std::io::Write;
+use std::time::Duration;
 
-use super::record::{Again, AgainKind, Bytes, End, Record, Start, State};
+use super::record::{Again, AgainKind, Bytes, End, Parked, Record, Start, State};
 use super::story::{Known, Story};
 use super::{Found, Journal, Matches, Past};
 use crate::engine::{Earlier, Entry, Kind, Tried};
@@ -30,17 +31,22 @@ impl KnownTasks {
     }
 }
 
-/// What happened to a task before.
-pub(crate) fn earlier(found: Found) -> Earlier {
+/// What happened to a task before. `now`: seconds since 1970.
+pub(crate) fn earlier(found: Found, now: f64) -> Earlier {
     match found {
         Found::End(end, _) => ended(end),
-        Found::Story(story, _) => tried(story),
+        Found::Story(story, _) => tried(story, now),
     }
 }
 
 /// Writes an entry into the journal; an end only when its output has been shown, if it
-/// `will_be_shown`.
-pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_be_shown: bool) {
+/// `will_be_shown`. `now`: seconds since 1970.
+pub(crate) fn write_down<F: Write>(
+    journal: &mut Journal<F>,
+    entry: Entry,
+    will_be_shown: bool,
+    now: f64,
+) {
     match entry {
         Entry::InputsEnd(total) => journal.note(&Record::InputsEnd { total }),
         Entry::Start { seq, value, attempt, slot } => {
@@ -62,6 +68,16 @@ pub(crate) fn write_down<F: Write>(journal: &mut Journal<F>, entry: Entry, will_
             });
             let again = Again { seq, value, attempt, kind, cause, exit, signal };
             journal.note(&Record::Again(again));
+        }
+        Entry::Parked { seq, value, attempt, after, state } => {
+            let (until, state) = (now + after.as_secs_f64(), Bytes(state));
+            journal.note(&Record::Parked(Parked {
+                seq,
+                value: Bytes(value),
+                attempt,
+                until,
+                state,
+            }));
         }
         Entry::End { seq, value, attempt, failure, wall, cpu } => {
             let state = match failure {
@@ -94,7 +110,12 @@ pub(crate) fn ended(known: Known) -> Earlier {
     }
 }
 
-pub(crate) fn tried(story: Story) -> Earlier {
-    let Story { attempts, failures, crashes, is_suspect, alone, .. } = story;
-    Earlier::Tried(Tried { attempts, failures, crashes, is_suspect, alone })
+/// `now`: seconds since 1970.
+pub(crate) fn tried(story: Story, now: f64) -> Earlier {
+    let Story { attempts, failures, crashes, is_suspect, alone, parked, .. } = story;
+    let parked = parked.map(|(until, state)| {
+        let wait = Duration::try_from_secs_f64(until - now).unwrap_or_default();
+        (wait, state)
+    });
+    Earlier::Tried(Tried { attempts, failures, crashes, is_suspect, alone, parked })
 }

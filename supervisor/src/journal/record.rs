@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use msup_protocol::codec::STATE_AT_MOST;
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Increased whenever a record changes its meaning or is removed. Since 2 attempts are journaled
+/// Increased whenever a record changes its meaning or is removed, or one is added that must not be
+/// ignored. Since 3 tasks may park. Since 2 attempts are journaled
 /// before they start, kept input has checksums, and the run's id is part of each line's checksum.
-pub(crate) const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 3;
 
 /// No number in a journal is larger: JSON readers may store numbers as floating point.
 pub(crate) const LARGEST: u64 = 1 << 53;
@@ -36,6 +38,8 @@ pub(crate) enum Record {
     /// An attempt did not succeed, and the task is retried, in a later generation if this one
     /// stops.
     Again(Again),
+    /// An attempt has parked its task.
+    Parked(Parked),
     /// An attempt has succeeded, and its file is about to be renamed to its place.
     Intent(Intent),
     /// That file has not been renamed, and will not be, or what the attempt printed is lost: the
@@ -74,6 +78,7 @@ impl Record {
         match self {
             Record::Start(Start { seq, .. })
             | Record::Again(Again { seq, .. })
+            | Record::Parked(Parked { seq, .. })
             | Record::Intent(Intent { seq, .. })
             | Record::End(End { seq, .. })
             | Record::Unshown(End { seq, .. })
@@ -100,6 +105,11 @@ impl Record {
             | Record::CutOff { seq, attempt, .. }
             | Record::Unkept { seq, attempt, .. }
             | Record::Void { seq, attempt, .. } => is_task(*seq, *attempt),
+            Record::Parked(parked) => {
+                is_task(parked.seq, parked.attempt)
+                    && is_time(parked.until)
+                    && parked.state.0.len() <= STATE_AT_MOST
+            }
             Record::Intent(intent) => {
                 is_task(intent.seq, intent.attempt)
                     && intent.printed <= LARGEST
@@ -164,6 +174,18 @@ pub(crate) struct Again {
     pub(crate) exit: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) signal: Option<u8>,
+}
+
+/// A task that waits without a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Parked {
+    pub(crate) seq: u64,
+    pub(crate) value: Bytes,
+    pub(crate) attempt: u32,
+    /// When it runs again, in seconds since 1970.
+    pub(crate) until: f64,
+    /// What it has left.
+    pub(crate) state: Bytes,
 }
 
 /// What an attempt that did not succeed counts as.

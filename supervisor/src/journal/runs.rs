@@ -233,6 +233,11 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
+/// The time in seconds since 1970.
+pub(crate) fn seconds() -> f64 {
+    now() as f64 / 1000.0
+}
+
 fn after(now: u64, others: impl Iterator<Item = u64>) -> u64 {
     // An impossible time is ignored.
     let possible = 10_u64.pow(DIGITS as u32) - 1;

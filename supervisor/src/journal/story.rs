@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use msup_protocol::in_flight::Entry;
 
 use super::outputs::KeptFor;
-use super::record::{Again, AgainKind, Bytes, End, Intent, Record, Start, State};
+use super::record::{Again, AgainKind, Bytes, End, Intent, Parked, Record, Start, State};
 
 /// The cause of an attempt that had finished, but msup died before that could be journaled.
 const UNHEARD: &str = "msup was gone before it was written down";
@@ -27,7 +27,7 @@ pub(crate) struct Known {
 }
 
 /// What is known of an unfinished task.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Story {
     /// The last attempt that has started.
     pub(crate) attempts: u32,
@@ -41,6 +41,8 @@ pub(crate) struct Story {
     pub(crate) alone: u32,
     /// A published attempt, and its task slot, of which nothing else is known.
     open: Option<(u32, u16)>,
+    /// It has parked: until when, in seconds since 1970, and the state that it left.
+    pub(crate) parked: Option<(f64, Vec<u8>)>,
 }
 
 /// The stories of all tasks.
@@ -113,6 +115,11 @@ impl Stories {
                 story.has_started(attempt);
                 story.failures += u32::from(kind == Some(AgainKind::Failed));
                 story.crashes += u32::from(kind == Some(AgainKind::Crashed));
+            }
+            Record::Parked(Parked { seq, value, attempt, until, state }) => {
+                let story = self.story((seq, value.0));
+                story.has_started(attempt);
+                story.parked = Some((until, state.0));
             }
             Record::Intent(intent) => {
                 // If it must run again, it never gets the same attempt number.

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,6 +46,19 @@ impl Spilled {
             Some((file, _)) => look(file),
             None => look(&open(&self.path, self.left)?),
         }
+    }
+
+    /// Its content, of at most this number of bytes.
+    ///
+    /// # Errors
+    /// It cannot be read, or is longer.
+    pub(crate) fn whole(&self, at_most: usize) -> io::Result<Vec<u8>> {
+        if self.left.len > at_most as u64 {
+            return Err(io::Error::other(format!("{} bytes are too many", self.left.len)));
+        }
+        let mut bytes = vec![0; self.left.len as usize];
+        self.read(|file| file.read_exact_at(&mut bytes, 0))?;
+        Ok(bytes)
     }
 
     /// Its file, after removing its name.

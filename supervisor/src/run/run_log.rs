@@ -12,7 +12,7 @@ use super::shown::Handed;
 use crate::cli::Retried;
 use crate::engine::{Earlier, Engine, Entry, Event, TaskRecord};
 use crate::journal::entries::{KnownTasks, earlier, write_down};
-use crate::journal::{Bytes, Folder, Found, Intent, Journal, Keeper, Record, State, Trouble};
+use crate::journal::{Bytes, Folder, Found, Intent, Journal, Keeper, Record, State, Trouble, runs};
 use crate::output::Delivery;
 use crate::output::replay::{Replay, ShownAgain};
 use crate::report::joblog::Joblog;
@@ -100,7 +100,7 @@ impl RunLog {
             }
             _ => {}
         }
-        earlier(found)
+        earlier(found, runs::seconds())
     }
 
     /// The output of the task with this number in an earlier generation, if that is shown now; and
@@ -158,8 +158,9 @@ impl RunLog {
         if matches!(entry, Entry::InputsEnd(_)) && (self.is_cut_off || self.retries.is_some()) {
             return;
         }
-        self.is_urgent |= matches!(entry, Entry::Again { .. } | Entry::Start { .. });
-        write_down(journal, entry, will_be_shown);
+        self.is_urgent |=
+            matches!(entry, Entry::Again { .. } | Entry::Parked { .. } | Entry::Start { .. });
+        write_down(journal, entry, will_be_shown, runs::seconds());
     }
 
     /// Records what is about to be done with a file.

@@ -24,6 +24,8 @@ pub(super) struct History {
     waiting: BTreeSet<String>,
     /// The tasks whose end is in the journal, and whether they succeeded.
     written: BTreeMap<String, bool>,
+    /// The states of tasks that have parked, as the journal says: their lengths.
+    parked: BTreeMap<String, usize>,
     pub(super) wrongs: Vec<String>,
 }
 
@@ -58,6 +60,19 @@ impl History {
         let is_suspect = |value: &String| self.suspects.contains(value);
         if self.running.len() > 1 && self.running.keys().any(is_suspect) {
             self.wrong(format!("beside a suspect: {:?}", self.running.keys()));
+        }
+    }
+
+    /// It has parked with a state of this length, as the journal says.
+    pub(super) fn parks(&mut self, value: &str, state: usize) {
+        self.parked.insert(value.to_owned(), state);
+    }
+
+    /// An attempt begins with a state of this length.
+    pub(super) fn has_state(&mut self, value: &str, state: usize) {
+        let journaled = self.parked.get(value).copied().unwrap_or(0);
+        if state < journaled {
+            self.wrong(format!("{value} has a state of {state}, after one of {journaled}"));
         }
     }
 
@@ -148,6 +163,7 @@ impl History {
     pub(super) fn keeps(&mut self, left: &BTreeSet<String>, power_cut: bool) {
         self.written.retain(|value, _| left.contains(value));
         if power_cut {
+            self.parked.clear();
             self.last.clear();
         }
     }

@@ -32,10 +32,12 @@ pub(super) enum Bug {
     ForgivesLeftovers,
     /// A finished task whose output waits counts as if its output had been shown.
     ForgetsUnshown,
+    /// A task that has parked begins anew in the next generation.
+    ForgetsStates,
 }
 
 impl Bug {
-    pub(super) const ALL: [Bug; 10] = [
+    pub(super) const ALL: [Bug; 11] = [
         Bug::ForgetsTheKilled,
         Bug::RepeatsAttempts,
         Bug::WritesTooEarly,
@@ -46,6 +48,7 @@ impl Bug {
         Bug::BelievesTheStopped,
         Bug::ForgivesLeftovers,
         Bug::ForgetsUnshown,
+        Bug::ForgetsStates,
     ];
 }
 
@@ -64,6 +67,9 @@ impl Planted {
         tried.is_suspect &= !self.is(Bug::ForgetsSuspects);
         if self.is(Bug::ForgetsCrashes) {
             tried.crashes = 0;
+        }
+        if self.is(Bug::ForgetsStates) {
+            tried.parked = None;
         }
         Earlier::Tried(tried)
     }
@@ -96,6 +102,7 @@ impl Planted {
             Entry::Start { attempt, .. }
             | Entry::Withdrawn { attempt, .. }
             | Entry::Again { attempt, .. }
+            | Entry::Parked { attempt, .. }
             | Entry::End { attempt, .. } => *attempt = self.attempt(*attempt),
         }
         entry

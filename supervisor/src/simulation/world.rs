@@ -246,8 +246,9 @@ impl World {
             return;
         }
         let first = self.values.all.len() - left + 1;
+        let now = self.agenda.now().as_secs_f64();
         let input = |(seq, value): (usize, Vec<u8>)| {
-            let earlier = self.planted.earlier(self.values.earlier(seq as u64, &value));
+            let earlier = self.planted.earlier(self.values.earlier(seq as u64, &value, now));
             Input { value, earlier, ..Input::default() }
         };
         let inputs = (first..).zip(values).map(input).collect();

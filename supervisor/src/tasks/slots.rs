@@ -11,20 +11,20 @@ use std::time::SystemTime;
 
 use msup_protocol::audit::Violation;
 use msup_protocol::codec::{
-    self, CodecError, OutOfRange, OutcomeFrame, STREAMS, Stream, TaskFrame, Verdict, Work,
+    self, CodecError, OutOfRange, OutcomeFrame, STREAMS, Stream, TaskFrame, Verdict,
 };
-use msup_protocol::env as names;
 use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
 use msup_protocol::task::{Garbled, State, TooLong};
 use serde_bytes::ByteBuf;
 
+use super::frames::work;
 use crate::engine::{Event, TaskRecord};
 use crate::journal::KeptFor;
 use crate::os::run_folder::create_file;
 use crate::output::{Delivery, OpenOnes, Piece, Spilled};
-use crate::template::{Facts, Job, OutTemplate, Template};
+use crate::template::{Facts, Job, OutTemplate};
 
 /// Device, inode number, and creation time where the file system records it.
 type Identity = (u64, u64, Option<SystemTime>);
@@ -241,7 +241,7 @@ impl Queue {
             left[at].map(|left| Spilled::open(path, left, &self.open_ones)).transpose()
         };
         match open(0).and_then(|stdout| Ok([stdout, open(1)?, open(2)?])) {
-            Ok(spilled) => drop(self.spilled.insert(slot, spilled)),
+            Ok(spilled) => self.keep(slot, spilled, outcome),
             Err(why) => {
                 outcome.verdict = Verdict::Lost(format!("its output is lost: {why}"));
                 (outcome.stdout, outcome.stderr) = (Stream::nothing(), Stream::nothing());
@@ -250,6 +250,20 @@ impl Queue {
             }
         }
         self.look_at_folder();
+    }
+
+    /// Keeps open what an attempt has written, until it is delivered or discarded. The state of a
+    /// task that parks is read now.
+    fn keep(&mut self, slot: u16, spilled: [Option<Spilled>; STREAMS], outcome: &mut OutcomeFrame) {
+        if let (Verdict::Parked(_), [.., Some(state)]) = (&outcome.verdict, &spilled) {
+            match state.whole(codec::STATE_AT_MOST) {
+                Ok(state) => outcome.result = Stream::Here(state.into()),
+                Err(why) => {
+                    outcome.verdict = Verdict::Lost(format!("its state is lost: {why}"));
+                }
+            }
+        }
+        self.spilled.insert(slot, spilled);
     }
 
     /// Reports once if the folder has been made again.
@@ -349,42 +363,6 @@ fn understand(frame: &[u8]) -> Result<OutcomeFrame, OutcomeError> {
 /// created later.
 fn identity(folder: &Path) -> Option<Identity> {
     std::fs::metadata(folder).ok().map(|meta| (meta.dev(), meta.ino(), meta.created().ok()))
-}
-
-fn work(job: &Job, task: &TaskRecord, out: Option<&Path>, memory: u64) -> Work {
-    match job {
-        Job::Values => {
-            let out = out.map(|out| out.as_os_str().as_bytes().to_vec()).unwrap_or_default();
-            Work::Value { value: task.value.clone().into(), out: out.into() }
-        }
-        Job::Lines(program) => {
-            let (program, value) = (codec::Program::clone(program), task.value.clone().into());
-            Work::Line(codec::Line { program, value })
-        }
-        Job::Commands(template) => Work::Command(command(template, task, out, memory)),
-    }
-}
-
-fn command(
-    template: &Template,
-    task: &TaskRecord,
-    out: Option<&Path>,
-    memory: u64,
-) -> codec::Command {
-    let path = out.unwrap_or(Path::new("")).as_os_str().as_bytes();
-    let facts = Facts { seq: task.seq, threads: task.threads, out: path };
-    let mut rendered = template.render(&task.value, facts);
-    // A script that names it has it among its own variables.
-    if out.is_some() && !rendered.env.iter().any(|(name, _)| name == names::OUT.as_bytes()) {
-        rendered.env.push((names::OUT.into(), path.to_vec()));
-    }
-    codec::Command {
-        argv: rendered.argv.into_iter().map(ByteBuf::from).collect(),
-        env: rendered.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        slot_marks: rendered.slot_marks.iter().map(|mark| (mark.arg, mark.at)).collect(),
-        threads: task.threads,
-        memory,
-    }
 }
 
 #[cfg(test)]

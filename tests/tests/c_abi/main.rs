@@ -83,6 +83,10 @@ attach -1 msup_attach() was called before
 done -1 no task is running: wait for the next one first
 write -1 no task is running: wait for the next one first
 next 1\u{20}
+park 0\u{20}
+park -1 no task is running: wait for the next one first
+next 1\u{20}
+attempt 2 with state
 next -1 task 1 is running: report its outcome first
 write -1 there is no stream 7
 done 0\u{20}

@@ -21,6 +21,11 @@ int main(void)
     msup_enter();
     msup_exit();
     told("next", msup_next(&task));
+    told("park", msup_park(1, "state", 5));
+    told("park", msup_park(1, "state", 5));
+    told("next", msup_next(&task));
+    printf("attempt %u with %.*s\n", task.attempt, (int)task.state_length,
+           (const char *)task.state);
     told("next", msup_next(&task));
     told("write", msup_write(7, "x", 1));
     msup_enter();

@@ -37,6 +37,9 @@ struct msup_task {
     /* Its number, from 1, and which attempt this is, from 1. */
     uint64_t number;
     uint32_t attempt;
+    /* What it left when it parked last; NULL if it has not parked. Valid as long as the value. */
+    const uint8_t *state;
+    size_t state_length;
 };
 
 /* Finds the supervisor. Call it before the program starts any thread: it removes variables from the
@@ -65,6 +68,11 @@ int msup_done_with(const void *result, size_t length);
 
 /* The task has failed: why, in UTF-8. What was written as its result is passed on, too. */
 int msup_fail(const char *why, size_t length);
+
+/* The task waits for this time without a worker. Then it comes again, maybe in another process,
+ * with this state, of at most 64 KiB. What it has written does not count. Returns 0, or -1 on
+ * errors. */
+int msup_park(uint64_t milliseconds, const void *state, size_t length);
 
 /* Why the last call returned -1. Valid until the next call. */
 const char *msup_error(void);

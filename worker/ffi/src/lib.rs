@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 use std::slice;
+use std::time::Duration;
 
 use msup_worker::by_hand::{StepError, Stream, TaskLoop};
 
@@ -26,6 +27,8 @@ pub struct CTask {
     length: usize,
     number: u64,
     attempt: u32,
+    state: *const u8,
+    state_length: usize,
 }
 
 const ERROR: c_int = -1;
@@ -74,7 +77,10 @@ pub unsafe extern "C" fn msup_next(task: *mut CTask) -> c_int {
         let Some(next) = task_loop.next_task()? else { return Ok(0) };
         let value = next.value();
         let (number, attempt) = (next.seq(), next.attempt());
-        let next = CTask { value: value.as_ptr(), length: value.len(), number, attempt };
+        let (state, state_length) =
+            next.state().map_or((ptr::null(), 0), |state| (state.as_ptr(), state.len()));
+        let (value, length) = (value.as_ptr(), value.len());
+        let next = CTask { value, length, number, attempt, state, state_length };
         // SAFETY: the caller's promise. The value lives until the outcome is reported.
         unsafe { task.write(next) };
         Ok(1)
@@ -139,6 +145,15 @@ pub unsafe extern "C" fn msup_fail(why: *const c_char, length: usize) -> c_int {
     // SAFETY: the caller's promise.
     let why = unsafe { borrowed(why.cast(), length) };
     attached(|task_loop| task_loop.fail(&String::from_utf8_lossy(why)).map(|()| 0))
+}
+
+/// # Safety
+/// As for [`msup_write`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msup_park(ms: u64, state: *const c_void, length: usize) -> c_int {
+    // SAFETY: the caller's promise.
+    let state = unsafe { borrowed(state, length) };
+    attached(|task_loop| task_loop.park(Duration::from_millis(ms), state).map(|()| 0))
 }
 
 #[unsafe(no_mangle)]

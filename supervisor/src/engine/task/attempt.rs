@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use msup_protocol::codec::OutcomeFrame;
+use msup_protocol::codec::{OutcomeFrame, Stream};
 
 use super::counts::Failure;
 use super::outcome::{Cause, Ruling, judge};
@@ -34,7 +34,35 @@ impl Engine {
                 self.limit_time(effects);
                 self.halt_if_due(0, effects);
             }
+            Ruling::Parked(after) => self.park(record, slot, after, outcome, now, effects),
             ruling => self.on_failure(record, slot, ruling, Some(outcome), now, effects),
+        }
+    }
+
+    /// The task waits without a worker. What the attempt has written does not count.
+    fn park(
+        &mut self,
+        mut record: TaskRecord,
+        slot: u16,
+        after: Duration,
+        outcome: OutcomeFrame,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        // The adapters have read it, wherever the worker left it.
+        let Stream::Here(state) = outcome.result else { return };
+        let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
+        let (state, kept) = (state.into_vec(), record.state.take());
+        drop(kept);
+        record.state = Some(state.clone().into_boxed_slice());
+        effects.push(Effect::Record(Entry::Parked { seq, value, attempt, after, state }));
+        effects.push(Effect::Discard { slot });
+        if self.is_stopped() {
+            self.tally.cancelled += 1;
+        } else {
+            record.attempt += 1;
+            record.again = true;
+            self.ledger.put_back_later(record, now + after);
         }
     }
 

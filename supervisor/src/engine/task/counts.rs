@@ -35,7 +35,7 @@ impl Again {
     /// Adds one more attempt with this ruling.
     pub(crate) fn and(mut self, ruling: &Ruling) -> Again {
         match ruling {
-            Ruling::Succeeded | Ruling::Stopped(_) => {}
+            Ruling::Succeeded | Ruling::Parked(_) | Ruling::Stopped(_) => {}
             Ruling::Failed(_) => self.failed += 1,
             Ruling::Crashed(_) => self.crashed += 1,
             Ruling::Outside(_) => self.lost += 1,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use msup_protocol::codec::Verdict;
 use msup_protocol::exit::{self, WorkerEnd};
@@ -114,6 +115,8 @@ impl fmt::Display for Cause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ruling {
     Succeeded,
+    /// The task waits for this time, then runs again.
+    Parked(Duration),
     /// The task has failed.
     Failed(Cause),
     /// The task crashed its process: it is retried a few times, then quarantined.
@@ -132,7 +135,7 @@ impl Ruling {
     /// it succeeded.
     pub(super) fn failure(self) -> Option<(Cause, Kind)> {
         match self {
-            Ruling::Succeeded => None,
+            Ruling::Succeeded | Ruling::Parked(_) => None,
             Ruling::Failed(cause) => Some((cause, Kind::Failed)),
             Ruling::Crashed(cause) => Some((cause, Kind::Crashed)),
             Ruling::Outside(cause) | Ruling::Stopped(cause) => Some((cause, Kind::Lost)),
@@ -172,6 +175,7 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
     match verdict {
         ref verdict if starved && is_kill(verdict) => Ruling::Starved(Cause::OutOfMemory),
         Verdict::Done | Verdict::Exited(0) => Ruling::Succeeded,
+        Verdict::Parked(after_ns) => Ruling::Parked(Duration::from_nanos(after_ns)),
         Verdict::Exited(status) => Ruling::Failed(Cause::Exit(status)),
         Verdict::Signaled(SIGKILL) => Ruling::Outside(Cause::Signal(SIGKILL)),
         Verdict::Signaled(signal) if CRASHES.contains(&signal) => {

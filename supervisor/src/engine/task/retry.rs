@@ -29,7 +29,7 @@ pub(super) fn decide(
     is_stopped: bool,
 ) -> Fate {
     let is_retried = match ruling {
-        Ruling::Succeeded => false,
+        Ruling::Succeeded | Ruling::Parked(_) => false,
         Ruling::Failed(_) => record.failures < policy.tries,
         Ruling::Crashed(_) => record.crashes < policy.crash_limit,
         Ruling::Outside(_) => record.outside < policy.outside_limit,
@@ -78,7 +78,7 @@ mod tests {
 
     fn fresh() -> TaskRecord {
         let mut ledger = Ledger::new(1);
-        ledger.accept(Vec::new(), Duration::ZERO, Tried::default());
+        ledger.accept(Vec::new(), Duration::ZERO, Tried::default(), Duration::ZERO);
         let slot = ledger.place(false, 1).expect("a free slot");
         ledger.remove(slot).expect("just placed")
     }

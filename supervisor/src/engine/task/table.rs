@@ -38,13 +38,15 @@ pub(crate) struct TaskRecord {
     pub(crate) suspect: bool,
     /// How often that happened while it ran alone.
     pub(crate) strikes: u32,
+    /// What it left when it parked last, if it has.
+    pub(crate) state: Option<Box<[u8]>>,
 }
 
 impl TaskRecord {
     /// Counts an attempt with this ruling.
     pub(super) fn count(&mut self, ruling: &Ruling) {
         match ruling {
-            Ruling::Succeeded | Ruling::Stopped(_) => {}
+            Ruling::Succeeded | Ruling::Parked(_) | Ruling::Stopped(_) => {}
             Ruling::Failed(_) => self.failures += 1,
             Ruling::Crashed(_) => self.crashes += 1,
             Ruling::Outside(_) => self.outside += 1,
@@ -84,9 +86,11 @@ impl Ledger {
     }
 
     /// Adds one more value, with what earlier generations know of its task.
-    pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: Tried) {
+    pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: Tried, now: Now) {
         self.accepted += 1;
-        let Tried { attempts, failures, crashes, is_suspect, alone } = tried;
+        let Tried { attempts, failures, crashes, is_suspect, alone, parked } = tried;
+        let (wait, state) = parked
+            .map_or((Duration::ZERO, None), |(wait, state)| (wait, Some(state.into_boxed_slice())));
         let record = TaskRecord {
             seq: self.accepted,
             value,
@@ -101,8 +105,11 @@ impl Ledger {
             epochs: 0,
             suspect: is_suspect,
             strikes: alone,
+            state,
         };
-        if is_suspect {
+        if !wait.is_zero() {
+            self.put_back_later(record, now + wait);
+        } else if is_suspect {
             self.put_back(record);
         } else {
             self.pending.push_back(record);
@@ -273,7 +280,7 @@ mod tests {
     fn claimed(slots: usize, most: usize) -> Vec<u64> {
         let mut ledger = Ledger::new(slots);
         for _ in 0..100 {
-            ledger.accept(Vec::new(), Duration::ZERO, Tried::default());
+            ledger.accept(Vec::new(), Duration::ZERO, Tried::default(), Duration::ZERO);
         }
         // What workers do: go from slot to slot, each as soon as it holds a task.
         let (mut claims, mut head, mut long) = (Vec::new(), 0, None);

@@ -340,7 +340,7 @@ impl Retries {
             }
             taken.insert(seq);
             let earlier = if is_run {
-                tried(story)
+                tried(story, runs::seconds())
             } else {
                 shown.push((seq, (before, value.clone())));
                 ended(known)

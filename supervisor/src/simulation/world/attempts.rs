@@ -10,6 +10,11 @@ use super::{Happening, SIGKILL, SIGSEGV, Slot, State, World};
 use crate::engine::{Event, Killed};
 use crate::simulation::text;
 
+/// How often a task that parks does so.
+const PARKS: usize = 3;
+/// A task waits for up to this number of nanoseconds.
+const PARKED_FOR: u64 = 2_000_000_000;
+
 impl World {
     /// Idle workers claim ready tasks, as long as there are tokens.
     pub(super) fn claim(&mut self) {
@@ -17,10 +22,12 @@ impl World {
             let slot = ready[self.random.below(ready.len() as u64) as usize];
             let task = self.supervisor.engine.task(slot as u16).expect("it was published");
             let (seq, value) = (task.seq, text(&task.value));
+            let state = task.state.as_ref().map_or(0, |state| state.len());
             let attempt = self.planted.attempt(task.attempt);
             self.machine.slots[slot] = Slot::Claimed;
             self.machine.noted[slot] = Some(Entry { seq, attempt, finished: false });
             self.history.begins(&value, self.supervisor.generation, attempt);
+            self.history.has_state(&value, state);
             let worker = worker as WorkerId;
             self.machine.worker(worker).state = State::Busy(slot as u16, value);
             let life = self.machine.worker(worker).life;
@@ -49,11 +56,16 @@ impl World {
             Nature::Poison => Verdict::Signaled(SIGSEGV),
             Nature::Flaky if self.random.once_in(4) => Verdict::Exited(1),
             Nature::Flaky if self.random.once_in(6) => Verdict::Signaled(SIGSEGV),
-            Nature::Good | Nature::Flaky if self.faults.strike(&mut self.random, 25) => {
+            Nature::Good | Nature::Flaky | Nature::Parks
+                if self.faults.strike(&mut self.random, 25) =>
+            {
                 // The command alone was killed from outside.
                 Verdict::Signaled(SIGKILL)
             }
-            Nature::Good | Nature::Flaky | Nature::Leaves => Verdict::Exited(0),
+            Nature::Parks if self.state_in(slot).len() < PARKS => {
+                Verdict::Parked(self.random.below(PARKED_FOR))
+            }
+            Nature::Good | Nature::Flaky | Nature::Parks | Nature::Leaves => Verdict::Exited(0),
         };
         let left = matches!(nature, Nature::Leaves);
         let killed = left.then(|| Killed::LeftRunning("sleep (1)".into()));
@@ -85,6 +97,11 @@ impl World {
         if is_leaving {
             self.later(3, Happening::Dies(worker, life, 0));
         }
+        let state = self.state_in(slot);
+        let result = match verdict {
+            Verdict::Parked(_) => Stream::Here([state, vec![b's']].concat().into()),
+            _ => Stream::nothing(),
+        };
         let writes = !self.random.once_in(3);
         let stdout =
             if writes { Stream::Here(value.into_bytes().into()) } else { Stream::nothing() };
@@ -95,9 +112,16 @@ impl World {
             leaked: false,
             stdout,
             stderr: Stream::nothing(),
-            result: Stream::nothing(),
+            result,
         };
         self.step(Event::Collected { slot, outcome, starved: false, killed });
+    }
+
+    /// What the task in this slot left when it parked last.
+    fn state_in(&self, slot: u16) -> Vec<u8> {
+        let task = self.supervisor.engine.task(slot);
+        let state = task.and_then(|task| task.state.as_ref());
+        state.map(|state| state.to_vec()).unwrap_or_default()
     }
 
     /// The process of a worker exits or is killed, if it still exists.

@@ -14,6 +14,8 @@ pub(super) enum Nature {
     Bad,
     /// Always crashes its process.
     Poison,
+    /// Waits without a worker a few times, each time with a longer state.
+    Parks,
     /// Never exits: it is stopped.
     Hangs,
     /// Leaves processes running that never exit.
@@ -25,13 +27,14 @@ pub(super) enum Nature {
 /// Draws some values, and what their tasks do.
 pub(super) fn draw(random: &mut Random) -> BTreeMap<String, Nature> {
     let number = random.below(20);
-    let mut nature = || match random.below(13) {
+    let mut nature = || match random.below(15) {
         0..6 => Nature::Good,
         6 | 7 => Nature::Flaky,
         8 => Nature::Bad,
         9 => Nature::Poison,
         10 => Nature::Hangs,
         11 => Nature::Leaves,
+        12 | 13 => Nature::Parks,
         _ => Nature::Killer,
     };
     (0..number).map(|n| (format!("v{n:02}"), nature())).collect()

@@ -136,10 +136,12 @@ impl World {
                 supervisor.outputs.remove(&value);
             }
         }
-        supervisor.is_urgent |= matches!(entry, Entry::Start { .. } | Entry::Again { .. });
+        supervisor.is_urgent |=
+            matches!(entry, Entry::Start { .. } | Entry::Again { .. } | Entry::Parked { .. });
         if !(self.values.are_cut_off && matches!(entry, Entry::InputsEnd(_))) {
             let will_be_shown = self.planted.will_be_shown(is_shown);
-            write_down(&mut supervisor.journal, self.planted.entry(entry), will_be_shown);
+            let (entry, now) = (self.planted.entry(entry), self.agenda.now().as_secs_f64());
+            write_down(&mut supervisor.journal, entry, will_be_shown, now);
         }
     }
 
@@ -175,6 +177,10 @@ impl World {
             Record::End(end) => finished.push(end),
             Record::Again(again) => self.history.is_told(&text(&again.value.0)),
             Record::Unshown(end) => self.history.waits(text(&end.value.0)),
+            Record::Parked(parked) => {
+                self.history.is_told(&text(&parked.value.0));
+                self.history.parks(&text(&parked.value.0), parked.state.0.len());
+            }
             _ => {}
         });
         for End { value, state, cause, .. } in finished {

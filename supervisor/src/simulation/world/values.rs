@@ -49,9 +49,9 @@ impl Values {
     }
 
     /// What happened to the task of this value, which was read as the one with this number, in
-    /// earlier generations.
-    pub(super) fn earlier(&mut self, seq: u64, value: &[u8]) -> Earlier {
-        let earlier = self.known.as_mut().map(|known| earlier(known.find(seq, value)));
+    /// earlier generations. `now`: seconds.
+    pub(super) fn earlier(&mut self, seq: u64, value: &[u8], now: f64) -> Earlier {
+        let earlier = self.known.as_mut().map(|known| earlier(known.find(seq, value), now));
         earlier.unwrap_or_default()
     }
 
