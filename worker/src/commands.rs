@@ -19,6 +19,7 @@ use crate::guardian::{self, Manner};
 use crate::steps::{Attempted, Streams};
 use crate::task_loop::serve;
 
+mod account;
 mod answer;
 mod capture;
 mod children;

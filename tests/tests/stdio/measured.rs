@@ -1,6 +1,7 @@
 //! A program that keeps running is measured like commands: what it uses for a task counts for that
 //! task.
 
+use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 
 use msup_tests::{Sandbox, kill, overheard, run, spawn_piped, summary, trace, wait_until};
@@ -11,10 +12,12 @@ use super::{lines, msup, starts, text, write_program};
 /// One test at a time: together they would take each other's CPUs away.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Runs this number of tasks with two tokens. How many were in flight at most and on average, and
+/// Runs this number of tasks with two tokens, beside another program that computes if
+/// `has_neighbour`. How many were in flight at most and on average, and
 /// how many programs were started.
-fn in_flight(does: &str, tasks: u32) -> (u64, f64, usize) {
+fn in_flight(does: &str, tasks: u32, has_neighbour: bool) -> (u64, f64, usize) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _neighbour = has_neighbour.then(Neighbour::arrives);
     let sandbox = Sandbox::new();
     write_program(&sandbox, "", &format!("*) {does}; ok $value;;"), "");
     let mut msup = msup(&sandbox, &["--procs", "2", "--summary", "s.json"]);
@@ -32,7 +35,7 @@ fn in_flight(does: &str, tasks: u32) -> (u64, f64, usize) {
 
 #[test]
 fn programs_that_wait_are_many() {
-    let (peak, _, started) = in_flight("sleep 0.5", 100);
+    let (peak, _, started) = in_flight("sleep 0.5", 100, false);
     assert!(peak >= 12, "only {peak} waited at once");
     assert!(started < 100, "{started} programs for 100 tasks");
 }
@@ -40,7 +43,7 @@ fn programs_that_wait_are_many() {
 #[test]
 fn programs_that_compute_are_few() {
     let compute = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done";
-    let (peak, mean, started) = in_flight(compute, 60);
+    let (peak, mean, started) = in_flight(compute, 60, false);
     assert!(peak <= 4 && mean <= 3.0, "{peak} at once, {mean:.1} on average");
     assert!(started <= 4, "{started} programs");
 }
@@ -48,8 +51,35 @@ fn programs_that_compute_are_few() {
 #[test]
 fn programs_whose_children_compute_are_few() {
     let compute = "awk 'BEGIN { for (i = 0; i < 2000000; i++); }'";
-    let (peak, mean, _) = in_flight(compute, 60);
+    let (peak, mean, _) = in_flight(compute, 60, false);
     assert!(mean <= 3.5, "{peak} at once, {mean:.1} on average");
+}
+
+/// A process that computes until it is dropped.
+struct Neighbour(Child);
+
+impl Neighbour {
+    fn arrives() -> Neighbour {
+        Neighbour(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell"))
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        // It may have been killed from outside.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Each task is shorter than the time between two looks. What it does not get of the CPUs is no gap
+/// that more programs could fill.
+#[test]
+fn programs_with_short_tasks_are_few_beside_another_program() {
+    let compute = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); done";
+    let (peak, mean, _) = in_flight(compute, 1500, true);
+    // It is more than 5 where only their CPU time is known.
+    assert!(mean <= 4.0, "{peak} at once, {mean:.1} on average");
 }
 
 /// Computes until this process has used `$1` hundredths of a second of CPU time in all.

@@ -9,15 +9,14 @@ use std::ffi::CString;
 use std::io::{self, Write};
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use msup_protocol::codec::{self, Line, Usage, Verdict};
-use msup_protocol::process_tree;
 use nix::sys::signal::{Signal, kill};
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::account::{Account, Used};
 use super::answer::{Answer, BadAnswer};
 use super::capture::{Between, Capture, Finished};
 use super::spawn::Child;
@@ -28,12 +27,9 @@ use crate::sink::Sink;
 use crate::steps::Streams;
 use crate::task_loop::cut;
 
-/// Clock ticks of `/proc`: 100 a second on every architecture in use with Linux. The account of
-/// exited children, which is in ticks, is read this often at most.
-const TICK: Duration = Duration::from_millis(10);
-
-/// The number of sleeps of a program during a task is not known. A command that only computes has
-/// fewer than this.
+/// The number of sleeps of a program during a task is not known, only whether it slept. A command
+/// that only computes sleeps once, when it is started.
+const COMPUTES: u64 = 1;
 const SLEEPS: u64 = 2;
 
 /// The program of this worker.
@@ -58,18 +54,6 @@ struct Ending {
     signals: Vec<(i32, Duration)>,
 }
 
-/// What the program has used so far.
-#[derive(Debug)]
-struct Account {
-    /// CPU time that was reported, of the program and of the children it has waited for.
-    reported: Duration,
-    /// CPU time of these children in ticks, and when it was read.
-    reaped: u64,
-    looked: Instant,
-    /// The largest memory in bytes that was seen.
-    peak: u64,
-}
-
 /// What the program has made of a task.
 enum Said {
     /// It has answered and waits for the next task.
@@ -88,7 +72,7 @@ enum Said {
 #[derive(Clone, Copy, Debug, Default)]
 struct Spent {
     pid: u32,
-    cpu: Duration,
+    used: Used,
     peak: u64,
     leaked: bool,
 }
@@ -118,8 +102,8 @@ impl Runner {
             post.seat.slot().set_command(spent.pid);
             match self.exchange(&mut program, line, output) {
                 Said::Answered(verdict) => {
-                    spent.cpu += program.account.advance(program.pid);
-                    spent.cpu += self.children.take_adopted();
+                    spent.used.add(program.account.advance());
+                    spent.used.cpu += self.children.take_adopted();
                     spent.peak = spent.peak.max(program.account.peak);
                     self.program = Some(program);
                     break verdict;
@@ -139,11 +123,12 @@ impl Runner {
                 }
             }
         };
+        let wall = clock.elapsed();
         let usage = Usage {
             pid: spent.pid,
-            wall_ns: clock.elapsed().as_nanos() as u64,
-            cpu_ns: spent.cpu.as_nanos() as u64,
-            sleeps: SLEEPS,
+            wall_ns: wall.as_nanos() as u64,
+            cpu_ns: spent.used.cpu.as_nanos() as u64,
+            sleeps: if spent.used.only_computes(wall) { COMPUTES } else { SLEEPS },
             peak: spent.peak,
             worker_ns: 0,
         };
@@ -172,7 +157,7 @@ impl Runner {
             talk,
             has_answered: false,
             has_exited: false,
-            account: Account::new(),
+            account: Account::new(pid),
             ending: Ending {
                 exits_within: ms(wanted.exits_within_ms),
                 signals: wanted.signals.iter().map(|(signal, wait)| (*signal, ms(*wait))).collect(),
@@ -291,33 +276,11 @@ impl Runner {
     }
 }
 
-impl Account {
-    fn new() -> Account {
-        Account { reported: Duration::ZERO, reaped: 0, looked: Instant::now(), peak: 0 }
-    }
-
-    /// CPU time since the last call, or since the program was started.
-    fn advance(&mut self, pid: i32) -> Duration {
-        if self.looked.elapsed() >= TICK {
-            self.looked = Instant::now();
-            if let Some(kin) = process_tree::look_up(pid) {
-                self.reaped = kin.reaped_ticks;
-                self.peak = self.peak.max(kin.resident);
-            }
-        }
-        let reaped = TICK * u32::try_from(self.reaped).unwrap_or(u32::MAX);
-        let total = cpu_time_of(pid).map_or(self.reported, |own| own + reaped);
-        let used = total.saturating_sub(self.reported);
-        self.reported += used;
-        used
-    }
-}
-
 impl Spent {
     /// The program has exited.
     fn add(&mut self, finished: &Finished, account: &Account) {
         let total = Duration::from_nanos(finished.usage.cpu_ns);
-        self.cpu += total.saturating_sub(account.reported);
+        self.used.cpu += total.saturating_sub(account.reported);
         self.peak = self.peak.max(finished.usage.peak);
         self.leaked |= finished.leaked;
     }
@@ -343,31 +306,4 @@ fn signal(program: i32, number: i32) {
     let Ok(number) = Signal::try_from(number) else { return };
     let _ = kill(group, number);
     let _ = kill(group, Signal::SIGCONT);
-}
-
-/// CPU time of all threads of a process so far; `None` if there is no such process.
-fn cpu_time_of(pid: i32) -> Option<Duration> {
-    // The kernel derives the clock's id from the process id (`CPUCLOCK_SCHED`).
-    clock_gettime(ClockId::from_raw((!pid << 3) | 2)).ok().map(Duration::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpu_time_is_reported_once() {
-        let me = std::process::id().cast_signed();
-        let mut account = Account::new();
-        let before = account.advance(me);
-        let began = cpu_time_of(me).expect("it lives");
-        while cpu_time_of(me).expect("it lives") < began + Duration::from_millis(20) {}
-        let used = account.advance(me);
-        assert!(used >= Duration::from_millis(20), "{used:?}");
-        assert_eq!(account.reported, before + used);
-        assert!(account.peak > 0, "its memory was seen");
-        // The kernel's highest number is 2^22.
-        assert_eq!(account.advance(1 << 23), Duration::ZERO, "there is no such process");
-        assert_eq!(account.reported, before + used);
-    }
 }
