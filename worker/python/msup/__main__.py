@@ -1,0 +1,5 @@
+"""`python -m msup`."""
+
+from ._cli import main
+
+main()

@@ -1,0 +1,155 @@
+"""The connection to `msup serve`, and the life of its process. Nothing here waits for it, but the
+end."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+from typing import List, Optional
+
+from . import _frames, _launch
+from ._frames import Outcome, Reader
+from ._launch import Settings
+from ._stderr import Messages
+
+#: How long msup may take to exit when its work is done or it was stopped, in seconds. It waits 5 s
+#: for workers that do not leave.
+_EXITS_WITHIN = 20
+
+
+class Link:
+    """One `msup serve`. Raises OSError if it cannot be started."""
+
+    def __init__(self, settings: Settings, preparation: bytes) -> None:
+        """`preparation`: the file for the workers, see `_launch.preparation`."""
+        self._server = _launch.start(settings)
+        self._preparation = preparation
+        self._reader = Reader(self._server.connection)
+        self.messages = Messages(self._server.stderr)
+        self._unsent: Optional[memoryview] = None
+        #: msup knows that no work comes any more.
+        self.has_ended_input = False
+        #: The run's folder, once msup has said it.
+        self.folder = ""
+        #: The largest number of workers, once msup has said it.
+        self.max_workers = 0
+
+    @property
+    def connection(self) -> socket.socket:
+        """For polling."""
+        return self._server.connection
+
+    @property
+    def stderr(self) -> int:
+        """The descriptor of the pipe of `messages`, for polling."""
+        return self._server.stderr
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether something waits to be sent: no more can be given."""
+        return self._unsent is not None
+
+    def give(self, frames: List[bytes]) -> None:
+        """Sends frames, as much as the connection takes now. Only when nothing waits."""
+        self._unsent = memoryview(b"".join(frames))
+        self.send()
+
+    def send(self) -> None:
+        """Sends more of what waits."""
+        while self._unsent is not None:
+            try:
+                count = self._server.connection.send(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError:
+                # The end of msup's output comes, too, and then its last words tell why.
+                self._unsent = None
+                return
+            self._unsent = self._unsent[count:] if count < len(self._unsent) else None
+
+    def receive(self) -> Optional[List[Outcome]]:
+        """The outcomes that have come. None if msup has ended. Raises OSError if the workers cannot
+        be told how to start, and ProtocolError."""
+        try:
+            if not self._reader.receive():
+                return None
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        outcomes = self._reader.outcomes()
+        if not self.folder and self._reader.hello is not None:
+            self._greet(self._reader.hello)
+        return outcomes
+
+    def _greet(self, hello: _frames.Hello) -> None:
+        if hello["protocol"] != _frames.PROTOCOL:
+            raise _frames.ProtocolError(
+                f"msup {hello['version']} speaks protocol {hello['protocol']}, not "
+                f"{_frames.PROTOCOL}: install programs and package from the same version"
+            )
+        self.folder, self.max_workers = hello["folder"], hello["max_workers"]
+        _launch.write_preparation(self.folder, self._preparation)
+        self._preparation = b""
+
+    def end_input(self) -> None:
+        """Tells msup that no work comes any more."""
+        if not self.has_ended_input:
+            self.has_ended_input = True
+            self._shut(socket.SHUT_WR)
+
+    def stop(self) -> None:
+        """Tells msup to kill what runs, and to exit. Any thread may call it."""
+        self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
+        try:
+            self._server.connection.shutdown(how)
+        except OSError:
+            pass  # It is closed, or msup is gone.
+
+    def end(self) -> str:
+        """Waits until msup has exited, and closes everything. Returns why it did: its last words,
+        or its exit status."""
+        process = self._server.process
+        try:
+            self._wait(process)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self.messages.drain()
+        self._server.connection.close()
+        if process.stderr is not None:
+            process.stderr.close()
+        said = self.messages.said
+        return said[-1] if said else f"it exited with status {process.returncode}"
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Waits for its exit, and reads what it says meanwhile. Raises TimeoutExpired."""
+        try:
+            pidfd = os.pidfd_open(process.pid)
+        except OSError:
+            # An old kernel, or it is gone.
+            process.wait(_EXITS_WITHIN)
+            return
+        try:
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            poll.register(self._server.stderr, select.POLLIN)
+            while True:
+                ready = poll.poll(_EXITS_WITHIN * 1000)
+                if not ready or any(fd == pidfd for fd, _ in ready):
+                    break
+                if not self.messages.read():
+                    poll.unregister(self._server.stderr)
+        finally:
+            os.close(pidfd)
+        process.wait(0.1)
+
+    def forget(self) -> None:
+        """In a child of fork: closes the copy of the connection."""
+        self._server.connection.close()
+        # It is no child of this process.
+        self._server.process.returncode = 0
