@@ -21,9 +21,10 @@ class Capture:
     def drain(self, loop: Loop) -> None:
         """Adds what was written since the last time to the output of the task. Raises
         LibraryError."""
-        # A task may have closed the stream.
-        if not self._stream.closed:
+        try:
             self._stream.flush()
+        except (OSError, ValueError):
+            pass  # A task has closed it.
         written = os.lseek(self._file, 0, os.SEEK_CUR)
         if written:
             loop.write(_library.STDOUT, os.pread(self._file, written, 0))

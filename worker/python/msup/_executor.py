@@ -140,14 +140,13 @@ class Executor(_Base):
         if wait and pool is not threading.current_thread():
             _join(pool)
 
-    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> bool:
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         """Shuts down and waits. After Ctrl-C it does not wait for tasks: they are killed."""
         if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
             pool = self._pool
             if pool is not None and self._process == os.getpid():
                 pool.stop("Ctrl-C has stopped the executor")
         self.shutdown(wait=True)
-        return False
 
     def _started(self) -> Pool:
         """The pool; it is started if it is not yet. Raises what its start raises."""

@@ -75,8 +75,8 @@ def start(settings: Settings) -> Server:
     try:
         process = subprocess.Popen(
             [program, *arguments(settings)],
-            stdin=theirs,
-            stdout=theirs,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
@@ -114,7 +114,7 @@ def _main_module() -> Dict[str, Any]:
     data: Dict[str, Any] = multiprocessing.spawn.get_preparation_data("msup worker")
     if method is None:
         # That has chosen the default method; the program may still choose another one.
-        multiprocessing.set_start_method(None, force=True)  # type: ignore[arg-type]
+        multiprocessing.set_start_method(None, force=True)
         data.pop("start_method", None)
     # It refuses to be pickled as it is. The run's folder is readable for this user alone.
     data["authkey"] = bytes(data["authkey"])

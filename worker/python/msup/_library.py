@@ -84,7 +84,7 @@ class Loop:
     def value(self) -> bytes:
         """The value of the task that `next_task` has found."""
         task = self.task
-        return task.value[: task.length]  # type: ignore[return-value]
+        return bytes(task.value[: task.length])
 
     def write(self, stream: int, data: bytes) -> None:
         """Adds to a stream of the task. Raises LibraryError."""

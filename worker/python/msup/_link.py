@@ -10,6 +10,7 @@ import subprocess
 from typing import List, Optional
 
 from . import _frames, _launch
+from ._errors import named
 from ._frames import Outcome, Reader
 from ._launch import Settings
 from ._stderr import Messages
@@ -112,7 +113,7 @@ class Link:
 
     def end(self) -> str:
         """Waits until msup has exited, and closes everything. Returns why it did: its last words,
-        or its exit status."""
+        or its end."""
         process = self._server.process
         try:
             self._wait(process)
@@ -123,8 +124,10 @@ class Link:
         self._server.connection.close()
         if process.stderr is not None:
             process.stderr.close()
-        said = self.messages.said
-        return said[-1] if said else f"it exited with status {process.returncode}"
+        said, status = self.messages.said, process.returncode
+        if status < 0:
+            return f"it was killed by signal {named(-status)}"
+        return said[-1] if said else f"it exited with status {status}"
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         """Waits for its exit, and reads what it says meanwhile. Raises TimeoutExpired."""

@@ -75,7 +75,7 @@ class Pickler:
 def _cloudpickle() -> Any:
     """The module, or None if it is not installed."""
     try:
-        import cloudpickle
+        import cloudpickle  # type: ignore[import-untyped]
     except ImportError:
         return None
     return cloudpickle

@@ -92,6 +92,9 @@ class Worker:
         next_task, place, done_with = loop.next_task, loop.place, loop.done_with
         loads, dumps = pickle.loads, pickle.dumps
         task, left = loop.task, self._tasks_at_most or -1
+        function: Any
+        arguments: Any
+        keywords: Any
         while next_task(place) == 1:
             failure = None
             try:

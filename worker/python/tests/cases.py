@@ -45,6 +45,13 @@ def exhaust_memory():
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
+def exhaust_group(group):
+    """Uses more memory than the control group allows: the kernel kills this process."""
+    with open(os.path.join(group, "cgroup.procs"), "w") as file:
+        file.write(str(os.getpid()))
+    return len(bytearray(b"x") * (256 << 20))
+
+
 class ActsWhenUnpickled:
     """Ends the process that unpickles it, or the task there."""
 
@@ -157,6 +164,17 @@ def says_by_a_program(text):
     import subprocess
 
     subprocess.run(["echo", text], check=True)
+
+
+def closes_stdout():
+    print("lost", flush=True)
+    sys.stdout.close()
+    return "closed"
+
+
+def closes_descriptors():
+    os.closerange(0, 3)
+    return "closed"
 
 
 def meets(folder, count):

@@ -1,5 +1,6 @@
 """Tasks and workers that die, at each step: one future fails, with its cause."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -127,6 +128,27 @@ class Matrix(unittest.TestCase):
 
 
 class Others(unittest.TestCase):
+    def test_the_kernel_kills_for_lack_of_memory(self):
+        group = f"/sys/fs/cgroup/memory/msup-python-{os.getpid()}"
+        try:
+            os.mkdir(group)
+        except OSError as why:
+            self.skipTest(f"no control group can be made: {why}")
+        self.addCleanup(os.rmdir, group)
+        with open(os.path.join(group, "memory.limit_in_bytes"), "w") as file:
+            file.write(str(128 << 20))
+        # With swap space the kernel would have to kill nothing. One without has no such file.
+        with contextlib.suppress(OSError), open(os.path.join(group, "memory.swappiness"), "w") as file:
+            file.write("0")
+        with msup.Executor(procs=2) as pool:
+            bad = pool.submit(cases.exhaust_group, group)
+            good = [pool.submit(cases.square, number) for number in range(50)]
+            error = bad.exception()
+            self.assertIs(type(error), msup.OutOfMemory)
+            self.assertEqual(error.signal, 9)
+            self.assertEqual([future.result() for future in good], squares(50))
+            self.assertEqual(list(pool.map(cases.square, range(1000))), squares(1000))
+
     def test_tasks_of_dead_workers_are_retried(self):
         for way in DEADLY:
             with self.subTest(way), tempfile.TemporaryDirectory() as folder:
@@ -187,8 +209,14 @@ class Others(unittest.TestCase):
             os.kill(server.pid, signal.SIGKILL)
             while pool._broken is None:
                 time.sleep(0.01)
-            with self.assertRaisesRegex(msup.BrokenPool, "msup has stopped"):
+            with self.assertRaisesRegex(msup.BrokenPool, "msup has stopped: .* signal 9"):
                 pool.submit(cases.pid)
+
+    def test_flags_that_msup_refuses(self):
+        with msup.Executor(procs=60_000) as pool:
+            error = pool.submit(cases.pid).exception()
+            self.assertIsInstance(error, msup.BrokenPool)
+            self.assertRegex(str(error), "msup has stopped: --procs 60000")
 
     def test_many_crashes(self):
         with msup.Executor(procs=2) as pool:

@@ -163,6 +163,13 @@ class Calls(unittest.TestCase):
         done = [future.result() for future in as_completed([self.pool.submit(cases.square, 4)])]
         self.assertEqual((called, done), ([9], [16]))
 
+    def test_a_task_may_close_its_streams(self):
+        for close in (cases.closes_stdout, cases.closes_descriptors):
+            # In a worker of its own: the streams stay closed.
+            with redirect_stdout(io.StringIO()), msup.Executor(procs=1) as pool:
+                self.assertEqual(pool.submit(close).result(), "closed")
+                self.assertEqual(list(pool.map(cases.square, range(100))), squares(100))
+
     def test_a_callback_that_raises_harms_nothing(self):
         def callback(_):
             raise SystemExit(1)

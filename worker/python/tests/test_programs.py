@@ -131,6 +131,29 @@ class Scripts(Programs):
         """
         self.check_session(session, "11 [2, 4]")
 
+    def test_ctrl_c_in_a_session(self):
+        session, terminal = self.session()
+        type_in(terminal, "import cases, msup, os; pool = msup.Executor(procs=1)")
+        calls = [
+            "pool.submit(cases.nap_as, '{}', 600).result()",
+            "with msup.Executor(procs=1) as at: at.submit(cases.nap_as, '{}', 600).result()\n",
+        ]
+        for number, call in enumerate(calls):
+            place = os.path.join(self.folder, str(number))
+            os.mkdir(place)
+            type_in(terminal, call.format(number))
+            while not os.listdir(place):
+                time.sleep(0.01)
+            session.send_signal(signal.SIGINT)
+        call = "print(last.submit(abs, -12345).result())"
+        type_in(terminal, f"with msup.Executor(procs=1) as last: {call}\n")
+        type_in(terminal, "pool._pool.stop('the test is over')")
+        type_in(terminal, "exit()")
+        shown = read_all(terminal)
+        self.assertEqual(session.wait(), 0, shown)
+        self.assertEqual(shown.count("KeyboardInterrupt"), 2, shown)
+        self.assertIn("12345\r\n", shown)
+
     def test_a_session_without_cloudpickle_says_so(self):
         session = """
             import sys; sys.modules["cloudpickle"] = None
@@ -144,18 +167,22 @@ class Scripts(Programs):
 
     def check_session(self, lines, text):
         """An interactive session at a terminal, with these lines typed, shows this text."""
-        ours, theirs = pty.openpty()
-        environment = {**self.environment, "TERM": "dumb", "PYTHON_BASIC_REPL": "1"}
-        session = self.start(
-            sys.executable, "-q", "-i", stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-        )
-        os.close(theirs)
-        typed = textwrap.dedent(lines).lstrip("\n") + "\nexit()\n"
-        os.write(ours, typed.replace("\n", "\r").encode())
-        shown = read_all(ours)
-        os.close(ours)
+        session, terminal = self.session()
+        for line in [*textwrap.dedent(lines).strip("\n").split("\n"), "", "exit()"]:
+            type_in(terminal, line)
+        shown = read_all(terminal)
         self.assertEqual(session.wait(), 0, shown)
         self.assertIn(text, shown)
+
+    def session(self):
+        """An interactive session, and the other end of its terminal."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        environment = {**self.environment, "TERM": "dumb", "PYTHON_BASIC_REPL": "1"}
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        session = self.start(sys.executable, "-q", "-i", env=environment, **streams)
+        os.close(theirs)
+        return session, ours
 
 
 class Signals(Programs):
@@ -345,6 +372,10 @@ def is_alive(process):
             return file.read().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def type_in(terminal, line):
+    os.write(terminal, line.replace("\n", "\r").encode() + b"\r")
 
 
 def read_all(terminal):
