@@ -157,7 +157,7 @@ pub(super) struct Failing {
     pub(super) crash_limit: Option<u32>,
 
     /// A task has failed when its attempts were killed from outside (kill -9, or its worker was) N
-    /// times [default: 10]
+    /// times, or for lack of memory N times and at most 4 [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) outside_limit: Option<u32>,
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::outcome::Ruling;
 use crate::engine::{Policy, TaskRecord};
 
-/// A task that is killed this often for lack of memory has failed.
+/// A task that is killed this often for lack of memory has failed. A lower limit for kills from
+/// outside holds for these, too.
 const STARVED_LIMIT: u32 = 4;
 
 /// What happens to a task whose attempt did not succeed.
@@ -33,7 +34,7 @@ pub(super) fn decide(
         Ruling::Failed(_) => record.failures < policy.tries,
         Ruling::Crashed(_) => record.crashes < policy.crash_limit,
         Ruling::Outside(_) => record.outside < policy.outside_limit,
-        Ruling::Starved(_) => record.starved < STARVED_LIMIT,
+        Ruling::Starved(_) => record.starved < STARVED_LIMIT.min(policy.outside_limit),
         Ruling::Stopped(_) => true,
     };
     match ruling {
@@ -105,6 +106,9 @@ mod tests {
         assert_eq!(fates(&Ruling::Outside(cause()), &policy), after(9, Fate::Failed));
         assert_eq!(fates(&Ruling::Starved(cause()), &policy), after(3, Fate::Failed));
         assert_eq!(fates(&Ruling::Stopped(cause()), &policy), vec![Fate::Retried; 20]);
+        let once = Policy { outside_limit: 1, ..policy };
+        assert_eq!(fates(&Ruling::Outside(cause()), &once), after(0, Fate::Failed));
+        assert_eq!(fates(&Ruling::Starved(cause()), &once), after(0, Fate::Failed));
     }
 
     #[test]
