@@ -81,8 +81,9 @@ class Pool(threading.Thread):
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._waiting.append(work)
             if self._is_asleep:
-                self._is_asleep = False
+                # In this order: Ctrl-C may come in between.
                 self._ring()
+                self._is_asleep = False
 
     def mapping(
         self, function: Callable[..., Any], items: Deque[Any], is_chunked: bool
