@@ -81,9 +81,7 @@ class Pool(threading.Thread):
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._waiting.append(work)
             if self._is_asleep:
-                # In this order: Ctrl-C may come in between.
-                self._ring()
-                self._is_asleep = False
+                self._wake()
 
     def mapping(
         self, function: Callable[..., Any], items: Deque[Any], is_chunked: bool
@@ -132,6 +130,17 @@ class Pool(threading.Thread):
         self._link.forget()
         self._ear.close()
         self._bell.close()
+
+    def _wake(self) -> None:
+        """Wakes the thread, once for all that is added until it has looked."""
+        try:
+            # In this order: as soon as the bell rings, the thread may be on its way to sleep again.
+            self._is_asleep = False
+            self._ring()
+        except BaseException:
+            # Ctrl-C came in between: whatever is added next wakes it.
+            self._is_asleep = True
+            raise
 
     def _ring(self) -> None:
         try:

@@ -155,6 +155,11 @@ class Calls(unittest.TestCase):
         self.assertLessEqual(len(pids), 2)
         self.assertNotIn(os.getpid(), pids)
 
+    def test_one_after_the_other(self):
+        # The thread of the pool falls asleep before each of them.
+        for number in range(3000):
+            self.assertEqual(self.pool.submit(cases.square, number).result(), number * number)
+
     def test_callbacks_and_waiting(self):
         called = []
         future = self.pool.submit(cases.square, 3)
