@@ -29,13 +29,16 @@ VARIABLES = (
 
 
 class Task(ctypes.Structure):
-    """`struct msup_task`: the value and its length in bytes, the task's number, the attempt."""
+    """`struct msup_task`: the value and its length in bytes, the task's number, the attempt, and
+    what it left when it parked."""
 
     _fields_ = [
         ("value", ctypes.POINTER(ctypes.c_char)),
         ("length", ctypes.c_size_t),
         ("number", ctypes.c_uint64),
         ("attempt", ctypes.c_uint32),
+        ("state", ctypes.POINTER(ctypes.c_char)),
+        ("state_length", ctypes.c_size_t),
     ]
 
 

@@ -2,13 +2,14 @@
 
 import io
 import os
+import re
 import socket
 import struct
 import sys
 import unittest
 from contextlib import redirect_stderr
 
-from msup import _encoder, _frames, _launch, _payload, _pool, _stderr
+from msup import _encoder, _frames, _launch, _library, _payload, _pool, _stderr
 
 
 def outcome(task, result=b"", text=b"", state=0, cause=0, stdout=b"", stderr=b""):
@@ -108,6 +109,21 @@ class Encoding(unittest.TestCase):
 
 
 class Details(unittest.TestCase):
+    def test_a_task_is_as_the_header_of_the_library_says(self):
+        here = os.path.dirname(os.path.abspath(__file__))
+        with open(os.path.join(here, "../../ffi/include/msup.h")) as file:
+            (fields,) = re.findall(r"struct msup_task \{(.*?)\n\};", file.read(), re.DOTALL)
+        fields = re.findall(r"^    (\S.*?)(\w+);$", fields, re.MULTILINE)
+        kinds = {
+            "const uint8_t *": "LP_c_char",
+            "size_t ": "c_ulong",
+            "uint64_t ": "c_ulong",
+            "uint32_t ": "c_uint",
+        }
+        expected = [(name, kinds[kind]) for kind, name in fields]
+        seen = [(name, kind.__name__) for name, kind in _library.Task._fields_]
+        self.assertEqual(seen, expected)
+
     def test_the_command_line(self):
         settings = _launch.Settings(2, 8, 3, 1.5, 0.0001, None, (), None)
         words = " ".join(_launch.arguments(settings))
