@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::programs::run;
+
 /// The pair that Go executes around every system call, without the call; and a pool of goroutines
 /// that take empty tasks from a channel and send results to another.
 const PROGRAM: &str = r#"package main
@@ -107,7 +109,11 @@ pub fn measure(folder: &Path) -> Result<Figures, String> {
     }
 }
 
-fn install(folder: &Path) -> Result<PathBuf, String> {
+/// Installs Go into this folder unless it is there already. Returns the path of its program.
+///
+/// # Errors
+/// One line.
+pub fn install(folder: &Path) -> Result<PathBuf, String> {
     let environment = folder.join("environment");
     let go = environment.join("bin/go");
     if !go.exists() {
@@ -121,13 +127,4 @@ fn install(folder: &Path) -> Result<PathBuf, String> {
         ]))?;
     }
     Ok(go)
-}
-
-fn run(command: &mut Command) -> Result<String, String> {
-    let output = command.output().map_err(|why| why.to_string())?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let why = String::from_utf8_lossy(&output.stderr);
-    Err(why.lines().last().unwrap_or("it failed").to_owned())
 }
