@@ -1,0 +1,3 @@
+module aggregate
+
+go 1.22
