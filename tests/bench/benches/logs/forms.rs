@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Tuned,
     Msup,
     Go,
+    /// Go without a bound.
+    NaiveGo,
     Python,
 }
 
@@ -67,7 +69,7 @@ pub(crate) fn all(python: &str, folder: &Path) -> Vec<Form> {
         Ok(program) => {
             forms.push(form("Go, 100 goroutines", Kind::Go, vec![program.clone().into()]));
             let each = vec![program.into(), "-goroutines".into(), "0".into()];
-            forms.push(form("Go, a goroutine for each log", Kind::Go, each));
+            forms.push(form("Go, a goroutine for each log", Kind::NaiveGo, each));
         }
         Err(why) => println!("Go was skipped: {why}"),
     }
@@ -150,6 +152,22 @@ impl Logs {
         let (bytes, disk_bytes) = (number("bytes"), number("disk_bytes"));
         rustix::fs::sync();
         Ok(Logs { list, files: paths.len(), paths, poison, bytes, disk_bytes })
+    }
+
+    /// How many have a report.
+    pub(crate) fn good(&self) -> usize {
+        self.files - self.poison
+    }
+
+    /// Reads them into the kernel's cache, where they are not part of a run's memory.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub(crate) fn recall(&self) -> io::Result<()> {
+        for path in &self.paths {
+            io::copy(&mut File::open(path)?, &mut io::sink())?;
+        }
+        Ok(())
     }
 
     /// Removes them from the kernel's cache, so that each run reads them from the disk.

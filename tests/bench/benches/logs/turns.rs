@@ -13,24 +13,14 @@ use std::time::{Duration, Instant};
 
 use msup_bench::figure::Point;
 
-use crate::control_group::{Group, Limit};
 use crate::forms::{Form, Kind, Logs};
 use crate::seen::{self, Seen};
+use crate::surroundings::Surroundings;
 
 /// How often processes, threads and memory are looked at.
 const EVERY: Duration = Duration::from_millis(200);
 /// How often reports are counted, too. That takes some milliseconds.
 const EVERY_COUNT: Duration = Duration::from_millis(500);
-
-/// How a run goes.
-pub(crate) enum Manner<'a> {
-    /// Watched so little that it does not matter.
-    Timed,
-    /// Reports are counted while it runs.
-    Watched,
-    /// With little memory.
-    Limited(&'a Limit),
-}
 
 /// What was seen of one run.
 #[derive(Debug)]
@@ -52,26 +42,20 @@ impl Ran {
     /// the lines.
     pub(crate) fn story(&self, reports: usize, bytes: f64) -> String {
         let Ran { wall, most, .. } = self;
-        let mib = most.memory >> 20;
-        match &self.died {
-            Some(how) => format!(
-                "{how} after {wall:.1} s, {} of {reports} reports; {} threads, {mib} MiB",
-                self.reports, most.threads
-            ),
-            None => format!(
-                "all {reports} reports in {wall:.1} s, {:.1} MB/s; {} threads, {mib} MiB",
-                bytes / 1e6 / wall,
-                most.threads
-            ),
-        }
+        let what = match &self.died {
+            Some(how) => format!("{how} after {wall:.1} s, {} of {reports} reports", self.reports),
+            None => format!("{wall:.1} s, {:.1} MB/s", bytes / 1e6 / wall),
+        };
+        let Seen { processes, threads, memory } = most;
+        format!("{what}; {processes} processes, {threads} threads, {} MiB", memory >> 20)
     }
 }
 
 /// Runs forms one after the other.
 #[derive(Debug)]
 pub(crate) struct Turns<'a> {
-    folder: &'a Path,
-    logs: &'a Logs,
+    pub(crate) folder: &'a Path,
+    pub(crate) logs: &'a Logs,
     /// The checksum of the reports of the first run.
     expected: Option<u64>,
     different: Vec<&'static str>,
@@ -92,39 +76,36 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// Runs a form once.
+    /// Runs a form once. If it `is_watched`, its reports are counted while it runs.
     ///
     /// # Errors
     /// It cannot be started or watched.
-    pub(crate) fn take(&mut self, form: &Form, manner: &Manner<'_>) -> io::Result<Ran> {
+    pub(crate) fn take(
+        &mut self,
+        form: &Form,
+        surroundings: &Surroundings,
+        is_watched: bool,
+    ) -> io::Result<Ran> {
         let reports = self.folder.join("reports");
         if reports.exists() {
             fs::remove_dir_all(&reports)?;
         }
         fs::create_dir(&reports)?;
-        self.logs.forget()?;
+        if surroundings.has_little_memory {
+            // Pages of files would be counted, and could be freed when memory is short.
+            self.logs.recall()?;
+        } else {
+            self.logs.forget()?;
+        }
         rustix::fs::sync();
-        let group = match manner {
-            Manner::Limited(_) => None,
-            // Without one, the memory is the sum of what processes have resident.
-            Manner::Timed | Manner::Watched => Group::new(None).ok(),
-        };
-        let memory = || match (manner, &group) {
-            (Manner::Limited(limit), _) => limit.memory(),
-            (_, group) => group.as_ref().and_then(Group::memory),
-        };
-        let command = match (manner, &group) {
-            (Manner::Limited(limit), _) => limit.entered(),
-            (_, Some(group)) => group.entered(),
-            (_, None) => Command::new("env"),
-        };
-        let counted = matches!(manner, Manner::Watched).then_some(&*reports);
+        let counted = is_watched.then_some(&*reports);
+        let command = surroundings.entered();
         let began = Instant::now();
         let mut child = self.started(form, command, &reports)?;
         let (done, is_done) = channel::<()>();
         let (status, wall, (most, points)) = thread::scope(|scope| {
             let (pid, logs) = (child.id() as i32, self.logs);
-            let watcher = scope.spawn(move || watch(pid, logs, counted, &memory, &is_done));
+            let watcher = scope.spawn(move || watch(pid, logs, counted, surroundings, &is_done));
             let status = child.wait();
             let wall = began.elapsed().as_secs_f64();
             drop(done);
@@ -159,7 +140,7 @@ impl<'a> Turns<'a> {
         if let Some(signal) = status.signal() {
             return Some(format!("killed by signal {signal}"));
         }
-        if count != self.logs.files - self.logs.poison {
+        if count != self.logs.good() {
             let said = fs::read_to_string(self.folder.join("said")).unwrap_or_default();
             let last = said.lines().last().unwrap_or("without a message").to_owned();
             return Some(format!("failed ({last})"));
@@ -177,16 +158,16 @@ fn watch(
     pid: i32,
     logs: &Logs,
     counted: Option<&Path>,
-    memory: &(dyn Fn() -> Option<u64> + Sync),
+    surroundings: &Surroundings,
     is_done: &Receiver<()>,
 ) -> (Seen, Vec<Point>) {
     let every = if counted.is_some() { EVERY_COUNT } else { EVERY };
-    let one = logs.bytes / 1e6 / (logs.files - logs.poison) as f64;
+    let one = logs.bytes / 1e6 / logs.good() as f64;
     let (began, mut most, mut points) = (Instant::now(), Seen::default(), Vec::new());
     let (mut before, mut reports_before) = (0.0, 0);
     while is_done.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
         let mut now = seen::tree(pid);
-        now.memory = memory().unwrap_or(now.memory);
+        now.memory = surroundings.memory().unwrap_or(now.memory);
         most = most.at_least(now);
         if let Some(folder) = counted {
             let seconds = began.elapsed().as_secs_f64();
