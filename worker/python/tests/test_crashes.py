@@ -99,6 +99,7 @@ class Matrix(unittest.TestCase):
             "exit": "status 3",
             "sys.exit": "SystemExit: 4",
             "SIGSEGV": "signal 11",
+            "SIGKILL": "signal 9",
             "exception": "ValueError: as it was told to",
             "out of memory": "MemoryError",
             "hang": "start-timeout",

@@ -38,7 +38,10 @@ impl Engine {
             let hopeless = match ruling {
                 _ if overdue => self.startup.was_slow(program),
                 Ruling::Crashed(_) => self.startup.exited(program, end),
-                _ => self.startup.was_killed(program, end, now),
+                _ => {
+                    let limit = self.limits.policy.outside_limit;
+                    self.startup.was_killed(program, end, limit, now)
+                }
             };
             if let Some(why) = hopeless {
                 self.fail(why, effects);

@@ -60,20 +60,25 @@ impl Startup {
     }
 
     /// A worker was killed from outside. That says nothing of the program, unless it keeps
-    /// happening.
+    /// happening. `outside_limit`: so many kills fail a task; if that is few, few are enough here.
     pub(in crate::engine) fn was_killed(
         &mut self,
         program: &str,
         end: WorkerEnd,
+        outside_limit: u32,
         now: Now,
     ) -> Option<String> {
         let (before, first) = self.killed.unwrap_or((0, now));
         let n = before + 1;
         self.killed = Some((n, first));
         let is_lasting = now.saturating_sub(first) >= KILLED_FOR;
+        let is_hopeless = if outside_limit < KILLED_AT_MOST {
+            n >= outside_limit.max(FAILURES_AT_MOST)
+        } else {
+            n >= KILLED_AT_MOST && is_lasting
+        };
         let why = "something on this machine kills it before it takes a task";
-        (n >= KILLED_AT_MOST && is_lasting)
-            .then(|| format!("{program}: {why} ({n} times, last by {end})"))
+        is_hopeless.then(|| format!("{program}: {why} ({n} times, last by {end})"))
     }
 
     /// A worker did not attach within `--start-timeout`.
@@ -110,5 +115,27 @@ impl Startup {
     fn fail_once_more(&mut self) -> Option<u32> {
         self.failures += 1;
         (self.failures >= FAILURES_AT_MOST).then_some(self.failures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number of kills, a second apart, after which the run is given up.
+    fn kills(outside_limit: u32) -> u64 {
+        let mut startup = Startup::default();
+        let mut killed = |second| {
+            let now = Duration::from_secs(second);
+            startup.was_killed("p", WorkerEnd::Signaled(9), outside_limit, now).is_some()
+        };
+        (1..100).find(|second| killed(*second)).expect("it is given up")
+    }
+
+    #[test]
+    fn a_worker_that_is_always_killed_is_given_up() {
+        assert_eq!(kills(10), 11, "ten times, and for ten seconds");
+        assert_eq!(kills(1), 3);
+        assert_eq!(kills(5), 5);
     }
 }
