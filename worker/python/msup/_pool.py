@@ -31,8 +31,9 @@ Submitted = Tuple["Future[Any]", Callable[..., Any], Tuple[Any, ...], Dict[str, 
 #: The owner of a call that was sent: its future, or a map and the place in it.
 Owner = Union["Future[Any]", Tuple[Mapping, int]]
 
-#: The window covers what is done in this time, in seconds, at the rate of late.
-_AHEAD = 0.02
+#: The window covers what is done in this time, in seconds, at the rate of late. A client that waits
+#: for a CPU on a busy machine is back in less.
+_AHEAD = 0.1
 #: How often the rate of outcomes is taken, in seconds.
 _RATED_EVERY = 0.002
 #: More calls than this are never sent ahead, beyond one for each worker.

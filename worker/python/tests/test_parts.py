@@ -138,7 +138,7 @@ class Details(unittest.TestCase):
         self.assertEqual(window.size, 6)
         window._since -= 1.0
         window.note(1000)
-        self.assertIn(window.size, range(6 + 10, 6 + 21), "at most twenty are done in 20 ms")
+        self.assertIn(window.size, range(6 + 50, 6 + 101), "at most 100 are done in 100 ms")
         window._since -= 1.0
         window.note(10_000_000)
         self.assertEqual(window.size, 6 + 4096)
