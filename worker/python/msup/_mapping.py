@@ -59,15 +59,12 @@ class Mapping:
         try:
             return place, self._head + self._pickler.dumps(arguments)
         except BaseException as why:
-            self.put(place, Failure(why))
+            self.results[place] = Failure(why)
+            self.tell()
             return place, b""
 
-    def put(self, place: int, result: Any) -> None:
-        """A result is there. The waiting thread does not know it before `tell`."""
-        self.results[place] = result
-
     def tell(self) -> None:
-        """Wakes the waiting thread if it can go on."""
+        """Wakes the waiting thread if it can go on: after results were put."""
         awaited = self._awaited
         if awaited is None:
             return

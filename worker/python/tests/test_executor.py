@@ -286,6 +286,14 @@ class Lifetime(unittest.TestCase):
         with self.assertRaises(CancelledError):
             list(results)
 
+    def test_an_item_that_cannot_be_pickled_does_not_wait_for_others(self):
+        with self.assertRaises(KeyboardInterrupt), msup.Executor(1, 1) as pool:
+            pool.submit(cases.nap, 600)
+            results = pool.map(cases.identity, [threading.Lock(), 1, 2, 3])
+            with self.assertRaises(TypeError):
+                next(results)
+            raise KeyboardInterrupt  # The nap need not be waited for.
+
     def test_a_cancelled_future_does_not_run(self):
         with msup.Executor(procs=1, max_workers=1) as pool:
             first = [pool.submit(cases.nap, 0.2) for _ in range(3)]
