@@ -84,6 +84,15 @@ fn forms(sandbox: &Sandbox) -> Vec<(&'static str, Command)> {
         let mut python = sandbox.command("python3");
         python.arg(example("aggregate.py"));
         forms.push(with(python, &[], "python"));
+        let programs = program("msup").with_file_name("");
+        if programs.join("libmsup.so").exists() {
+            let mut python = sandbox.command("python3");
+            python.env("PYTHONPATH", example("../../python")).env("MSUP_PROGRAMS", programs);
+            python.arg(example("aggregate.py"));
+            forms.push(with(python, &["--executor", "msup"], "python-msup"));
+        } else {
+            eprintln!("not tested: the library is not built: cargo build --workspace");
+        }
     }
     if is_here(sandbox, "go", "version") {
         let program = sandbox.path().join("aggregate-go");

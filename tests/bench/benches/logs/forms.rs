@@ -76,7 +76,13 @@ pub(crate) fn all(python: &str, folder: &Path) -> Vec<Form> {
     match python_program(python) {
         Ok(python) => {
             let script = vec![python, example("aggregate.py").into()];
-            let mut with_msup = script.clone();
+            // The package from the tree, with the programs that were just built.
+            let package = example("../../python").into_os_string();
+            let programs = program("msup").with_file_name("").into_os_string();
+            let mut with_msup: Vec<OsString> = vec!["env".into()];
+            with_msup.push(assigned("PYTHONPATH=", package));
+            with_msup.push(assigned("MSUP_PROGRAMS=", programs));
+            with_msup.extend(script.iter().cloned());
             with_msup.extend(["--executor", "msup"].map(OsString::from));
             let why = skipped(&with_msup, folder);
             forms.push(form("Python, concurrent.futures", Kind::Python, script));
@@ -88,6 +94,12 @@ pub(crate) fn all(python: &str, folder: &Path) -> Vec<Form> {
         Err(why) => println!("Python was skipped: {why}"),
     }
     forms
+}
+
+fn assigned(name: &str, value: OsString) -> OsString {
+    let mut text = OsString::from(name);
+    text.push(value);
+    text
 }
 
 fn build_go(folder: &Path) -> Result<PathBuf, String> {

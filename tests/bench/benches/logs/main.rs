@@ -42,7 +42,7 @@ struct Args {
     /// Only forms whose names begin like this
     #[arg(long)]
     only: Option<String>,
-    /// The Python program; with the package msup its executor is measured, too
+    /// The Python program
     #[arg(long, default_value = "python3")]
     python: String,
     /// Write the figures as JSON to this file
