@@ -142,8 +142,10 @@ impl<'a> Turns<'a> {
         }
         if count != self.logs.good() {
             let said = fs::read_to_string(self.folder.join("said")).unwrap_or_default();
-            let last = said.lines().last().unwrap_or("without a message").to_owned();
-            return Some(format!("failed ({last})"));
+            // Go prints all its stacks after the error.
+            let fatal = said.lines().find(|line| line.starts_with("fatal error"));
+            let why = fatal.or(said.lines().last()).unwrap_or("without a message");
+            return Some(format!("failed ({why})"));
         }
         if *self.expected.get_or_insert(sum) != sum && !self.different.contains(&form.name) {
             self.different.push(form.name);
