@@ -93,6 +93,8 @@ pub struct OutcomeFrame {
     pub stderr: Stream,
     /// What it reported to the program that submitted the task, if anything.
     pub result: Stream,
+    /// The values of more tasks, as [`push_value`] writes them.
+    pub emitted: Stream,
 }
 
 /// The resources that a command and the children it waited for used, mostly from the kernel.
@@ -205,7 +207,8 @@ impl OutcomeFrame {
     /// # Errors
     /// The first number that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let OutcomeFrame { verdict, wall_ns, usage, leaked: _, stdout, stderr, result } = self;
+        let OutcomeFrame { verdict, wall_ns, usage, leaked: _, stdout, stderr, result, emitted } =
+            self;
         let Usage { pid, wall_ns: command_ns, cpu_ns, sleeps, peak, worker_ns } = *usage;
         let len = |stream: &Stream| match stream {
             // Part of the frame, whose length was checked.
@@ -223,6 +226,7 @@ impl OutcomeFrame {
             ("an output's length of", len(stdout), i64::MAX as u64),
             ("an output's length of", len(stderr), i64::MAX as u64),
             ("a result's length of", len(result), i64::MAX as u64),
+            ("a length of values of", len(emitted), EMITTED_AT_MOST as u64),
         ] {
             in_range(what, number.into(), 0..=at_most.into())?;
         }
@@ -298,16 +302,42 @@ pub fn task_file(index: u16, publication: u64) -> String {
     format!("{index}.{publication}.task")
 }
 
+/// No value has more bytes: it must fit a frame.
+pub const VALUE_AT_MOST: usize = 15 << 20;
+
 /// The number of bytes that a task may leave when it parks.
 pub const STATE_AT_MOST: usize = 64 << 10;
 
-/// The number of streams of an attempt: standard output, standard error, and its result.
-pub const STREAMS: usize = 3;
+/// The number of streams of an attempt: standard output, standard error, its result, and the values
+/// of more tasks.
+pub const STREAMS: usize = 4;
+
+/// The number of bytes of values that one attempt may emit, with their lengths.
+pub const EMITTED_AT_MOST: usize = 64 << 20;
+
+/// Adds a value of one more task.
+pub fn push_value(values: &mut Vec<u8>, value: &[u8]) {
+    values.extend((value.len() as u32).to_le_bytes());
+    values.extend(value);
+}
+
+/// The values that were added. `None` if this is not what [`push_value`] writes.
+#[must_use]
+pub fn values(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut values = Vec::new();
+    while !bytes.is_empty() {
+        let (len, rest) = bytes.split_first_chunk()?;
+        let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        values.push(value.to_vec());
+        bytes = rest;
+    }
+    Some(values)
+}
 
 /// The names, in the run's folder, of an attempt's streams, in this order.
 #[must_use]
 pub fn stream_files(index: u16, publication: u64) -> [String; STREAMS] {
-    ["out", "err", "result"].map(|ending| format!("{index}.{publication}.{ending}"))
+    ["out", "err", "result", "emitted"].map(|ending| format!("{index}.{publication}.{ending}"))
 }
 
 #[cfg(test)]
@@ -365,6 +395,19 @@ mod tests {
             |value: Vec<u8>| Work::Value { value: value.into(), out: ByteBuf::new(), state: None };
         let huge = TaskFrame { seq: 1, attempt: 1, work: value(vec![0; MAX_FRAME]) };
         assert!(matches!(encode(&huge, &mut Vec::new()), Err(CodecError::TooLarge(_))));
+    }
+
+    #[test]
+    fn values_survive() {
+        let all = [b"a".to_vec(), vec![], vec![0; 70_000]];
+        let mut bytes = Vec::new();
+        all.iter().for_each(|value| push_value(&mut bytes, value));
+        assert_eq!(values(&bytes).as_deref(), Some(&all[..]));
+        assert_eq!(values(&[]), Some(vec![]));
+        for cut in [1, 4, 9, bytes.len() - 1] {
+            assert_eq!(values(&bytes[..cut]).filter(|v| v.len() == 3), None, "{cut} bytes");
+        }
+        assert_eq!(values(&[255; 4]), None);
     }
 
     proptest! {

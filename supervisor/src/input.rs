@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
+use msup_protocol::codec::VALUE_AT_MOST;
+
 use crate::journal::Part;
 use crate::os::threads::{self, ThreadError};
 
@@ -18,9 +20,6 @@ const GROUP_BYTES: usize = 256 << 10;
 
 /// The number of groups that wait to be taken: reading ahead is bounded.
 const GROUPS_AHEAD: usize = 4;
-
-/// No value may be longer: it must fit a frame.
-const VALUE_AT_MOST: usize = 15 << 20;
 
 /// Where values come from.
 #[derive(Debug)]

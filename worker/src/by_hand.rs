@@ -1,10 +1,11 @@
 //! A task loop whose steps the program calls one by one, for other languages: the C ABI.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
 use std::mem;
 use std::time::Duration;
 
-use msup_protocol::codec::{Usage, Verdict};
+use msup_protocol::codec::{self, Usage, VALUE_AT_MOST, Verdict};
 use msup_protocol::exit;
 use msup_protocol::token::{Away, Held};
 
@@ -54,7 +55,7 @@ pub struct TaskLoop(Kind);
 enum Kind {
     Supervised(Box<Supervised>),
     /// Without a supervisor the tasks are the lines of standard input.
-    Absent(Absent),
+    Absent(Box<Absent>),
 }
 
 #[derive(Debug)]
@@ -87,6 +88,9 @@ struct Absent {
     running: Option<Task>,
     /// It comes next.
     parked: Option<Task>,
+    /// The values that the running task has emitted, and those of finished ones.
+    emitting: Vec<Vec<u8>>,
+    emitted: VecDeque<Vec<u8>>,
     number: u64,
     failures: u64,
 }
@@ -105,7 +109,7 @@ impl TaskLoop {
                 let steps = Steps::new(post);
                 Kind::Supervised(Box::new(Supervised { steps, has_reported: false, running: None }))
             }
-            None => Kind::Absent(Absent::default()),
+            None => Kind::Absent(Box::default()),
         }))
     }
 
@@ -165,7 +169,7 @@ impl TaskLoop {
         match &mut self.0 {
             Kind::Supervised(supervised) => {
                 let running = supervised.running.as_mut().ok_or(StepError::NoTask)?;
-                let [stdout, stderr, result] = &mut running.output;
+                let [stdout, stderr, result, _] = &mut running.output;
                 let sink = match stream {
                     Stream::Stdout => stdout,
                     Stream::Stderr => stderr,
@@ -184,6 +188,31 @@ impl TaskLoop {
         }
     }
 
+    /// Adds a task with this value to the end of the run, when this one has succeeded.
+    ///
+    /// # Errors
+    /// There is no task, the value has more than 15 MiB, or it cannot be kept.
+    pub fn emit(&mut self, value: &[u8]) -> Result<(), StepError> {
+        if value.len() > VALUE_AT_MOST {
+            let why = format!("a value of {} bytes: at most {VALUE_AT_MOST}", value.len());
+            return Err(io::Error::other(why).into());
+        }
+        match &mut self.0 {
+            Kind::Supervised(supervised) => {
+                let running = supervised.running.as_mut().ok_or(StepError::NoTask)?;
+                let [.., emitted] = &mut running.output;
+                let mut bytes = Vec::new();
+                codec::push_value(&mut bytes, value);
+                Ok(emitted.write_all(&bytes)?)
+            }
+            Kind::Absent(absent) => {
+                absent.running.as_ref().ok_or(StepError::NoTask)?;
+                absent.emitting.push(value.to_vec());
+                Ok(())
+            }
+        }
+    }
+
     /// The task has succeeded.
     ///
     /// # Errors
@@ -191,7 +220,11 @@ impl TaskLoop {
     pub fn done(&mut self) -> Result<(), StepError> {
         match &mut self.0 {
             Kind::Supervised(supervised) => supervised.finish(Verdict::Done),
-            Kind::Absent(absent) => absent.running.take().map(drop).ok_or(StepError::NoTask),
+            Kind::Absent(absent) => {
+                absent.running.take().ok_or(StepError::NoTask)?;
+                absent.emitted.extend(absent.emitting.drain(..));
+                Ok(())
+            }
         }
     }
 
@@ -205,6 +238,7 @@ impl TaskLoop {
             Kind::Absent(absent) => {
                 let task = absent.running.take().ok_or(StepError::NoTask)?;
                 absent.failures += 1;
+                absent.emitting.clear();
                 // Where standard error cannot be written the exit status says it all.
                 let _ = writeln!(io::stderr(), "task {}: {why}", task.seq);
                 Ok(())
@@ -227,6 +261,7 @@ impl TaskLoop {
             }
             Kind::Absent(absent) => {
                 let task = absent.running.take().ok_or(StepError::NoTask)?;
+                absent.emitting.clear();
                 std::thread::sleep(after);
                 let (attempt, state) = (task.attempt + 1, Some(state.to_owned()));
                 absent.parked = Some(Task { attempt, state, ..task });
@@ -309,10 +344,12 @@ impl Absent {
             return Ok(self.running.as_ref());
         }
         let mut value = Vec::new();
-        if io::stdin().lock().read_until(b'\n', &mut value)? == 0 {
-            return Ok(None);
+        if io::stdin().lock().read_until(b'\n', &mut value)? > 0 {
+            value.pop_if(|last| *last == b'\n');
+        } else {
+            let Some(emitted) = self.emitted.pop_front() else { return Ok(None) };
+            value = emitted;
         }
-        value.pop_if(|last| *last == b'\n');
         self.number += 1;
         self.running = Some(Task::alone(self.number, value));
         Ok(self.running.as_ref())

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::process;
 
+use msup_protocol::codec::{self, VALUE_AT_MOST};
 use msup_protocol::exit;
 use msup_protocol::park::Futex;
 use msup_protocol::slot::Pinned;
@@ -25,6 +26,8 @@ pub struct Ctx<'a> {
     output: Option<Streams>,
     /// The file that the task writes.
     out: Option<&'a Path>,
+    /// Without a supervisor: the values of more tasks.
+    emitted: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -44,12 +47,12 @@ impl<'a> Ctx<'a> {
         out: Option<&'a Path>,
     ) -> Ctx<'a> {
         let hold = Hold { seat, token: Some(token), is_pinned: false };
-        Ctx { hold: Some(hold), output: Some(output), out }
+        Ctx { hold: Some(hold), output: Some(output), out, emitted: Vec::new() }
     }
 
     /// The context of a task without a supervisor: no token, and output goes straight out.
     pub(crate) fn absent() -> Ctx<'static> {
-        Ctx { hold: None, output: None, out: None }
+        Ctx { hold: None, output: None, out: None, emitted: Vec::new() }
     }
 
     pub(crate) fn into_parts(self) -> (Option<Held>, Option<Streams>) {
@@ -88,6 +91,34 @@ impl<'a> Ctx<'a> {
         let Some(hold) = &mut self.hold else { return true };
         hold.is_pinned = hold.seat.pin();
         hold.is_pinned
+    }
+
+    /// Adds a task with this value to the end of the run. It is added when this task has succeeded,
+    /// and exactly once, whatever is killed. A task that fails or parks adds none.
+    ///
+    /// # Errors
+    /// The value has more than 15 MiB, or it cannot be kept.
+    pub fn emit(&mut self, value: &[u8]) -> io::Result<()> {
+        if value.len() > VALUE_AT_MOST {
+            let why = format!("a value of {} bytes: at most {VALUE_AT_MOST}", value.len());
+            return Err(io::Error::other(why));
+        }
+        match &mut self.output {
+            Some([.., emitted]) => {
+                let mut bytes = Vec::new();
+                codec::push_value(&mut bytes, value);
+                emitted.write_all(&bytes)
+            }
+            None => {
+                self.emitted.push(value.to_vec());
+                Ok(())
+            }
+        }
+    }
+
+    /// What was emitted without a supervisor.
+    pub(crate) fn emitted(self) -> Vec<Vec<u8>> {
+        self.emitted
     }
 
     /// The file of `--out`, created: msup renames it to its place when the task has succeeded.
@@ -136,7 +167,7 @@ impl<'a> Ctx<'a> {
     /// The task's standard error: shown in one piece after the task has finished.
     pub fn stderr(&mut self) -> impl Write + '_ {
         match &mut self.output {
-            Some([_, stderr, _]) => Out::Sink(stderr),
+            Some([_, stderr, ..]) => Out::Sink(stderr),
             None => Out::Stderr(io::stderr()),
         }
     }
@@ -145,7 +176,7 @@ impl<'a> Ctx<'a> {
     /// supervisor, it goes to standard output.
     pub fn result(&mut self) -> impl Write + '_ {
         match &mut self.output {
-            Some([.., result]) => Out::Sink(result),
+            Some([_, _, result, _]) => Out::Sink(result),
             None => Out::Stdout(io::stdout()),
         }
     }

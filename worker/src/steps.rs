@@ -14,7 +14,7 @@ use crate::attach::Post;
 use crate::ctx::leave;
 use crate::sink::{self, Sink};
 
-/// What an attempt writes: standard output, standard error, and its result.
+/// What an attempt writes: standard output, standard error, its result, and values of more tasks.
 pub(crate) type Streams = [Sink; STREAMS];
 
 /// A worker's post, and what it has between two steps.
@@ -129,8 +129,8 @@ impl Steps {
         let Attempted { token, verdict, usage, mut output, leaked } = attempted;
         let capacity = shared.tasks.capacity();
         let outcome_of = |verdict, output: &Streams| {
-            let [stdout, stderr, result] = output.each_ref().map(Sink::stream);
-            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr, result }
+            let [stdout, stderr, result, emitted] = output.each_ref().map(Sink::stream);
+            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr, result, emitted }
         };
         let secured = output.iter_mut().try_for_each(Sink::secure);
         let mut outcome = match secured {

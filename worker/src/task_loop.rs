@@ -1,6 +1,7 @@
 //! The task loop: claim, run, report, again. Shared by SDK workers and the command runner.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -124,7 +125,7 @@ pub(crate) fn parked(after: Duration) -> Verdict {
 /// What the attempt has written does not count; its result is its state.
 pub(crate) fn leave_state(output: &mut Streams, state: &[u8]) -> io::Result<()> {
     output.iter_mut().for_each(Sink::discard);
-    let [.., result] = output;
+    let [_, _, result, _] = output;
     result.write_all(state)
 }
 
@@ -133,26 +134,31 @@ where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
 {
     let mut failures = 0;
-    for (line, seq) in io::stdin().lock().split(b'\n').zip(1..) {
-        let result = line
-            .map_err(TaskError::from)
-            .and_then(|value| attempts_alone(Task::alone(seq, value), &mut function));
-        if let Err(why) = result {
-            let _ = writeln!(io::stderr(), "task {seq}: {why}");
-            failures += 1;
+    let (mut emitted, mut lines) = (VecDeque::new(), io::stdin().lock().split(b'\n'));
+    for seq in 1.. {
+        let Some(value) = lines.next().or_else(|| emitted.pop_front().map(Ok)) else { break };
+        let task = value.map(|value| Task::alone(seq, value)).map_err(TaskError::from);
+        match task.and_then(|task| attempts_alone(task, &mut function)) {
+            Ok(more) => emitted.extend(more),
+            Err(why) => {
+                let _ = writeln!(io::stderr(), "task {seq}: {why}");
+                failures += 1;
+            }
         }
     }
     ExitCode::from(exit::for_failures(failures))
 }
 
-/// Without a supervisor, a task that parks keeps its process waiting.
-fn attempts_alone<F>(mut task: Task, function: &mut F) -> Result<(), TaskError>
+/// Without a supervisor, a task that parks keeps its process waiting. Returns the values that it
+/// has emitted.
+fn attempts_alone<F>(mut task: Task, function: &mut F) -> Result<Vec<Vec<u8>>, TaskError>
 where
     F: FnMut(&Task, &mut Ctx<'_>) -> Result<Outcome, TaskError>,
 {
     loop {
-        match function(&task, &mut Ctx::absent())? {
-            Outcome(Step::Done) => return Ok(()),
+        let mut ctx = Ctx::absent();
+        match function(&task, &mut ctx)? {
+            Outcome(Step::Done) => return Ok(ctx.emitted()),
             Outcome(Step::Parked { after, state }) => {
                 thread::sleep(after);
                 (task.attempt, task.state) = (task.attempt + 1, Some(state));

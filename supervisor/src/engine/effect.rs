@@ -70,6 +70,14 @@ pub(crate) enum Effect {
     Finish,
 }
 
+/// Tasks that another one has added to the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Emitted {
+    /// The number of the first one; the others follow it.
+    pub(crate) first: u64,
+    pub(crate) values: Vec<Vec<u8>>,
+}
+
 /// What an attempt counts as when its task is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -134,6 +142,8 @@ pub(crate) enum Entry {
         /// How long the last attempt took, and its CPU time.
         wall: Duration,
         cpu: Duration,
+        /// The tasks that it has emitted, if any.
+        emitted: Option<Emitted>,
     },
     /// All input was read: the number of values.
     InputsEnd(u64),

@@ -62,6 +62,9 @@ pub(crate) enum Event {
         /// Why.
         why: String,
     },
+    /// The end of this task, which has emitted others, is in the journal, or will be before
+    /// anything that is noted later.
+    EndNoted(u64),
     /// The current state of tokens and workers.
     Looked(View),
     /// The resource use of commands over a window.
@@ -161,6 +164,8 @@ pub(crate) struct Tried {
     pub(crate) alone: u32,
     /// It has parked: how long it still waits, and the state that it left.
     pub(crate) parked: Option<(Duration, Vec<u8>)>,
+    /// It has emitted tasks, and its output was lost.
+    pub(crate) has_emitted: bool,
 }
 
 /// One look at the segment.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::task::counts::Failure;
 use super::task::outcome::Cause;
-use super::{Earlier, Effect, Engine, Entry, Input, Now, Tried};
+use super::{EMITTED_FROM, Earlier, Effect, Engine, Entry, Input, Now, Tried};
 
 /// A task that was alone in flight this often when msup was killed is not run any more; the limit
 /// on crashes counts instead if it is higher. This limit is high because a task is rarely what
@@ -34,6 +34,8 @@ pub(super) struct Intake {
     reading: Reading,
     /// When the first input came.
     first: Option<Now>,
+    /// The numbers between the list and emitted tasks were skipped.
+    has_no_gap: bool,
 }
 
 impl Intake {
@@ -80,29 +82,41 @@ impl Intake {
 impl Engine {
     pub(super) fn on_inputs(&mut self, inputs: Vec<Input>, now: Now, effects: &mut Vec<Effect>) {
         for Input { value, seq, expected, earlier } in inputs {
-            if let Some((seq, last)) = seq.and_then(|seq| self.ledger.pass_over_to(seq)) {
+            let emitted = seq.filter(|seq| *seq >= EMITTED_FROM);
+            let skipped = match (emitted, seq) {
+                (Some(seq), _) => self.ledger.count_emitted(seq),
+                (None, seq) => seq.and_then(|seq| self.ledger.pass_over_to(seq)),
+            };
+            if let Some((seq, last)) = skipped {
                 effects.push(Effect::Skip { seq, last });
             }
-            match earlier {
-                Earlier::Nothing => {
+            match (earlier, emitted) {
+                (Earlier::Nothing, None) => {
                     self.ledger.accept(value, expected, Tried::default(), now);
                 }
-                Earlier::Tried(tried) => self.accept(value, expected, tried, now, effects),
-                Earlier::Succeeded => {
-                    let seq = self.ledger.pass_over();
+                (Earlier::Nothing, Some(seq)) => {
+                    self.ledger.accept_emitted(seq, value, Tried::default(), now);
+                }
+                (Earlier::Tried(tried), emitted) => {
+                    self.accept(value, expected, tried, (emitted, now), effects);
+                }
+                (Earlier::Succeeded, emitted) => {
+                    let seq = emitted.unwrap_or_else(|| self.ledger.pass_over());
                     effects.push(Effect::Skip { seq, last: seq });
                     self.tally.succeeded += 1;
                     self.tally.succeeded_earlier += 1;
                 }
-                Earlier::Refused(why) => self.refuse(value, why, effects),
-                Earlier::Failed { cause, attempts, quarantined } => {
-                    let (seq, cause) = (self.ledger.pass_over(), Cause::Earlier(cause));
+                (Earlier::Refused(why), emitted) => self.refuse(value, why, emitted, effects),
+                (Earlier::Failed { cause, attempts, quarantined }, emitted) => {
+                    let seq = emitted.unwrap_or_else(|| self.ledger.pass_over());
                     effects.push(Effect::Skip { seq, last: seq });
                     self.tally.failed_earlier += 1;
+                    let cause = Cause::Earlier(cause);
                     self.tally.note_failure(Failure { seq, value, cause, attempts, quarantined });
                 }
             }
         }
+        self.close_gap(effects);
         if self.is_stopped() {
             self.tally.cancelled += self.ledger.drop_pending();
         }
@@ -110,12 +124,24 @@ impl Engine {
 
     pub(super) fn on_inputs_ended(&mut self, effects: &mut Vec<Effect>) {
         self.intake.complete();
-        effects.push(Effect::Record(Entry::InputsEnd(self.ledger.accepted())));
+        let values = self.ledger.accepted();
+        effects.push(Effect::Record(Entry::InputsEnd(values)));
+        self.close_gap(effects);
         if self.limits.longest_first {
             self.ledger.order_longest_first();
         }
         if self.limits.halts_by_share() {
             self.halt_if_due(0, effects);
+        }
+    }
+
+    /// The numbers of emitted tasks follow those of the list: with `-k`, their outputs must not
+    /// wait for those between.
+    pub(super) fn close_gap(&mut self, effects: &mut Vec<Effect>) {
+        let values = self.ledger.accepted();
+        let is_due = self.intake.is_complete() && self.ledger.taken_in() > values;
+        if is_due && !std::mem::replace(&mut self.intake.has_no_gap, true) {
+            effects.push(Effect::Skip { seq: values + 1, last: EMITTED_FROM - 1 });
         }
     }
 
@@ -126,41 +152,58 @@ impl Engine {
         value: Vec<u8>,
         expected: Duration,
         tried: Tried,
-        now: Now,
+        (emitted, now): (Option<u64>, Now),
         effects: &mut Vec<Effect>,
     ) {
         let limit = self.limits.policy.crash_limit.max(ALONE_LIMIT);
         if tried.alone < limit {
-            self.ledger.accept(value, expected, tried, now);
+            match emitted {
+                None => self.ledger.accept(value, expected, tried, now),
+                Some(seq) => self.ledger.accept_emitted(seq, value, tried, now),
+            }
             return;
         }
         let n = tried.alone;
         let why = format!("msup was killed each of the {n} times it ran alone");
-        self.give_up(value, why, tried.attempts, true, effects);
+        self.give_up(value, why, (emitted, tried.attempts, true), effects);
     }
 
     /// A task that is not run at all has failed.
-    fn refuse(&mut self, value: Vec<u8>, why: String, effects: &mut Vec<Effect>) {
-        self.give_up(value, why, 0, false, effects);
+    fn refuse(
+        &mut self,
+        value: Vec<u8>,
+        why: String,
+        emitted: Option<u64>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.give_up(value, why, (emitted, 0, false), effects);
     }
 
     fn give_up(
         &mut self,
         value: Vec<u8>,
         why: String,
-        attempts: u32,
-        quarantined: bool,
+        (emitted, attempts, quarantined): (Option<u64>, u32, bool),
         effects: &mut Vec<Effect>,
     ) {
-        let (seq, cause) = (self.ledger.pass_over(), Cause::Trouble(why));
+        let seq = emitted.unwrap_or_else(|| self.ledger.pass_over());
+        let cause = Cause::Trouble(why);
         let (status, _) = cause.status();
         let (kept, reason) = (value.clone(), cause.clone());
         let failure = Failure { seq, value: kept, cause: reason, attempts, quarantined };
         self.tally.note_failure(failure);
         effects.push(Effect::Skip { seq, last: seq });
         let (failure, [wall, cpu]) = (Some((cause, quarantined)), [Duration::ZERO; 2]);
-        let attempt = attempts;
-        effects.push(Effect::Record(Entry::End { seq, value, attempt, failure, wall, cpu }));
+        let (attempt, emitted) = (attempts, None);
+        effects.push(Effect::Record(Entry::End {
+            seq,
+            value,
+            attempt,
+            failure,
+            wall,
+            cpu,
+            emitted,
+        }));
         self.halt_if_due(status, effects);
     }
 }

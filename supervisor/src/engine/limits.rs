@@ -7,6 +7,8 @@ use super::{AtCap, Policy};
 /// The settings of a run. They never change.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
+    /// Tasks may add more tasks.
+    pub(crate) emits: bool,
     /// What workers run, for messages.
     pub(crate) worker_program: String,
     pub(crate) procs: u32,

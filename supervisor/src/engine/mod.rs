@@ -25,14 +25,14 @@ mod tests;
 use msup_protocol::exit;
 
 pub(crate) use concurrency::window::{Ended, Window};
-pub(crate) use effect::{Effect, Entry, Kind};
+pub(crate) use effect::{Effect, Emitted, Entry, Kind};
 pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View};
 pub(crate) use ladder::{Act, Ladder, Step};
 pub(crate) use limits::Limits;
 pub(crate) use task::counts::{FAILURES_NAMED, Failure, Tally};
 pub(crate) use task::outcome::{Cause, has_succeeded, is_answer, is_kill};
 pub(crate) use task::policy::{Counted, Halt, Policy, Threshold, Timeout};
-pub(crate) use task::table::TaskRecord;
+pub(crate) use task::table::{EMITTED_FROM, TaskRecord};
 pub(crate) use time::Now;
 pub(crate) use worker::stall::AtCap;
 
@@ -118,6 +118,7 @@ impl Engine {
                 self.on_worker_gone(worker, ruling, end, claimed, now, effects);
             }
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, &why, now, effects),
+            Event::EndNoted(seq) => self.ledger.release(seq),
             Event::Looked(view) => self.on_looked(&view, now, effects),
             Event::Measured(window) => {
                 let is_all = !self.intake.is_open();
@@ -200,7 +201,13 @@ impl Engine {
         &self.tally
     }
 
+    /// The number of tasks that were taken in.
     pub(crate) fn accepted(&self) -> u64 {
+        self.ledger.taken_in()
+    }
+
+    /// The number of values of the input among them.
+    pub(crate) fn accepted_values(&self) -> u64 {
         self.ledger.accepted()
     }
 
@@ -222,7 +229,7 @@ impl Engine {
 
     /// The number of all tasks, once known.
     pub(crate) fn total(&self) -> Option<u64> {
-        self.intake.is_complete().then(|| self.ledger.accepted())
+        self.intake.is_complete().then(|| self.ledger.taken_in())
     }
 
     /// Whether it was stopped before all input was read.

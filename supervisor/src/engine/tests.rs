@@ -21,6 +21,7 @@ fn limits() -> Limits {
         at_cap: AtCap::Fail,
         procs: 1,
         admits: false,
+        emits: true,
         longest_first: false,
         memory: None,
         policy: Policy::default(),
@@ -103,6 +104,7 @@ impl Driver {
             stdout: Stream::nothing(),
             stderr: Stream::nothing(),
             result: Stream::nothing(),
+            emitted: Stream::nothing(),
         };
         self.step(Event::Collected { slot, outcome, starved: false, killed: None })
     }

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::{GROUP, GROUP_BYTES, Group, Out, VALUE_AT_MOST};
+use msup_protocol::codec::VALUE_AT_MOST;
+
+use super::{GROUP, GROUP_BYTES, Group, Out};
 
 /// The kind of a frame with a task.
 const TASK: u8 = 1;

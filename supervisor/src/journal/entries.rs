@@ -4,10 +4,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::record::{Again, AgainKind, Bytes, End, Parked, Record, Start, State};
+use super::record::{Added, Again, AgainKind, Bytes, End, Parked, Record, Start, State};
 use super::story::{Known, Story};
 use super::{Found, Journal, Matches, Past};
-use crate::engine::{Earlier, Entry, Kind, Tried};
+use crate::engine::{Earlier, Emitted, Entry, Kind, Tried};
 
 /// What is known from earlier generations.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub(crate) fn write_down<F: Write>(
                 state,
             }));
         }
-        Entry::End { seq, value, attempt, failure, wall, cpu } => {
+        Entry::End { seq, value, attempt, failure, wall, cpu, emitted } => {
             let state = match failure {
                 None => State::Succeeded,
                 Some((_, false)) => State::Failed,
@@ -90,7 +90,9 @@ pub(crate) fn write_down<F: Write>(
             let cause = failure.map(|(cause, _)| cause.to_string());
             let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
             let value = Bytes(value);
-            let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
+            let emitted = emitted.map(recorded);
+            let end =
+                End { seq, value, attempt, state, cause, exit, signal, seconds, cpu, emitted };
             if will_be_shown {
                 journal.note_when_shown(seq, end);
             } else {
@@ -98,6 +100,12 @@ pub(crate) fn write_down<F: Write>(
             }
         }
     }
+}
+
+/// What a task has emitted, for the journal.
+pub(crate) fn recorded(emitted: Emitted) -> Added {
+    let values = emitted.values.into_iter().map(Bytes).collect();
+    Added { first: emitted.first, values }
 }
 
 pub(crate) fn ended(known: Known) -> Earlier {
@@ -112,10 +120,10 @@ pub(crate) fn ended(known: Known) -> Earlier {
 
 /// `now`: seconds since 1970.
 pub(crate) fn tried(story: Story, now: f64) -> Earlier {
-    let Story { attempts, failures, crashes, is_suspect, alone, parked, .. } = story;
+    let Story { attempts, failures, crashes, is_suspect, alone, parked, has_emitted, .. } = story;
     let parked = parked.map(|(until, state)| {
         let wait = Duration::try_from_secs_f64(until - now).unwrap_or_default();
         (wait, state)
     });
-    Earlier::Tried(Tried { attempts, failures, crashes, is_suspect, alone, parked })
+    Earlier::Tried(Tried { attempts, failures, crashes, is_suspect, alone, parked, has_emitted })
 }

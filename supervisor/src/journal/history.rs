@@ -10,6 +10,7 @@ use std::path::Path;
 use msup_protocol::in_flight;
 use rustix::fs::OFlags;
 
+use crate::engine::EMITTED_FROM;
 use crate::os::files::folder_of;
 
 use super::error::JournalError;
@@ -132,9 +133,11 @@ impl Past {
                 settled.void.push(intent);
                 continue;
             }
-            let Intent { seq, value, attempt, seconds, cpu, .. } = intent;
+            let Intent { seq, value, attempt, seconds, cpu, emitted, .. } = intent;
             let (state, cause, exit, signal) = (State::Succeeded, None, Some(0), None);
-            let end = End { seq, value, attempt, state, cause, exit, signal, seconds, cpu };
+            let emitted = self.stories.numbered(emitted);
+            let end =
+                End { seq, value, attempt, state, cause, exit, signal, seconds, cpu, emitted };
             if has_printed {
                 self.stories.wait_for_output(end.clone());
                 settled.unshown.push(end);
@@ -168,9 +171,9 @@ impl Past {
     /// Whether it is certain that each task of the list has finished. If there were several lists,
     /// it is not.
     pub(crate) fn leaves_nothing(&self) -> bool {
-        let Stories { ends, open, .. } = &self.stories;
+        let Stories { ends, open, added, .. } = &self.stories;
         let numbers: HashSet<u64> = ends.keys().map(|name| name.0).collect();
-        self.inputs == Some(ends.len() as u64)
+        self.inputs.map(|values| values + added.len() as u64) == Some(ends.len() as u64)
             && numbers.len() == ends.len()
             && open.keys().all(|name| ends.contains_key(name))
     }
@@ -186,6 +189,12 @@ impl Past {
         let mut ends: Vec<_> = ends.map(|(name, known)| (name.clone(), known.attempt)).collect();
         ends.sort_unstable();
         ends
+    }
+
+    /// The tasks that others have added to the run, in the order of their numbers.
+    pub(crate) fn added(&self) -> Vec<(u64, Vec<u8>)> {
+        let added = self.stories.added.iter();
+        added.map(|(seq, value)| (*seq, value.clone())).collect()
     }
 
     /// The numbers that tasks have.
@@ -306,7 +315,8 @@ impl Lists {
 
 impl Reading {
     fn take(&mut self, at: f64, record: Record) {
-        self.lists.mentioned = self.lists.mentioned.max(record.task().unwrap_or(0));
+        let of_list = record.task().filter(|seq| *seq < EMITTED_FROM);
+        self.lists.mentioned = self.lists.mentioned.max(of_list.unwrap_or(0));
         match record {
             Record::Run(run) => {
                 self.newest = self.newest.max(run.schema);

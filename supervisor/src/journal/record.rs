@@ -3,12 +3,14 @@
 use std::fmt;
 
 use msup_protocol::codec::STATE_AT_MOST;
+
+use crate::engine::EMITTED_FROM;
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Increased whenever a record changes its meaning or is removed, or one is added that must not be
-/// ignored. Since 3 tasks may park. Since 2 attempts are journaled
+/// ignored. Since 3 tasks may park and add tasks. Since 2 attempts are journaled
 /// before they start, kept input has checksums, and the run's id is part of each line's checksum.
 pub(crate) const SCHEMA: u32 = 3;
 
@@ -118,7 +120,14 @@ impl Record {
             }
             Record::Moved { seq, to, .. } => is_task(*seq, 0) && is_task(*to, 0),
             Record::End(end) | Record::Unshown(end) => {
-                is_task(end.seq, end.attempt) && is_time(end.seconds) && is_time(end.cpu)
+                let is_added = |added: &Added| {
+                    (EMITTED_FROM..LARGEST).contains(&added.first)
+                        && added.first + (added.values.len() as u64) < LARGEST
+                };
+                is_task(end.seq, end.attempt)
+                    && is_time(end.seconds)
+                    && is_time(end.cpu)
+                    && end.emitted.as_ref().is_none_or(is_added)
             }
             Record::Kept(Batch { first, values, at, bytes, .. }) => {
                 (1..=LARGEST).contains(first) && [values, at, bytes].iter().all(|n| **n <= LARGEST)
@@ -227,6 +236,9 @@ pub(crate) struct Intent {
     /// As for [`End`].
     pub(crate) seconds: f64,
     pub(crate) cpu: f64,
+    /// The values of the tasks that it has added to the run. They have no numbers yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) emitted: Vec<Bytes>,
 }
 
 /// A task has finished.
@@ -247,6 +259,17 @@ pub(crate) struct End {
     /// The wall time and the CPU time of the last attempt, in seconds.
     pub(crate) seconds: f64,
     pub(crate) cpu: f64,
+    /// The tasks that it has added to the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) emitted: Option<Added>,
+}
+
+/// Tasks that another one has added to the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Added {
+    /// The number of the first one; the others follow it.
+    pub(crate) first: u64,
+    pub(crate) values: Vec<Bytes>,
 }
 
 /// The state of a finished task.
@@ -339,6 +362,7 @@ mod tests {
             signal: Some(11),
             seconds: 0.25,
             cpu: 0.125,
+            emitted: None,
         };
         let json = serde_json::to_string(&Record::End(end)).expect("no reason to fail");
         let Ok(Record::End(back)) = serde_json::from_str(&json) else { panic!("{json}") };

@@ -1,11 +1,12 @@
 //! What a journal says of each task: its end, or the history of its attempts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use msup_protocol::in_flight::Entry;
 
 use super::outputs::KeptFor;
-use super::record::{Again, AgainKind, Bytes, End, Intent, Parked, Record, Start, State};
+use super::record::{Added, Again, AgainKind, Bytes, End, Intent, Parked, Record, Start, State};
+use crate::engine::EMITTED_FROM;
 
 /// The cause of an attempt that had finished, but msup died before that could be journaled.
 const UNHEARD: &str = "msup was gone before it was written down";
@@ -43,6 +44,8 @@ pub(crate) struct Story {
     open: Option<(u32, u16)>,
     /// It has parked: until when, in seconds since 1970, and the state that it left.
     pub(crate) parked: Option<(f64, Vec<u8>)>,
+    /// It has added tasks to the run.
+    pub(crate) has_emitted: bool,
 }
 
 /// The stories of all tasks.
@@ -56,6 +59,8 @@ pub(super) struct Stories {
     pub(super) unkept: Vec<KeptFor>,
     /// Files that were about to be renamed, of unfinished tasks.
     intents: HashMap<Name, Intent>,
+    /// The values of tasks that others have added to the run, by their numbers.
+    pub(super) added: BTreeMap<u64, Vec<u8>>,
     /// What was last published in each task slot, in this generation.
     cells: HashMap<u16, Name>,
     /// Something was published in this generation.
@@ -165,11 +170,27 @@ impl Stories {
         story.open = Some((attempt, cell));
     }
 
+    /// Gives numbers to the values that an attempt has added to the run.
+    pub(super) fn numbered(&self, values: Vec<Bytes>) -> Option<Added> {
+        let first = self.added.last_key_value().map_or(EMITTED_FROM, |(last, _)| last + 1);
+        (!values.is_empty()).then_some(Added { first, values })
+    }
+
+    fn note_added(&mut self, end: &End) {
+        if let Some(Added { first, values }) = &end.emitted {
+            let values = values.iter().map(|value| value.0.clone());
+            self.added.extend((*first..).zip(values));
+        }
+    }
+
     /// A task has finished except that its output has not been shown.
     pub(super) fn wait_for_output(&mut self, end: End) {
+        self.note_added(&end);
         let name = (end.seq, end.value.0.clone());
         self.intents.remove(&name);
-        self.story(name.clone()).has_started(end.attempt);
+        let story = self.story(name.clone());
+        story.has_started(end.attempt);
+        story.has_emitted |= end.emitted.is_some();
         self.unshown.insert(name, end);
     }
 
@@ -187,6 +208,7 @@ impl Stories {
 
     /// A task has finished. If it is run again and finishes again, the last time counts.
     pub(super) fn end(&mut self, end: End) {
+        self.note_added(&end);
         let End { seq, value, attempt, state, cause, .. } = end;
         let name = (seq, value.0);
         self.intents.remove(&name);
@@ -277,10 +299,11 @@ impl Stories {
     /// Forgets tasks with higher numbers. Returns how many there were.
     pub(super) fn keep_up_to(&mut self, last: u64) -> u64 {
         let before = self.ends.len() + self.open.len() + self.intents.len();
-        self.ends.retain(|name, _| name.0 <= last);
-        self.open.retain(|name, _| name.0 <= last);
-        self.intents.retain(|name, _| name.0 <= last);
-        self.unshown.retain(|name, _| name.0 <= last);
+        let is_possible = |name: &Name| name.0 <= last || self.added.contains_key(&name.0);
+        self.ends.retain(|name, _| is_possible(name));
+        self.open.retain(|name, _| is_possible(name));
+        self.intents.retain(|name, _| is_possible(name));
+        self.unshown.retain(|name, _| is_possible(name));
         (before - self.ends.len() - self.open.len() - self.intents.len()) as u64
     }
 }

@@ -278,7 +278,8 @@ mod tests {
 
     fn end() -> Entry {
         let (wall, cpu) = (Duration::from_millis(1500), Duration::ZERO);
-        Entry::End { seq: 3, value: b"v".to_vec(), attempt: 1, failure: None, wall, cpu }
+        let (value, failure, emitted) = (b"v".to_vec(), None, None);
+        Entry::End { seq: 3, value, attempt: 1, failure, wall, cpu, emitted }
     }
 
     #[test]

@@ -46,6 +46,11 @@ impl Run {
                 Effect::Deliver { seq, slot, outcome, end } => {
                     let shown =
                         self.deliver(seq, slot, outcome.map(|outcome| *outcome), end.as_ref());
+                    if let Some(Entry::End { seq, emitted: Some(_), .. }) = &end
+                        && !shown.will_be_shown
+                    {
+                        events.push(Event::EndNoted(*seq));
+                    }
                     end.into_iter().for_each(|end| self.record(end, shown));
                 }
                 Effect::Skip { seq, last } => self.skip(seq, last),

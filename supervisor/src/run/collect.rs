@@ -9,7 +9,7 @@ impl Run {
     /// Collects what has happened since the last time.
     pub(super) fn gather(&mut self, events: &mut Vec<Event>) {
         self.gather_signals(events);
-        self.note_shown();
+        events.extend(self.note_shown());
         events.extend(self.log.news());
         self.queue.collect(events);
         self.wakeups.note_outcomes(events.len());

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use msup_protocol::codec::{OutcomeFrame, Stream, Verdict};
+use msup_protocol::codec::{self, OutcomeFrame, Stream, Verdict};
 use msup_protocol::crash;
 
 use crate::engine::{Earlier, Engine, Event, Input, Killed, TaskRecord, has_succeeded};
@@ -234,6 +234,10 @@ fn intent(pair: &Pair, task: &TaskRecord, outcome: &OutcomeFrame) -> Intent {
         Stream::Here(bytes) => bytes.len() as u64,
         Stream::File(left) => left.len,
     };
+    let emitted = match &outcome.emitted {
+        Stream::Here(bytes) => codec::values(bytes),
+        Stream::File(_) => None,
+    };
     Intent {
         seq: task.seq,
         value: Bytes(task.value.clone()),
@@ -242,5 +246,6 @@ fn intent(pair: &Pair, task: &TaskRecord, outcome: &OutcomeFrame) -> Intent {
         printed: len(&outcome.stdout) + len(&outcome.stderr),
         seconds,
         cpu,
+        emitted: emitted.into_iter().flatten().map(Bytes).collect(),
     }
 }

@@ -9,7 +9,7 @@ use msup_protocol::token::Census;
 
 use super::clock::LOOK_AT_LEAST;
 use super::{Exit, Run};
-use crate::engine::Leave;
+use crate::engine::{Event, Leave};
 use crate::journal::runs::{self, Wanted};
 use crate::output::Output;
 use crate::output::replay::Replay;
@@ -95,7 +95,7 @@ impl Run {
 
     /// Closes the journal and returns the exit status.
     fn close_log(&mut self, status: u8) -> u8 {
-        self.note_shown();
+        let _ = self.note_shown();
         self.log.flush();
         // A user who told the run to stop does not wait for that.
         let waits = !self.engine.is_stopped();
@@ -113,7 +113,7 @@ impl Run {
         let mut status = status;
         if self.log.is_cut_off {
             if self.log.missing == 0 && !self.engine.is_unread() {
-                let n = self.engine.accepted();
+                let n = self.engine.accepted_values();
                 self.shown.say(&format!(
                     "only {n} values were read before the run was stopped; for the rest: msup \
                      resume -a FILE"
@@ -135,14 +135,17 @@ impl Run {
     }
 
     /// Outputs have been shown: their tasks have finished. Others are kept, and wait.
-    pub(super) fn note_shown(&mut self) {
+    pub(super) fn note_shown(&mut self) -> Vec<Event> {
         let shown = self.shown.news();
         self.log.unkept(self.shown.output.unkept());
+        let mut events = self.shown.have_emitted(&shown);
         self.log.shown(shown);
         let kept = self.shown.kept();
         if !kept.is_empty() {
+            events.extend(self.shown.have_emitted(&kept));
             self.log.kept(kept);
         }
+        events
     }
 
     /// The closing report.

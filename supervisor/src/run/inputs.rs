@@ -91,7 +91,7 @@ impl Run {
         self.log.spool(&values);
         // Missing values keep their numbers.
         let missing = std::mem::take(&mut self.inputs.missing);
-        let first = self.engine.accepted() + 1 + missing;
+        let first = self.engine.accepted_values() + 1 + missing;
         let numbers = first..;
         let inputs = numbers.zip(values).map(|(number, value)| {
             let content = || self.queue.describe(&value, number);

@@ -77,7 +77,7 @@ mod tests {
         let told = |failure| {
             let [wall, cpu] = [Duration::ZERO; 2];
             let (seq, value, attempt) = (1, Vec::new(), 3);
-            served(&Entry::End { seq, value, attempt, failure, wall, cpu })
+            served(&Entry::End { seq, value, attempt, failure, wall, cpu, emitted: None })
                 .expect("it has finished")
         };
         let fine = told(None);

@@ -100,6 +100,8 @@ impl Run {
             runs_commands,
             work.worker_program.display().to_string(),
             values.longest_first.is_some(),
+            // The client of `msup serve` submits all tasks.
+            !outputs.frames,
             failures.policy,
         ));
         let segment = Arc::clone(&epoch.segment);
@@ -163,6 +165,7 @@ fn limits(
     runs_commands: bool,
     worker_program: String,
     longest_first: bool,
+    emits: bool,
     policy: Policy,
 ) -> Limits {
     Limits {
@@ -179,6 +182,7 @@ fn limits(
         idle_timeout: concurrency.idle_timeout,
         at_cap: concurrency.at_cap,
         admits: concurrency.admits,
+        emits,
         longest_first,
         memory: concurrency.memory,
         policy,

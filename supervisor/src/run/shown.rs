@@ -1,6 +1,6 @@
 //! What the run shows: outputs of tasks, in the hands of the writer, and messages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::error::RunError;
 use crate::engine::{Entry, Event};
@@ -31,6 +31,8 @@ pub(super) struct Shown {
     /// Tasks that have finished, but whose output has not been shown yet; and whether it is kept
     /// with the run.
     unshown: HashMap<u64, (State, bool)>,
+    /// Those among them that have emitted tasks.
+    emitting: HashSet<u64>,
 }
 
 impl Shown {
@@ -39,8 +41,15 @@ impl Shown {
     pub(super) fn start(style: Style, doorbell: OwnedFd) -> Result<Shown, RunError> {
         let has_client = style.hello.is_some();
         let output = Output::start(style, doorbell)?;
-        let unshown = HashMap::new();
-        Ok(Shown { output, has_client, is_under_pressure: false, has_failed: false, unshown })
+        let (unshown, emitting) = (HashMap::new(), HashSet::new());
+        Ok(Shown {
+            output,
+            has_client,
+            is_under_pressure: false,
+            has_failed: false,
+            unshown,
+            emitting,
+        })
     }
 
     /// A message on standard error.
@@ -79,7 +88,10 @@ impl Shown {
 
     /// A task has finished once its output has been shown.
     pub(super) fn awaits_output_of(&mut self, entry: &Entry) {
-        let Entry::End { seq, failure, .. } = entry else { return };
+        let Entry::End { seq, failure, emitted, .. } = entry else { return };
+        if emitted.is_some() {
+            self.emitting.insert(*seq);
+        }
         let state = match failure {
             None => State::Succeeded,
             Some((_, false)) => State::Failed,
@@ -106,6 +118,15 @@ impl Shown {
             }
         }
         shown
+    }
+
+    /// Those of these tasks, whose ends are noted now, that have emitted tasks.
+    pub(super) fn have_emitted(&mut self, noted: &[u64]) -> Vec<Event> {
+        if self.emitting.is_empty() {
+            return Vec::new();
+        }
+        let emitting = noted.iter().filter(|seq| self.emitting.remove(seq));
+        emitting.map(|seq| Event::EndNoted(*seq)).collect()
     }
 
     /// The number of finished tasks whose output was not shown: of those whose output is kept, and

@@ -168,6 +168,11 @@ impl History {
         }
     }
 
+    /// Whether its end says that it has succeeded.
+    pub(super) fn has_succeeded(&self, value: &str) -> bool {
+        self.written.get(value) == Some(&true)
+    }
+
     /// The run is over: each of these tasks must have an end. Returns the number that did not
     /// succeed.
     pub(super) fn settles(&mut self, values: &[String]) -> u64 {

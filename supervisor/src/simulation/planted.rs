@@ -34,10 +34,12 @@ pub(super) enum Bug {
     ForgetsUnshown,
     /// A task that has parked begins anew in the next generation.
     ForgetsStates,
+    /// What a task has added is not journaled.
+    ForgetsAdded,
 }
 
 impl Bug {
-    pub(super) const ALL: [Bug; 11] = [
+    pub(super) const ALL: [Bug; 12] = [
         Bug::ForgetsTheKilled,
         Bug::RepeatsAttempts,
         Bug::WritesTooEarly,
@@ -49,6 +51,7 @@ impl Bug {
         Bug::ForgivesLeftovers,
         Bug::ForgetsUnshown,
         Bug::ForgetsStates,
+        Bug::ForgetsAdded,
     ];
 }
 
@@ -97,6 +100,9 @@ impl Planted {
 
     /// What the journal is to note.
     pub(super) fn entry(self, mut entry: Entry) -> Entry {
+        if let (Entry::End { emitted, .. }, true) = (&mut entry, self.is(Bug::ForgetsAdded)) {
+            *emitted = None;
+        }
         match &mut entry {
             Entry::InputsEnd(_) => {}
             Entry::Start { attempt, .. }

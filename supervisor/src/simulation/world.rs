@@ -75,6 +75,7 @@ fn draw_limits(random: &mut Random, seed: u64) -> Limits {
         idle_timeout: ms(50 + random.below(1000)),
         at_cap: AtCap::Wait,
         admits: false,
+        emits: true,
         longest_first: random.once_in(5),
         memory: None,
         policy: Policy {
@@ -173,7 +174,10 @@ impl World {
                 };
                 self.dies(worker, life, end, None);
             }
-            Happening::Kept(seq) => self.supervisor.journal.kept([seq]),
+            Happening::Kept(seq) => {
+                self.supervisor.journal.kept([seq]);
+                self.is_noted(seq);
+            }
             Happening::Shown(seq, value) => self.shows(seq, &value),
             Happening::Space => self.disk.set_full(false),
             Happening::PressureEnds => self.step(Event::OutputPressure(false)),
@@ -192,6 +196,14 @@ impl World {
     fn shows(&mut self, seq: u64, value: &str) {
         self.history.shows(value);
         self.supervisor.journal.shown([seq]);
+        self.is_noted(seq);
+    }
+
+    /// The end of a task is noted: what it has added may run.
+    fn is_noted(&mut self, seq: u64) {
+        if self.supervisor.emitting.remove(&seq) {
+            self.step(Event::EndNoted(seq));
+        }
     }
 
     /// What the loop does in every turn.
@@ -227,7 +239,21 @@ impl World {
         }
     }
 
+    /// Takes in what tasks have added in earlier generations.
+    fn takes_added(&mut self) {
+        let now = self.agenda.now().as_secs_f64();
+        let inputs = std::mem::take(&mut self.values.to_add).into_iter().map(|(seq, value)| {
+            let earlier = self.planted.earlier(self.values.earlier(seq, &value, now));
+            Input { value, seq: Some(seq), earlier, ..Input::default() }
+        });
+        let inputs = inputs.collect();
+        self.step(Event::Inputs(inputs));
+    }
+
     fn reads(&mut self) {
+        if !self.values.to_add.is_empty() {
+            self.takes_added();
+        }
         if !self.supervisor.engine.wants_input() {
             self.later(10, Happening::Reads);
             return;
@@ -288,7 +314,12 @@ impl World {
 
     /// Judges a run that is over.
     fn judge(&mut self, status: u8, is_whole: bool) -> Result<(), String> {
-        let failures = self.history.settles(&self.values.all);
+        let added = self.values.all.iter().filter(|value| {
+            matches!(self.natures.get(*value), Some(natures::Nature::Emits))
+                && self.history.has_succeeded(value)
+        });
+        let added: Vec<String> = added.flat_map(|value| natures::added_by(value)).collect();
+        let failures = self.history.settles(&[&self.values.all[..], &added].concat());
         let engine = &self.supervisor.engine;
         // A run stopped by --halt exits with that status, even if nothing was left.
         if !engine.is_halted() && status != exit::for_failures(failures) {

@@ -80,6 +80,8 @@ enum OutcomeError {
     Frame(#[from] CodecError),
     #[error(transparent)]
     Number(#[from] OutOfRange),
+    #[error("malformed values of more tasks")]
+    Values,
 }
 
 impl Queue {
@@ -224,8 +226,8 @@ impl Queue {
     /// Opens the files that an attempt wrote, before another process can. If that fails, the
     /// attempt is repeated.
     fn take_files(&mut self, slot: u16, outcome: &mut OutcomeFrame) {
-        let OutcomeFrame { stdout, stderr, result, .. } = &*outcome;
-        let left = [stdout, stderr, result].map(|stream| match stream {
+        let OutcomeFrame { stdout, stderr, result, emitted, .. } = &*outcome;
+        let left = [stdout, stderr, result, emitted].map(|stream| match stream {
             Stream::Here(_) => None,
             Stream::File(left) => Some(*left),
         });
@@ -240,12 +242,12 @@ impl Queue {
             let path = self.folder.join(&names[at]);
             left[at].map(|left| Spilled::open(path, left, &self.open_ones)).transpose()
         };
-        match open(0).and_then(|stdout| Ok([stdout, open(1)?, open(2)?])) {
+        match open(0).and_then(|stdout| Ok([stdout, open(1)?, open(2)?, open(3)?])) {
             Ok(spilled) => self.keep(slot, spilled, outcome),
             Err(why) => {
                 outcome.verdict = Verdict::Lost(format!("its output is lost: {why}"));
                 (outcome.stdout, outcome.stderr) = (Stream::nothing(), Stream::nothing());
-                outcome.result = Stream::nothing();
+                (outcome.result, outcome.emitted) = (Stream::nothing(), Stream::nothing());
                 self.discard(slot);
             }
         }
@@ -253,9 +255,23 @@ impl Queue {
     }
 
     /// Keeps open what an attempt has written, until it is delivered or discarded. The state of a
-    /// task that parks is read now.
+    /// task that parks, and the values of more tasks, are read now.
     fn keep(&mut self, slot: u16, spilled: [Option<Spilled>; STREAMS], outcome: &mut OutcomeFrame) {
-        if let (Verdict::Parked(_), [.., Some(state)]) = (&outcome.verdict, &spilled) {
+        if let [.., Some(emitted)] = &spilled {
+            match emitted.whole(codec::EMITTED_AT_MOST) {
+                Ok(bytes) if codec::values(&bytes).is_some() => {
+                    outcome.emitted = Stream::Here(bytes.into());
+                }
+                Ok(_) => {
+                    let why = "the values of more tasks are malformed";
+                    outcome.verdict = Verdict::Trouble(why.into());
+                }
+                Err(why) => {
+                    outcome.verdict = Verdict::Lost(format!("what it emitted is lost: {why}"));
+                }
+            }
+        }
+        if let (Verdict::Parked(_), [_, _, Some(state), _]) = (&outcome.verdict, &spilled) {
             match state.whole(codec::STATE_AT_MOST) {
                 Ok(state) => outcome.result = Stream::Here(state.into()),
                 Err(why) => {
@@ -290,7 +306,7 @@ impl Queue {
             self.discard(slot);
             return Delivery::nothing(seq, seq);
         };
-        let [out, err, res] = self.spilled.remove(&slot).unwrap_or_default();
+        let [out, err, res, _] = self.spilled.remove(&slot).unwrap_or_default();
         let piece = |stream, spilled: Option<Spilled>| match (stream, spilled) {
             (Stream::Here(bytes), _) => Piece::Bytes(ByteBuf::into_vec(bytes)),
             (Stream::File(_), Some(spilled)) => Piece::File(spilled),
@@ -356,6 +372,9 @@ impl Queue {
 fn understand(frame: &[u8]) -> Result<OutcomeFrame, OutcomeError> {
     let outcome: OutcomeFrame = codec::decode(frame)?;
     outcome.check()?;
+    if let Stream::Here(bytes) = &outcome.emitted {
+        codec::values(bytes).ok_or(OutcomeError::Values)?;
+    }
     Ok(outcome)
 }
 
@@ -433,8 +452,8 @@ mod tests {
             verdict in verdict(), wall_ns in number(), usage in usage(), leaked in any::<bool>(),
             stdout in stream(), stderr in stream(),
         ) -> OutcomeFrame {
-            let result = Stream::nothing();
-            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr, result }
+            let [result, emitted] = [(); 2].map(|()| Stream::nothing());
+            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr, result, emitted }
         }
     }
 
@@ -448,6 +467,7 @@ mod tests {
             idle_timeout: Duration::from_secs(10),
             at_cap: AtCap::Wait,
             admits: true,
+            emits: true,
             longest_first: false,
             memory: Some(1 << 30),
             policy: Policy::default(),

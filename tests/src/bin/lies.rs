@@ -66,5 +66,6 @@ fn outcome(what: &str) -> OutcomeFrame {
         stdout,
         stderr,
         result: Stream::nothing(),
+        emitted: Stream::nothing(),
     }
 }

@@ -82,6 +82,7 @@ attach 1\u{20}
 attach -1 msup_attach() was called before
 done -1 no task is running: wait for the next one first
 write -1 no task is running: wait for the next one first
+emit -1 no task is running: wait for the next one first
 next 1\u{20}
 park 0\u{20}
 park -1 no task is running: wait for the next one first
@@ -89,13 +90,18 @@ next 1\u{20}
 attempt 2 with state
 next -1 task 1 is running: report its outcome first
 write -1 there is no stream 7
+emit 0\u{20}
+done 0\u{20}
+next 1\u{20}
+b
 done 0\u{20}
 fail -1 no task is running: wait for the next one first
 ";
     let alone = run_with_input(&mut sandbox.command(&misuse), b"a\n");
     assert_eq!(String::from_utf8_lossy(&alone.stdout), expected);
     // What the program itself prints goes to its standard output as msup has set it.
-    let mut with = sandbox.msup(["-q", "--worker", "sh", "--"]);
+    let mut with =
+        sandbox.msup(["-q", "--procs", "1", "--max-workers", "1", "--worker", "sh", "--"]);
     let script = "exec \"$1\" >\"$2\"";
     with.args(["-c", script, "sh"]).arg(&misuse).args(["told", ":::", "a"]);
     let done = run(with.stderr(Stdio::inherit()));

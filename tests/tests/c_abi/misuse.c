@@ -18,6 +18,7 @@ int main(void)
     told("attach", msup_attach());
     told("done", msup_done());
     told("write", msup_write(MSUP_STDOUT, "x", 1));
+    told("emit", msup_emit("b", 1));
     msup_enter();
     msup_exit();
     told("next", msup_next(&task));
@@ -33,7 +34,11 @@ int main(void)
     msup_checkpoint();
     msup_exit();
     msup_exit();
+    told("emit", msup_emit("b", 1));
     told("done", msup_done_with(NULL, 0));
+    told("next", msup_next(&task));
+    printf("%.*s\n", (int)task.length, (const char *)task.value);
+    told("done", msup_done());
     told("fail", msup_fail("too late", 8));
     fflush(stdout);
     return msup_exit_status();

@@ -62,6 +62,10 @@ void msup_checkpoint(void);
 /* Adds to one of the task's streams. Returns 0, or -1 on errors. */
 int msup_write(int stream, const void *bytes, size_t length);
 
+/* Adds a task with this value to the end of the run, when this task has succeeded, and exactly once. A
+ * task that fails or parks adds none. Returns 0, or -1 on errors. */
+int msup_emit(const void *value, size_t length);
+
 /* The task has succeeded; the second form adds to its result before. Returns 0, or -1 on errors. */
 int msup_done(void);
 int msup_done_with(const void *result, size_t length);

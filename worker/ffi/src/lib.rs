@@ -121,6 +121,15 @@ pub unsafe extern "C" fn msup_write(stream: c_int, bytes: *const c_void, length:
     })
 }
 
+/// # Safety
+/// As for [`msup_write`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn msup_emit(value: *const c_void, length: usize) -> c_int {
+    // SAFETY: the caller's promise.
+    let value = unsafe { borrowed(value, length) };
+    attached(|task_loop| task_loop.emit(value).map(|()| 0))
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn msup_done() -> c_int {
     attached(|task_loop| task_loop.done().map(|()| 0))

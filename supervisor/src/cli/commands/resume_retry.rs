@@ -234,7 +234,10 @@ fn left_of(past: &Past) -> String {
         [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state));
     let finished: u64 = counts.into_iter().sum();
     match past.inputs {
-        Some(total) => format!(" ({} of {total} tasks left)", total.saturating_sub(finished)),
+        Some(values) => {
+            let total = values + past.added().len() as u64;
+            format!(" ({} of {total} tasks left)", total.saturating_sub(finished))
+        }
         None => format!(" ({finished} tasks had finished)"),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use msup_protocol::codec::{OutcomeFrame, Stream};
+use msup_protocol::codec::{self, OutcomeFrame, Stream};
 
 use super::counts::Failure;
 use super::outcome::{Cause, Ruling, judge};
 use super::retry::{Fate, decide};
 use crate::engine::time::Now;
-use crate::engine::{Effect, Engine, Entry, Killed, TaskRecord};
+use crate::engine::{Effect, Emitted, Engine, Entry, Killed, TaskRecord};
 
 impl Engine {
     pub(in crate::engine) fn on_collected(
@@ -26,7 +26,7 @@ impl Engine {
         let wall = Duration::from_nanos(outcome.wall_ns);
         self.tally.busy = self.tally.busy.saturating_add(wall);
         self.control.finished(outcome.usage.peak);
-        match judge(outcome.verdict.clone(), starved, killed) {
+        match self.judge(&outcome, starved, killed) {
             Ruling::Succeeded => {
                 self.tally.note_success(wall, &record.value);
                 self.finish_task(record, slot, None, Some(outcome), effects);
@@ -36,6 +36,19 @@ impl Engine {
             }
             Ruling::Parked(after) => self.park(record, slot, after, outcome, now, effects),
             ruling => self.on_failure(record, slot, ruling, Some(outcome), now, effects),
+        }
+    }
+
+    /// Judges an outcome; what it has emitted may not be taken in.
+    fn judge(&self, outcome: &OutcomeFrame, starved: bool, killed: Option<Killed>) -> Ruling {
+        let ruling = judge(outcome.verdict.clone(), starved, killed);
+        let emits = outcome.emitted != Stream::nothing();
+        match ruling {
+            Ruling::Succeeded if emits && !self.limits.emits => {
+                let why = "tasks of msup serve cannot add tasks: the client submits all of them";
+                Ruling::Failed(Cause::Trouble(why.into()))
+            }
+            ruling => ruling,
         }
     }
 
@@ -126,10 +139,28 @@ impl Engine {
             .as_ref()
             .map_or([0; 2], |outcome| [outcome.wall_ns, outcome.usage.cpu_ns])
             .map(Duration::from_nanos);
-        let TaskRecord { seq, value, attempt, .. } = record;
-        let end = Some(Entry::End { seq, value, attempt, failure, wall, cpu });
+        let TaskRecord { seq, value, attempt, has_emitted, .. } = record;
+        let emitted = match (&failure, &outcome) {
+            (None, Some(outcome)) if !has_emitted => self.take_emitted(seq, outcome),
+            _ => None,
+        };
+        self.close_gap(effects);
+        let end = Some(Entry::End { seq, value, attempt, failure, wall, cpu, emitted });
         let outcome = outcome.map(Box::new);
         effects.push(Effect::Deliver { seq, slot, outcome, end });
+    }
+
+    /// Takes in the tasks that a task has emitted. They run when its end is journaled, so that none
+    /// of them is in the journal without the task that has emitted it.
+    fn take_emitted(&mut self, parent: u64, outcome: &OutcomeFrame) -> Option<Emitted> {
+        let Stream::Here(bytes) = &outcome.emitted else { return None };
+        let values = codec::values(bytes).filter(|values| !values.is_empty())?;
+        let first = self.ledger.hold(parent, &values);
+        if self.is_stopped() {
+            // A resume finds them in the journal.
+            self.tally.cancelled += self.ledger.drop_pending();
+        }
+        Some(Emitted { first, values })
     }
 
     fn retry(&mut self, mut record: TaskRecord, delay: Duration, now: Now) {

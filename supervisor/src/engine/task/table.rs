@@ -9,6 +9,9 @@ use super::outcome::Ruling;
 use crate::engine::Tried;
 use crate::engine::time::Now;
 
+/// The number of the first task that another one has emitted. No list has as many values.
+pub(crate) const EMITTED_FROM: u64 = 1_000_000_000_001;
+
 /// A task that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskRecord {
@@ -40,6 +43,9 @@ pub(crate) struct TaskRecord {
     pub(crate) strikes: u32,
     /// What it left when it parked last, if it has.
     pub(crate) state: Option<Box<[u8]>>,
+    /// It has succeeded in an earlier generation and its output was lost: what it has emitted then
+    /// counts, and nothing more.
+    pub(crate) has_emitted: bool,
 }
 
 impl TaskRecord {
@@ -55,6 +61,28 @@ impl TaskRecord {
     }
 }
 
+/// A task that has not run in this generation.
+fn new_record(seq: u64, value: Vec<u8>, expected: Duration, tried: &Tried) -> TaskRecord {
+    let Tried { attempts, failures, crashes, is_suspect, alone, has_emitted, .. } = *tried;
+    TaskRecord {
+        seq,
+        value,
+        attempt: attempts + 1,
+        crashes,
+        outside: 0,
+        starved: 0,
+        failures,
+        expected,
+        threads: 1,
+        again: is_suspect,
+        epochs: 0,
+        suspect: is_suspect,
+        strikes: alone,
+        state: None,
+        has_emitted,
+    }
+}
+
 /// All tasks without an outcome.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -67,7 +95,14 @@ pub(crate) struct Ledger {
     in_slots: usize,
     suspects_in_slots: usize,
     cursor: usize,
+    /// The number of values of the input that were taken in.
     accepted: u64,
+    /// Emitted tasks, by the numbers of those that have emitted them, whose ends are not journaled.
+    held: BTreeMap<u64, Vec<TaskRecord>>,
+    held_back: usize,
+    /// The number of the next emitted task, and how many were taken in.
+    next_emitted: u64,
+    emitted: u64,
 }
 
 impl Ledger {
@@ -82,34 +117,64 @@ impl Ledger {
             suspects_in_slots: 0,
             cursor: 0,
             accepted: 0,
+            held: BTreeMap::new(),
+            held_back: 0,
+            next_emitted: EMITTED_FROM,
+            emitted: 0,
         }
     }
 
     /// Adds one more value, with what earlier generations know of its task.
     pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: Tried, now: Now) {
         self.accepted += 1;
-        let Tried { attempts, failures, crashes, is_suspect, alone, parked } = tried;
-        let (wait, state) = parked
+        let record = new_record(self.accepted, value, expected, &tried);
+        self.add(record, tried, now);
+    }
+
+    /// The same for a task with this number that another one has emitted in an earlier generation.
+    pub(crate) fn accept_emitted(&mut self, seq: u64, value: Vec<u8>, tried: Tried, now: Now) {
+        let record = new_record(seq, value, Duration::ZERO, &tried);
+        self.add(record, tried, now);
+    }
+
+    /// Counts a task with this number that another one has emitted. Returns the first and the last
+    /// of the numbers that are passed over, if any.
+    pub(crate) fn count_emitted(&mut self, seq: u64) -> Option<(u64, u64)> {
+        let (first, last) = (self.next_emitted, seq.saturating_sub(1));
+        self.emitted += 1;
+        self.next_emitted = self.next_emitted.max(seq + 1);
+        (first <= last).then_some((first, last))
+    }
+
+    /// Takes in what a task has emitted. It waits until [`Ledger::release`]. Returns the number of
+    /// the first one.
+    pub(crate) fn hold(&mut self, parent: u64, values: &[Vec<u8>]) -> u64 {
+        let first = self.next_emitted;
+        let records = (first..)
+            .zip(values)
+            .map(|(seq, value)| new_record(seq, value.clone(), Duration::ZERO, &Tried::default()));
+        self.held.insert(parent, records.collect());
+        self.held_back += values.len();
+        self.emitted += values.len() as u64;
+        self.next_emitted += values.len() as u64;
+        first
+    }
+
+    /// What this task has emitted may run.
+    pub(crate) fn release(&mut self, parent: u64) {
+        let records = self.held.remove(&parent).unwrap_or_default();
+        self.held_back -= records.len();
+        self.pending.extend(records);
+    }
+
+    fn add(&mut self, mut record: TaskRecord, tried: Tried, now: Now) {
+        let (wait, state) = tried
+            .parked
             .map_or((Duration::ZERO, None), |(wait, state)| (wait, Some(state.into_boxed_slice())));
-        let record = TaskRecord {
-            seq: self.accepted,
-            value,
-            attempt: attempts + 1,
-            crashes,
-            outside: 0,
-            starved: 0,
-            failures,
-            expected,
-            threads: 1,
-            again: is_suspect,
-            epochs: 0,
-            suspect: is_suspect,
-            strikes: alone,
-            state,
-        };
+        record.state = state;
         if !wait.is_zero() {
             self.put_back_later(record, now + wait);
-        } else if is_suspect {
+        } else if record.suspect {
             self.put_back(record);
         } else {
             self.pending.push_back(record);
@@ -145,7 +210,7 @@ impl Ledger {
     /// The same for the next suspect, if nothing is under way and no other task is left. With
     /// `others_wait`, other tasks may wait for it.
     pub(crate) fn place_suspect(&mut self, others_wait: bool, threads: u32) -> Option<u16> {
-        let is_last = self.pending.is_empty() && self.waiting.is_empty();
+        let is_last = self.pending.is_empty() && self.waiting.is_empty() && self.held_back == 0;
         if self.in_slots > 0 || !(is_last || others_wait) {
             return None;
         }
@@ -222,7 +287,9 @@ impl Ledger {
 
     /// Drops all pending tasks; returns how many.
     pub(crate) fn drop_pending(&mut self) -> u64 {
-        let dropped = self.pending.len() + self.waiting.len() + self.suspects.len();
+        let dropped = self.left() - self.in_slots;
+        self.held.clear();
+        self.held_back = 0;
         self.suspects.clear();
         self.pending.clear();
         self.waiting.clear();
@@ -249,7 +316,8 @@ impl Ledger {
 
     /// The number of unfinished tasks.
     pub(crate) fn left(&self) -> usize {
-        self.pending.len() + self.waiting.len() + self.suspects.len() + self.in_slots
+        let elsewhere = self.waiting.len() + self.suspects.len() + self.held_back;
+        self.pending.len() + elsewhere + self.in_slots
     }
 
     pub(crate) fn in_slots(&self) -> usize {
@@ -260,9 +328,14 @@ impl Ledger {
         self.slots.len()
     }
 
-    /// The number of tasks that were taken in.
+    /// The number of values of the input that were taken in.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted
+    }
+
+    /// The number of tasks that were taken in.
+    pub(crate) fn taken_in(&self) -> u64 {
+        self.accepted + self.emitted
     }
 
     /// Whether every task that was taken in has its outcome.

@@ -172,6 +172,7 @@ fn a_fixed_number_of_jobs_gets_less_company_when_memory_is_short() {
             stdout: Stream::nothing(),
             stderr: Stream::nothing(),
             result: Stream::nothing(),
+            emitted: Stream::nothing(),
         };
         Event::Collected { slot, outcome: frame, starved: true, killed: None }
     };

@@ -28,6 +28,7 @@ fn a_signal_drains_a_second_one_stops_and_a_third_one_kills() {
         stdout: Stream::nothing(),
         stderr: Stream::nothing(),
         result: Stream::nothing(),
+        emitted: Stream::nothing(),
     };
     let killed = Some(Killed::Stopped);
     driver.step(Event::Collected { slot: 0, outcome, starved: false, killed });

@@ -164,7 +164,13 @@ impl Opened {
             }
             self.inputs = again.inputs;
         } else {
-            log.known = Some(KnownTasks::of(past, describe));
+            let added = past.added();
+            log.known = Some(KnownTasks::of(past, &describe));
+            let inputs = added.into_iter().map(|(seq, value)| {
+                let earlier = log.earlier(seq, &value, || describe(&value, seq));
+                Input { value, seq: Some(seq), expected: Duration::ZERO, earlier }
+            });
+            self.inputs = inputs.collect();
         }
         (log.journal, log.folder) = (Some(journal), Some(place));
         Ok(())

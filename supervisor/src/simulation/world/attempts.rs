@@ -1,11 +1,11 @@
 //! Simulated attempts: how a worker claims a task, and how that goes.
 
-use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
+use msup_protocol::codec::{self, OutcomeFrame, Stream, Usage, Verdict};
 use msup_protocol::exit::WorkerEnd;
 use msup_protocol::in_flight::Entry;
 use msup_protocol::packed::WorkerId;
 
-use super::natures::Nature;
+use super::natures::{Nature, added_by};
 use super::{Happening, SIGKILL, SIGSEGV, Slot, State, World};
 use crate::engine::{Event, Killed};
 use crate::simulation::text;
@@ -42,7 +42,7 @@ impl World {
         if at.life != life {
             return;
         }
-        let nature = self.natures[&value];
+        let nature = self.nature(&value);
         let verdict = match nature {
             Nature::Hangs => {
                 self.stop(worker, Killed::TimedOut);
@@ -56,7 +56,7 @@ impl World {
             Nature::Poison => Verdict::Signaled(SIGSEGV),
             Nature::Flaky if self.random.once_in(4) => Verdict::Exited(1),
             Nature::Flaky if self.random.once_in(6) => Verdict::Signaled(SIGSEGV),
-            Nature::Good | Nature::Flaky | Nature::Parks
+            Nature::Good | Nature::Flaky | Nature::Parks | Nature::Emits
                 if self.faults.strike(&mut self.random, 25) =>
             {
                 // The command alone was killed from outside.
@@ -65,7 +65,9 @@ impl World {
             Nature::Parks if self.state_in(slot).len() < PARKS => {
                 Verdict::Parked(self.random.below(PARKED_FOR))
             }
-            Nature::Good | Nature::Flaky | Nature::Parks | Nature::Leaves => Verdict::Exited(0),
+            Nature::Good | Nature::Flaky | Nature::Parks | Nature::Emits | Nature::Leaves => {
+                Verdict::Exited(0)
+            }
         };
         let left = matches!(nature, Nature::Leaves);
         let killed = left.then(|| Killed::LeftRunning("sleep (1)".into()));
@@ -102,6 +104,15 @@ impl World {
             Verdict::Parked(_) => Stream::Here([state, vec![b's']].concat().into()),
             _ => Stream::nothing(),
         };
+        let emitted = match (self.nature(&value), &verdict) {
+            (Nature::Emits, Verdict::Exited(0)) => {
+                let mut bytes = Vec::new();
+                let values = added_by(&value);
+                values.iter().for_each(|value| codec::push_value(&mut bytes, value.as_bytes()));
+                Stream::Here(bytes.into())
+            }
+            _ => Stream::nothing(),
+        };
         let writes = !self.random.once_in(3);
         let stdout =
             if writes { Stream::Here(value.into_bytes().into()) } else { Stream::nothing() };
@@ -113,8 +124,14 @@ impl World {
             stdout,
             stderr: Stream::nothing(),
             result,
+            emitted,
         };
         self.step(Event::Collected { slot, outcome, starved: false, killed });
+    }
+
+    /// What a task does; those that others have added are good.
+    fn nature(&self, value: &str) -> Nature {
+        self.natures.get(value).copied().unwrap_or(Nature::Good)
     }
 
     /// What the task in this slot left when it parked last.

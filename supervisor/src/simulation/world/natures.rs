@@ -16,6 +16,8 @@ pub(super) enum Nature {
     Poison,
     /// Waits without a worker a few times, each time with a longer state.
     Parks,
+    /// Adds two more tasks when it succeeds.
+    Emits,
     /// Never exits: it is stopped.
     Hangs,
     /// Leaves processes running that never exit.
@@ -24,10 +26,15 @@ pub(super) enum Nature {
     Killer,
 }
 
+/// The values of the tasks that this one adds.
+pub(super) fn added_by(value: &str) -> [String; 2] {
+    [format!("{value}a"), format!("{value}b")]
+}
+
 /// Draws some values, and what their tasks do.
 pub(super) fn draw(random: &mut Random) -> BTreeMap<String, Nature> {
     let number = random.below(20);
-    let mut nature = || match random.below(15) {
+    let mut nature = || match random.below(17) {
         0..6 => Nature::Good,
         6 | 7 => Nature::Flaky,
         8 => Nature::Bad,
@@ -35,6 +42,7 @@ pub(super) fn draw(random: &mut Random) -> BTreeMap<String, Nature> {
         10 => Nature::Hangs,
         11 => Nature::Leaves,
         12 | 13 => Nature::Parks,
+        14 | 15 => Nature::Emits,
         _ => Nature::Killer,
     };
     (0..number).map(|n| (format!("v{n:02}"), nature())).collect()

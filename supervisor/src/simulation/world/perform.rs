@@ -4,7 +4,7 @@ use msup_protocol::codec::{OutcomeFrame, Stream};
 use msup_protocol::packed::WorkerId;
 
 use super::{Happening, SIGKILL, SIGTERM, Slot, State, World};
-use crate::engine::{Effect, Entry, Event, Killed};
+use crate::engine::{Effect, Emitted, Entry, Event, Killed};
 use crate::journal::entries::write_down;
 use crate::journal::record::End;
 use crate::journal::{Record, State as EndState, Trouble};
@@ -38,6 +38,16 @@ impl World {
             Effect::KillNow => self.hurry(),
             Effect::Deliver { seq, slot: _, outcome, end } => {
                 let is_shown = self.deliver(seq, outcome.as_deref(), end.as_ref());
+                if let Some(Entry::End { seq, emitted: Some(Emitted { first, values }), .. }) = &end
+                {
+                    let values = values.iter().map(|value| text(value));
+                    self.values.added.extend((*first..).zip(values));
+                    if is_shown {
+                        self.supervisor.emitting.insert(*seq);
+                    } else {
+                        events.push(Event::EndNoted(*seq));
+                    }
+                }
                 end.into_iter().for_each(|end| self.record(end, is_shown));
             }
             Effect::Record(entry) => self.record(entry, false),

@@ -28,6 +28,8 @@ pub(super) struct Supervisor {
     pub(super) is_urgent: bool,
     /// The values of finished tasks with an output.
     pub(super) outputs: BTreeSet<String>,
+    /// Tasks that have added others, and whose outputs are not shown.
+    pub(super) emitting: BTreeSet<u64>,
     /// It began when no fault was left.
     pub(super) is_calm: bool,
     /// The exit status, once it has finished.
@@ -50,6 +52,7 @@ impl Supervisor {
             trouble: Trouble::None,
             is_urgent: false,
             outputs: BTreeSet::new(),
+            emitting: BTreeSet::new(),
             is_calm,
             finished: None,
         }
@@ -109,7 +112,8 @@ impl World {
         let cut_off = self.planted.cut_off(past.cut_off(noted));
         let unshown = past.take_unshown(&self.disk.kept).into_values();
         let unshown = unshown.map(|end| (text(&end.value.0), end)).collect();
-        self.values.begin_again(KnownTasks::of(past, |value, _| value.to_vec()), unshown);
+        let added = past.added();
+        self.values.begin_again(KnownTasks::of(past, |value, _| value.to_vec()), unshown, &added);
         self.history.wait(self.values.unshown.keys().cloned());
         let records = self.disk.records.clone();
         self.begin(generation, Journal::over(records, None, next, RUN, Sync::none()), &cut_off);

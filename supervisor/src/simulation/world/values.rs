@@ -1,10 +1,11 @@
 //! The values of a simulated run, and how far they were read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::engine::Earlier;
 use crate::journal::End;
 use crate::journal::entries::{KnownTasks, earlier};
+use crate::simulation::text;
 
 /// All values, and what is known of their tasks.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub(super) struct Values {
     known: Option<KnownTasks>,
     /// Tasks that have finished then, and whose outputs were not shown.
     pub(super) unshown: HashMap<String, End>,
+    /// Tasks that others have added, by their numbers; and those that this generation has not taken
+    /// in yet.
+    pub(super) added: BTreeMap<u64, String>,
+    pub(super) to_add: Vec<(u64, Vec<u8>)>,
 }
 
 impl Values {
@@ -29,12 +34,21 @@ impl Values {
             are_cut_off: false,
             known: None,
             unshown: HashMap::new(),
+            added: BTreeMap::new(),
+            to_add: Vec::new(),
         }
     }
 
     /// They are read from the beginning, where this is known.
-    pub(super) fn begin_again(&mut self, known: KnownTasks, unshown: HashMap<String, End>) {
+    pub(super) fn begin_again(
+        &mut self,
+        known: KnownTasks,
+        unshown: HashMap<String, End>,
+        added: &[(u64, Vec<u8>)],
+    ) {
         (self.read, self.known, self.unshown) = (0, Some(known), unshown);
+        self.added = added.iter().map(|(seq, value)| (*seq, text(value))).collect();
+        self.to_add = added.to_vec();
     }
 
     pub(super) fn left(&self) -> usize {
@@ -57,6 +71,7 @@ impl Values {
 
     /// The value with this number.
     pub(super) fn at(&self, seq: u64) -> String {
-        self.all[seq as usize - 1].clone()
+        let of_list = || self.all[seq as usize - 1].clone();
+        self.added.get(&seq).cloned().unwrap_or_else(of_list)
     }
 }

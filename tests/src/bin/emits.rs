@@ -1,0 +1,50 @@
+//! A task loop whose tasks add others. A value is a verb, and perhaps an argument after `:`.
+
+use std::fs;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use msup_worker::{Ctx, Outcome, Task, TaskError};
+
+fn main() -> ExitCode {
+    msup_worker::run(|task, ctx| {
+        let value = String::from_utf8_lossy(task.value()).into_owned();
+        let (verb, argument) = value.split_once(':').unwrap_or((&value, ""));
+        match verb {
+            "tree" => tree(task, ctx, argument)?,
+            "many" => {
+                for number in 0..argument.parse()? {
+                    ctx.emit(format!("leaf:{number}").as_bytes())?;
+                }
+            }
+            "fails" => {
+                ctx.emit(b"leaf:of a failure")?;
+                return Err("asked to".into());
+            }
+            "parks" if task.state().is_none() => {
+                ctx.emit(b"leaf:of a wait")?;
+                return Ok(Outcome::park(Duration::from_millis(20), "")?);
+            }
+            "parks" => ctx.emit(b"leaf:after a wait")?,
+            // Fails until a file exists.
+            "wants" if fs::metadata(argument).is_err() => return Err("not there".into()),
+            "adds" => ctx.emit(argument.as_bytes())?,
+            _ => {}
+        }
+        writeln!(ctx.stdout(), "{value}")?;
+        Ok(Outcome::done())
+    })
+}
+
+/// `tree:PATH`: adds two tasks with longer paths, down to a depth of 6.
+fn tree(task: &Task, ctx: &mut Ctx<'_>, path: &str) -> Result<(), TaskError> {
+    if task.out().is_some() {
+        ctx.out()?.write_all(path.as_bytes())?;
+    }
+    if path.len() < 6 {
+        ctx.emit(format!("tree:{path}0").as_bytes())?;
+        ctx.emit(format!("tree:{path}1").as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Tasks that add other tasks: each is run exactly once, whatever is killed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use msup_tests::client::Client;
+use msup_tests::{Sandbox, kill, program, records, run, run_with_input, wait_until};
+use nix::sys::signal::Signal;
+
+fn emits() -> String {
+    program("emits").display().to_string()
+}
+
+/// Runs the task loop with these flags and values: status, standard output, standard error.
+fn outcome(sandbox: &Sandbox, flags: &[&str], values: &[&str]) -> (Option<i32>, String, String) {
+    let mut msup = sandbox.msup(flags);
+    let output = run(msup.arg("--worker").arg(emits()).arg(":::").args(values));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The values of all tasks with an end in this journal. Each has one.
+fn ended(journal: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(journal).expect("there");
+    let mut values = BTreeSet::new();
+    for line in text.lines().filter(|line| line.contains(r#""event":"end""#)) {
+        let at = line.find(r#""value":""#).expect("a value") + r#""value":""#.len();
+        let value = line[at..].split('"').next().expect("a value").to_owned();
+        assert!(values.insert(value.clone()), "{value} has two ends");
+    }
+    values
+}
+
+/// The 127 tasks of a tree with a depth of 6.
+fn tree() -> BTreeSet<String> {
+    let paths = (0..=6).flat_map(|depth| {
+        (0..1 << depth).map(move |number: u32| match depth {
+            0 => "tree:".to_owned(),
+            _ => format!("tree:{number:0depth$b}"),
+        })
+    });
+    paths.collect()
+}
+
+#[test]
+fn tasks_that_are_added_run_after_the_list_in_their_order() {
+    let sandbox = Sandbox::new();
+    let values = ["adds:x", "a", "adds:y", "b"];
+    let (status, told, said) = outcome(&sandbox, &["-k", "--procs", "1"], &values);
+    assert_eq!((status, told.as_str()), (Some(0), "adds:x\na\nadds:y\nb\nx\ny\n"), "{said}");
+    assert!(said.contains("6 of 6 tasks succeeded"), "{said}");
+}
+
+#[test]
+fn a_tree_of_tasks_is_run_whole() {
+    let sandbox = Sandbox::new();
+    let (status, told, said) = outcome(&sandbox, &["-q"], &["tree:"]);
+    assert_eq!(status, Some(0), "{said}");
+    let told: Vec<String> = told.lines().map(str::to_owned).collect();
+    assert_eq!(told.len(), 127);
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), tree());
+}
+
+#[test]
+fn a_task_may_add_very_many() {
+    let sandbox = Sandbox::new();
+    let (status, told, said) = outcome(&sandbox, &["-q", "-k"], &["many:20000", "many:0"]);
+    assert_eq!(status, Some(0), "{said}");
+    let leaves: Vec<String> = (0..20_000).map(|number| format!("leaf:{number}")).collect();
+    assert!(told.lines().skip(2).eq(leaves.iter().map(String::as_str)));
+}
+
+#[test]
+fn attempts_that_fail_or_park_add_nothing() {
+    let sandbox = Sandbox::new();
+    let flags = ["-q", "-k", "--retries", "2", "--backoff", "1ms..1ms"];
+    let (status, told, _) = outcome(&sandbox, &flags, &["fails", "parks"]);
+    assert_eq!((status, told.as_str()), (Some(1), "parks\nleaf:after a wait\n"));
+}
+
+/// Killed fifteen times on its way, and with a list that cannot be read again.
+#[test]
+fn a_tree_of_tasks_survives_kills() {
+    let sandbox = Sandbox::new();
+    sandbox.file("list", b"tree:\nx\ny\n");
+    let list = fs::File::open(sandbox.path().join("list")).expect("there");
+    let mut first = sandbox.msup(["-q", "-j2", "--journal", "run", "--worker"]);
+    first.arg(emits()).stdin(list);
+    let journal = sandbox.path().join("run/journal.jsonl");
+    let mut msup = first;
+    for round in 1..=15 {
+        let mut child = msup.stdout(Stdio::null()).spawn().expect("built");
+        let before = if round == 1 { 0 } else { records(&journal, "end") };
+        wait_until(|| {
+            let is_over = child.try_wait().expect("ours").is_some();
+            is_over || journal.exists() && records(&journal, "end") >= before + 7
+        });
+        kill(child.id() as i32, Signal::SIGKILL);
+        child.wait().expect("ours");
+        wait_until(|| sandbox.processes().is_empty());
+        msup = sandbox.msup(["resume", "-q", "./run"]);
+    }
+    let output = run(&mut msup);
+    let mut expected = tree();
+    expected.extend(["x".to_owned(), "y".to_owned()]);
+    assert_eq!(ended(&journal), expected, "{}", String::from_utf8_lossy(&output.stderr));
+    // The folder of a killed run is swept by the next start.
+    sandbox.start_once_more();
+}
+
+#[test]
+fn files_of_added_tasks_are_made_once() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path().join("made")).expect("new");
+    let (status, _, said) = outcome(&sandbox, &["-q", "--out", "made/{}"], &["tree:"]);
+    assert_eq!(status, Some(0), "{said}");
+    let made = fs::read_dir(sandbox.path().join("made")).expect("there").flatten();
+    let made = made.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    assert_eq!(made.collect::<BTreeSet<_>>(), tree());
+}
+
+#[test]
+fn an_added_task_that_has_failed_can_be_retried() {
+    let sandbox = Sandbox::new();
+    let (status, told, said) = outcome(&sandbox, &["--journal", "run"], &["adds:wants:it", "a"]);
+    assert_eq!(status, Some(1), "{told}{said}");
+    assert!(said.contains("2 of 3 tasks succeeded"), "{said}");
+    sandbox.file("it", b"");
+    let output = run(&mut sandbox.msup(["retry", "-q", "./run"]));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"wants:it\n");
+}
+
+#[test]
+fn tasks_of_a_client_add_none() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["serve", "-q", "--worker"]);
+    let mut client = Client::start(msup.arg(emits()));
+    client.send(["adds:x", "a"]);
+    client.end();
+    let outcomes = client.outcomes();
+    assert_eq!(outcomes.iter().map(|outcome| outcome.state).collect::<Vec<_>>(), [1, 0]);
+    assert!(outcomes[0].text.contains("the client submits all of them"), "{}", outcomes[0].text);
+    assert_eq!(client.msup.wait().expect("ours").code(), Some(1));
+}
+
+#[test]
+fn without_a_supervisor_added_tasks_follow_the_list() {
+    let sandbox = Sandbox::new();
+    let output = run_with_input(&mut sandbox.command(emits()), b"adds:adds:x\na\nfails\n");
+    assert_eq!(output.stdout, b"adds:adds:x\na\nadds:x\nx\n");
+    assert_eq!(output.status.code(), Some(1));
+}
