@@ -22,7 +22,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Makes 30 logs of this mean size in the folder `logs`, so many of 100 poisoned. Returns the list
+/// Makes 30 logs of this mean size in the folder `logs`, a share of them poisoned. Returns the list
 /// of their paths, and those of the poisoned ones.
 fn make_logs(sandbox: &Sandbox, size: &str, poison: &str) -> (Vec<String>, Vec<String>) {
     let mut make = sandbox.command(program("make-logs"));

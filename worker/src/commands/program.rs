@@ -45,7 +45,7 @@ pub(super) struct Program {
     ending: Ending,
 }
 
-/// How a program is ended that has no task.
+/// How a program without a task is stopped.
 #[derive(Clone, Debug)]
 struct Ending {
     /// The time it has after the end of its input.

@@ -60,7 +60,7 @@ impl Startup {
     }
 
     /// A worker was killed from outside. That says nothing of the program, unless it keeps
-    /// happening. `outside_limit`: so many kills fail a task; if that is few, few are enough here.
+    /// happening. `outside_limit`: this number of kills fails a task; a low one holds here, too.
     pub(in crate::engine) fn was_killed(
         &mut self,
         program: &str,
