@@ -133,6 +133,39 @@ fn an_added_task_that_has_failed_can_be_retried() {
     assert_eq!(output.stdout, b"wants:it\n");
 }
 
+/// A retry does not run an added task that has not finished, and must not give its number away.
+#[test]
+fn a_retry_that_adds_tasks_loses_no_unfinished_one() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["-q", "-j2", "--journal", "run", "--worker"]);
+    msup.arg(emits()).args([":::", "wants-then-adds:it", "adds:waits:go"]);
+    let mut child = msup.stdout(Stdio::null()).spawn().expect("built");
+    let journal = sandbox.path().join("run/journal.jsonl");
+    let has_begun = || {
+        let text = fs::read_to_string(&journal).unwrap_or_default();
+        text.lines().any(|line| line.contains(r#""event":"start""#) && line.contains("waits:go"))
+    };
+    wait_until(|| has_begun() && records(&journal, "end") == 2);
+    kill(child.id() as i32, Signal::SIGKILL);
+    child.wait().expect("ours");
+    wait_until(|| sandbox.processes().is_empty());
+    sandbox.file("it", b"");
+    sandbox.file("go", b"");
+    for command in ["retry", "resume"] {
+        let output = run(&mut sandbox.msup([command, "-q", "./run"]));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let text = fs::read_to_string(&journal).expect("there");
+    let succeeded = |value: &str| {
+        let is_end = |line: &&str| line.contains("\"end\"") && line.contains("\"succeeded\"");
+        let value = format!("\"value\":\"{value}\"");
+        text.lines().filter(is_end).any(|line| line.contains(&value))
+    };
+    for value in ["wants-then-adds:it", "adds:waits:go", "waits:go", "leaf:late"] {
+        assert!(succeeded(value), "{value}");
+    }
+}
+
 #[test]
 fn tasks_of_a_client_add_none() {
     let sandbox = Sandbox::new();

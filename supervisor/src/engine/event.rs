@@ -62,6 +62,9 @@ pub(crate) enum Event {
         /// Why.
         why: String,
     },
+    /// Earlier generations have given the numbers of emitted tasks up to this one. All of these
+    /// that are run now have been taken in.
+    Reserved(u64),
     /// The end of this task, which has emitted others, is in the journal, or will be before
     /// anything that is noted later.
     EndNoted(u64),

@@ -119,6 +119,10 @@ impl Engine {
             }
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, &why, now, effects),
             Event::EndNoted(seq) => self.ledger.release(seq),
+            Event::Reserved(last) => {
+                let skipped = self.ledger.reserve(last);
+                effects.extend(skipped.map(|(seq, last)| Effect::Skip { seq, last }));
+            }
             Event::Looked(view) => self.on_looked(&view, now, effects),
             Event::Measured(window) => {
                 let is_all = !self.intake.is_open();

@@ -16,6 +16,8 @@ pub(super) struct Inputs {
     pub(super) reading_on: ReadingOn,
     /// Tasks that are known before any value is read.
     known: Vec<Input>,
+    /// The largest number of an emitted task in earlier generations, if not all of them are known.
+    last_emitted: Option<u64>,
     /// The number of values missing before the next one that is read.
     missing: u64,
     longest_first: Option<JobLog>,
@@ -28,7 +30,7 @@ impl Inputs {
     /// No thread can be started.
     pub(super) fn start(
         values: Values,
-        known: Vec<Input>,
+        (known, last_emitted): (Vec<Input>, Option<u64>),
         doorbell: OwnedFd,
     ) -> Result<Inputs, RunError> {
         let Values { source, format, longest_first } = values;
@@ -36,6 +38,7 @@ impl Inputs {
             reading_on: ReadingOn::new(source.is_all_there()),
             reader: input::start(source, format, doorbell)?,
             known,
+            last_emitted,
             missing: 0,
             longest_first,
         })
@@ -57,6 +60,9 @@ impl Run {
                 known.iter_mut().for_each(|input| commits.claim(input, input.seq.unwrap_or(0)));
             }
             self.engine.step(Event::Inputs(known), self.clock.now(), effects);
+        }
+        if let Some(last) = self.inputs.last_emitted.take() {
+            self.engine.step(Event::Reserved(last), self.clock.now(), effects);
         }
         while self.engine.wants_input() {
             let event = match self.inputs.reader.try_recv() {

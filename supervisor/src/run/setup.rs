@@ -113,7 +113,7 @@ impl Run {
         let of_run =
             OfRun { id: &run_id, slots: epochs.sizes().tasks, keeps_all: logs.keeps_all_output };
         let joblog = logs.joblog.as_deref();
-        let Opened { mut log, words, inputs, in_flight } =
+        let Opened { mut log, words, inputs, last_emitted, in_flight } =
             RunLog::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?)?;
         recipe.in_flight = in_flight;
         recipe.inheritance.close();
@@ -133,7 +133,7 @@ impl Run {
         let members = Arc::clone(&segment);
         let mut run = Run {
             engine,
-            inputs: Inputs::start(values, inputs, wakeups.doorbell()?)?,
+            inputs: Inputs::start(values, (inputs, last_emitted), wakeups.doorbell()?)?,
             queue,
             usage,
             crew: Crew::new(members, recipe, orphanage, groups, runs_commands, max_workers),

@@ -29,6 +29,16 @@ fn main() -> ExitCode {
             "parks" => ctx.emit(b"leaf:after a wait")?,
             // Fails until a file exists.
             "wants" if fs::metadata(argument).is_err() => return Err("not there".into()),
+            // Until a file exists, one fails and the other waits.
+            "wants-then-adds" if fs::metadata(argument).is_err() => {
+                return Err("not there".into());
+            }
+            "wants-then-adds" => ctx.emit(b"leaf:late")?,
+            "waits" => {
+                while fs::metadata(argument).is_err() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
             "adds" => ctx.emit(argument.as_bytes())?,
             _ => {}
         }

@@ -63,10 +63,13 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         // The adapters have read it, wherever the worker left it.
-        let Stream::Here(state) = outcome.result else { return };
+        let Stream::Here(state) = outcome.result else {
+            let lost = Ruling::Outside(Cause::Trouble("its state is lost".into()));
+            self.on_failure(record, slot, lost, None, now, effects);
+            return;
+        };
         let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
-        let (state, kept) = (state.into_vec(), record.state.take());
-        drop(kept);
+        let state = state.into_vec();
         record.state = Some(state.clone().into_boxed_slice());
         effects.push(Effect::Record(Entry::Parked { seq, value, attempt, after, state }));
         effects.push(Effect::Discard { slot });

@@ -146,6 +146,14 @@ impl Ledger {
         (first <= last).then_some((first, last))
     }
 
+    /// Emitted tasks get no number up to this one: earlier generations have given it. Returns the
+    /// first and the last of the numbers that are passed over, if any.
+    pub(crate) fn reserve(&mut self, last: u64) -> Option<(u64, u64)> {
+        let first = self.next_emitted;
+        self.next_emitted = first.max(last + 1);
+        (first <= last).then_some((first, last))
+    }
+
     /// Takes in what a task has emitted. It waits until [`Ledger::release`]. Returns the number of
     /// the first one.
     pub(crate) fn hold(&mut self, parent: u64, values: &[Vec<u8>]) -> u64 {

@@ -38,6 +38,9 @@ pub(in crate::run) struct Opened {
     pub(in crate::run) log: RunLog,
     pub(in crate::run) words: Vec<String>,
     pub(in crate::run) inputs: Vec<Input>,
+    /// The largest number of an emitted task that is not run now, if there is one: a retry runs
+    /// finished ones only.
+    pub(in crate::run) last_emitted: Option<u64>,
     /// The file in which workers note what they take up.
     pub(in crate::run) in_flight: Option<PathBuf>,
 }
@@ -53,7 +56,8 @@ impl RunLog {
         doorbell: OwnedFd,
     ) -> Result<Opened, RunError> {
         let log = RunLog::default();
-        let mut opened = Opened { log, words: Vec::new(), inputs: Vec::new(), in_flight: None };
+        let (words, inputs) = (Vec::new(), Vec::new());
+        let mut opened = Opened { log, words, inputs, last_emitted: None, in_flight: None };
         let continues = matches!(keeping, Keeping::Continued { .. });
         if let Some(path) = joblog {
             // Checked before anything is made, but emptied last: a failed start changes nothing.
@@ -153,6 +157,7 @@ impl Opened {
             // Unfinished tasks are not run.
             let complete = matches!(past.finished, Some((_, true))) || past.leaves_nothing();
             log.retries = Some(Stood { complete, halted: past.halted, retried });
+            self.last_emitted = past.added().last().map(|(seq, _)| *seq);
             let again = Retries::of(past, retried, &describe);
             self.words.extend(again.left());
             again.moved.iter().for_each(|moved| journal.note(moved));
