@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use msup_tests::client::Client;
-use msup_tests::{Sandbox, kill, program, records, run, run_with_input, wait_until};
+use msup_tests::{Sandbox, kill, program, records, run, run_with_input, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
 fn emits() -> String {
@@ -185,4 +185,38 @@ fn without_a_supervisor_added_tasks_follow_the_list() {
     let output = run_with_input(&mut sandbox.command(emits()), b"adds:adds:x\na\nfails\n");
     assert_eq!(output.stdout, b"adds:adds:x\na\nadds:x\nx\n");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// A file of at least four million bytes below this folder.
+fn large_file(folder: &Path) -> Option<PathBuf> {
+    let mut paths = fs::read_dir(folder).expect("readable").map(|entry| entry.expect("one").path());
+    paths.find_map(|path| match path.is_dir() {
+        true => large_file(&path),
+        false => (fs::metadata(&path).ok()?.len() >= 4_000_000).then_some(path),
+    })
+}
+
+/// The output of a task waits for its turn in a file, which is emptied: the task counts as not
+/// finished, and the run does not wait for what it has added.
+#[test]
+fn a_task_whose_output_is_lost_adds_nothing() {
+    let sandbox = Sandbox::new();
+    let [gate, done] = ["gate", "done"].map(|name| sandbox.path().join(name));
+    let flags = ["-k", "--no-journal", "--procs", "2", "--max-workers", "2", "--worker"];
+    let mut msup = sandbox.msup(flags);
+    msup.arg(emits()).arg(":::");
+    msup.arg(format!("waits:{}", gate.display())).arg("large:4000000");
+    // More than there are task slots: the last one runs when the outcome of the large one is in.
+    msup.args((0..600).map(|number| number.to_string()));
+    msup.arg(format!("touches:{}", done.display()));
+    let child = spawn_piped(&mut msup);
+    wait_until(|| done.exists());
+    fs::write(large_file(&sandbox.path().join("tmp")).expect("it waits in a file"), b"")
+        .expect("writable");
+    fs::write(gate, b"").expect("a new file");
+    let output = child.wait_with_output().expect("ours");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("task 2: its output is lost"), "{said}");
+    assert!(!output.status.success(), "{said}");
+    assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), 603, "{said}");
 }

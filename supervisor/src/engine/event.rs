@@ -68,6 +68,9 @@ pub(crate) enum Event {
     /// The end of this task, which has emitted others, is in the journal, or will be before
     /// anything that is noted later.
     EndNoted(u64),
+    /// The end of this task, which has emitted others, will not be in the journal: its output was
+    /// lost before it was shown.
+    EndLost(u64),
     /// The current state of tokens and workers.
     Looked(View),
     /// The resource use of commands over a window.

@@ -4,7 +4,8 @@
 //! The adapters report everything that happens as an [`Event`] and carry out every [`Effect`]; the
 //! same events at the same times give the same effects. A task goes `pending → in a slot →
 //! succeeded | failed | quarantined | cancelled`, or back to pending when its attempt failed,
-//! crashed or was killed from outside and may be retried.
+//! crashed or was killed from outside and may be retried. A task that has parked itself is pending
+//! until its wake-up.
 
 pub(crate) mod concurrency;
 mod effect;
@@ -30,9 +31,10 @@ pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View};
 pub(crate) use ladder::{Act, Ladder, Step};
 pub(crate) use limits::Limits;
 pub(crate) use task::counts::{FAILURES_NAMED, Failure, Tally};
+pub(crate) use task::emitted::EMITTED_FROM;
 pub(crate) use task::outcome::{Cause, has_succeeded, is_answer, is_kill};
 pub(crate) use task::policy::{Counted, Halt, Policy, Threshold, Timeout};
-pub(crate) use task::table::{EMITTED_FROM, TaskRecord};
+pub(crate) use task::table::TaskRecord;
 pub(crate) use time::Now;
 pub(crate) use worker::stall::AtCap;
 
@@ -119,6 +121,7 @@ impl Engine {
             }
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, &why, now, effects),
             Event::EndNoted(seq) => self.ledger.release(seq),
+            Event::EndLost(seq) => self.cancel_emitted(seq, effects),
             Event::Reserved(last) => {
                 let skipped = self.ledger.reserve(last);
                 effects.extend(skipped.map(|(seq, last)| Effect::Skip { seq, last }));

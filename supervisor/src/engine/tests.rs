@@ -1,6 +1,7 @@
 //! Tests that drive the engine by hand: no processes, and time moves only as the test says.
 
 mod blame;
+mod emitting;
 mod losing;
 mod publishing;
 mod stopping;
@@ -8,7 +9,7 @@ mod stopping;
 use std::time::Duration;
 
 use super::*;
-use msup_protocol::codec::{OutcomeFrame, Stream, Usage, Verdict};
+use msup_protocol::codec::{self, OutcomeFrame, Stream, Usage, Verdict};
 use msup_protocol::exit::WorkerEnd;
 
 fn limits() -> Limits {
@@ -96,6 +97,13 @@ impl Driver {
     }
 
     fn outcome(&mut self, slot: u16, verdict: Verdict) -> Vec<String> {
+        self.outcome_with(slot, verdict, &[])
+    }
+
+    /// The outcome of a task that has emitted these.
+    fn outcome_with(&mut self, slot: u16, verdict: Verdict, emitted: &[&[u8]]) -> Vec<String> {
+        let mut values = Vec::new();
+        emitted.iter().for_each(|value| codec::push_value(&mut values, value));
         let outcome = OutcomeFrame {
             verdict,
             wall_ns: 1,
@@ -104,7 +112,7 @@ impl Driver {
             stdout: Stream::nothing(),
             stderr: Stream::nothing(),
             result: Stream::nothing(),
-            emitted: Stream::nothing(),
+            emitted: Stream::Here(values.into()),
         };
         self.step(Event::Collected { slot, outcome, starved: false, killed: None })
     }

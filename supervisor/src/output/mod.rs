@@ -104,6 +104,8 @@ struct State {
     kept: Mutex<Vec<u64>>,
     /// Tasks whose outputs are not kept with the run because a write has failed.
     unkept: Mutex<Vec<u64>>,
+    /// Tasks whose outputs are neither shown nor kept, and never will be.
+    missing: Mutex<Vec<u64>>,
     /// Written whenever the event loop should look here again.
     doorbell: OwnedFd,
 }
@@ -148,6 +150,11 @@ impl Output {
     /// were. It is told before such an output is told as shown.
     pub(crate) fn unkept(&self) -> Vec<u64> {
         take(&self.state.unkept)
+    }
+
+    /// The tasks whose outputs could be neither shown nor kept since the last time.
+    pub(crate) fn missing(&self) -> Vec<u64> {
+        take(&self.state.missing)
     }
 
     /// Prints one or several lines on standard error.
@@ -255,6 +262,7 @@ impl State {
             shown: Mutex::new(Vec::new()),
             kept: Mutex::new(Vec::new()),
             unkept: Mutex::new(Vec::new()),
+            missing: Mutex::new(Vec::new()),
             doorbell,
         }
     }

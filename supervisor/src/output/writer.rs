@@ -39,6 +39,8 @@ pub(super) struct Writer {
     /// and cannot be written.
     waiting: Vec<u64>,
     unwritable: Vec<u64>,
+    /// Tasks whose outputs were neither written nor kept.
+    missing: Vec<u64>,
 }
 
 impl Writer {
@@ -57,6 +59,7 @@ impl Writer {
             unflushed: Vec::new(),
             waiting: Vec::new(),
             unwritable: Vec::new(),
+            missing: Vec::new(),
         })
     }
 
@@ -117,8 +120,9 @@ impl Writer {
             return;
         }
         let written = frames::write(seq, served, streams, &mut self.stdout);
-        if self.note(seq, "standard output", written.map_err(Broken::Target)) {
-            self.unflushed.push((seq, false));
+        match self.note(seq, "standard output", written.map_err(Broken::Target)) {
+            true => self.unflushed.push((seq, false)),
+            false => self.missing.push(seq),
         }
     }
 
@@ -232,6 +236,8 @@ impl Writer {
             self.unflushed.push((seq, is_kept));
         } else if is_kept {
             self.unwritable.push(seq);
+        } else {
+            self.missing.push(seq);
         }
     }
 
@@ -284,9 +290,12 @@ impl Writer {
             }
         }
         if self.state.failure.get().is_some() {
-            let kept = self.unflushed.drain(..).filter(|(_, is_kept)| *is_kept);
-            self.unwritable.extend(kept.map(|(seq, _)| seq));
+            for (seq, is_kept) in self.unflushed.drain(..) {
+                let list = if is_kept { &mut self.unwritable } else { &mut self.missing };
+                list.push(seq);
+            }
         }
+        self.state.tell(&self.state.missing, &mut self.missing);
         // Those that were written meanwhile do not wait any more.
         self.waiting.retain(|seq| self.held.contains_key(seq));
         self.waiting.append(&mut self.unwritable);

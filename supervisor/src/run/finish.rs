@@ -145,6 +145,7 @@ impl Run {
             events.extend(self.shown.have_emitted(&kept));
             self.log.kept(kept);
         }
+        events.extend(self.shown.have_emitted_in_vain());
         events
     }
 

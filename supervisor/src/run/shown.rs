@@ -129,6 +129,14 @@ impl Shown {
         emitting.map(|seq| Event::EndNoted(*seq)).collect()
     }
 
+    /// Those tasks that have emitted others, and whose ends are never noted: their outputs are
+    /// gone.
+    pub(super) fn have_emitted_in_vain(&mut self) -> Vec<Event> {
+        let mut missing = self.output.missing();
+        missing.retain(|seq| self.emitting.remove(seq));
+        missing.into_iter().map(Event::EndLost).collect()
+    }
+
     /// The number of finished tasks whose output was not shown: of those whose output is kept, and
     /// of the others, which run again.
     pub(super) fn unshown(&self) -> [u64; 2] {

@@ -39,6 +39,11 @@ fn main() -> ExitCode {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             }
+            "large" => {
+                ctx.emit(b"leaf:of a large one")?;
+                ctx.stdout().write_all(&vec![b'x'; argument.parse()?])?;
+            }
+            "touches" => drop(fs::File::create(argument)?),
             "adds" => ctx.emit(argument.as_bytes())?,
             _ => {}
         }

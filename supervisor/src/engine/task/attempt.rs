@@ -1,4 +1,5 @@
-//! What follows when an attempt finishes: its task finishes too, or is retried.
+//! What follows when an attempt finishes: its task finishes too, is parked, or is retried; the tasks
+//! that it has added begin.
 
 use std::time::Duration;
 
@@ -164,6 +165,13 @@ impl Engine {
             self.tally.cancelled += self.ledger.drop_pending();
         }
         Some(Emitted { first, values })
+    }
+
+    /// What a task has emitted is not run: a resume runs that task again, and then what it emits.
+    pub(in crate::engine) fn cancel_emitted(&mut self, parent: u64, effects: &mut Vec<Effect>) {
+        let Some((seq, last)) = self.ledger.drop_held(parent) else { return };
+        self.tally.cancelled += last - seq + 1;
+        effects.push(Effect::Skip { seq, last });
     }
 
     fn retry(&mut self, mut record: TaskRecord, delay: Duration, now: Now) {

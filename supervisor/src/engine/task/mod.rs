@@ -3,6 +3,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod counts;
+pub(crate) mod emitted;
 pub(crate) mod outcome;
 pub(crate) mod policy;
 pub(crate) mod retry;

@@ -5,12 +5,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::emitted::EmittedTasks;
 use super::outcome::Ruling;
 use crate::engine::Tried;
 use crate::engine::time::Now;
-
-/// The number of the first task that another one has emitted. No list has as many values.
-pub(crate) const EMITTED_FROM: u64 = 1_000_000_000_001;
 
 /// A task that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +95,7 @@ pub(crate) struct Ledger {
     cursor: usize,
     /// The number of values of the input that were taken in.
     accepted: u64,
-    /// Emitted tasks, by the numbers of those that have emitted them, whose ends are not journaled.
-    held: BTreeMap<u64, Vec<TaskRecord>>,
-    held_back: usize,
-    /// The number of the next emitted task, and how many were taken in.
-    next_emitted: u64,
-    emitted: u64,
+    emitted: EmittedTasks,
 }
 
 impl Ledger {
@@ -117,10 +110,7 @@ impl Ledger {
             suspects_in_slots: 0,
             cursor: 0,
             accepted: 0,
-            held: BTreeMap::new(),
-            held_back: 0,
-            next_emitted: EMITTED_FROM,
-            emitted: 0,
+            emitted: EmittedTasks::new(),
         }
     }
 
@@ -140,39 +130,33 @@ impl Ledger {
     /// Counts a task with this number that another one has emitted. Returns the first and the last
     /// of the numbers that are passed over, if any.
     pub(crate) fn count_emitted(&mut self, seq: u64) -> Option<(u64, u64)> {
-        let (first, last) = (self.next_emitted, seq.saturating_sub(1));
-        self.emitted += 1;
-        self.next_emitted = self.next_emitted.max(seq + 1);
-        (first <= last).then_some((first, last))
+        self.emitted.count(seq)
     }
 
     /// Emitted tasks get no number up to this one: earlier generations have given it. Returns the
     /// first and the last of the numbers that are passed over, if any.
     pub(crate) fn reserve(&mut self, last: u64) -> Option<(u64, u64)> {
-        let first = self.next_emitted;
-        self.next_emitted = first.max(last + 1);
-        (first <= last).then_some((first, last))
+        self.emitted.reserve(last)
     }
 
     /// Takes in what a task has emitted. It waits until [`Ledger::release`]. Returns the number of
     /// the first one.
     pub(crate) fn hold(&mut self, parent: u64, values: &[Vec<u8>]) -> u64 {
-        let first = self.next_emitted;
-        let records = (first..)
-            .zip(values)
-            .map(|(seq, value)| new_record(seq, value.clone(), Duration::ZERO, &Tried::default()));
-        self.held.insert(parent, records.collect());
-        self.held_back += values.len();
-        self.emitted += values.len() as u64;
-        self.next_emitted += values.len() as u64;
-        first
+        self.emitted.hold(parent, values)
     }
 
     /// What this task has emitted may run.
     pub(crate) fn release(&mut self, parent: u64) {
-        let records = self.held.remove(&parent).unwrap_or_default();
-        self.held_back -= records.len();
-        self.pending.extend(records);
+        let record = |(seq, value)| new_record(seq, value, Duration::ZERO, &Tried::default());
+        self.pending.extend(self.emitted.take(parent).map(record));
+    }
+
+    /// What this task has emitted never runs. Returns the numbers of the first and the last, if
+    /// there are any.
+    pub(crate) fn drop_held(&mut self, parent: u64) -> Option<(u64, u64)> {
+        let mut numbers = self.emitted.take(parent).map(|(seq, _)| seq);
+        let first = numbers.next()?;
+        Some((first, numbers.last().unwrap_or(first)))
     }
 
     fn add(&mut self, mut record: TaskRecord, tried: Tried, now: Now) {
@@ -215,11 +199,15 @@ impl Ledger {
         Some(self.put(record, threads))
     }
 
-    /// The same for the next suspect, if nothing is under way and no other task is left. With
-    /// `others_wait`, other tasks may wait for it.
+    /// The same for the next suspect, if nothing is under way and no other task is left but those
+    /// that are parked, perhaps for hours. With `others_wait`, other tasks may wait for it.
     pub(crate) fn place_suspect(&mut self, others_wait: bool, threads: u32) -> Option<u16> {
-        let is_last = self.pending.is_empty() && self.waiting.is_empty() && self.held_back == 0;
-        if self.in_slots > 0 || !(is_last || others_wait) {
+        if self.in_slots > 0 || self.suspects.is_empty() {
+            return None;
+        }
+        let has_parked = |record: &TaskRecord| record.state.is_some();
+        let is_last = self.pending.is_empty() && self.emitted.waiting() == 0;
+        if !(others_wait || is_last && self.waiting.values().all(has_parked)) {
             return None;
         }
         let (_, record) = self.suspects.pop_first()?;
@@ -296,8 +284,7 @@ impl Ledger {
     /// Drops all pending tasks; returns how many.
     pub(crate) fn drop_pending(&mut self) -> u64 {
         let dropped = self.left() - self.in_slots;
-        self.held.clear();
-        self.held_back = 0;
+        self.emitted.drop_waiting();
         self.suspects.clear();
         self.pending.clear();
         self.waiting.clear();
@@ -324,7 +311,7 @@ impl Ledger {
 
     /// The number of unfinished tasks.
     pub(crate) fn left(&self) -> usize {
-        let elsewhere = self.waiting.len() + self.suspects.len() + self.held_back;
+        let elsewhere = self.waiting.len() + self.suspects.len() + self.emitted.waiting();
         self.pending.len() + elsewhere + self.in_slots
     }
 
@@ -343,7 +330,7 @@ impl Ledger {
 
     /// The number of tasks that were taken in.
     pub(crate) fn taken_in(&self) -> u64 {
-        self.accepted + self.emitted
+        self.accepted + self.emitted.taken_in()
     }
 
     /// Whether every task that was taken in has its outcome.
