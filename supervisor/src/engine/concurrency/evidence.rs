@@ -46,8 +46,10 @@ pub(super) struct Evidence {
     pub(super) windows: f64,
     /// In seconds.
     pub(super) span: f64,
-    /// The number in flight × seconds.
+    /// The number in flight × seconds; in the first window, and in the last.
     in_flight: f64,
+    first: f64,
+    last: f64,
     /// CPU seconds.
     used: Sum,
     /// Commands that finished.
@@ -65,11 +67,20 @@ pub(super) struct Gain {
 impl Evidence {
     pub(super) fn add(&mut self, window: &Window) {
         let span = window.span.as_secs_f64();
+        self.last = f64::from(window.in_flight);
+        if self.windows == 0.0 {
+            self.first = self.last;
+        }
         self.windows += 1.0;
         self.span += span;
         self.in_flight += span * f64::from(window.in_flight);
         self.used.add(window.used.as_secs_f64());
         self.commands.add(f64::from(window.ended.commands));
+    }
+
+    /// Whether the number in flight has grown meanwhile.
+    pub(super) fn grows(&self) -> bool {
+        self.last > self.first
     }
 
     /// The mean number in flight.

@@ -362,7 +362,12 @@ impl Search {
                 self.successes = if self.upwards == is_more { self.successes + 1 } else { 1 };
                 self.upwards = is_more;
                 self.forget_failures();
-                self.phase = Phase::Hold { here, settling: 0.0 };
+                if here.grows() {
+                    // Starts have used CPU time: the next trial is compared with this number alone.
+                    self.keep(self.goal, self.settles_after());
+                } else {
+                    self.phase = Phase::Hold { here, settling: 0.0 };
+                }
             }
             Some(_) => {
                 self.successes = 0;

@@ -14,8 +14,8 @@ use crate::engine::concurrency::start_gate::Starts;
 /// The length of a window.
 pub(super) const WINDOW: f64 = 40.0;
 
-/// What a start costs, on a CPU, and the time from one to the next while more commands are started
-/// than finish.
+/// What a start costs, on a CPU, and mostly the time from one to the next while more commands are
+/// started than finish.
 const START: f64 = 1.0;
 const BETWEEN_STARTS: f64 = 0.5;
 
@@ -115,6 +115,7 @@ pub(super) struct SimulatedMachine {
     pub(super) commands: Commands,
     queues: Queues,
     next_start: f64,
+    pub(super) between_starts: f64,
     pub(super) told: Told,
     random: u64,
     /// Commands that have finished.
@@ -132,6 +133,7 @@ impl SimulatedMachine {
             commands: Commands::default(),
             queues: Queues::default(),
             next_start: 0.0,
+            between_starts: BETWEEN_STARTS,
             told: Told::new(),
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             finished: 0,
@@ -213,7 +215,7 @@ impl SimulatedMachine {
 
     fn start(&mut self) {
         if self.commands.in_flight < self.target() && self.clocks.now + INSTANT >= self.next_start {
-            self.next_start = self.clocks.now + BETWEEN_STARTS;
+            self.next_start = self.clocks.now + self.between_starts;
             self.start_one();
         }
     }

@@ -190,6 +190,20 @@ fn a_slice_of_the_tables_is_near_the_best_fixed_number() {
     }
 }
 
+/// What it costs to start commands is no use that shows what a number of them gets done: few are
+/// started in a second here, and they sleep for long.
+#[test]
+fn commands_that_sleep_become_many_though_they_start_slowly() {
+    let place = Place::new(64, 0.0);
+    let mut machine = place.machine(load(3.0, 15_000.0, 1), place.controller(), 1);
+    machine.between_starts = 2.5;
+    machine.run(20.0);
+    let before = machine.in_flight_so_far();
+    machine.run(1.0);
+    let in_flight = (machine.in_flight_so_far() - before) / 1000.0;
+    assert!(in_flight >= 4000.0, "{in_flight} of 6400");
+}
+
 #[test]
 fn one_disk_is_not_crowded() {
     let place = Place::new(2, 0.0);
