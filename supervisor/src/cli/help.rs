@@ -94,7 +94,8 @@ Exit status:
   1 to 100   That number of tasks failed or were quarantined
   101        More than 100 tasks failed or were quarantined
   102        The journal or the joblog could not be written
-  255        Wrong usage, nothing to resume, or incomplete: see the error line
+  255        Wrong usage, nothing to resume, or values or outputs are missing: see
+               the error line
   128 + N    Stopped by signal N
   With --halt other statuses are possible: see the guide.
 

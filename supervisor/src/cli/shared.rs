@@ -156,8 +156,8 @@ pub(super) struct Failing {
     #[arg(long, value_name = "N")]
     pub(super) crash_limit: Option<u32>,
 
-    /// A task has failed when its attempts were killed from outside (kill -9, or its worker was) N
-    /// times, or for lack of memory N times and at most 4 [default: 10]
+    /// Fail a task when its attempts or their workers were killed from outside N times (kill -9).
+    /// Kills for lack of memory have a limit of their own: 4, or N if that is lower [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) outside_limit: Option<u32>,
 

@@ -43,7 +43,13 @@ pub(in crate::cli) struct Resume {
     override_usage = "msup retry [--failed|--quarantined] [OPTIONS] [RUN]",
     mut_args(help::under_heading),
     // retry refuses it with a line of its own.
-    mut_arg("arg_file", |arg| arg.hide(true))
+    mut_arg("arg_file", |arg| arg.hide(true)),
+    mut_arg("run", |arg| {
+        arg.help(
+            "The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the \
+             newest run started in the current folder, else the newest run of any folder]",
+        )
+    })
 )]
 pub(in crate::cli) struct Retry {
     /// Only failed tasks
@@ -81,15 +87,14 @@ pub(in crate::cli) struct Retry {
     })
 )]
 struct Anew {
-    /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest run
-    /// started in the current folder, else the newest of any folder; msup resume considers only
-    /// interrupted runs]
+    /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest
+    /// interrupted run started in the current folder, else the newest interrupted run of any folder]
     run: Option<PathBuf>,
 
     #[command(flatten)]
     limits: Limits,
 
-    /// With msup resume: read all values again from FILE; finished tasks are skipped
+    /// Read all values again from FILE; finished tasks are skipped
     #[arg(short = 'a', long, value_name = "FILE")]
     arg_file: Option<PathBuf>,
 
