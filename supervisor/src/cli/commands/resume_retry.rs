@@ -88,7 +88,8 @@ pub(in crate::cli) struct Retry {
 )]
 struct Anew {
     /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest
-    /// interrupted run started in the current folder, else the newest interrupted run of any folder]
+    /// interrupted run started in the current folder, else the newest interrupted run of any
+    /// folder]
     run: Option<PathBuf>,
 
     #[command(flatten)]

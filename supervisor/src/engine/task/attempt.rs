@@ -1,5 +1,5 @@
-//! What follows when an attempt finishes: its task finishes too, is parked, or is retried; the tasks
-//! that it has added begin.
+//! What follows when an attempt finishes: its task finishes too, is parked, or is retried; the
+//! tasks that it has added begin.
 
 use std::time::Duration;
 

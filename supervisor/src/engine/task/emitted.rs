@@ -30,8 +30,8 @@ impl EmittedTasks {
         self.reserve_to(seq.saturating_sub(1), seq + 1)
     }
 
-    /// No new one gets a number up to this one: earlier generations have given it. Returns the first
-    /// and the last of the numbers that are passed over, if any.
+    /// No new one gets a number up to this one: earlier generations have given it. Returns the
+    /// first and the last of the numbers that are passed over, if any.
     pub(super) fn reserve(&mut self, last: u64) -> Option<(u64, u64)> {
         self.reserve_to(last, last + 1)
     }
