@@ -13,6 +13,11 @@ fn main() -> ExitCode {
         let (verb, argument) = value.split_once(':').unwrap_or((&value, ""));
         match verb {
             "tree" => tree(task, ctx, argument)?,
+            "grove" if task.state().is_none() => {
+                ctx.pin();
+                return Ok(Outcome::park(Duration::from_millis(5), argument)?);
+            }
+            "grove" => grove(task, ctx, argument)?,
             "many" => {
                 for number in 0..argument.parse()? {
                     ctx.emit(format!("leaf:{number}").as_bytes())?;
@@ -60,6 +65,19 @@ fn tree(task: &Task, ctx: &mut Ctx<'_>, path: &str) -> Result<(), TaskError> {
     if path.len() < 6 {
         ctx.emit(format!("tree:{path}0").as_bytes())?;
         ctx.emit(format!("tree:{path}1").as_bytes())?;
+    }
+    Ok(())
+}
+
+/// `grove:PATH`: the same for tasks that have parked, and have kept their paths.
+fn grove(task: &Task, ctx: &mut Ctx<'_>, path: &str) -> Result<(), TaskError> {
+    if task.state() != Some(path.as_bytes()) {
+        return Err("its state is that of another task".into());
+    }
+    ctx.pin();
+    if path.len() < 6 {
+        ctx.emit(format!("grove:{path}0").as_bytes())?;
+        ctx.emit(format!("grove:{path}1").as_bytes())?;
     }
     Ok(())
 }
