@@ -13,7 +13,7 @@ use crate::waiters::Line;
 pub use header::{Header, Identity, Mismatch};
 
 /// Goes up at every change of an offset, a word or a protocol step.
-pub const LAYOUT_VERSION: u32 = 9;
+pub const LAYOUT_VERSION: u32 = 10;
 
 const LINE: usize = 64;
 
@@ -155,8 +155,8 @@ mod tests {
     const SIZES: Sizes = Sizes { tokens: 6, workers: 200, tasks: 512, cell_bytes: 4096 };
 
     #[test]
-    fn offsets_of_version_9_are_frozen() {
-        assert_eq!(LAYOUT_VERSION, 9, "a new version gets its own golden numbers");
+    fn offsets_of_version_10_are_frozen() {
+        assert_eq!(LAYOUT_VERSION, 10, "a new version gets its own golden numbers");
         assert_eq!(
             Layout::of(SIZES),
             Ok(Layout {

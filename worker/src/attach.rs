@@ -74,7 +74,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let bell_fd: &'static OwnedFd = Box::leak(Box::new(bell_fd));
     let shared = segment.shared();
     let seat = Seat::new(shared, me, Futex).ok_or(CannotAttach::Slot(me))?;
-    let bell = Bell::new(shared.header.armed(), bell_fd.as_fd());
+    let bell = Bell::new(shared.header.bell(), bell_fd.as_fd());
     guardian::keep_awake(&seat.slot().park);
     Ok(Some(Post { seat, bell, folder: folder.into(), in_flight }))
 }

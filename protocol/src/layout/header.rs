@@ -52,7 +52,7 @@ pub struct Header {
     pub(super) procs: AtomicU32,
     heavy_side_asks: AtomicU32,
     pub(super) watch: Lonely,
-    armed: Lonely,
+    bell: LonelyCount,
     pub(super) head: LonelyCount,
     starts: Starts,
     patience: Patience,
@@ -263,10 +263,10 @@ impl Header {
         &self.procs
     }
 
-    /// Whether the supervisor sleeps, for [`crate::bell::Bell`].
+    /// The word of [`crate::bell::Bell`].
     #[must_use]
-    pub fn armed(&self) -> &AtomicU32 {
-        &self.armed.0
+    pub fn bell(&self) -> &AtomicU64 {
+        &self.bell.0
     }
 
     fn release(&self) -> String {

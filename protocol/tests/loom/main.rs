@@ -7,6 +7,7 @@
 #![cfg(loom)]
 
 mod barriers;
+mod bells;
 mod interleavings;
 mod kills;
 mod world;

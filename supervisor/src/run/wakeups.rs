@@ -99,7 +99,7 @@ impl Wakeups {
         nap: Duration,
         has_news: impl Fn() -> bool,
     ) -> io::Result<impl Iterator<Item = u16>> {
-        let bell = Bell::new(shared.header.armed(), self.doorbell.as_fd());
+        let bell = Bell::new(shared.header.bell(), self.doorbell.as_fd());
         let (wants, nap) = if self.outcomes >= BATCH {
             // Outcomes come in so fast that it is enough to be woken for batches, and to look now
             // and then.
@@ -128,6 +128,6 @@ impl Wakeups {
     /// The same, and takes note of a bell that was rung.
     pub(super) fn wait_for_bell(&self, shared: &Shared<'_>, time: Duration) {
         self.wait(time);
-        Bell::new(shared.header.armed(), self.doorbell.as_fd()).disarm();
+        Bell::new(shared.header.bell(), self.doorbell.as_fd()).disarm();
     }
 }

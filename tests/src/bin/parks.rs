@@ -18,6 +18,7 @@ fn main() -> ExitCode {
             "meets" => meets(task, number.parse()?),
             "counts" => counts(task, ctx, number.parse()?),
             "keeps" => keeps(task, ctx, number.parse()?),
+            "sleeps" => sleeps(task, number.parse()?),
             "crashes" => crashes(task, ctx),
             _ => Ok(Outcome::done()),
         }
@@ -52,6 +53,14 @@ fn keeps(task: &Task, ctx: &mut Ctx<'_>, number: usize) -> Result<Outcome, TaskE
             writeln!(ctx.stdout(), "{}", state.iter().filter(|byte| **byte == b'x').count())?;
             Ok(Outcome::done())
         }
+    }
+}
+
+/// Parks once for this number of seconds.
+fn sleeps(task: &Task, seconds: u64) -> Result<Outcome, TaskError> {
+    match task.state() {
+        None => Ok(Outcome::park(Duration::from_secs(seconds), "what it waits for")?),
+        Some(_) => Ok(Outcome::done()),
     }
 }
 

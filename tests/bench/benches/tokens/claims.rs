@@ -20,7 +20,7 @@ const GROUP: &str = "claim+complete";
 pub(crate) fn claims(role: &Role) {
     let mut seat = role.seat();
     let shared = seat.shared();
-    let bell = Bell::new(shared.header.armed(), role.bell.as_fd());
+    let bell = Bell::new(shared.header.bell(), role.bell.as_fd());
     let mut token = None;
     while let Ok(Next::Run(held, claim)) = seat.next_task(token.take(), &|| false) {
         let index = claim.index();
@@ -42,7 +42,7 @@ fn through_slots(workers: u16, tasks: u64) -> io::Result<f64> {
         std::thread::sleep(Duration::from_millis(1));
     }
     let eventfd = stage.bell();
-    let bell = Bell::new(shared.header.armed(), eventfd);
+    let bell = Bell::new(shared.header.bell(), eventfd);
     let began = Instant::now();
     let (mut published, mut collected, mut slept_at) = (0, 0, 0);
     let mut free: Vec<u16> = (0..shared.tasks.len() as u16).collect();
