@@ -168,6 +168,25 @@ impl Drop for Sandbox {
     }
 }
 
+/// What `observe` returns while the kernel kills no process of the machine for lack of memory: msup
+/// reads the same count and may take another process's death for one of its own.
+///
+/// # Panics
+/// If `/proc/vmstat` cannot be read.
+pub fn while_memory_lasts<T>(mut observe: impl FnMut() -> T) -> T {
+    let kills = || {
+        let counts = fs::read_to_string("/proc/vmstat").expect("readable");
+        counts.lines().find(|line| line.starts_with("oom_kill ")).map(str::to_owned)
+    };
+    loop {
+        let before = kills();
+        let observed = observe();
+        if kills() == before {
+            return observed;
+        }
+    }
+}
+
 /// The output of a run that must succeed.
 pub fn shown<S: AsRef<OsStr>>(sandbox: &Sandbox, arguments: &[S], input: &[u8]) -> Vec<u8> {
     let output = run_with_input(&mut sandbox.msup(arguments), input);

@@ -93,16 +93,19 @@ fn lines_of_another_run_are_not_believed() {
     sandbox.start_once_more();
 }
 
-/// A journal as releases before schema 2 wrote it, and a line more.
+/// A journal as releases before schema 2 wrote it, and a line more. Its run has an id of its own: a
+/// resume kills what a killed run of the same id has left running.
 fn old_journal(sandbox: &Sandbox, more: &[&str]) {
     let folder = sandbox.path().display();
+    let id = crc32fast::hash(sandbox.path().as_os_str().as_encoded_bytes());
     let run = format!(
         concat!(
-            r#""event":"run","schema":1,"run":"1-2","version":"0.1.0","generation":1,"#,
+            r#""event":"run","schema":1,"run":"1-{id:x}","version":"0.1.0","generation":1,"#,
             r#""arguments":["-j1","-q","--","sh","-c","echo $1 $MSUP_ATTEMPT >>log","sh","#,
             r#"":::","a","b","c"],"folder":"{folder}","pid":1"#,
         ),
-        folder = folder
+        folder = folder,
+        id = id
     );
     let first = concat!(
         r#""event":"end","seq":1,"value":"a","attempt":1,"state":"succeeded","#,

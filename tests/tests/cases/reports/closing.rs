@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use msup_tests::{Sandbox, kill, overheard, run, run_with_input, spawn_piped, wait_until};
+use msup_tests::{
+    Sandbox, kill, overheard, run, run_with_input, spawn_piped, wait_until, while_memory_lasts,
+};
 use nix::sys::signal::Signal;
 
 fn said(command: &mut Command) -> String {
@@ -30,7 +32,7 @@ fn failed_crashed_and_lost_attempts_are_counted_apart() {
     let script = "case {} in a) kill -SEGV $$;; \
                   b) [ $MSUP_ATTEMPT = 1 ] && kill -9 $PPID; true;; c) exit 1;; esac";
     let flags = ["--retries", "2", "--backoff", "1ms..2ms", script, ":::", "a", "b", "c"];
-    let report = said(&mut sandbox.msup(flags));
+    let report = while_memory_lasts(|| said(&mut sandbox.msup(flags)));
     let counts = "msup: 1 failed attempt was retried\n\
                   msup: 2 crashed attempts were retried\n\
                   msup: 1 attempt was killed from outside and retried\n";
@@ -233,7 +235,8 @@ fn quiet_keeps_a_line_for_failures_in_which_the_command_could_not_speak() {
     assert!(text.contains(" failed: no-such: command not found in PATH: no-such"), "{text}");
     let text = said(&mut sandbox.msup(["-q", "--out", "o{}", "true", ":::", "1"]));
     assert!(text.starts_with("msup: task 1 failed: it has not written its output"), "{text}");
-    let text = said(&mut sandbox.msup(["-q", "-j1", "kill -9 $PPID; exit {}", ":::", "1"]));
+    let loses_worker = ["-q", "-j1", "kill -9 $PPID; exit {}", ":::", "1"];
+    let text = while_memory_lasts(|| said(&mut sandbox.msup(loses_worker)));
     assert!(text.starts_with("msup: task 1 failed: lost worker"), "{text}");
 }
 
