@@ -1,5 +1,7 @@
 //! Task loops in C: the example of worker/ffi, and calls in the wrong order.
 
+mod header;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
