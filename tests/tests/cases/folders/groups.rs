@@ -20,9 +20,18 @@ fn contained(sandbox: &Sandbox, script: &str) -> Option<std::process::Command> {
     Some(command)
 }
 
-/// The groups that a first process has made.
-fn left() -> Vec<PathBuf> {
-    groups::of_process(1)
+/// The groups that a first process has made and that processes of this sandbox are in.
+fn of_container(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let memberships = sandbox.processes().into_iter().filter_map(|process| {
+        // It may have exited.
+        fs::read_to_string(format!("/proc/{process}/cgroup")).ok()
+    });
+    let memberships: String = memberships.collect();
+    let has_member = |group: &PathBuf| {
+        let name = group.file_name().expect("a name").to_string_lossy();
+        memberships.split(['/', '\n']).any(|part| part == name)
+    };
+    groups::of_process(1).into_iter().filter(has_member).collect()
 }
 
 #[test]
@@ -33,11 +42,9 @@ fn what_a_dead_container_leaves_is_swept_when_it_is_empty() {
     }
     let script = "touch started; exec sleep 1000";
     let Some(mut command) = contained(&sandbox, script) else { return };
-    let before = left();
     let mut child = spawn_piped(&mut command);
-    let is_new = |path: &PathBuf| !before.contains(path);
     wait_until(|| sandbox.path().join("started").exists());
-    let made: Vec<PathBuf> = left().into_iter().filter(is_new).collect();
+    let made = of_container(&sandbox);
     assert_eq!(made.len(), 1, "{made:?}");
     // It goes on, and no other start touches its group.
     sandbox.start_once_more();
