@@ -168,6 +168,10 @@ impl Drop for Sandbox {
     }
 }
 
+/// For runs that a test kills at random moments: no task is quarantined for having been alone in
+/// flight at several of them.
+pub const TASKS_DO_NOT_KILL: &str = "--crash-limit=1000";
+
 /// What `observe` returns while the kernel kills no process of the machine for lack of memory: msup
 /// reads the same count and may take another process's death for one of its own.
 ///

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use msup_tests::{Sandbox, has_begun, kill, run, spawn_piped, summary, wait_until};
+use msup_tests::{
+    Sandbox, TASKS_DO_NOT_KILL, has_begun, kill, run, spawn_piped, summary, wait_until,
+};
 use nix::sys::signal::Signal;
 
 fn text(bytes: &[u8]) -> String {
@@ -96,7 +98,7 @@ fn tasks_that_fail_change_no_file() {
     let all = set(["exit.out", "signal.out", "slow.out", "good.out", "s.json"]);
     assert_eq!(names(sandbox.path()), all);
     let told = text(&run(&mut sandbox.msup(["log", "last"])).stdout);
-    assert!(told.contains("it has not written its output file ({out}, $MSUP_OUT)"), "{told}");
+    assert!(told.contains("it has not written its output file ({out}, $MSUP_OUT;"), "{told}");
 }
 
 #[test]
@@ -284,7 +286,8 @@ fn every_file_is_made_once_despite_repeated_kills() {
     // In two steps, so that there is something to be cut in two.
     let script = "echo begin $1 >>log; head -n 1000 $1 >$2; sleep 0.05; tail -n 1000 $1 >>$2; \
                   echo end $1 >>log; echo $1";
-    let mut first = sandbox.msup(["-j4", "--journal", "kept", "--out", "sums/{/.}.sum"]);
+    let flags = ["-j4", "--journal", "kept", "--out", "sums/{/.}.sum", TASKS_DO_NOT_KILL];
+    let mut first = sandbox.msup(flags);
     first.args(["--", "sh", "-c", script, "sh"]);
     first.args(["{}", "{out}", ":::"]).args((0..files).map(|seq| format!("in/{seq}.txt")));
     let mut msup = spawn_piped(&mut first);

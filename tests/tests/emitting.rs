@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use msup_tests::client::Client;
-use msup_tests::{Sandbox, kill, program, records, run, run_with_input, spawn_piped, wait_until};
+use msup_tests::{
+    Sandbox, TASKS_DO_NOT_KILL, kill, program, records, run, run_with_input, spawn_piped,
+    wait_until,
+};
 use nix::sys::signal::Signal;
 
 fn emits() -> String {
@@ -86,7 +89,8 @@ fn killed_on_its_way() {
     let sandbox = Sandbox::new();
     sandbox.file("list", b"tree:\ngrove:\nx\ny\n");
     let list = fs::File::open(sandbox.path().join("list")).expect("there");
-    let mut first = sandbox.msup(["-q", "-j2", "--journal", "run", "--worker"]);
+    let flags = ["-q", "-j2", "--journal", "run", TASKS_DO_NOT_KILL, "--worker"];
+    let mut first = sandbox.msup(flags);
     first.arg(emits()).stdin(list);
     let journal = sandbox.path().join("run/journal.jsonl");
     let mut msup = first;

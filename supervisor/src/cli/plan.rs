@@ -202,9 +202,14 @@ fn out(typed: Option<&OsStr>, job: &Job, literal: bool) -> Result<Option<OutTemp
 }
 
 /// COMMAND as a person could type it, without the values.
-pub(super) fn typed_command(words: &[OsString]) -> Option<Vec<u8>> {
-    let at = words.iter().position(|word| word == ":::").unwrap_or(words.len());
-    typed(&words[..at])
+pub(super) fn typed_command(args: &Args) -> Option<Vec<u8>> {
+    let flag = match &args.running.worker {
+        Some(program) => vec![OsString::from("--worker"), program.into()],
+        None if args.worker_stdio => vec![OsString::from("--worker-stdio")],
+        None => Vec::new(),
+    };
+    let words = args.words.iter().take_while(|word| *word != ":::").cloned();
+    typed(&flag.into_iter().chain(words).collect::<Vec<_>>())
 }
 
 /// COMMAND as a person could type it: a single word is a command line as it is.

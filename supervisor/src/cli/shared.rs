@@ -120,7 +120,11 @@ pub(super) struct Runners {
 
     /// Pass the values to workers that run the task loop PROGRAM, instead of running a command per
     /// value
-    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["memory", "mem_per_task"])]
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        conflicts_with_all = ["memory", "mem_per_task", "unsafe_replace"]
+    )]
     pub(super) worker: Option<PathBuf>,
 
     /// An idle worker exits after this many seconds, or at once when the input has ended and no

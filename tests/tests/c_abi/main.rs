@@ -95,7 +95,7 @@ write -1 there is no stream 7
 emit 0\u{20}
 done 0\u{20}
 next 1\u{20}
-b
+b, 1 byte
 done 0\u{20}
 fail -1 no task is running: wait for the next one first
 ";

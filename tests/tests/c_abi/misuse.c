@@ -37,7 +37,7 @@ int main(void)
     told("emit", msup_emit("b", 1));
     told("done", msup_done_with(NULL, 0));
     told("next", msup_next(&task));
-    printf("%.*s\n", (int)task.length, (const char *)task.value);
+    printf("%s, %zu byte\n", (const char *)task.value, task.length);
     told("done", msup_done());
     told("fail", msup_fail("too late", 8));
     fflush(stdout);

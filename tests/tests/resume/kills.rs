@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use msup_tests::{Sandbox, has_begun, kill, run, spawn_piped, summary, wait_until};
+use msup_tests::{
+    Sandbox, TASKS_DO_NOT_KILL, has_begun, kill, run, spawn_piped, summary, wait_until,
+};
 use nix::sys::signal::Signal;
 
 use super::{begin, kill_after, lines, resume, text};
@@ -112,8 +114,9 @@ fn name(pid: i32) -> String {
 fn a_run_killed_at_any_moment_repeatedly_finishes() {
     let sandbox = Sandbox::new();
     let script = "echo begin $1 >>log; sleep 0.01; echo end $1 >>log";
-    let flags = ["-j3", "-a", "list", "--journal", "kept", "--", "sh", "-c", script, "sh"];
+    let flags = ["-j3", "-a", "list", "--journal", "kept", TASKS_DO_NOT_KILL];
     let mut first = sandbox.msup(flags);
+    first.args(["--", "sh", "-c", script, "sh"]);
     // The nightly run's is killed two hundred times.
     let nightly = std::env::var_os("MSUP_NIGHTLY").is_some();
     let (tasks, least) = if nightly { (2_600, 200) } else { (150, 3) };

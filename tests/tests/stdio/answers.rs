@@ -125,10 +125,10 @@ long) head -c 17000000 /dev/zero | tr '\0' x; sleep 1000;;"#;
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert_eq!(text(&output.stdout), "1\n2\n3\n4\n5\n6\n");
     for (seq, why) in [
-        (2, "the program's answer is not as it must be: expected value at line 1 column 1: hello"),
+        (2, "the program's answer is no JSON object like {\"ok\": true}: hello (it does not begin"),
         (4, "the program has written more than one line for a task: {\"error\":\"more\"}: two"),
         (6, "the program's answer must say either \"ok\": true or \"error\": \"WHY\": {\"stdo"),
-        (8, "the program's answer is not as it must be: unknown field `result`"),
+        (8, "the program's answer is no JSON object like {\"ok\": true}: {\"ok\":true,"),
         (10, "the program's answer is longer than 16 MiB: long"),
     ] {
         let told = format!("task {seq} failed: error: {why}");

@@ -33,7 +33,7 @@ fn a_killed_run_leaves_nothing_and_is_resumed() {
     let output = run(&mut sandbox.msup(["resume", "--summary", "s.json"]));
     let said = text(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains(": sh program"), "the command is named: {said}");
+    assert!(said.contains(": --worker-stdio sh program"), "the command is named: {said}");
     let log = lines(&sandbox, "log");
     let ended: Vec<&str> = log.iter().filter_map(|line| line.strip_prefix("end ")).collect();
     let all: BTreeSet<&str> = ended.iter().copied().collect();

@@ -1,6 +1,7 @@
 /* Counts the lines of files, several at once, each with a token only while it counts:
  *
- *   cc -o lines lines.c $(pkg-config --cflags --libs msup)
+ *   export PKG_CONFIG_PATH=PREFIX/lib/pkgconfig
+ *   cc -o lines lines.c $(pkg-config --cflags --libs msup) -Wl,-rpath,PREFIX/lib
  *   msup --worker ./lines ::: app.log web.log
  */
 #include <msup.h>
@@ -41,16 +42,11 @@ static char *read_file(const char *path, size_t *length)
 
 static void count(const struct msup_task *task)
 {
-    char path[4096], line[4200];
+    const char *path = (const char *)task->value;
+    char line[4200];
     char *bytes;
     size_t length, lines = 0;
 
-    if (task->length >= sizeof path) {
-        msup_fail("the path is too long", strlen("the path is too long"));
-        return;
-    }
-    memcpy(path, task->value, task->length);
-    path[task->length] = '\0';
     msup_enter();
     bytes = read_file(path, &length);
     msup_exit();

@@ -30,7 +30,8 @@ extern "C" {
 #define MSUP_STDOUT 1
 #define MSUP_STDERR 2
 
-/* A task. The value is valid until the outcome is reported. It is not followed by a NUL byte. */
+/* A task. The value is valid until the outcome is reported. A NUL byte, which the length does not
+ * count, follows it. */
 struct msup_task {
     const uint8_t *value;
     size_t length;

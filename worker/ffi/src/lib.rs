@@ -11,11 +11,14 @@ use std::time::Duration;
 use msup_worker::by_hand::{StepError, Stream, TaskLoop};
 
 thread_local! {
-    static LOOP: RefCell<State> = const { RefCell::new(State { task_loop: None, error: None }) };
+    static LOOP: RefCell<State> =
+        const { RefCell::new(State { task_loop: None, value: Vec::new(), error: None }) };
 }
 
 struct State {
     task_loop: Option<TaskLoop>,
+    /// The value of the running task, and a NUL byte: C programs open it as a path.
+    value: Vec<u8>,
     error: Option<CString>,
 }
 
@@ -32,6 +35,8 @@ pub struct CTask {
 }
 
 const ERROR: c_int = -1;
+
+const NOT_ATTACHED: &str = "call msup_attach() first, in the same thread";
 
 /// Runs a step; an error is remembered for `msup_error()`.
 fn step(run: impl FnOnce(&mut State) -> Result<c_int, String>) -> c_int {
@@ -51,7 +56,7 @@ fn step(run: impl FnOnce(&mut State) -> Result<c_int, String>) -> c_int {
 fn attached(run: impl FnOnce(&mut TaskLoop) -> Result<c_int, StepError>) -> c_int {
     step(|state| {
         let task_loop = state.task_loop.as_mut();
-        let task_loop = task_loop.ok_or("call msup_attach() first, in the same thread")?;
+        let task_loop = task_loop.ok_or(NOT_ATTACHED)?;
         run(task_loop).map_err(|why| why.to_string())
     })
 }
@@ -73,13 +78,18 @@ pub extern "C" fn msup_attach() -> c_int {
 /// `task` points to a `struct msup_task`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msup_next(task: *mut CTask) -> c_int {
-    attached(|task_loop| {
-        let Some(next) = task_loop.next_task()? else { return Ok(0) };
-        let value = next.value();
+    step(|State { task_loop, value: kept, .. }| {
+        let task_loop = task_loop.as_mut().ok_or(NOT_ATTACHED)?;
+        let Some(next) = task_loop.next_task().map_err(|why| why.to_string())? else {
+            return Ok(0);
+        };
+        kept.clear();
+        kept.extend_from_slice(next.value());
+        kept.push(0);
         let (number, attempt) = (next.seq(), next.attempt());
         let (state, state_length) =
             next.state().map_or((ptr::null(), 0), |state| (state.as_ptr(), state.len()));
-        let (value, length) = (value.as_ptr(), value.len());
+        let (value, length) = (kept.as_ptr(), next.value().len());
         let next = CTask { value, length, number, attempt, state, state_length };
         // SAFETY: the caller's promise. The value lives until the outcome is reported.
         unsafe { task.write(next) };
@@ -116,7 +126,7 @@ pub unsafe extern "C" fn msup_write(stream: c_int, bytes: *const c_void, length:
             other => return Err(format!("there is no stream {other}")),
         };
         let task_loop = state.task_loop.as_mut();
-        let task_loop = task_loop.ok_or("call msup_attach() first, in the same thread")?;
+        let task_loop = task_loop.ok_or(NOT_ATTACHED)?;
         task_loop.write(stream, bytes).map(|()| 0).map_err(|why| why.to_string())
     })
 }

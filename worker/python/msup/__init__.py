@@ -14,7 +14,7 @@ loop for `msup --worker`.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, List
 
 from ._blocking import blocking
 from ._worker_file import worker
@@ -65,3 +65,7 @@ def __getattr__(name: str) -> Any:
     value = getattr(module, name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> List[str]:
+    return __all__

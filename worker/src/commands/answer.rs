@@ -18,9 +18,9 @@ pub(super) struct Answer {
 /// What a program has done that the protocol does not allow.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadAnswer {
-    /// Why, and the beginning of the line.
-    #[error("the program's answer is not as it must be: {0}: {1}")]
-    Malformed(#[source] serde_json::Error, String),
+    /// The beginning of the line, and why.
+    #[error("the program's answer is no JSON object like {{\"ok\": true}}: {0} ({1})")]
+    Malformed(String, #[source] serde_json::Error),
     #[error("the program's answer must say either \"ok\": true or \"error\": \"WHY\": {0}")]
     Unclear(String),
     #[error("the program has written more than one line for a task: {0}")]
@@ -53,12 +53,12 @@ impl Answer {
     pub(super) fn parse(line: &[u8]) -> Result<Answer, BadAnswer> {
         // An array of the same values is not what the protocol says.
         let is_object = line.trim_ascii_start().starts_with(b"{");
-        let fields = serde_json::from_slice(line).and_then(|fields| match is_object {
-            true => Ok(fields),
-            false => Err(serde::de::Error::custom("not an object")),
-        });
+        let fields = match is_object {
+            true => serde_json::from_slice(line),
+            false => Err(serde::de::Error::custom("it does not begin with {")),
+        };
         let Fields { ok, error, stdout, stderr } =
-            fields.map_err(|why| BadAnswer::Malformed(why, beginning(line)))?;
+            fields.map_err(|why| BadAnswer::Malformed(beginning(line), why))?;
         let failure = match (ok, error) {
             (Some(true), None) => None,
             (None | Some(false), Some(why)) => Some(why),
@@ -108,11 +108,12 @@ mod tests {
     #[test]
     fn what_is_no_answer() {
         for (line, says) in [
-            ("", "not as it must be: EOF"),
-            ("hello", "not as it must be: expected value"),
-            ("7", "not as it must be: invalid type"),
-            ("[true,null,\"\",\"\"]", "not as it must be: not an object"),
-            ("{\"ok\":true} {\"ok\":true}", "not as it must be: trailing characters"),
+            ("", "no JSON object like {\"ok\": true}:  (it does not begin with {)"),
+            ("hello", "true}: hello (it does not begin with {)"),
+            ("7", "does not begin with {"),
+            ("[true,null,\"\",\"\"]", "does not begin with {"),
+            ("{hello}", "true}: {hello} (key must be a string at line 1 column 2)"),
+            ("{\"ok\":true} {\"ok\":true}", "trailing characters"),
             ("{\"ok\":true,\"result\":7}", "unknown field `result`"),
             ("{\"ok\":true,\"ok\":true}", "duplicate field"),
             ("{\"ok\":\"yes\"}", "invalid type"),
@@ -127,6 +128,6 @@ mod tests {
         assert!(Answer::parse(b"{\"ok\":true,\"stdout\":\"\xff\"}").is_err(), "no UTF-8");
         let long = format!("{}{}", "\u{e9}".repeat(29), "x".repeat(100));
         let why = parse(&long).expect_err("no JSON");
-        assert!(why.ends_with(&format!(": {}xx...", "\u{e9}".repeat(29))), "{why}");
+        assert!(why.contains(&format!(": {}xx... (", "\u{e9}".repeat(29))), "{why}");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread, write};
 
-use super::answer::BadAnswer;
+use super::answer::{Answer, BadAnswer};
 
 /// No answer is longer, in bytes: it is kept in memory.
 pub(super) const ANSWER_AT_MOST: usize = 16 << 20;
@@ -122,7 +122,11 @@ impl Talk {
                     answer.truncate(end);
                     Ok(Some(answer))
                 }
-                more => Err(BadAnswer::more(more)),
+                // Of a banner and an answer it is the banner that is wrong.
+                more => Err(match Answer::parse(&answer[..end]) {
+                    Ok(_) => BadAnswer::more(more),
+                    Err(why) => why,
+                }),
             },
             _ => Err(BadAnswer::TooLong),
         }
@@ -234,8 +238,10 @@ mod tests {
         assert_eq!(taken(&[b"\n"]), Ok(Some(vec![])));
         assert_eq!(taken(&[b"{"]), Ok(None), "it is not complete");
         assert_eq!(taken(&[]), Ok(None));
-        let more = taken(&[b"{}\n{", b"}\n"]).expect_err("two lines");
+        let more = taken(&[b"{\"ok\":true}\n{", b"}\n"]).expect_err("two lines");
         assert!(more.ends_with("more than one line for a task: {}"), "{more}");
+        let banner = taken(&[b"hello\n{\"ok\":true}\n"]).expect_err("a banner");
+        assert!(banner.contains(": hello ("), "{banner}");
         let part = vec![b'x'; ANSWER_AT_MOST];
         let long = taken(&[&part, b"x", b"\n"]).expect_err("too long");
         assert!(long.contains("16 MiB"), "{long}");

@@ -224,7 +224,7 @@ fn announcement(past: &Past, wanted: Wanted) -> String {
     let place = Path::new(OsStr::from_bytes(&past.run.folder.0)).display();
     let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
     let args = Args::read(words).ok().and_then(Typed::flags);
-    let command = args.and_then(|args| plan::typed_command(&args.words));
+    let command = args.and_then(|args| plan::typed_command(&args));
     let command =
         command.map_or(String::new(), |words| format!(": {}", String::from_utf8_lossy(&words)));
     let (verb, left) = match wanted {

@@ -47,7 +47,7 @@ pub(in crate::cli) struct Serve {
 /// A command line of `msup serve` that cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("msup serve: what are the tasks run by? Give --worker PROGRAM or a COMMAND")]
+    #[error("what are the tasks run by? Give --worker PROGRAM or a COMMAND")]
     Nothing,
     #[error("msup serve takes no values after `:::`: the client sends them")]
     Values,

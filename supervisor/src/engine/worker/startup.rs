@@ -100,8 +100,11 @@ impl Startup {
             return Some(format!("{program} {why}"));
         }
         let n = too_many?;
-        let is_own = program.ends_with("msup-worker");
-        let hint = if is_own { "" } else { ": is it built with msup-worker?" };
+        let hint = match end {
+            _ if program.ends_with("msup-worker") => "",
+            WorkerEnd::Exited(0) => ": is it built with msup-worker?",
+            _ => ": what it wrote says why",
+        };
         Some(format!("{program} exited {n} times before it took a task ({end}){hint}"))
     }
 

@@ -37,7 +37,7 @@ pub(crate) enum FileError {
         why: Unsynced,
     },
     /// There is no temporary file.
-    #[error("it has not written its output file ({{out}}, $MSUP_OUT)")]
+    #[error("it has not written its output file ({{out}}, $MSUP_OUT; in task loops ctx.out())")]
     NotWritten,
     #[error("its output file: {0}")]
     Unreadable(#[source] io::Error),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use msup_tests::{Sandbox, has_begun, kill, run, spawn_piped, wait_until};
+use msup_tests::{Sandbox, TASKS_DO_NOT_KILL, has_begun, kill, run, spawn_piped, wait_until};
 use nix::sys::signal::Signal;
 
 use super::text;
@@ -18,9 +18,9 @@ const HALVES: &str = "seq $1 >$2; (sleep 0.5; seq $1 -1 1 >>$2) & echo $1";
 fn start(sandbox: &Sandbox, folder: &str, tasks: u32) -> Child {
     let out = format!("{folder}/{{}}.txt");
     let journal = format!("{folder}.run");
-    let flags =
-        ["-j16", "--journal", &journal, "--out", &out, "--", "sh", "-c", HALVES, "sh", "{}"];
-    let mut command = sandbox.msup(flags);
+    let mut command =
+        sandbox.msup(["-j16", "--journal", &journal, "--out", &out, TASKS_DO_NOT_KILL]);
+    command.args(["--", "sh", "-c", HALVES, "sh", "{}"]);
     spawn_piped(command.args(["{out}", ":::"]).args((1..=tasks).map(|n| n.to_string())))
 }
 
