@@ -129,7 +129,6 @@ impl<'a, P: Park> Seat<'a, P> {
             if self.has_finished_one.take()
                 && held.is_none()
                 && self.shared.header.one_for_one()
-                && self.is_room()
                 && let Some(claim) = self.shared.tasks.claim(self.me)
             {
                 count(&self.slot.counters.tasks, 1);
@@ -200,14 +199,6 @@ impl<'a, P: Park> Seat<'a, P> {
         }
     }
 
-    /// Whether fewer tasks are in flight than the limit. Two workers that check at the same instant
-    /// may both go on. A worker that was slow to start its next task has already been replaced by
-    /// another one.
-    fn is_room(&self) -> bool {
-        let at_most = self.shared.header.in_flight_at_most();
-        at_most.is_none_or(|at_most| self.shared.tasks.load().1 < at_most)
-    }
-
     fn start_on_idle(&self) -> Option<Held> {
         if !self.shared.tasks.any_ready() {
             return None;
@@ -221,8 +212,7 @@ impl<'a, P: Park> Seat<'a, P> {
     }
 
     fn start_without(&self) -> Option<Claim> {
-        let is_possible = self.shared.tasks.any_ready() && self.is_room();
-        if !is_possible || !self.shared.header.take_start() {
+        if !self.shared.tasks.any_ready() || !self.shared.header.take_start() {
             return None;
         }
         // CRASH: start_before_claim. A start that is not made: the supervisor's next look allows it
@@ -283,32 +273,6 @@ mod tests {
         let held = seat.exit(None);
         assert_eq!((shared.tokens.census().running, shared.tokens.census().idle), (1, 1));
         seat.release(held).expect("ours");
-    }
-
-    /// Another worker was started in its place while it was slow to start its next task.
-    #[test]
-    fn no_more_are_started_than_may_be_in_flight() {
-        let shared = shared(1);
-        let mut seat = Seat::new(shared, 0, Futex).expect("a slot");
-        for index in 0..2 {
-            assert!(shared.tasks.publish(index).is_some());
-        }
-        let _held = shared.tokens.acquire(2).expect("idle");
-        let _other = shared.tasks.claim(1).expect("ready");
-        let mut next = |finished_one| {
-            seat.has_finished_one.set(finished_one);
-            let asked = Cell::new(0);
-            let leaves_at_last = || asked.replace(asked.get() + 1) > 0;
-            seat.next_task(None, &leaves_at_last)
-        };
-        shared.header.allow_starts(1);
-        shared.header.allow_one_for_one(true);
-        shared.header.limit_in_flight(1);
-        assert!(matches!(next(true), Ok(Next::Leave)), "one for one");
-        assert!(matches!(next(false), Ok(Next::Leave)), "a start");
-        assert_eq!(shared.header.starts(), 1);
-        shared.header.limit_in_flight(2);
-        assert!(matches!(next(true), Ok(Next::Start(_))));
     }
 
     #[test]

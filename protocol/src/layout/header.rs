@@ -24,8 +24,6 @@ pub(super) struct LonelyCount(pub(super) AtomicU64);
 struct Starts {
     more: AtomicU32,
     one_for_one: AtomicU32,
-    /// No command is started without a token while this number are in flight; 0: no limit.
-    at_most: AtomicU32,
 }
 
 /// For how long the run was paused, in nanoseconds, and whether workers leave processes that a
@@ -198,19 +196,6 @@ impl Header {
     #[must_use]
     pub fn one_for_one(&self) -> bool {
         self.starts.one_for_one.load(Ordering::Relaxed) != 0
-    }
-
-    /// The supervisor's: no command is started without a token while this number are in flight.
-    /// There is no limit until the first call.
-    pub fn limit_in_flight(&self, at_most: u32) {
-        // ORDERING: SeqCst, as in `allow_starts()`, which is called afterwards if more may start.
-        self.starts.at_most.store(at_most, Ordering::SeqCst);
-    }
-
-    /// The limit on commands in flight, if there is one.
-    #[must_use]
-    pub fn in_flight_at_most(&self) -> Option<u32> {
-        Some(self.starts.at_most.load(Ordering::SeqCst)).filter(|at_most| *at_most > 0)
     }
 
     /// The number of commands that may be started without a token.

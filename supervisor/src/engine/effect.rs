@@ -26,8 +26,6 @@ pub(crate) enum Effect {
     AllowStarts(u32),
     /// Whether workers that finish a command may start the next one without a token.
     AllowOneForOne(bool),
-    /// Let no command be started without a token when this number is in flight.
-    LimitInFlight(u32),
     /// Let this worker exit when it has no task.
     Dismiss(WorkerId),
     /// Stop this worker's attempt, and let the worker exit.

@@ -29,9 +29,6 @@ impl Run {
                 Effect::AllowOneForOne(allowed) => {
                     self.segments.shared().header.allow_one_for_one(allowed);
                 }
-                Effect::LimitInFlight(at_most) => {
-                    self.segments.shared().header.limit_in_flight(at_most);
-                }
                 Effect::AllowStarts(starts) => {
                     self.segments.shared().allow_starts(&Futex, starts);
                 }

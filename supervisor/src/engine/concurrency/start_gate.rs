@@ -31,13 +31,12 @@ const LAST: u32 = 2;
 /// While commands wait to be started, workers are told again this often.
 const AGAIN: Duration = Duration::from_millis(1);
 
-/// What workers are told: how many commands may be started, whether a worker that finishes a
-/// command may start the next one, and how many may be in flight.
+/// What workers are told: how many commands may be started, and whether a worker that finishes a
+/// command may start the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Told {
     starts: u32,
     one_for_one: bool,
-    at_most: u32,
 }
 
 /// The start gate for commands, whose number follows their resource use.
@@ -172,11 +171,8 @@ impl Starts {
         }
         let starts = if view.owed == 0 && lasts { view.ready.min(startable) } else { 0 };
         let one_for_one = view.owed == 0 && view.in_flight <= self.target;
-        let now_told = Told { starts, one_for_one, at_most: self.target };
+        let now_told = Told { starts, one_for_one };
         let told = std::mem::replace(&mut self.told, now_told);
-        if told.at_most != self.target {
-            effects.push(Effect::LimitInFlight(self.target));
-        }
         if told.one_for_one != one_for_one {
             effects.push(Effect::AllowOneForOne(one_for_one));
         }
@@ -236,29 +232,6 @@ mod tests {
 
     fn window() -> Window {
         Window { span: SPAN, had_more: true, ..Window::default() }
-    }
-
-    #[test]
-    fn workers_are_told_how_many_may_be_in_flight() {
-        let mut starts = Starts::new(2, 200, None);
-        let told = |starts: &mut Starts| {
-            let mut effects = Vec::new();
-            starts.allow(&View::default(), 0, Duration::ZERO, &mut effects);
-            effects.iter().find_map(|effect| match effect {
-                Effect::LimitInFlight(at_most) => Some(*at_most),
-                _ => None,
-            })
-        };
-        assert_eq!(told(&mut starts), Some(2));
-        assert_eq!(told(&mut starts), None, "once");
-        for _ in 0..3 {
-            let waiting = Window { in_flight: 2, runnable: Some(0.0), ..window() };
-            starts.measured(&waiting, None, SPAN);
-        }
-        assert_eq!(told(&mut starts), Some(starts.target()));
-        assert!(starts.target() > 2);
-        starts.renew();
-        assert_eq!(told(&mut starts), Some(starts.target()), "a new segment");
     }
 
     #[test]

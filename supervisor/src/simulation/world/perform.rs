@@ -59,7 +59,6 @@ impl World {
             Effect::Skip { .. }
             | Effect::AllowStarts(_)
             | Effect::AllowOneForOne(_)
-            | Effect::LimitInFlight(_)
             | Effect::Discard { .. }
             | Effect::SetTimeout(_) => {}
         }
