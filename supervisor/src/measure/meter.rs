@@ -147,11 +147,13 @@ impl Meter {
         let sampled = self.sample(&commands, &pid_of, span, now);
         let answers = self.ask(&commands, &pid_of);
         let finished = std::mem::take(&mut self.finished);
-        let used = self.used(sampled + finished.used(), hides, span, now);
+        let by_msup = self.sampler.used_by_msup();
+        let used = self.used(sampled + finished.used(), by_msup, hides, span, now);
         let runnable = answers.runnable(span.as_secs_f64() * commands.len() as f64, &finished);
         let window = Window {
             span,
             used: self.allowance.scaled(used),
+            by_msup: self.allowance.scaled(by_msup),
             in_flight: shared.tasks.load().1,
             runnable,
             had_more,
@@ -224,12 +226,13 @@ impl Meter {
     fn used(
         &mut self,
         by_process: Duration,
+        by_msup: Duration,
         hides: bool,
         span: Duration,
         now: Instant,
     ) -> Duration {
         let by_commands = self.sampler.used_in_groups().unwrap_or(by_process);
-        let mut used = by_commands + self.sampler.used_by_msup();
+        let mut used = by_commands + by_msup;
         if !self.sampler.has_groups()
             && hides
             && let Some(busy) = self.machine.busy(now)

@@ -74,7 +74,8 @@ impl Evidence {
         self.windows += 1.0;
         self.span += span;
         self.in_flight += span * f64::from(window.in_flight);
-        self.used.add(window.used.as_secs_f64());
+        // What msup itself uses shows nothing of what commands get done.
+        self.used.add(window.used.saturating_sub(window.by_msup).as_secs_f64());
         self.commands.add(f64::from(window.ended.commands));
     }
 

@@ -9,6 +9,8 @@ pub(crate) struct Window {
     pub(crate) span: Duration,
     /// CPU time of commands, those that finished in it included, and of msup around them.
     pub(crate) used: Duration,
+    /// The part of it that is msup's own.
+    pub(crate) by_msup: Duration,
     /// Commands in flight at its end.
     pub(crate) in_flight: u32,
     /// The share of the commands looked at that ran or waited for a CPU. `None`: none was looked
