@@ -164,6 +164,22 @@ mod tests {
     }
 
     #[test]
+    fn what_msup_uses_itself_tells_nothing() {
+        let seen = |in_flight, by_msup| {
+            let (span, used) = (Duration::from_millis(40), Duration::from_millis(10));
+            let mut evidence = Evidence::default();
+            (0..6).for_each(|_| {
+                evidence.add(&Window { span, used, by_msup, in_flight, ..Window::default() });
+            });
+            evidence
+        };
+        let all = Duration::from_millis(10);
+        assert_eq!(seen(1024, all).gain(&seen(2048, all)), None);
+        let none = Duration::ZERO;
+        assert!(seen(1024, none).gain(&seen(2048, none)).is_some(), "commands use it");
+    }
+
+    #[test]
     fn little_tells_nothing() {
         assert_eq!(seen(4, &[(0.1, 1); 6]).gain(&seen(8, &[(0.1, 1); 6])), None);
         assert_eq!(
