@@ -325,6 +325,19 @@ fn status_field(pid: i32, field: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
+/// The names in `/dev/shm` of segments that this supervisor has made. Those of other runs come and
+/// go meanwhile.
+///
+/// # Panics
+/// If there is no `/dev/shm`.
+#[must_use]
+pub fn segments_of(supervisor: u32) -> BTreeSet<String> {
+    let entries = fs::read_dir("/dev/shm").expect("there is /dev/shm").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let pid = format!("-{supervisor}-");
+    names.filter(|name| name.starts_with("msup-") && name.contains(&pid)).collect()
+}
+
 /// The living processes whose mark has this prefix. A mark is `PID-NUMBER`: `PID-` means all
 /// sandboxes of that test process.
 fn marked(mark: &str) -> BTreeSet<i32> {

@@ -1,20 +1,14 @@
 //! Nothing is lost, whatever is killed.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
 use msup_tests::{
-    Sandbox, groups, is_alive, kill, name_of, program, spawn_piped, summary, wait_until,
+    Sandbox, groups, is_alive, kill, name_of, program, segments_of, spawn_piped, summary,
+    wait_until,
 };
 use nix::sys::signal::Signal;
-
-fn shared_memory() -> BTreeSet<String> {
-    let entries = fs::read_dir("/dev/shm").expect("there is /dev/shm").flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with("msup-")).collect()
-}
 
 const TASKS: u32 = 2000;
 
@@ -77,7 +71,6 @@ fn sixty_killed_task_loops_cost_nothing() {
 #[test]
 fn nothing_survives_the_supervisor() {
     let sandbox = Sandbox::new();
-    let before = shared_memory();
     let script = "sleep 100 & setsid sleep 100 & sleep 100; wait";
     let mut msup = sandbox.msup(["--procs", "3", "--", "sh", "-c", script, "sh", "{}", ":::"]);
     let mut child = spawn_piped(msup.args(["a", "b", "c"]));
@@ -91,7 +84,7 @@ fn nothing_survives_the_supervisor() {
     let killed = std::time::Instant::now();
     wait_until(|| sandbox.processes().is_empty());
     println!("the last process was gone after {:?}", killed.elapsed());
-    assert_eq!(shared_memory(), before);
+    assert_eq!(segments_of(child.id()), [].into());
     // The folder of a killed run is swept by the next start.
     assert!(msup_tests::run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
 }

@@ -1,6 +1,6 @@
 //! Points at which the supervisor dies.
 
-use msup_tests::{Sandbox, groups, run, summary};
+use msup_tests::{Sandbox, groups, run, segments_of, summary};
 
 use super::is_killed;
 
@@ -13,10 +13,7 @@ fn the_supervisor_dies(label: &str) {
     let pid = child.id();
     assert!(is_killed(child.wait().expect("ours")), "{label} was not reached");
     assert!(run(&mut sandbox.msup(["true", ":::", "x"])).status.success());
-    let shared_memory = std::fs::read_dir("/dev/shm").expect("there is /dev/shm").flatten();
-    let names = shared_memory.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let left = names.filter(|name| name.contains(&format!("-{pid}-"))).collect::<Vec<_>>();
-    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(segments_of(pid), [].into());
     assert_eq!(groups::of_process(pid), Vec::<std::path::PathBuf>::new());
     // What it left of files, the sandbox looks for.
 }
