@@ -75,6 +75,30 @@ fn a_task_may_add_very_many() {
     assert!(told.lines().skip(2).eq(leaves.iter().map(String::as_str)));
 }
 
+/// Their outputs wait for those of the whole list, which is longer than what is read of it at once.
+#[test]
+fn with_outputs_in_order_added_tasks_do_not_run_ahead_of_the_list() {
+    let sandbox = Sandbox::new();
+    let list = (1..=5_000).fold("many:270000\n".to_owned(), |list, n| list + &format!("{n}\n"));
+    sandbox.file("list", list.as_bytes());
+    let mut msup = sandbox.msup(["-q", "-k", "-a", "list", "--worker"]);
+    let output = run(msup.arg(emits()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout).expect("text");
+    let leaves = (0..270_000).map(|number| format!("leaf:{number}"));
+    let expected = list.lines().map(str::to_owned).chain(leaves);
+    assert!(told.lines().map(str::to_owned).eq(expected));
+}
+
+#[test]
+fn a_task_that_adds_too_much_fails_and_says_so() {
+    let sandbox = Sandbox::new();
+    let (status, told, said) = outcome(&sandbox, &["-k"], &["floods", "x"]);
+    assert_eq!((status, told.as_str()), (Some(1), "x\n"), "{said}");
+    assert!(said.contains("at most 64 MiB"), "{said}");
+    assert!(said.contains("1 of 2 tasks succeeded"), "{said}");
+}
+
 #[test]
 fn attempts_that_fail_or_park_add_nothing() {
     let sandbox = Sandbox::new();

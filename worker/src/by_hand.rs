@@ -5,13 +5,14 @@ use std::io::{self, BufRead, Write};
 use std::mem;
 use std::time::Duration;
 
-use msup_protocol::codec::{self, Usage, VALUE_AT_MOST, Verdict};
+use msup_protocol::codec::{Usage, Verdict};
 use msup_protocol::exit;
 use msup_protocol::token::{Away, Held};
 
 use crate::attach::attach;
 use crate::ctx::leave;
 use crate::guardian::{self, Manner};
+use crate::sink;
 use crate::steps::{Attempted, Steps, Streams, Taken, Underway};
 use crate::task::{Outcome, StateTooLarge, Task};
 use crate::task_loop::{cut, leave_state, parked};
@@ -191,22 +192,18 @@ impl TaskLoop {
     /// Adds a task with this value to the end of the run, when this one has succeeded.
     ///
     /// # Errors
-    /// There is no task, the value has more than 15 MiB, or it cannot be kept.
+    /// There is no task, the value has more than 15 MiB, all of them have more than 64 MiB, or it
+    /// cannot be kept.
     pub fn emit(&mut self, value: &[u8]) -> Result<(), StepError> {
-        if value.len() > VALUE_AT_MOST {
-            let why = format!("a value of {} bytes: at most {VALUE_AT_MOST}", value.len());
-            return Err(io::Error::other(why).into());
-        }
         match &mut self.0 {
             Kind::Supervised(supervised) => {
                 let running = supervised.running.as_mut().ok_or(StepError::NoTask)?;
                 let [.., emitted] = &mut running.output;
-                let mut bytes = Vec::new();
-                codec::push_value(&mut bytes, value);
-                Ok(emitted.write_all(&bytes)?)
+                Ok(emitted.push_value(value)?)
             }
             Kind::Absent(absent) => {
                 absent.running.as_ref().ok_or(StepError::NoTask)?;
+                sink::check_value(value)?;
                 absent.emitting.push(value.to_vec());
                 Ok(())
             }

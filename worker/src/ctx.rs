@@ -6,14 +6,13 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::process;
 
-use msup_protocol::codec::{self, VALUE_AT_MOST};
 use msup_protocol::exit;
 use msup_protocol::park::Futex;
 use msup_protocol::slot::Pinned;
 use msup_protocol::token::{Away, Held};
 use msup_protocol::worker_side::Seat;
 
-use crate::sink::Sink;
+use crate::sink::{self, Sink};
 use crate::steps::Streams;
 
 /// The number of bytes that buffered readers and writers move in one blocking section.
@@ -97,19 +96,12 @@ impl<'a> Ctx<'a> {
     /// and exactly once, whatever is killed. A task that fails or parks adds none.
     ///
     /// # Errors
-    /// The value has more than 15 MiB, or it cannot be kept.
+    /// The value has more than 15 MiB, all of them have more than 64 MiB, or it cannot be kept.
     pub fn emit(&mut self, value: &[u8]) -> io::Result<()> {
-        if value.len() > VALUE_AT_MOST {
-            let why = format!("a value of {} bytes: at most {VALUE_AT_MOST}", value.len());
-            return Err(io::Error::other(why));
-        }
         match &mut self.output {
-            Some([.., emitted]) => {
-                let mut bytes = Vec::new();
-                codec::push_value(&mut bytes, value);
-                emitted.write_all(&bytes)
-            }
+            Some([.., emitted]) => emitted.push_value(value),
             None => {
+                sink::check_value(value)?;
                 self.emitted.push(value.to_vec());
                 Ok(())
             }

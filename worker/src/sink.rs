@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use msup_protocol::codec::{LeftFile, Stream};
+use msup_protocol::codec::{self, EMITTED_AT_MOST, LeftFile, Stream, VALUE_AT_MOST};
 
 /// More than this is not kept in memory.
 const IN_MEMORY: usize = 64 << 10;
@@ -31,6 +31,26 @@ impl Sink {
     /// The number of bytes in memory, which go into the outcome's frame.
     pub(crate) fn in_memory(&self) -> usize {
         self.here.len()
+    }
+
+    /// Adds a value of one more task.
+    ///
+    /// # Errors
+    /// The value is too long, or all of them are together, or the file cannot be written.
+    pub(crate) fn push_value(&mut self, value: &[u8]) -> io::Result<()> {
+        check_value(value)?;
+        let mut bytes = Vec::with_capacity(value.len() + size_of::<u32>());
+        codec::push_value(&mut bytes, value);
+        let in_file = self.file.as_ref().map_or(0, |(_, len)| *len);
+        if in_file as usize + self.here.len() + bytes.len() > EMITTED_AT_MOST {
+            let most = EMITTED_AT_MOST >> 20;
+            let why = format!(
+                "one task adds values of at most {most} MiB together: let the tasks that it adds \
+                 add others"
+            );
+            return Err(io::Error::other(why));
+        }
+        self.write_all(&bytes)
     }
 
     /// Moves what is in memory to the file.
@@ -92,6 +112,17 @@ impl Sink {
             None => Stream::Here(self.here.clone().into()),
         }
     }
+}
+
+/// Checks a value of one more task.
+///
+/// # Errors
+/// It is too long.
+pub(crate) fn check_value(value: &[u8]) -> io::Result<()> {
+    if value.len() <= VALUE_AT_MOST {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("a value of {} bytes: at most {VALUE_AT_MOST}", value.len())))
 }
 
 /// Adds the run's folder, and the variable that sets its place, to the error.
@@ -176,6 +207,20 @@ mod tests {
         assert_eq!(sink.stream(), Stream::Here(b"hello".to_vec().into()));
         let why = sink.spill().expect_err("no folder").to_string();
         assert!(why.contains("/proc/nonexistent") && why.contains("TMPDIR"), "{why}");
+    }
+
+    #[test]
+    fn no_more_values_are_taken_in_than_msup_reads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut sink = Sink::new(folder.path().join("emitted"));
+        let value = vec![b'v'; (1 << 20) - size_of::<u32>()];
+        for _ in 0..EMITTED_AT_MOST >> 20 {
+            sink.push_value(&value).expect("not too much yet");
+        }
+        let why = sink.push_value(b"").expect_err("too much").to_string();
+        assert!(why.contains("at most 64 MiB"), "{why}");
+        let Stream::File(LeftFile { len, .. }) = sink.stream() else { panic!("in a file") };
+        assert_eq!(len, EMITTED_AT_MOST as u64, "what was refused is not in it");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 
-use super::Window;
+use super::{OutputPressure, Window};
 
 /// One thing that happened. The adapters observe, the engine decides.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ pub(crate) enum Event {
     Looked(View),
     /// The resource use of commands over a window.
     Measured(Window),
-    /// Whether output arrives faster than it can be written.
-    OutputPressure(bool),
+    /// What holds up the outputs of tasks.
+    OutputPressure(OutputPressure),
     /// No process reads our standard output any more.
     OutputClosed {
         /// What runs would have no other effect: no files, no requested journal, no figures.

@@ -7,8 +7,9 @@ use super::{AtCap, Policy};
 /// The settings of a run. They never change.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    /// Tasks may add more tasks.
-    pub(crate) emits: bool,
+    /// A client submits the tasks (`msup serve`), perhaps after it has seen the outcomes of others.
+    /// Tasks add no tasks.
+    pub(crate) has_client: bool,
     /// What workers run, for messages.
     pub(crate) worker_program: String,
     pub(crate) procs: u32,

@@ -40,6 +40,7 @@ pub(crate) use worker::stall::AtCap;
 
 use concurrency::control::Control;
 use intake::Intake;
+pub(crate) use pressure::OutputPressure;
 use pressure::Pressure;
 use shutdown::Shutdown;
 use task::outcome::{judge_loss, judge_stopped};
@@ -132,7 +133,7 @@ impl Engine {
                 let left = is_all.then(|| self.ledger.left() as u32);
                 self.control.measured(&window, left, now);
             }
-            Event::OutputPressure(is_behind) => self.pressure.set_output(is_behind),
+            Event::OutputPressure(pressure) => self.pressure.set_output(pressure),
             Event::OutputClosed { in_vain, quiet } => {
                 self.on_output_closed(in_vain, quiet, effects);
             }
@@ -155,10 +156,15 @@ impl Engine {
 
     /// Whether more input should be read now.
     pub(crate) fn wants_input(&self) -> bool {
+        // Outputs that wait for their turn may wait for a task that has not been read.
+        let is_held_up = match self.pressure.waits_for_turn() && !self.pressure.allows_nothing() {
+            true => self.ledger.fresh() > 0 || self.ledger.in_slots() > 0,
+            false => self.pressure.is_any(),
+        };
         self.intake.is_open()
             && !self.is_stopped()
-            && !self.pressure.is_any()
-            && (self.limits.needs_all_input() || self.ledger.pending() < self.ledger.slots())
+            && !is_held_up
+            && (self.limits.needs_all_input() || self.ledger.fresh() < self.ledger.slots())
     }
 
     /// When the engine wants to look again, if nothing happens before.
@@ -191,7 +197,7 @@ impl Engine {
 
     /// Whether tasks wait that have not been published.
     pub(crate) fn has_more(&self) -> bool {
-        self.ledger.pending() > 0
+        self.ledger.has_ready()
     }
 
     /// The task in a slot.

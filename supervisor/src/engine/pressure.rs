@@ -1,36 +1,47 @@
 //! Back pressure: what the run produces cannot be written just now.
 
+/// What holds up the outputs of tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OutputPressure {
+    /// Nothing does.
+    #[default]
+    None,
+    /// They arrive faster than they can be written.
+    Writing,
+    /// They wait for their turn (`-k`), too many of them, until the first unfinished task has
+    /// finished.
+    Turn,
+}
+
 /// What holds the run up.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
-    /// Output arrives faster than it can be written.
-    by_output: bool,
+    by_output: OutputPressure,
     /// There is no space left for the journal.
     by_journal: bool,
 }
 
 impl Pressure {
-    pub(super) fn set_output(&mut self, is_behind: bool) {
-        self.by_output = is_behind;
+    pub(super) fn set_output(&mut self, pressure: OutputPressure) {
+        self.by_output = pressure;
     }
 
     pub(super) fn set_journal(&mut self, is_full: bool) {
         self.by_journal = is_full;
     }
 
-    /// Whether anything is held up: then no more input is read.
+    /// Whether anything is held up.
     pub(super) fn is_any(&self) -> bool {
-        self.by_output || self.by_journal
+        self.by_output != OutputPressure::None || self.by_journal
     }
 
-    /// Whether only tasks that run again may start. With `-k`, outputs that wait to be written may
-    /// wait for such a task.
-    pub(super) fn allows_only_retries(&self) -> bool {
-        self.by_output
+    /// Whether only tasks may start for which the outputs may wait that wait for their turn.
+    pub(super) fn waits_for_turn(&self) -> bool {
+        self.by_output == OutputPressure::Turn
     }
 
-    /// Whether nothing may start: the start could not be journaled.
+    /// Whether nothing may start: its output would wait, or its start could not be journaled.
     pub(super) fn allows_nothing(&self) -> bool {
-        self.by_journal
+        self.by_output == OutputPressure::Writing || self.by_journal
     }
 }

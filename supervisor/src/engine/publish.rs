@@ -50,7 +50,7 @@ impl Engine {
     fn place(&mut self) -> Vec<u16> {
         let threads = self.threads_each();
         let room = self.control.room();
-        let only_retries = self.pressure.allows_only_retries();
+        let waits_for_turn = self.pressure.waits_for_turn();
         let mut placed = Vec::new();
         loop {
             // If the next task may have cut an epoch short, only as many are published as run at
@@ -63,13 +63,14 @@ impl Engine {
             if self.ledger.in_slots() >= enough {
                 break;
             }
-            let Some(slot) = self.ledger.place(only_retries, threads) else { break };
+            let Some(slot) = self.ledger.place(waits_for_turn, threads) else { break };
             placed.push(slot);
         }
-        // With `-k` outputs may wait for that of a suspect, and everything else for these outputs.
-        let others_wait = only_retries;
-        if room.at_most > 0 && (!self.intake.is_open() || others_wait) {
-            placed.extend(self.ledger.place_suspect(others_wait, threads));
+        if room.at_most > 0 && waits_for_turn {
+            placed.extend(self.ledger.place_lowest(threads));
+        } else if room.at_most > 0 && (!self.intake.is_open() || self.limits.has_client) {
+            // What a client submits next may depend on the outcome of a suspect.
+            placed.extend(self.ledger.place_suspect(threads));
         }
         placed
     }

@@ -22,7 +22,7 @@ fn limits() -> Limits {
         at_cap: AtCap::Fail,
         procs: 1,
         admits: false,
-        emits: true,
+        has_client: false,
         longest_first: false,
         memory: None,
         policy: Policy::default(),

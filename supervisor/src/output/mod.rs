@@ -31,7 +31,8 @@ use writer::Writer;
 /// With more than this waiting to be written, nothing new is started.
 const BACKLOG: u64 = 32 << 20;
 
-/// With more outputs than this waiting for their turn (`-k`), nothing new is started.
+/// With more outputs than this waiting for their turn (`-k`), only tasks are started that they may
+/// wait for.
 const HELD: u64 = 1 << 18;
 
 /// How long the bar may take to disappear.
@@ -182,9 +183,13 @@ impl Output {
     }
 
     /// Whether too much waits to be written.
-    pub(crate) fn is_under_pressure(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         self.state.backlog.load(Ordering::Relaxed) > BACKLOG
-            || self.state.held.load(Ordering::Relaxed) > HELD
+    }
+
+    /// Whether too many outputs wait for their turn.
+    pub(crate) fn holds_too_many(&self) -> bool {
+        self.state.held.load(Ordering::Relaxed) > HELD
     }
 
     /// Checks now and then whether the reader has gone since output was shown. Where tasks write

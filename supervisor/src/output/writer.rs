@@ -263,7 +263,8 @@ impl Writer {
             }
         }
         self.waiting.retain(|seq| !withdrawn.contains(seq));
-        self.unwritable.retain(|seq| !withdrawn.contains(seq));
+        // Neither written nor kept.
+        self.missing.extend(self.unwritable.extract_if(.., |seq| withdrawn.contains(seq)));
         for (seq, is_kept) in &mut self.unflushed {
             *is_kept &= !withdrawn.contains(seq);
         }
@@ -369,10 +370,35 @@ mod tests {
     use super::super::{BACKLOG, HELD};
     use super::*;
 
+    use rustix::event::{EventfdFlags, eventfd};
+
+    fn state() -> State {
+        State::new(eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd"))
+    }
+
+    /// Else the tasks that such a task has added would wait for its end for ever.
+    #[test]
+    fn an_output_that_was_not_written_and_then_not_kept_is_missing() {
+        let style = Style {
+            keep_order: false,
+            folder: "/nowhere".into(),
+            bar: false,
+            keeper: None,
+            hello: None,
+        };
+        let mut writer = Writer::new(style, Arc::new(state())).expect("it can be written");
+        writer.unwritable = vec![5, 6];
+        let why = io::Error::other("no space");
+        writer.stop_keeping(&KeepingFailed { why, withdrawn: [6].into() });
+        writer.flush();
+        let told = [&writer.state.missing, &writer.state.kept]
+            .map(|told| told.lock().expect("whole").clone());
+        assert_eq!(told, [vec![6], vec![5]]);
+    }
+
     #[test]
     fn pressure_ends_with_a_ring() {
-        use rustix::event::{EventfdFlags, eventfd};
-        let state = State::new(eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd"));
+        let state = state();
         state.backlog.store(BACKLOG + 10, Ordering::Relaxed);
         state.holds(HELD + 1);
         let has_rung = || rustix::io::read(&state.doorbell, &mut [0; 8]).is_ok();

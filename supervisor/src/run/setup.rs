@@ -100,8 +100,7 @@ impl Run {
             runs_commands,
             work.worker_program.display().to_string(),
             values.longest_first.is_some(),
-            // The client of `msup serve` submits all tasks.
-            !outputs.frames,
+            outputs.frames,
             failures.policy,
         ));
         let segment = Arc::clone(&epoch.segment);
@@ -165,7 +164,7 @@ fn limits(
     runs_commands: bool,
     worker_program: String,
     longest_first: bool,
-    emits: bool,
+    has_client: bool,
     policy: Policy,
 ) -> Limits {
     Limits {
@@ -182,7 +181,7 @@ fn limits(
         idle_timeout: concurrency.idle_timeout,
         at_cap: concurrency.at_cap,
         admits: concurrency.admits,
-        emits,
+        has_client,
         longest_first,
         memory: concurrency.memory,
         policy,

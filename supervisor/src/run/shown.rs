@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::RunError;
-use crate::engine::{Entry, Event};
+use crate::engine::{Entry, Event, OutputPressure};
 use crate::journal::State;
 use crate::output::{Delivery, Output, Style, Unwritable};
 use crate::report::escape;
@@ -24,8 +24,8 @@ pub(super) struct Shown {
     pub(super) output: Output,
     /// Outputs go to the client of `msup serve`.
     pub(super) has_client: bool,
-    /// The writer is behind: no more input is read, and no more lines are printed.
-    is_under_pressure: bool,
+    /// What holds up the outputs: then no more lines are printed.
+    pressure: OutputPressure,
     /// Its failure was reported.
     has_failed: bool,
     /// Tasks that have finished, but whose output has not been shown yet; and whether it is kept
@@ -45,7 +45,7 @@ impl Shown {
         Ok(Shown {
             output,
             has_client,
-            is_under_pressure: false,
+            pressure: OutputPressure::None,
             has_failed: false,
             unshown,
             emitting,
@@ -59,14 +59,14 @@ impl Shown {
 
     /// A message that may be left out: while output is not read, no more of them are kept.
     pub(super) fn say_if_read(&self, text: impl FnOnce() -> String) {
-        if !self.is_under_pressure {
+        if self.pressure == OutputPressure::None {
             self.say(&text());
         }
     }
 
     /// The same for a line as it is.
     pub(super) fn print_if_read(&self, line: impl FnOnce() -> String) {
-        if !self.is_under_pressure {
+        if self.pressure == OutputPressure::None {
             self.output.say(line());
         }
     }
@@ -160,8 +160,12 @@ impl Shown {
                 Unwritable::Other(why) => Event::OutputFailed(why),
             }));
         }
-        let pressure = self.output.is_under_pressure();
-        if std::mem::replace(&mut self.is_under_pressure, pressure) != pressure {
+        let pressure = match (self.output.is_behind(), self.output.holds_too_many()) {
+            (true, _) => OutputPressure::Writing,
+            (false, true) => OutputPressure::Turn,
+            (false, false) => OutputPressure::None,
+        };
+        if std::mem::replace(&mut self.pressure, pressure) != pressure {
             events.push(Event::OutputPressure(pressure));
         }
     }

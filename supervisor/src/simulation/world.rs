@@ -22,7 +22,7 @@ use super::planted::Planted;
 use super::random::Random;
 use super::telling::Telling;
 use super::{RUN, text};
-use crate::engine::{AtCap, Event, Input, Limits, Policy};
+use crate::engine::{AtCap, Event, Input, Limits, OutputPressure, Policy};
 use crate::journal::record::{Again, AgainKind};
 use crate::journal::{Journal, Record, Sync};
 
@@ -75,7 +75,7 @@ fn draw_limits(random: &mut Random, seed: u64) -> Limits {
         idle_timeout: ms(50 + random.below(1000)),
         at_cap: AtCap::Wait,
         admits: false,
-        emits: true,
+        has_client: false,
         longest_first: random.once_in(5),
         memory: None,
         policy: Policy {
@@ -180,7 +180,7 @@ impl World {
             }
             Happening::Shown(seq, value) => self.shows(seq, &value),
             Happening::Space => self.disk.set_full(false),
-            Happening::PressureEnds => self.step(Event::OutputPressure(false)),
+            Happening::PressureEnds => self.step(Event::OutputPressure(OutputPressure::None)),
         }
         self.settle();
     }

@@ -467,7 +467,7 @@ mod tests {
             idle_timeout: Duration::from_secs(10),
             at_cap: AtCap::Wait,
             admits: true,
-            emits: true,
+            has_client: false,
             longest_first: false,
             memory: Some(1 << 30),
             policy: Policy::default(),

@@ -23,6 +23,11 @@ fn main() -> ExitCode {
                     ctx.emit(format!("leaf:{number}").as_bytes())?;
                 }
             }
+            // 64 MiB, and the lengths of the values.
+            "floods" => {
+                let value = vec![b'v'; 1 << 20];
+                (0..64).try_for_each(|_| ctx.emit(&value))?;
+            }
             "fails" => {
                 ctx.emit(b"leaf:of a failure")?;
                 return Err("asked to".into());

@@ -119,6 +119,12 @@ pub(crate) enum ResumeError {
     NothingToRetry(String),
     #[error("-a: retry takes the values from the journal")]
     RetryWithList,
+    #[error(
+        "-a: the newest interrupted run, {run}, is of another folder, {}: if the list is for that \
+         run, name it (msup resume -a FILE {run})",
+        folder.display()
+    )]
+    ListForAnother { run: String, folder: PathBuf },
     #[error("{}: not the command line of a run", .0.display())]
     NoCommandLine(PathBuf),
     /// A path that was given has no absolute form.
@@ -201,6 +207,11 @@ fn find(anew: &Anew, wanted: Wanted) -> Result<(Folder, Past), Refusal> {
         Wanted::Any => Refusal::from(why),
     })?;
     let past = read(&choice.folder)?;
+    let begun_in = Path::new(OsStr::from_bytes(&past.run.folder.0));
+    if anew.arg_file.is_some() && std::env::current_dir().is_ok_and(|here| here != begun_in) {
+        let (run, folder) = (past.run.run.to_string(), begun_in.to_owned());
+        return Err(ResumeError::ListForAnother { run, folder }.into());
+    }
     let mut out = stderr().lock();
     // The run goes on even if this cannot be printed.
     for why in &choice.passed_over {

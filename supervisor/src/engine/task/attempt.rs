@@ -45,7 +45,7 @@ impl Engine {
         let ruling = judge(outcome.verdict.clone(), starved, killed);
         let emits = outcome.emitted != Stream::nothing();
         match ruling {
-            Ruling::Succeeded if emits && !self.limits.emits => {
+            Ruling::Succeeded if emits && self.limits.has_client => {
                 let why = "tasks of msup serve cannot add tasks: the client submits all of them";
                 Ruling::Failed(Cause::Trouble(why.into()))
             }

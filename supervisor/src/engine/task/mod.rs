@@ -6,6 +6,7 @@ pub(crate) mod counts;
 pub(crate) mod emitted;
 pub(crate) mod outcome;
 pub(crate) mod policy;
+mod ready;
 pub(crate) mod retry;
 pub(crate) mod table;
 pub(crate) mod time_limit;

@@ -1,12 +1,13 @@
-//! The table of unfinished tasks: which are pending, which is in which slot, and how often each was
+//! The table of unfinished tasks: which are ready, which is in which slot, and how often each was
 //! tried.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::emitted::EmittedTasks;
 use super::outcome::Ruling;
+use super::ready::Ready;
 use crate::engine::Tried;
 use crate::engine::time::Now;
 
@@ -84,8 +85,8 @@ fn new_record(seq: u64, value: Vec<u8>, expected: Duration, tried: &Tried) -> Ta
 /// All tasks without an outcome.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    pending: VecDeque<TaskRecord>,
-    /// Tasks that wait before a retry, by the time at which the wait is over.
+    ready: Ready,
+    /// Tasks that wait before a retry or are parked, by the time at which the wait is over.
     waiting: BTreeMap<(Now, u64), TaskRecord>,
     /// Tasks that run when all others have finished, one at a time, the least suspicious first.
     suspects: BTreeMap<(u32, u64), TaskRecord>,
@@ -102,7 +103,7 @@ impl Ledger {
     /// An empty table with this number of task slots.
     pub(crate) fn new(slots: usize) -> Ledger {
         Ledger {
-            pending: VecDeque::new(),
+            ready: Ready::default(),
             waiting: BTreeMap::new(),
             suspects: BTreeMap::new(),
             slots: (0..slots).map(|_| None).collect(),
@@ -147,8 +148,9 @@ impl Ledger {
 
     /// What this task has emitted may run.
     pub(crate) fn release(&mut self, parent: u64) {
-        let record = |(seq, value)| new_record(seq, value, Duration::ZERO, &Tried::default());
-        self.pending.extend(self.emitted.take(parent).map(record));
+        for (seq, value) in self.emitted.take(parent) {
+            self.ready.push(new_record(seq, value, Duration::ZERO, &Tried::default()));
+        }
     }
 
     /// What this task has emitted never runs. Returns the numbers of the first and the last, if
@@ -169,7 +171,7 @@ impl Ledger {
         } else if record.suspect {
             self.put_back(record);
         } else {
-            self.pending.push_back(record);
+            self.ready.push(record);
         }
     }
 
@@ -186,32 +188,45 @@ impl Ledger {
         (first <= last).then_some((first, last))
     }
 
-    /// Moves the next pending task into the next free slot, in order, to use `threads` threads; if
+    /// Moves the next ready task into the next free slot, to use `threads` threads; with
     /// `only_again`, only one that was tried before. `None` when there is no task or no slot, or a
     /// suspect runs.
     pub(crate) fn place(&mut self, only_again: bool, threads: u32) -> Option<u16> {
-        // Retries stand before tasks that never ran.
-        let next = self.pending.front().filter(|next| !only_again || next.again);
-        if next.is_none() || self.in_slots == self.slots.len() || self.suspects_in_slots > 0 {
+        if self.in_slots == self.slots.len() || self.suspects_in_slots > 0 {
             return None;
         }
-        let record = self.pending.pop_front()?;
+        let record = self.ready.take(only_again)?;
         Some(self.put(record, threads))
     }
 
     /// The same for the next suspect, if nothing is under way and no other task is left but those
-    /// that are parked, perhaps for hours. With `others_wait`, other tasks may wait for it.
-    pub(crate) fn place_suspect(&mut self, others_wait: bool, threads: u32) -> Option<u16> {
-        if self.in_slots > 0 || self.suspects.is_empty() {
-            return None;
-        }
+    /// that are parked, perhaps for hours.
+    pub(crate) fn place_suspect(&mut self, threads: u32) -> Option<u16> {
         let has_parked = |record: &TaskRecord| record.state.is_some();
-        let is_last = self.pending.is_empty() && self.emitted.waiting() == 0;
-        if !(others_wait || is_last && self.waiting.values().all(has_parked)) {
+        let is_last = self.in_slots == 0 && self.ready.is_empty() && self.emitted.waiting() == 0;
+        if !is_last || !self.waiting.values().all(has_parked) {
             return None;
         }
         let (_, record) = self.suspects.pop_first()?;
         Some(self.put(record, threads))
+    }
+
+    /// The same for the unfinished task with the lowest number, be it a suspect, if nothing is
+    /// under way: with `-k`, all outputs that wait to be written wait for its output.
+    pub(crate) fn place_lowest(&mut self, threads: u32) -> Option<u16> {
+        if self.in_slots > 0 {
+            return None;
+        }
+        let suspect = self.suspects.keys().min_by_key(|(_, seq)| *seq).copied();
+        let waiting = self.waiting.keys().map(|(_, seq)| *seq).min();
+        let others = [self.ready.lowest(), waiting].into_iter().flatten().min();
+        let record = match (suspect, others) {
+            (Some(key), others) if others.is_none_or(|seq| key.1 < seq) => {
+                self.suspects.remove(&key)
+            }
+            (_, others) => self.ready.take_numbered(others?),
+        };
+        record.map(|record| self.put(record, threads))
     }
 
     /// Puts a task into the next free slot. There must be one.
@@ -240,22 +255,19 @@ impl Ledger {
         Some(record)
     }
 
-    /// Puts back a task that was withdrawn or must run again: before those that never ran,
-    /// before all others if it has run itself, after all others if it is a suspect.
+    /// Puts back a task that was withdrawn or must run again: after all others if it is a suspect,
+    /// else before those that are like it.
     pub(crate) fn put_back(&mut self, record: TaskRecord) {
         if record.suspect {
             self.suspects.insert((record.strikes, record.seq), record);
-        } else if record.again {
-            self.pending.push_front(record);
         } else {
-            let retries = self.pending.iter().take_while(|next| next.again).count();
-            self.pending.insert(retries, record);
+            self.ready.put_back(record);
         }
     }
 
     /// Whether the next task may have been under way in an epoch that was cut short.
     pub(crate) fn next_was_in_a_cut_epoch(&self) -> bool {
-        self.pending.front().is_some_and(|next| next.epochs > 0)
+        self.ready.next().is_some_and(|next| next.epochs > 0)
     }
 
     /// Puts back a task that must not run again before `due`.
@@ -263,11 +275,14 @@ impl Ledger {
         self.waiting.insert((due, record.seq), record);
     }
 
-    /// Puts back the tasks whose wait is over.
+    /// Puts back the tasks whose wait is over: those that were parked behind each other.
     pub(crate) fn wake(&mut self, now: Now) {
         while let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= now) {
             let record = first.remove();
-            self.put_back(record);
+            match record.state.is_some() && !record.suspect {
+                true => self.ready.push(record),
+                false => self.put_back(record),
+            }
         }
     }
 
@@ -278,15 +293,15 @@ impl Ledger {
 
     /// Sorts the tasks by expected duration, longest first.
     pub(crate) fn order_longest_first(&mut self) {
-        self.pending.make_contiguous().sort_by_key(|record| Reverse(record.expected));
+        self.ready.order_longest_first();
     }
 
-    /// Drops all pending tasks; returns how many.
+    /// Drops all tasks without a slot; returns how many.
     pub(crate) fn drop_pending(&mut self) -> u64 {
         let dropped = self.left() - self.in_slots;
         self.emitted.drop_waiting();
         self.suspects.clear();
-        self.pending.clear();
+        self.ready.clear();
         self.waiting.clear();
         dropped as u64
     }
@@ -305,14 +320,20 @@ impl Ledger {
         (0..self.slots.len() as u16).filter(|slot| self.at(*slot).is_some())
     }
 
-    pub(crate) fn pending(&self) -> usize {
-        self.pending.len()
+    /// Whether a task could start.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The number of tasks of the input that could start and never ran.
+    pub(crate) fn fresh(&self) -> usize {
+        self.ready.of_input()
     }
 
     /// The number of unfinished tasks.
     pub(crate) fn left(&self) -> usize {
         let elsewhere = self.waiting.len() + self.suspects.len() + self.emitted.waiting();
-        self.pending.len() + elsewhere + self.in_slots
+        self.ready.len() + elsewhere + self.in_slots
     }
 
     pub(crate) fn in_slots(&self) -> usize {
@@ -340,41 +361,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The order in which 100 tasks are claimed from a ring of this number of slots, if at most
-    /// `most` are in slots and the first one takes as long as 26 of the others.
-    fn claimed(slots: usize, most: usize) -> Vec<u64> {
-        let mut ledger = Ledger::new(slots);
-        for _ in 0..100 {
-            ledger.accept(Vec::new(), Duration::ZERO, Tried::default(), Duration::ZERO);
-        }
-        // What workers do: go from slot to slot, each as soon as it holds a task.
-        let (mut claims, mut head, mut long) = (Vec::new(), 0, None);
-        while !ledger.is_empty() {
-            while ledger.in_slots() < most && ledger.place(false, 1).is_some() {}
-            let ready = (0..slots).map(|offset| ((head + offset) % slots) as u16);
-            let Some(slot) =
-                ready.into_iter().find(|s| Some(*s) != long && ledger.at(*s).is_some())
-            else {
-                break;
-            };
-            head = usize::from(slot) + 1;
-            claims.push(ledger.at(slot).expect("just seen").seq);
-            match claims.len() {
-                1 => long = Some(slot),
-                27 => drop((ledger.remove(slot), ledger.remove(long.take().expect("runs")))),
-                _ => drop(ledger.remove(slot)),
-            }
-        }
-        claims
-    }
-
-    #[test]
-    fn tasks_start_in_order_though_one_takes_long() {
-        let expected: Vec<u64> = (1..=100).collect();
-        assert_eq!(claimed(16, 8), expected);
-        assert_ne!(claimed(8, 8), expected, "with no more slots than tasks in them");
-    }
-}
+mod tests;

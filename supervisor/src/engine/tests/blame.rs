@@ -51,7 +51,7 @@ fn nothing_is_started_beside_a_suspect_that_runs() {
 fn a_suspect_for_whose_output_all_others_wait_does_not_wait_for_them() {
     let mut driver = Driver::with(limits());
     driver.step(Event::Inputs(vec![suspect("a", 0)]));
-    driver.step(Event::OutputPressure(true));
+    driver.step(Event::OutputPressure(OutputPressure::Turn));
     driver.step(Event::Inputs(vec![fresh("b")]));
     assert_eq!(values(&driver, [0, 1]), [b"a"]);
 }

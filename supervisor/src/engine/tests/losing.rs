@@ -146,7 +146,7 @@ fn a_suspect_whose_output_others_wait_for_does_not_wait_for_them() {
     driver.step(inputs((0..4).map(|n| vec![b'a' + n])));
     driver.step(overwritten());
     driver.step(overwritten());
-    driver.step(Event::OutputPressure(true));
+    driver.step(Event::OutputPressure(OutputPressure::Turn));
     let slot = (0..8).find(|slot| driver.engine.task(*slot).is_some()).expect("published");
     driver.outcome(slot, Verdict::Done);
     // Those that follow have been under way too; then nothing else may start.
@@ -154,6 +154,21 @@ fn a_suspect_whose_output_others_wait_for_does_not_wait_for_them() {
         driver.outcome(slot, Verdict::Done);
     }
     assert_eq!(driver.engine.tally().succeeded, 4);
+}
+
+/// What the client submits next may depend on its outcome.
+#[test]
+fn a_suspect_of_a_client_does_not_wait_for_the_end_of_the_input() {
+    for has_client in [true, false] {
+        let mut driver = Driver::with(Limits { task_slots: 8, has_client, ..limits() });
+        driver.step(inputs((0..2).map(|n| vec![b'a' + n])));
+        driver.step(overwritten());
+        driver.step(overwritten());
+        while let Some(slot) = (0..8).find(|slot| driver.engine.task(*slot).is_some()) {
+            driver.outcome(slot, Verdict::Done);
+        }
+        assert_eq!(driver.engine.tally().succeeded == 2, has_client);
+    }
 }
 
 #[test]

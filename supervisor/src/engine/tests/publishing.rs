@@ -61,7 +61,7 @@ fn a_retry_starts_under_pressure_though_other_tasks_were_withdrawn() {
     let limits = Limits { task_slots: 8, most_published: 8, ..limits() };
     let mut driver = Driver::with(limits);
     driver.step(inputs((1..=3).map(|n| vec![n])));
-    driver.step(Event::OutputPressure(true));
+    driver.step(Event::OutputPressure(OutputPressure::Turn));
     let retried = driver.outcome(0, Verdict::Signaled(9));
     assert_eq!(published(&retried), 1, "{retried:?}");
     let held_back = withdrawn(&driver.step(Event::JournalFull(Some("here".into()))));

@@ -74,17 +74,20 @@ fn without_space_for_the_journal_nothing_is_started() {
 }
 
 #[test]
-fn output_pressure_stops_new_tasks_only() {
+fn while_outputs_cannot_be_written_nothing_starts_and_nothing_is_read() {
     let mut driver = Driver::with_inputs(3);
-    driver.step(Event::OutputPressure(true));
+    driver.step(Event::OutputPressure(OutputPressure::Writing));
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
-    assert_eq!(driver.step(Event::OutputPressure(false)), ["Publish { slot: 0 }"]);
+    assert_eq!(driver.outcome(1, Verdict::Signaled(9)), ["Discard { slot: 1 }"]);
+    assert!(!driver.engine.wants_input());
+    let both = ["Publish { slot: 0 }", "Publish { slot: 1 }"];
+    assert_eq!(driver.step(Event::OutputPressure(OutputPressure::None)), both);
 }
 
 #[test]
-fn under_output_pressure_only_retries_start() {
+fn while_outputs_wait_for_their_turn_only_retries_start_and_the_first_unfinished_task() {
     let mut driver = Driver::with_inputs(3);
-    driver.step(Event::OutputPressure(true));
+    driver.step(Event::OutputPressure(OutputPressure::Turn));
     let killed = WorkerEnd::Signaled(9);
     let gone = Event::WorkerGone {
         worker: 0,
@@ -95,4 +98,9 @@ fn under_output_pressure_only_retries_start() {
     };
     assert_eq!(driver.step(gone), ["Discard { slot: 0 }", "Publish { slot: 0 }"]);
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"]);
+    assert!(!driver.engine.wants_input(), "the second task is under way");
+    // The outputs wait for the third one, and then for one that was not read yet.
+    assert_eq!(driver.outcome(1, Verdict::Done), ["Deliver 2 from 1", "Publish { slot: 1 }"]);
+    driver.outcome(1, Verdict::Done);
+    assert!(driver.engine.wants_input());
 }

@@ -4,7 +4,7 @@ use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 
 use super::{Happening, SIGKILL, SIGSEGV, SIGTERM, World};
-use crate::engine::{Counted, Event, Halt, TaskRecord, Threshold};
+use crate::engine::{Counted, Event, Halt, OutputPressure, TaskRecord, Threshold};
 use crate::simulation::random::Random;
 
 /// The faults that are still to come.
@@ -69,7 +69,11 @@ impl World {
             7 => self.disk.kills_writer = true,
             8 => self.crash(true),
             9 => {
-                self.step(Event::OutputPressure(true));
+                let pressure = match self.random.once_in(2) {
+                    true => OutputPressure::Turn,
+                    false => OutputPressure::Writing,
+                };
+                self.step(Event::OutputPressure(pressure));
                 self.later(100, Happening::PressureEnds);
             }
             10 => self.step(Event::StopSignal(SIGTERM)),

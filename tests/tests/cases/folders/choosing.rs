@@ -40,6 +40,21 @@ fn resume_takes_the_newest_unfinished_run_of_this_folder() {
     assert!(status == Some(255) && words.contains("nothing to resume"), "{words}");
 }
 
+/// Its values would become tasks of that run.
+#[test]
+fn a_list_is_not_taken_for_a_run_of_another_folder() {
+    let sandbox = Sandbox::new();
+    let (a, b) = (folder(&sandbox, "a"), folder(&sandbox, "b"));
+    cut_off(&sandbox, &a, "x", &[]);
+    fs::write(b.join("list"), "x\n").expect("writable");
+    let (words, status) = said(&msup_in(&sandbox, &b, &["resume", "-a", "list"]));
+    assert!(status == Some(255) && !was_resumed(&a, "x"), "{words}");
+    let id = runs(&sandbox)[0].file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(words.contains(&a.display().to_string()) && words.contains(&id), "{words}");
+    let (words, status) = said(&msup_in(&sandbox, &b, &["resume", "-a", "list", &id]));
+    assert!(status == Some(0) && was_resumed(&a, "x"), "{words}");
+}
+
 #[test]
 fn resume_with_nothing_to_resume_is_no_success() {
     let sandbox = Sandbox::new();
