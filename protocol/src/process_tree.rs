@@ -23,6 +23,8 @@ pub struct Kin {
     /// The state of its first thread, in the kernel's letter: `R` running or runnable, `S` waiting,
     /// `D` mostly waiting for a disk.
     pub state: char,
+    /// The number of its threads.
+    pub threads: u32,
     /// CPU time of the children it has reaped and of theirs, in clock ticks.
     pub reaped_ticks: u64,
     /// When it started, in clock ticks since boot: with the pid, its identity.
@@ -203,12 +205,65 @@ fn parse(stat: &[u8]) -> Option<Kin> {
     // live.
     let exited = matches!(state, 'Z' | 'X') && threads <= 1;
     let stuck = matches!(state, 'T' | 't' | 'D');
-    Some(Kin { pid, parent, group, session, exited, stuck, state, reaped_ticks, start, resident })
+    Some(Kin {
+        pid,
+        parent,
+        group,
+        session,
+        exited,
+        stuck,
+        state,
+        threads,
+        reaped_ticks,
+        start,
+        resident,
+    })
+}
+
+impl Kin {
+    /// Whether one of its threads runs or waits for a CPU. Reads the state of all but the first.
+    #[must_use]
+    pub fn is_runnable(&self) -> bool {
+        self.state == 'R' || self.threads > 1 && other_threads(self.pid).any(|kin| kin.state == 'R')
+    }
+}
+
+/// The threads of a process but for the first.
+fn other_threads(pid: i32) -> impl Iterator<Item = Kin> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let threads = threads
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter(move |thread| *thread != pid);
+    threads
+        .filter_map(move |thread| parse(&fs::read(format!("/proc/{pid}/task/{thread}/stat")).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As in most programs that compute in a pool of threads.
+    #[test]
+    fn a_process_runs_if_one_of_its_threads_does() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let stopped = AtomicBool::new(false);
+        let pid = rustix::process::getpid().as_raw_pid();
+        let waiting = |kin: &Kin| Kin { state: 'S', ..*kin };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+            let own = look_up(pid).expect("this process");
+            assert!(own.threads > 1);
+            // The thread may not have begun yet.
+            while !waiting(&own).is_runnable() {}
+            stopped.store(true, Ordering::Relaxed);
+        });
+        let alone = Kin { state: 'S', threads: 1, ..look_up(pid).expect("this process") };
+        assert!(!alone.is_runnable(), "no other thread is looked at");
+    }
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
@@ -221,6 +276,7 @@ mod tests {
             exited: false,
             stuck: false,
             state: 'S',
+            threads: 1,
             reaped_ticks: 7,
             start: 987_654,
             resident: 2 * rustix::param::page_size() as u64,

@@ -33,7 +33,8 @@ pub(super) struct Limits {
     )]
     pub(super) jobs: Option<String>,
 
-    /// Limit the total memory of all commands (512M, 16G); msup estimates it from finished ones
+    /// Start commands only while their memory, estimated from those that have run, fits into SIZE
+    /// (512M, 16G)
     #[arg(long, value_name = "SIZE")]
     pub(super) memory: Option<String>,
 
@@ -132,8 +133,8 @@ pub(super) struct Runners {
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub(super) idle_timeout: f64,
 
-    /// What msup does if tasks are ready and a CPU is free, but all --max-workers workers wait in
-    /// blocking calls: wait for one, or abort the run (fail)
+    /// What msup does if tasks are ready and a CPU is free, but all --max-workers workers of a task
+    /// loop have waited in blocking calls for 5 s: wait for one, or abort the run (fail)
     #[arg(long, value_name = "wait|fail", default_value = "wait", hide_possible_values = true)]
     pub(super) at_cap: AtCap,
 }

@@ -1,7 +1,9 @@
 //! What is measured of the whole machine: memory, and CPU time.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::os::cgroup::Groups;
 use crate::os::{cpu_time, memory};
 
 /// How often the available memory is read.
@@ -12,19 +14,29 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 pub(super) struct Machine {
     memory: memory::Memory,
     due: Instant,
+    /// Those of the commands, if they are in them.
+    groups: Option<Rc<Groups>>,
     stalls: Stalls,
     /// The CPUs' idle time, for the use of all processes.
     idle: IdleClock,
 }
 
 impl Machine {
-    pub(super) fn new(now: Instant) -> Machine {
-        Machine {
+    pub(super) fn new(now: Instant, groups: Option<Rc<Groups>>) -> Machine {
+        let mut machine = Machine {
             memory: memory::Memory::open(),
             due: now,
-            stalls: Stalls { total: memory::stalled() },
+            groups,
+            stalls: Stalls::default(),
             idle: IdleClock::default(),
-        }
+        };
+        machine.stalled(Duration::ZERO);
+        machine
+    }
+
+    /// The same anew, after a time that does not count.
+    pub(super) fn restart(&mut self, now: Instant) {
+        *self = Machine::new(now, self.groups.take());
     }
 
     /// Bytes of memory left; `None`: not read this time.
@@ -36,10 +48,16 @@ impl Machine {
         self.memory.available()
     }
 
-    /// The share of the time since the last look in which all tasks of the machine waited for
-    /// memory.
+    /// The share of the time since the last look in which all commands waited for memory; if they
+    /// are in no groups, all processes of the machine.
     pub(super) fn stalled(&mut self, span: Duration) -> f64 {
-        self.stalls.share(memory::stalled(), span)
+        // Other groups may be short of memory of their own.
+        let groups = self.groups.as_ref().filter(|groups| !groups.is_partial());
+        let total = match groups.and_then(|groups| groups.stalled()) {
+            Some(total) => Some((Whose::Commands, total)),
+            None => memory::stalled().map(|total| (Whose::Machine, total)),
+        };
+        self.stalls.share(total, span)
     }
 
     /// CPU time that all processes have used since the last look; `None` at the first one.
@@ -76,18 +94,28 @@ impl Idled {
     }
 }
 
-/// The time in which all tasks of the machine waited for memory.
-#[derive(Debug)]
+/// Whose processes waited for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Commands,
+    Machine,
+}
+
+/// The time in which processes waited for memory, all of them at once.
+#[derive(Debug, Default)]
 struct Stalls {
     /// In microseconds, when last read.
-    total: Option<u64>,
+    total: Option<(Whose, u64)>,
 }
 
 impl Stalls {
     /// The share of `span` by which the total has grown; 0 where it is not known.
-    fn share(&mut self, total: Option<u64>, span: Duration) -> f64 {
+    fn share(&mut self, total: Option<(Whose, u64)>, span: Duration) -> f64 {
         let before = std::mem::replace(&mut self.total, total);
-        let Some((before, total)) = before.zip(total) else { return 0.0 };
+        let Some(((of, before), (whose, total))) = before.zip(total) else { return 0.0 };
+        if of != whose {
+            return 0.0;
+        }
         let stalled = Duration::from_micros(total.saturating_sub(before));
         stalled.as_secs_f64() / span.as_secs_f64().max(1e-9)
     }
@@ -148,8 +176,8 @@ intr 65868757 0 0 0 0 0 0 0 0 0 0 0
     /// Recorded: `/proc/pressure/memory` while builds filled the memory, 500,495 µs apart.
     #[test]
     fn the_share_of_the_time_without_memory() {
-        let total = |full: &str| memory::parse_stalled(full);
-        let mut stalls = Stalls { total: None };
+        let total = |full: &str| Some((Whose::Machine, memory::parse_stalled(full)?));
+        let mut stalls = Stalls::default();
         let before = total("full avg10=0.00 avg60=0.00 avg300=0.00 total=12427196\n");
         let after = total("full avg10=0.18 avg60=0.03 avg300=0.00 total=12447337\n");
         let span = Duration::from_micros(500_495);
@@ -157,6 +185,9 @@ intr 65868757 0 0 0 0 0 0 0 0 0 0 0
         let share = stalls.share(after, span);
         assert!((share - 20_141.0 / 500_495.0).abs() < 1e-9, "{share}");
         assert_eq!(stalls.share(after, span), 0.0);
+        let commands = Some((Whose::Commands, u64::MAX));
+        assert_eq!(stalls.share(commands, span), 0.0, "nothing to compare it with");
+        assert_eq!(stalls.share(commands, span), 0.0);
         assert_eq!(stalls.share(None, span), 0.0, "it cannot be read any more");
         assert_eq!(stalls.share(after, span), 0.0);
     }

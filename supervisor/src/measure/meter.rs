@@ -68,13 +68,13 @@ impl Meter {
     ) -> Meter {
         let now = Instant::now();
         Meter {
+            machine: Machine::new(now, groups.clone()),
             sampler: Sampler::new(groups),
             gauges: Gauges::new(max_workers),
             finished: FinishedUse::default(),
             hidden: HiddenUse::default(),
             survey: Survey::new(watches_memory),
             schedule: Schedule::new(now),
-            machine: Machine::new(now),
             allowance: Allowance::new(procs, cpu_quota::quota()),
             owed: 0,
             cpus: 0.0,
@@ -104,7 +104,7 @@ impl Meter {
     pub(crate) fn paused(&mut self, pause: Duration) {
         self.schedule.postpone(pause);
         self.gauges.postpone(pause);
-        self.machine = Machine::new(Instant::now());
+        self.machine.restart(Instant::now());
     }
 
     /// A worker has exited, and its command with it.

@@ -19,9 +19,10 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// Sums up the living processes of a command; `None` if there are none.
+    /// Sums up the living processes of a command; `None` if there are none. Reads the states of
+    /// their threads.
     pub(super) fn of(processes: &[Kin]) -> Option<Activity> {
-        let is_runnable = processes.iter().any(|kin| kin.state == 'R');
+        let is_runnable = processes.iter().any(Kin::is_runnable);
         let resident = processes.iter().map(|kin| kin.resident).sum();
         (!processes.is_empty()).then_some(Activity { is_runnable, resident })
     }
@@ -81,7 +82,20 @@ mod tests {
         let (stuck, exited) = (state == 'D', false);
         let (parent, group, session) = (7370, 7370, 25_599);
         let (reaped_ticks, start) = (0, 2_254_238);
-        Kin { pid, parent, group, session, exited, stuck, state, reaped_ticks, start, resident }
+        let threads = 1;
+        Kin {
+            pid,
+            parent,
+            group,
+            session,
+            exited,
+            stuck,
+            state,
+            threads,
+            reaped_ticks,
+            start,
+            resident,
+        }
     }
 
     fn activity(is_runnable: bool) -> Activity {

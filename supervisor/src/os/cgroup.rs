@@ -20,6 +20,8 @@ use msup_protocol::process_tree::Identity;
 use msup_protocol::{crash, env as names};
 use rustix::fs::{Access, FlockOperation, access, flock};
 
+use super::memory::parse_stalled;
+
 /// The groups of runs have this prefix, followed by their process.
 const PREFIX: &str = "msup-";
 
@@ -105,6 +107,12 @@ impl Groups {
         let mut text = [0; 256];
         let len = self.account.read_at(&mut text, 0).ok()?;
         parse_cpu_time(std::str::from_utf8(&text[..len]).ok()?)
+    }
+
+    /// Microseconds in which all processes in the groups that could have run waited for memory;
+    /// `None` where the kernel does not account for it.
+    pub(crate) fn stalled(&self) -> Option<u64> {
+        parse_stalled(&fs::read_to_string(self.folder.join("memory.pressure")).ok()?)
     }
 
     /// The same for one worker's group.
@@ -216,6 +224,21 @@ pub(super) fn path_in(own: &str, is_it: impl Fn(&str) -> bool) -> Option<&str> {
         let controllers = parts.next()?;
         parts.next().filter(|_| is_it(controllers))
     })
+}
+
+/// The smallest limit on processes of the control groups that this process is in, if there is one.
+pub(super) fn most_processes() -> Option<u64> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let old = path_in(&own, |controllers| controllers.split(',').any(|one| one == "pids"))
+        .zip(mount_of(&mounts, "cgroup", "pids"));
+    let new = path_in(&own, str::is_empty).zip(mount_of(&mounts, "cgroup2", ""));
+    let limits = old.into_iter().chain(new).flat_map(|(path, root)| {
+        let folders = below(&root, path);
+        let folders = folders.ancestors().take_while(|folder| folder.starts_with(&root));
+        folders.map(|folder| folder.join("pids.max")).collect::<Vec<_>>()
+    });
+    limits.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min()
 }
 
 /// Where a control group file system with this option is mounted, from `/proc/self/mountinfo`.

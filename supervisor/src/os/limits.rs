@@ -4,6 +4,8 @@ use std::fmt;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
+use super::cgroup;
+
 /// Descriptors kept free for everything but workers, each of which needs one.
 const FILES_ASIDE: u64 = 48;
 /// With fewer, not even one worker can start: 33 are open during a run, and a few more at times.
@@ -27,6 +29,8 @@ pub(crate) struct Most {
 enum Limit {
     Files(u64),
     Processes(u64),
+    /// Of a control group.
+    Pids(u64),
     FileSize(u64),
     /// The number of slots that can be numbered.
     Slots,
@@ -37,6 +41,9 @@ impl fmt::Display for Most {
         match self.limit {
             Limit::Files(limit) => write!(f, "the limit on open files is {limit} (ulimit -n)"),
             Limit::Processes(limit) => write!(f, "the limit on processes is {limit} (ulimit -u)"),
+            Limit::Pids(limit) => {
+                write!(f, "the control group's limit on processes is {limit} (pids.max)")
+            }
             Limit::FileSize(limit) => {
                 write!(
                     f,
@@ -75,13 +82,15 @@ pub(crate) fn with_hard_file_limit<T>(make: impl FnOnce() -> T) -> T {
     made
 }
 
-/// The number of workers that the limits on open files, processes and file sizes allow.
+/// The number of workers that the limits on open files, processes (also of a control group) and
+/// file sizes allow.
 ///
 /// # Errors
 /// [`TooFewFiles`].
 pub(crate) fn most_workers() -> Result<Most, TooFewFiles> {
     let soft = |resource| getrlimit(resource).map_or(1024, |(soft, _)| soft);
-    most(soft(Resource::RLIMIT_NOFILE), soft(Resource::RLIMIT_NPROC), file_size())
+    let pids = cgroup::most_processes().unwrap_or(RLIM_INFINITY);
+    most(soft(Resource::RLIMIT_NOFILE), [soft(Resource::RLIMIT_NPROC), pids], file_size())
 }
 
 /// The largest size of shared memory in bytes: for the kernel it is a file.
@@ -89,7 +98,7 @@ pub(crate) fn file_size() -> u64 {
     getrlimit(Resource::RLIMIT_FSIZE).map_or(RLIM_INFINITY, |(_, hard)| hard)
 }
 
-fn most(files: u64, processes: u64, file_size: u64) -> Result<Most, TooFewFiles> {
+fn most(files: u64, [processes, pids]: [u64; 2], file_size: u64) -> Result<Most, TooFewFiles> {
     if files < FILES_AT_LEAST {
         return Err(TooFewFiles { files });
     }
@@ -101,12 +110,14 @@ fn most(files: u64, processes: u64, file_size: u64) -> Result<Most, TooFewFiles>
         workers: (processes / PROCESSES_PER_WORKER).max(1),
         limit: Limit::Processes(processes),
     };
+    let by_pids = Most { workers: (pids / PROCESSES_PER_WORKER).max(1), limit: Limit::Pids(pids) };
     let by_file_size = Most {
         // Where not even one fits, creating shared memory fails with a message.
         workers: (file_size.saturating_sub(BYTES_ASIDE) / BYTES_PER_WORKER).max(1),
         limit: Limit::FileSize(file_size),
     };
-    let least = [by_files, by_processes, by_file_size].into_iter().min_by_key(|most| most.workers);
+    let all = [by_files, by_processes, by_pids, by_file_size];
+    let least = all.into_iter().min_by_key(|most| most.workers);
     Ok(least.filter(|least| least.workers < slots.workers).unwrap_or(slots))
 }
 
@@ -117,6 +128,7 @@ mod tests {
     #[test]
     fn the_lowest_limit_is_named() {
         let told = |files, processes| {
+            let processes = [processes, RLIM_INFINITY];
             most(files, processes, RLIM_INFINITY).map(|most| (most.workers, most.to_string()))
         };
         let words = "the limit on open files is 64 (ulimit -n)";
@@ -129,8 +141,11 @@ mod tests {
         let words = "the limit on open files is 20 (ulimit -n): msup needs at least 40";
         assert_eq!(why.to_string(), words);
         assert_eq!(told(40, 1000).map(|(workers, _)| workers), Ok(1));
-        let by_file_size = |bytes| most(1024, 1000, bytes).map(|most| most.workers);
+        let by_file_size = |bytes| most(1024, [1000; 2], bytes).map(|most| most.workers);
         assert_eq!((by_file_size(4096), by_file_size(8192)), (Ok(2), Ok(6)));
         assert_eq!(by_file_size(0), Ok(1));
+        let by_pids = most(1024, [1000, 60], RLIM_INFINITY).expect("enough");
+        assert_eq!(by_pids.workers, 15);
+        assert!(by_pids.to_string().contains("60 (pids.max)"), "{by_pids}");
     }
 }

@@ -41,8 +41,8 @@ impl Memory {
     }
 }
 
-/// Microseconds since boot in which every process that could have run waited for memory; `None`
-/// where the kernel does not account for it.
+/// Microseconds since boot in which every process of the machine that could have run waited for
+/// memory; `None` where the kernel does not account for it.
 pub(crate) fn stalled() -> Option<u64> {
     parse_stalled(&fs::read_to_string("/proc/pressure/memory").ok()?)
 }

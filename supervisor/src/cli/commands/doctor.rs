@@ -95,7 +95,7 @@ fn pressure() -> Finding {
     Finding::new(
         "/proc/pressure/memory",
         memory::stalled().is_some(),
-        "in use: nothing new starts while every process waits for memory",
+        "in use: commands get fewer while all of them wait for memory",
         "msup looks at the free memory only",
     )
 }

@@ -8,11 +8,13 @@
 
 mod pause;
 mod reason;
+mod smoothed;
 
 use std::time::Duration;
 
 use pause::Pause;
 pub(crate) use reason::Reason;
+use smoothed::Smoothed;
 
 use super::evidence::{Evidence, Gain};
 use super::window::Window;
@@ -74,11 +76,6 @@ const SETTLED_AFTER: [f64; 2] = [0.1, 0.5];
 const MORE_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 const FEWER_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
-/// The weight of the last window in what is smoothed, and in the share of commands that could run
-/// while nothing is known.
-const NEWEST: f64 = 0.2;
-const NEWEST_IN_RAMP: f64 = 0.5;
-
 /// The number in flight has reached the target if this part of it is missing at most.
 const MISSING: f64 = 0.15;
 
@@ -94,6 +91,13 @@ enum Phase {
     Trial { before: Evidence, from: f64, here: Evidence, settling: f64, windows: u32 },
 }
 
+/// The number of trials in a row that were of use, and whether these were trials with more.
+#[derive(Clone, Copy, Debug)]
+struct Streak {
+    successes: usize,
+    upwards: bool,
+}
+
 /// The search for the best number.
 #[derive(Debug)]
 pub(crate) struct Search {
@@ -103,18 +107,10 @@ pub(crate) struct Search {
     /// Where the target is going.
     goal: f64,
     phase: Phase,
-    /// Smoothed: CPUs in use, the number of commands that wait, the share of commands that could
-    /// run, and the time that commands take.
-    used: f64,
-    waiting: f64,
-    runnable: f64,
-    wall: f64,
-    /// Commands that finish in a second, smoothed, and before the last trial.
-    rate: f64,
+    smoothed: Smoothed,
+    /// Commands that finished in a second, before the last trial.
     rate_before: f64,
-    /// The number of trials in a row that were of use, and whether these were trials with more.
-    successes: usize,
-    upwards: bool,
+    streak: Streak,
     /// When there may be trials with more, and with fewer.
     more: Pause,
     fewer: Pause,
@@ -130,14 +126,9 @@ impl Search {
             target: procs,
             goal: procs,
             phase: Phase::Ramp { ended: 0 },
-            used: 0.0,
-            waiting: 0.0,
-            runnable: 1.0,
-            wall: 0.0,
-            rate: 0.0,
+            smoothed: Smoothed::new(),
             rate_before: 0.0,
-            successes: STEPS.len(),
-            upwards: true,
+            streak: Streak { successes: STEPS.len(), upwards: true },
             more: Pause::new(MORE_AFTER),
             fewer: Pause::new(FEWER_AFTER),
         }
@@ -166,7 +157,7 @@ impl Search {
 
     /// Whether it takes several commands for each CPU to keep them full, since they mostly wait.
     pub(crate) fn is_filled_by_many(&self) -> bool {
-        matches!(self.phase, Phase::Full) && self.busy() < MOSTLY_WAIT
+        matches!(self.phase, Phase::Full) && self.smoothed.busy() < MOSTLY_WAIT
     }
 
     /// Takes in what was measured.
@@ -174,7 +165,7 @@ impl Search {
         if window.span.is_zero() {
             return;
         }
-        self.smooth(window);
+        self.smoothed.add(window, self.is_ramping());
         if !window.had_more {
             return;
         }
@@ -182,7 +173,7 @@ impl Search {
         match self.phase {
             Phase::Ramp { .. } => self.ramp(window),
             Phase::Full => self.follow(window),
-            _ if self.target >= full && self.is_reached(window) => {
+            _ if self.target >= full && (self.is_reached(window) || self.is_used()) => {
                 self.phase = Phase::Full;
                 self.forget_failures();
                 self.follow(window);
@@ -193,33 +184,15 @@ impl Search {
         self.go_on(window);
     }
 
-    fn smooth(&mut self, window: &Window) {
-        let used = window.used.as_secs_f64() / window.span.as_secs_f64();
-        self.used += NEWEST * (used - self.used);
-        if let Some(runnable) = window.runnable {
-            let waiting = f64::from(window.in_flight) * (1.0 - runnable);
-            self.waiting += NEWEST * (waiting - self.waiting);
-            let newest = if self.is_ramping() { NEWEST_IN_RAMP } else { NEWEST };
-            self.runnable += newest * (runnable - self.runnable);
-        }
-        let rate = f64::from(window.ended.commands) / window.span.as_secs_f64();
-        self.rate += NEWEST * (rate - self.rate);
-        if window.ended.commands > 0 {
-            let newest = if self.wall == 0.0 { 1.0 } else { NEWEST };
-            self.wall += newest * (window.ended.wall - self.wall);
-        }
-    }
-
-    /// The part of its time that a command computes, without the time in which it waits for a CPU.
-    /// It depends neither on how many are in flight, nor on what other programs use of the CPUs.
-    fn busy(&self) -> f64 {
-        (self.used / (self.used + self.waiting).max(1e-9)).max(1e-9)
-    }
-
     /// The number of commands that keep the CPUs full, if they share nothing else.
     fn full(&self) -> f64 {
-        let busy = self.busy();
+        let busy = self.smoothed.busy();
         (self.procs + SPARE * self.procs.sqrt() * (1.0 - busy)) / busy
+    }
+
+    /// That CPUs are in use shows that commands make progress.
+    fn is_used(&self) -> bool {
+        self.smoothed.used >= FILLING * self.procs
     }
 
     fn is_reached(&self, window: &Window) -> bool {
@@ -238,7 +211,7 @@ impl Search {
         }
         // What was just started computes first: full CPUs say nothing yet.
         let used = window.used.as_secs_f64() / window.span.as_secs_f64();
-        let could_run = self.runnable * f64::from(window.in_flight);
+        let could_run = self.smoothed.runnable * f64::from(window.in_flight);
         let is_idle = used < FILLING * self.procs && could_run < MOSTLY_WAIT * self.procs;
         if is_idle && self.is_reached(window) {
             self.goal = self.target * DOUBLED;
@@ -253,7 +226,7 @@ impl Search {
             return;
         }
         if full > self.target * FOLLOWED {
-            (self.successes, self.upwards) = (STEPS.len(), true);
+            self.streak = Streak { successes: STEPS.len(), upwards: true };
             self.keep(self.target, self.settles_after());
             return;
         }
@@ -276,7 +249,12 @@ impl Search {
     }
 
     fn wait(&mut self, mut here: Evidence, settling: f64, window: &Window) {
-        if f64::from(window.in_flight) > self.goal + 1.0 || !self.is_reached(window) {
+        let in_flight = f64::from(window.in_flight);
+        if in_flight > self.goal + 1.0 && self.stands_still() {
+            self.keep(in_flight, self.settles_after());
+            return;
+        }
+        if in_flight > self.goal + 1.0 || !self.is_reached(window) {
             return;
         }
         for pause in [&mut self.more, &mut self.fewer] {
@@ -291,37 +269,41 @@ impl Search {
             here.add(window);
         }
         self.phase = Phase::Hold { here, settling };
-        let least = WINDOWS[usize::from(self.successes == 0)];
+        let least = WINDOWS[usize::from(self.streak.successes == 0)];
         if here.windows >= f64::from(least) {
             self.begin_trial(here);
         }
     }
 
+    /// Whether no command finishes so that fewer would be in flight: those that run take longer
+    /// than others before.
+    fn stands_still(&self) -> bool {
+        self.smoothed.quiet > self.smoothed.wall.max(SETTLED_AFTER[1])
+    }
+
     fn settles_after(&self) -> f64 {
         let [least, most] = SETTLED_AFTER;
-        self.wall.clamp(least, most)
+        self.smoothed.wall.clamp(least, most)
     }
 
     fn begin_trial(&mut self, before: Evidence) {
         let from = self.goal;
         let step = |upwards| {
-            let successes = if self.upwards == upwards { self.successes } else { 0 };
+            let successes = if self.streak.upwards == upwards { self.streak.successes } else { 0 };
             STEPS[successes.min(STEPS.len() - 1)]
         };
         let more = (from * step(true)).min(self.full()).max(from + 1.0).min(self.cap);
         let fewer = (from / step(false)).min(from - 1.0).max(self.procs);
         let can_more = more > from && self.more.left.is_zero();
-        // That CPUs are in use shows that commands make progress.
-        let is_used = self.used >= FILLING * self.procs;
-        let can_fewer = fewer < from && self.fewer.left.is_zero() && !is_used;
-        let goes_on_down = !self.upwards && self.successes > 0;
+        let can_fewer = fewer < from && self.fewer.left.is_zero() && !self.is_used();
+        let goes_on_down = !self.streak.upwards && self.streak.successes > 0;
         self.goal = match (can_more, can_fewer) {
             (true, true) if goes_on_down => fewer,
             (true, _) => more,
             (false, true) => fewer,
             (false, false) => return,
         };
-        self.rate_before = self.rate;
+        self.rate_before = self.smoothed.rate;
         let (here, settling) = (Evidence::default(), self.settles_after());
         self.phase = Phase::Trial { before, from, here, settling, windows: 0 };
     }
@@ -333,6 +315,12 @@ impl Search {
         let is_more = self.goal > from;
         let in_flight = f64::from(window.in_flight);
         let is_there = if is_more { self.is_reached(window) } else { in_flight <= self.goal + 1.0 };
+        if !is_there && !is_more && self.stands_still() {
+            self.streak.successes = 0;
+            self.fewer.begin();
+            self.keep(in_flight, RECOVERS);
+            return;
+        }
         if is_there && settling <= 0.0 {
             here.add(window);
             windows += 1;
@@ -346,7 +334,7 @@ impl Search {
         let (few, many) = if is_more { (&before, &here) } else { (&here, &before) };
         let is_last = windows >= WINDOWS[1];
         // While more have been of use each time, they probably are.
-        let is_growing = is_more && self.upwards && self.successes > 0;
+        let is_growing = is_more && self.streak.upwards && self.streak.successes > 0;
         let certain = if is_growing { PROBABLE } else { CERTAIN };
         let is_useful = match few.gain(many) {
             // They hardly compute: nothing tells that more do harm.
@@ -359,8 +347,9 @@ impl Search {
         match is_useful {
             Some(is_useful) if is_useful == is_more => {
                 // On in this direction.
-                self.successes = if self.upwards == is_more { self.successes + 1 } else { 1 };
-                self.upwards = is_more;
+                self.streak.successes =
+                    if self.streak.upwards == is_more { self.streak.successes + 1 } else { 1 };
+                self.streak.upwards = is_more;
                 self.forget_failures();
                 if here.grows() {
                     // Starts have used CPU time: the next trial is compared with this number alone.
@@ -370,7 +359,7 @@ impl Search {
                 }
             }
             Some(_) => {
-                self.successes = 0;
+                self.streak.successes = 0;
                 if is_more {
                     self.more.begin()
                 } else {
@@ -387,7 +376,7 @@ impl Search {
         let next = if self.goal >= self.target {
             self.goal
         } else {
-            let is_behind = self.rate < BEHIND * self.rate_before;
+            let is_behind = self.smoothed.rate < BEHIND * self.rate_before;
             let unreplaced = if is_behind { 0.0 } else { DESCENT };
             let there = self.target.min(f64::from(window.in_flight));
             (there - unreplaced * f64::from(window.ended.commands)).max(self.goal)
