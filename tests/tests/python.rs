@@ -132,6 +132,20 @@ fn whole_programs() {
 }
 
 #[test]
+fn hostile_tasks_and_results() {
+    if let Some(python) = python() {
+        check(&python, &["test_hostile"]);
+    }
+}
+
+#[test]
+fn programs_at_a_bad_moment() {
+    if let Some(python) = python() {
+        check(&python, &["test_hostile_programs"]);
+    }
+}
+
+#[test]
 fn examples_of_the_guide() {
     if let Some(python) = python() {
         check(&python, &["test_guide"]);
@@ -160,7 +174,8 @@ fn generic_tests_of_cpython() {
 fn other_versions_of_python() {
     let usual = python();
     for (_, python) in pythons().into_iter().filter(|(_, path)| Some(path) != usual.as_ref()) {
-        check(&python, &["test_parts", "test_executor"]);
+        let files = ["test_parts", "test_executor", "test_hostile", "test_hostile_programs"];
+        check(&python, &files);
     }
 }
 

@@ -49,9 +49,9 @@ __all__ = [
 if "MSUP_SEGMENT_FD" in os.environ:
     # This process is a worker. It takes its seat now: later there may be threads, and then it
     # cannot.
-    from . import _library
+    from . import _bad_start, _library
 
-    _library.attach()
+    _bad_start.begin(_library.attach())
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 import weakref
@@ -12,16 +11,14 @@ from concurrent.futures import Executor as _Base
 from concurrent.futures import Future
 from typing import Any, Callable, Iterable, Iterator, Optional, Tuple, TypeVar
 
+from . import _pools
 from ._errors import BrokenPool
 from ._launch import Settings
 from ._mapping import buffered, items_of, results_of
+from ._outcomes import TaskFuture
 from ._pool import Pool
 
 T = TypeVar("T")
-
-#: The pools whose threads may be alive.
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-_is_exiting = False
 
 
 class Executor(_Base):
@@ -88,7 +85,7 @@ class Executor(_Base):
         A future is running as soon as it has been sent to msup; before that it can be cancelled.
         Raises BrokenPool, or RuntimeError after `shutdown`.
         """
-        future: Future[T] = Future()
+        future: Future[T] = TaskFuture()
         (self._pool or self._started()).add((future, fn, args, kwargs))
         return future
 
@@ -138,7 +135,7 @@ class Executor(_Base):
             pool.cancel_waiting()
         pool.close()
         if wait and pool is not threading.current_thread():
-            _join(pool)
+            _pools.join(pool)
 
     def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         """Shuts down and waits. After Ctrl-C it does not wait for tasks: they are killed."""
@@ -158,19 +155,34 @@ class Executor(_Base):
         with self._lock:
             if self._is_shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            if _is_exiting:
+            if _pools.is_exiting:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             if self._pool is None:
-                try:
-                    pool = Pool(self._settings)
-                except OSError as why:
-                    raise BrokenPool(f"msup cannot be started: {why}") from why
-                pool.start()
-                _pools.add(pool)
-                # If this executor is collected, what is there is done all the same.
-                weakref.finalize(self, pool.close).atexit = False
-                self._pool = pool
-            return self._pool
+                self._start()
+        assert self._pool is not None
+        # Ctrl-C may end this wait, but not the start: that is the part of another thread.
+        self._pool.ready.wait()
+        return self._pool
+
+    def _start(self) -> None:
+        """Starts the pool. Raises BrokenPool, or what pickling the initializer raises."""
+        try:
+            pool = Pool(self._settings)
+        except OSError as why:
+            raise BrokenPool(f"msup cannot be started: {why}") from why
+        # Nothing runs yet. Whatever comes from here on, the end of the program stops the pool.
+        _pools.pools.add(pool)
+        try:
+            pool.start()
+            # If this executor is collected, what is there is done all the same.
+            weakref.finalize(self, pool.close).atexit = False
+            self._pool = pool
+        except BaseException as why:
+            self._pool = None
+            pool.stop("the start of the executor was interrupted")
+            if isinstance(why, RuntimeError):
+                raise BrokenPool(f"msup cannot be started: {why}") from why
+            raise
 
     @property
     def _broken(self) -> Optional[str]:
@@ -195,40 +207,3 @@ def _check_time(name: str, seconds: Any) -> None:
         raise TypeError(f"{name} must be a number of seconds, not {seconds!r}")
     if not 0 < seconds < 1e9:
         raise ValueError(f"{name} must be greater than 0")
-
-
-def _join(pool: Pool) -> None:
-    try:
-        pool.join()
-    except KeyboardInterrupt:
-        pool.stop("Ctrl-C has stopped the executor")
-        pool.join()
-        raise
-
-
-def _at_exit() -> None:
-    """Before the interpreter exits: finishes the work, unless Ctrl-C has ended the program."""
-    global _is_exiting
-    _is_exiting = True
-    last = getattr(sys, "last_type", None)
-    is_interrupted = not hasattr(sys, "ps1") and last is KeyboardInterrupt
-    pools = list(_pools)
-    for pool in pools:
-        if is_interrupted:
-            pool.stop("Ctrl-C has stopped the program")
-        else:
-            pool.close()
-    for pool in pools:
-        _join(pool)
-
-
-def _after_fork() -> None:
-    """In a child of fork: lets go of what belongs to the parent."""
-    for pool in list(_pools):
-        pool.forget()
-    _pools.clear()
-
-
-# As concurrent.futures does: before the interpreter waits for threads.
-threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
-os.register_at_fork(after_in_child=_after_fork)

@@ -7,13 +7,18 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import _payload, _programs
-from ._payload import PROTOCOL, Pickler
+from ._pickling import PROTOCOL, Pickler
 
 #: What a worker runs: the package may be in a place that only the parent's `sys.path` has.
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from msup._worker import main; main()"
+
+#: Held while connections are made that a child of fork would have to close: see `_pools.py`.
+no_forks = threading.RLock()
 
 #: An idle worker exits after this, in seconds: it may have imported much.
 _IDLE_TIMEOUT = 60
@@ -68,13 +73,14 @@ def _time(seconds: float) -> str:
 
 
 def start(settings: Settings) -> Server:
-    """Starts msup, in a session of its own: Ctrl-C in a terminal reaches this process alone.
-    Raises OSError."""
-    program = _programs.find("msup")
+    """Starts msup, in a session of its own: Ctrl-C in a terminal reaches this process alone. With
+    `no_forks`. Raises OSError."""
+    words = [_programs.find("msup"), *arguments(settings)]
+    # Neither end is inherited by programs that other threads start meanwhile.
     ours, theirs = socket.socketpair()
     try:
         process = subprocess.Popen(
-            [program, *arguments(settings)],
+            words,
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=subprocess.PIPE,
@@ -123,9 +129,11 @@ def _main_module() -> Dict[str, Any]:
 
 def write_preparation(folder: str, content: bytes) -> None:
     """Puts the file into the run's folder, whole at once. Raises OSError."""
-    _payload.store(folder, _payload.START + ".new", content)
-    path = os.path.join(folder, _payload.START)
-    os.rename(path + ".new", path)
+    new = _payload.START + ".new"
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(folder, new))
+    _payload.store(folder, new, content)
+    os.rename(os.path.join(folder, new), os.path.join(folder, _payload.START))
 
 
 def main_is_found() -> bool:

@@ -9,10 +9,11 @@ import socket
 import subprocess
 from typing import List, Optional
 
-from . import _frames, _launch
+from . import _frames, _launch, _payload
 from ._errors import named
 from ._frames import Outcome, Reader
 from ._launch import Settings
+from ._printed import Printed
 from ._stderr import Messages
 
 #: How long msup may take to exit when its work is done or it was stopped, in seconds. It waits 5 s
@@ -24,9 +25,11 @@ class Link:
     """One `msup serve`. Raises OSError if it cannot be started."""
 
     def __init__(self, settings: Settings, preparation: bytes) -> None:
-        """`preparation`: the file for the workers, see `_launch.preparation`."""
+        """`preparation`: the file for the workers, see `_launch.preparation`. With
+        `_launch.no_forks`."""
         self._server = _launch.start(settings)
         self._preparation = preparation
+        self._printed = Printed()
         self._reader = Reader(self._server.connection)
         self.messages = Messages(self._server.stderr)
         self._unsent: Optional[memoryview] = None
@@ -93,17 +96,33 @@ class Link:
             )
         self.folder, self.max_workers = hello["folder"], hello["max_workers"]
         _launch.write_preparation(self.folder, self._preparation)
-        self._preparation = b""
+
+    def look(self) -> None:
+        """Looks after the workers, from time to time. They would wait for ever for their file if it
+        was removed, and for a full pipe. Raises OSError."""
+        if not os.path.exists(os.path.join(self.folder, _payload.START)):
+            _launch.write_preparation(self.folder, self._preparation)
+        self._printed.empty_full_pipes(self.folder)
+        self.show_printed()
+
+    def show_printed(self) -> None:
+        """Shows what workers have printed last that have died."""
+        self._printed.show_dead(self.folder)
 
     def end_input(self) -> None:
         """Tells msup that no work comes any more."""
         if not self.has_ended_input:
             self.has_ended_input = True
+            self._printed.keep(self.folder)
             self._shut(socket.SHUT_WR)
 
     def stop(self) -> None:
         """Tells msup to kill what runs, and to exit. Any thread may call it."""
         self._shut(socket.SHUT_RDWR)
+
+    def kill(self) -> None:
+        """Kills msup: its workers die with it. Any thread may call it."""
+        self._server.process.kill()
 
     def _shut(self, how: int) -> None:
         try:
@@ -120,6 +139,7 @@ class Link:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._printed.show_kept()
         self.messages.drain()
         self._server.connection.close()
         if process.stderr is not None:
@@ -154,5 +174,7 @@ class Link:
     def forget(self) -> None:
         """In a child of fork: closes the copy of the connection."""
         self._server.connection.close()
+        if self._server.process.stderr is not None:
+            self._server.process.stderr.close()
         # It is no child of this process.
         self._server.process.returncode = 0

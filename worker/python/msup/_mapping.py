@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future, TimeoutError
 from typing import Any, Callable, Deque, Iterator, List, Optional, Tuple
 
 from . import _payload
-from ._payload import Pickler
+from ._pickling import Pickler
 
 
 class Failure:
@@ -38,9 +38,9 @@ class Mapping:
         self._items = items
         self._pickler = pickler
         self._is_cancelled = False
-        flags = _payload.KEPT if _payload.has_no_state(function) else 0
-        flags |= _payload.CHUNK if is_chunked else 0
-        self._head = _payload.head(flags, pickler.dumps(function))
+        name = pickler.by_name(function)
+        flags = (_payload.KEPT if name else 0) | (_payload.CHUNK if is_chunked else 0)
+        self._head = _payload.head(flags, name or pickler.dumps(function))
         # The place whose result is waited for, and the lock that is released when it is there.
         self._awaited: Optional[int] = None
         self._ready = threading.Lock()

@@ -14,16 +14,21 @@ from __future__ import annotations
 import os
 import pickle
 import struct
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from io import FileIO
 from typing import Any, Callable, List, Optional, Tuple
+
+from ._pickling import PROTOCOL, Pickler
 
 #: The file in the run's folder that tells workers how to prepare themselves.
 START = "client-start"
+#: The files there with what a worker prints, see `_capture.py`; the number of its process follows.
+PIPE, OUTPUT = "client-pipe-", "client-output-"
+#: The second one begins with the place from where on msup has not been told.
+BEGIN = struct.Struct("<Q")
 #: More bytes than this go into a file.
 INLINE = 1 << 20
-PROTOCOL = 5
 
-#: Flags of a call. The function may be kept: it has no state of its own.
+#: Flags of a call. The function may be kept: its pickle is the name of it.
 KEPT = 1
 #: The arguments are a pair, positional ones and keywords.
 KEYWORDS = 2
@@ -39,55 +44,7 @@ IN_FILE, RAISED, NOT_STARTED = b"F", b"E", b"B"
 
 HEAD = struct.Struct("<BI")
 
-#: What pickle raises for lambdas and the like.
-UNPICKLABLE = (pickle.PicklingError, AttributeError, TypeError)
-
 Call = Tuple[Callable[..., Any], Tuple[Any, ...], Any]
-
-
-class Pickler:
-    """Pickles, with cloudpickle where pickle cannot. `main_is_found`: workers can import what is
-    defined in `__main__`; else that has to be sent, too, which needs cloudpickle."""
-
-    def __init__(self, main_is_found: bool = True) -> None:
-        self._main_is_found = main_is_found
-
-    def dumps(self, value: Any) -> bytes:
-        """The pickle of a value. Raises what pickling raises."""
-        try:
-            data = pickle.dumps(value, PROTOCOL)
-        except UNPICKLABLE:
-            cloudpickle = _cloudpickle()
-            if cloudpickle is None:
-                raise
-            return bytes(cloudpickle.dumps(value, PROTOCOL))
-        if self._main_is_found or b"__main__" not in data:
-            return data
-        cloudpickle = _cloudpickle()
-        if cloudpickle is None:
-            raise pickle.PicklingError(
-                "workers cannot import what is defined in an interactive session: install "
-                "cloudpickle, or move it into a module"
-            )
-        return bytes(cloudpickle.dumps(value, PROTOCOL))
-
-
-def _cloudpickle() -> Any:
-    """The module, or None if it is not installed."""
-    try:
-        import cloudpickle  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-    return cloudpickle
-
-
-def has_no_state(function: Any) -> bool:
-    """Whether copies of a function behave alike, so that a worker may keep one for later calls."""
-    if isinstance(function, FunctionType):
-        return function.__closure__ is None
-    if isinstance(function, BuiltinFunctionType):
-        return function.__self__ is None or isinstance(function.__self__, ModuleType)
-    return isinstance(function, type)
 
 
 def head(flags: int, function: bytes) -> bytes:
@@ -109,8 +66,7 @@ class Decoder:
         """The function, its arguments and keywords. Raises what unpickling raises."""
         data: Any = value
         if value[0] == FILE:
-            with open(os.path.join(self._folder, value[1:].decode()), "rb") as file:
-                data = file.read()
+            data = self._file(value[1:].decode())
         flags, length = HEAD.unpack_from(data)
         at = HEAD.size + length
         rest = pickle.loads(memoryview(data)[at:])
@@ -125,6 +81,13 @@ class Decoder:
             return function, rest[0], rest[1]
         return function, rest, {}
 
+    def _file(self, name: str) -> bytes:
+        try:
+            with open(os.path.join(self._folder, name), "rb") as file:
+                return file.read()
+        except FileNotFoundError as why:
+            raise FileNotFoundError(f"the arguments of the task are lost: {why}") from None
+
 
 def run_chunk(function: Callable[..., Any], chunk: List[Tuple[Any, ...]]) -> List[Any]:
     """The results of a function for many tuples of arguments."""
@@ -133,16 +96,20 @@ def run_chunk(function: Callable[..., Any], chunk: List[Tuple[Any, ...]]) -> Lis
 
 def raised(letter: bytes, why: BaseException, pickler: Pickler) -> bytes:
     """An exception as the result of a task: its last line, its traceback, and its pickle if it has
-    one. Never raises an Exception."""
+    one. Whatever the methods of the exception raise, this raises nothing."""
     import traceback
 
     summary = summary_of(why)
     try:
-        text = "".join(traceback.format_exception(type(why), why, why.__traceback__))
-    except Exception as broken:
+        trace = why.__traceback__
+        if trace is not None and trace.tb_next is not None:
+            # The first frame is that of the worker.
+            trace = trace.tb_next
+        text = "".join(traceback.format_exception(type(why), why, trace))
+    except BaseException as broken:
         text = f"{summary}\n(its traceback cannot be shown: {type(broken).__name__})\n"
-    # The traceback holds all that the task has held.
-    why.__traceback__ = None
+    # The traceback holds all that the task has held. Set past the methods of its class.
+    BaseException.with_traceback(why, None)
     try:
         exception: Optional[bytes] = pickler.dumps(why)
     except BaseException:
@@ -151,22 +118,25 @@ def raised(letter: bytes, why: BaseException, pickler: Pickler) -> bytes:
 
 
 def summary_of(why: BaseException) -> str:
-    """`Type: message`, as the last line of a traceback."""
+    """`Type: message`, as the last line of a traceback. Raises nothing, whatever the methods of the
+    exception raise."""
+    kind = type(why)
+    name = str.__str__(kind.__qualname__)
     try:
-        text = str(why)
-    except Exception:
-        text = ""
-    name = type(why).__qualname__
-    module = type(why).__module__
+        text = str.__str__(str(why))
+        module = f"{kind.__module__}"
+    except BaseException:
+        text, module = "", "builtins"
     name = name if module in ("builtins", "__main__", "__mp_main__") else f"{module}.{name}"
     return f"{name}: {text}" if text else name
 
 
 def store(folder: str, name: str, data: bytes) -> bytes:
-    """Writes data into a file of the run's folder. Returns the name. Raises OSError."""
+    """Writes data into a file of the run's folder, which is made again if it was removed. Returns
+    the name. Raises OSError."""
     path = os.path.join(folder, name)
     try:
-        with open(path, "xb", buffering=0) as file:
+        with _created(folder, path) as file:
             view = memoryview(data)
             while view:
                 view = view[file.write(view) :]
@@ -175,6 +145,23 @@ def store(folder: str, name: str, data: bytes) -> bytes:
             os.unlink(path)
         raise
     return name.encode()
+
+
+def _created(folder: str, path: str) -> FileIO:
+    """A new file in the run's folder. Raises OSError."""
+    try:
+        return FileIO(path, "xb")
+    except FileNotFoundError:
+        make(folder)
+        return FileIO(path, "xb")
+
+
+def make(folder: str) -> None:
+    """Makes the run's folder again if it was removed. Raises OSError, also if another user has
+    made it."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if os.stat(folder).st_uid != os.geteuid():
+        raise PermissionError(f"{folder} belongs to another user")
 
 
 def take(folder: str, name: bytes) -> Any:
@@ -186,4 +173,3 @@ def take(folder: str, name: bytes) -> Any:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     os.unlink(path)
     return data
-

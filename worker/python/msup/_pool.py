@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -18,6 +16,7 @@ from concurrent.futures import Future
 from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple, Union
 
 from . import _frames, _launch, _outcomes, _payload
+from ._bell import Bell
 from ._encoder import Encoder
 from ._errors import BrokenPool
 from ._frames import TASK_HEAD
@@ -25,19 +24,15 @@ from ._launch import Settings
 from ._link import Link
 from ._mapping import Failure, Mapping
 from ._stderr import show
+from ._window import Window
 
 #: A call that waits: its future, the function, positional arguments, keywords.
 Submitted = Tuple["Future[Any]", Callable[..., Any], Tuple[Any, ...], Dict[str, Any]]
 #: The owner of a call that was sent: its future, or a map and the place in it.
 Owner = Union["Future[Any]", Tuple[Mapping, int]]
 
-#: The window covers what is done in this time, in seconds, at the rate of late. A client that waits
-#: for a CPU on a busy machine is back in less.
-_AHEAD = 0.1
-#: How often the rate of outcomes is taken, in seconds.
-_RATED_EVERY = 0.002
-#: More calls than this are never sent ahead, beyond one for each worker.
-_AHEAD_AT_MOST = 4096
+#: How often the thread looks after workers while tasks run, in milliseconds.
+_LOOKS_EVERY = 1000
 #: So many bytes are sent at once.
 _SENT_AT_ONCE = 256 << 10
 
@@ -46,11 +41,14 @@ class Pool(threading.Thread):
     """The thread of one executor. `settings`: what that was made with."""
 
     def __init__(self, settings: Settings) -> None:
-        """Starts msup, not the thread. Raises OSError, or what pickling the initializer raises."""
+        """Starts nothing: that is the part of the thread, which Ctrl-C does not reach. Raises
+        OSError, or what pickling the initializer raises."""
         super().__init__(name="msup")
-        self._timeout = settings.task_timeout
+        self._settings = settings
         self._encoder = Encoder(_launch.main_is_found())
-        preparation = _launch.preparation(settings, self._encoder.pickler)
+        self._preparation = _launch.preparation(settings, self._encoder.pickler)
+        #: msup has been started, or cannot be.
+        self.ready = threading.Event()
         # Reentrant: that an executor is collected may be noticed in the middle of anything.
         self._lock = threading.RLock()
         self._waiting: Deque[Union[Submitted, Mapping]] = deque()
@@ -66,10 +64,9 @@ class Pool(threading.Thread):
         #: Why no work is taken any more, and the exception behind that.
         self.broken: Optional[str] = None
         self._broken_by: Optional[BaseException] = None
-        self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._bell.setblocking(False)
-        self._link = Link(settings, preparation)
+        self._bell = Bell()
+        #: None until msup has been started.
+        self._link: Optional[Link] = None
 
     # What any thread may call.
 
@@ -93,12 +90,12 @@ class Pool(threading.Thread):
     def close(self) -> None:
         """No work comes any more: the thread ends when what is there is done."""
         self._is_closing = True
-        self._ring()
+        self._bell.ring()
 
     def cancel_waiting(self) -> None:
         """Cancels what has not been sent when that what can be sent has been."""
         self._cancels = True
-        self._ring()
+        self._bell.ring()
 
     def _cancel(self) -> None:
         """Cancels what has not been sent."""
@@ -108,7 +105,7 @@ class Pool(threading.Thread):
             if isinstance(work, Mapping):
                 work.cancel()
             elif work[0].cancel():
-                work[0].set_running_or_notify_cancel()
+                _outcomes.is_wanted(work[0])
         mapping = self._mapping
         if mapping is not None:
             mapping.cancel()
@@ -117,10 +114,16 @@ class Pool(threading.Thread):
         """Ends everything now: cancels what waits, kills what runs."""
         self._stopped_by = why
         self._is_closing = True
-        # At once, whatever the thread is doing.
-        self._link.stop()
+        # At once, whatever the thread is doing. While it starts msup, it sees this afterwards.
+        if self._link is not None:
+            self._link.stop()
         self._cancel()
-        self._ring()
+        self._bell.ring()
+
+    def kill(self) -> None:
+        """Kills msup, and so its workers, after `stop`."""
+        if self._link is not None:
+            self._link.kill()
 
     def forget(self) -> None:
         """In a child of fork: takes no more work, and closes the copies of the connection.
@@ -128,8 +131,8 @@ class Pool(threading.Thread):
         self.broken = "the executor belongs to the process that has forked this one"
         # Another thread may have held it when this process was forked.
         self._lock = threading.RLock()
-        self._link.forget()
-        self._ear.close()
+        if self._link is not None:
+            self._link.forget()
         self._bell.close()
 
     def _wake(self) -> None:
@@ -137,51 +140,66 @@ class Pool(threading.Thread):
         try:
             # In this order: as soon as the bell rings, the thread may be on its way to sleep again.
             self._is_asleep = False
-            self._ring()
+            self._bell.ring()
         except BaseException:
             # Ctrl-C came in between: whatever is added next wakes it.
             self._is_asleep = True
             raise
-
-    def _ring(self) -> None:
-        try:
-            self._bell.send(b"\0")
-        except OSError:
-            pass  # It rings already, or the thread has ended.
 
     def _broken_error(self) -> BrokenPool:
         error = BrokenPool(self.broken)
         error.__cause__ = self._broken_by
         return error
 
-    # The thread.
-
     def run(self) -> None:
         """Works until everything is done."""
+        last_words = ""
         try:
-            self._work()
+            link = self._start_msup()
+            self.ready.set()
+            if link is not None:
+                self._work(link)
         except _outcomes.BadStart as why:
             cause = why.__cause__
             assert cause is not None
+            _outcomes.log_bad_start(cause)
             self._break(f"a worker cannot start: {_payload.summary_of(cause)}", cause)
         except _frames.ProtocolError as why:
             self._break(str(why), None)
         except BaseException as why:
             self._break(f"the executor has failed: {_payload.summary_of(why)}", why)
-        last_words = self._link.end()
-        if self._has_work() or not self._link.has_ended_input:
+        try:
+            if self._link is not None:
+                last_words = self._link.end()
+        except BaseException as why:
+            last_words = _payload.summary_of(why)
+        if self._has_work() or self._link is None or not self._link.has_ended_input:
             self._break(self._stopped_by or f"msup has stopped: {last_words}", None)
-        self._ear.close()
+        self.ready.set()
         self._bell.close()
 
-    def _work(self) -> None:
-        link, ear, stderr = self._link, self._ear.fileno(), self._link.stderr
+    def _start_msup(self) -> Optional[Link]:
+        """Starts msup; not if the pool was stopped before. Breaks the pool if it cannot."""
+        with _launch.no_forks:
+            if self._stopped_by is None:
+                try:
+                    self._link = Link(self._settings, self._preparation)
+                except OSError as why:
+                    self._break(f"msup cannot be started: {why}", why)
+                self._preparation = b""
+        # The order matters: `stop` says why before it looks whether there is anything to stop.
+        if self._link is not None and self._stopped_by is not None:
+            self._link.stop()
+        return self._link
+
+    def _work(self, link: Link) -> None:
+        bell, stderr = self._bell.descriptor, link.stderr
         poll = select.poll()
-        for readable in (link.connection, ear, stderr):
+        for readable in (link.connection, bell, stderr):
             poll.register(readable, select.POLLIN)
-        writes = False
+        writes, next_look = False, 0.0
         while True:
-            self._fill()
+            self._fill(link)
             if self._cancels and self._window.size:
                 self._cancel()
             if self._is_closing and not link.is_sending and not self._has_work():
@@ -189,33 +207,36 @@ class Pool(threading.Thread):
             if writes != link.is_sending:
                 writes = link.is_sending
                 poll.modify(link.connection, select.POLLIN | (select.POLLOUT if writes else 0))
-            ready = poll.poll(self._patience())
+            ready = poll.poll(self._patience(link))
             self._is_asleep = False
+            if self._running and time.monotonic() >= next_look:
+                link.look()
+                next_look = time.monotonic() + _LOOKS_EVERY / 1000
             for descriptor, what in ready:
-                if descriptor == ear:
-                    self._ear.recv(4096)
+                if descriptor == bell:
+                    self._bell.hear()
                 elif descriptor == stderr:
                     if not link.messages.read():
                         poll.unregister(stderr)
                 else:
                     if what & select.POLLOUT:
                         link.send()
-                    if what & ~select.POLLOUT and not self._receive():
+                    if what & ~select.POLLOUT and not self._receive(link):
                         return
 
-    def _patience(self) -> Optional[int]:
+    def _patience(self, link: Link) -> Optional[int]:
         """How long to sleep, in milliseconds. From now on `add` wakes the thread, if there is
         anything that it could do."""
-        if not self._link.is_sending and len(self._running) < self._window.size:
+        if not link.is_sending and len(self._running) < self._window.size:
             self._is_asleep = True
             if self._waiting or self._mapping is not None:
                 self._is_asleep = False
                 return 0
-        return None
+        return _LOOKS_EVERY if self._running else None
 
-    def _fill(self) -> None:
+    def _fill(self, link: Link) -> None:
         """Takes work as far as the window allows, and sends it."""
-        if self._link.is_sending:
+        if link.is_sending:
             return
         frames: List[bytes] = []
         size, running, window = 0, self._running, self._window.size
@@ -224,7 +245,7 @@ class Pool(threading.Thread):
             if owner is None:
                 break
             if len(call) > _payload.INLINE:
-                call = self._in_file(owner, call)
+                call = self._in_file(link, owner, call)
             if call:
                 self._sent = number = self._sent + 1
                 running[number] = owner
@@ -232,93 +253,99 @@ class Pool(threading.Thread):
                 frames.append(call)
                 size += len(call)
         if frames:
-            self._link.give(frames)
+            link.give(frames)
 
     def _next_call(self) -> Tuple[Optional[Owner], bytes]:
         """The next call and its owner; no owner if there is no work. No bytes: there is no call
         after all, because it was cancelled or cannot be pickled."""
-        mapping = self._mapping
-        if mapping is not None:
+        work: Union[Submitted, Mapping]
+        while True:
+            mapping = self._mapping
+            if mapping is not None:
+                try:
+                    place, call = mapping.next_call()
+                    return (mapping, place), call
+                except IndexError:
+                    mapping.tell()
+                    self._mapping = None
             try:
-                place, call = mapping.next_call()
-                return (mapping, place), call
+                work = self._waiting.popleft()
             except IndexError:
-                mapping.tell()
-                self._mapping = None
-        try:
-            work = self._waiting.popleft()
-        except IndexError:
-            return None, b""
-        if isinstance(work, Mapping):
+                return None, b""
+            if not isinstance(work, Mapping):
+                break
             self._mapping = work
-            return self._next_call()
         future, function, arguments, keywords = work
-        if not future.set_running_or_notify_cancel():
-            return future, b""
-        try:
-            return future, self._encoder.call(function, arguments, keywords)
-        except BaseException as why:
-            _outcomes.complete(future, Failure(why))
-            return future, b""
+        if _outcomes.is_wanted(future):
+            try:
+                return future, self._encoder.call(function, arguments, keywords)
+            except BaseException as why:
+                _outcomes.complete(future, Failure(why))
+        return future, b""
 
-    def _in_file(self, owner: Owner, call: bytes) -> bytes:
+    def _in_file(self, link: Link, owner: Owner, call: bytes) -> bytes:
         """Puts a large call into a file. Returns what is sent instead; nothing if the call has
         failed."""
         number = self._sent + 1
         name = f"client-call-{number}"
         try:
-            sent = bytes([_payload.FILE]) + _payload.store(self._link.folder, name, call)
-        except OSError as why:
+            sent = bytes([_payload.FILE]) + _payload.store(link.folder, name, call)
+        except BaseException as why:
             self._give(owner, Failure(why))
             return b""
-        self._files[number] = os.path.join(self._link.folder, name)
+        self._files[number] = os.path.join(link.folder, name)
         return sent
 
-    def _receive(self) -> bool:
+    def _receive(self, link: Link) -> bool:
         """Receives outcomes. Returns false if msup has ended."""
-        outcomes = self._link.receive()
+        outcomes = link.receive()
         if outcomes is None:
             return False
         if outcomes:
             # What a worker has written to standard error before comes before.
-            self._link.messages.read()
-            self._complete(outcomes)
+            link.messages.read()
+            self._complete(link, outcomes)
             self._window.note(len(outcomes))
-        elif not self._window.size and self._link.folder:
-            self._window.open(self._link.max_workers + 1)
+        elif not self._window.size and link.folder:
+            self._window.open(link.max_workers + 1)
         return True
 
-    def _complete(self, outcomes: List[_frames.Outcome]) -> None:
-        """Gives results and exceptions to their owners."""
+    def _complete(self, link: Link, outcomes: List[_frames.Outcome]) -> None:
+        """Gives results and exceptions to their owners. Raises BadStart."""
         running, complete, in_file = self._running, _outcomes.complete, _payload.IN_FILE
         touched: Set[Mapping] = set()
-        for task, result, details in outcomes:
-            owner = running.pop(task)
-            if self._files:
-                self._remove_file(task)
-            ending: Any = result
-            if details is not None or result[:1] == in_file:
-                ending = self._read(owner, result, details)
-            if type(owner) is tuple:
-                owner[0].results[owner[1]] = ending
-                touched.add(owner[0])
-            else:
-                complete(owner, ending)  # type: ignore[arg-type]
-            # The caller may be the last that holds the future, and what that holds.
-            del owner, ending
-        for mapping in touched:
-            mapping.tell()
+        try:
+            for task, result, details in outcomes:
+                owner = running.pop(task)
+                if self._files:
+                    self._remove_file(task)
+                ending: Any = result
+                if details is not None or result[:1] == in_file:
+                    ending = self._read(link, owner, result, details)
+                if type(owner) is tuple:
+                    owner[0].results[owner[1]] = ending
+                    touched.add(owner[0])
+                else:
+                    complete(owner, ending)  # type: ignore[arg-type]
+                # The caller may be the last that holds the future, and what that holds.
+                del owner, ending
+        finally:
+            for mapping in touched:
+                mapping.tell()
 
-    def _read(self, owner: Owner, result: bytes, details: Optional[_frames.Details]) -> Any:
+    def _read(
+        self, link: Link, owner: Owner, result: bytes, details: Optional[_frames.Details]
+    ) -> Any:
         """An outcome that is more than a small result: the bytes of a result, or a Failure. Raises
         BadStart."""
         if details is not None:
-            if details.stdout:
-                show(sys.stdout, details.stdout.decode(errors="backslashreplace"))
-            if details.stderr:
-                show(sys.stderr, details.stderr.decode(errors="backslashreplace"))
+            if details.cause in _outcomes.LOST:
+                link.show_printed()
+            for name, output in (("stdout", details.stdout), ("stderr", details.stderr)):
+                if output:
+                    show(name, output.decode(errors="backslashreplace"))
         try:
-            return _outcomes.read(result, details, self._link.folder, self._timeout)
+            return _outcomes.read(result, details, link.folder, self._settings.task_timeout)
         except _outcomes.BadStart:
             # It shares the fate of all others, which follows.
             self._running[0] = owner
@@ -352,7 +379,8 @@ class Pool(threading.Thread):
                 self.broken, self._broken_by = text, why
             waiting, self._waiting = self._waiting, deque()
             running, self._running = self._running, {}
-        self._link.stop()
+        if self._link is not None:
+            self._link.stop()
         mappings: Set[Mapping] = set()
         if self._mapping is not None:
             mappings.add(self._mapping)
@@ -365,34 +393,7 @@ class Pool(threading.Thread):
         for work in waiting:
             if isinstance(work, Mapping):
                 mappings.add(work)
-            elif work[0].set_running_or_notify_cancel():
+            elif _outcomes.is_wanted(work[0]):
                 _outcomes.complete(work[0], Failure(self._broken_error()))
         for each in mappings:
             each.fail_rest(self._broken_error)
-
-
-class Window:
-    """How many calls are sent ahead: one for each worker and one more, and what is done in a moment
-    at the rate of late."""
-
-    def __init__(self) -> None:
-        #: The number of calls; 0 before `open`.
-        self.size = 0
-        self._least = 0
-        self._done = 0
-        self._since = 0.0
-
-    def open(self, least: int) -> None:
-        """Calls may be sent: at least so many."""
-        self.size = self._least = least
-        self._since = time.monotonic()
-
-    def note(self, count: int) -> None:
-        """So many outcomes have come."""
-        self._done += count
-        now = time.monotonic()
-        passed = now - self._since
-        if passed >= _RATED_EVERY:
-            ahead = min(int(self._done / passed * _AHEAD), _AHEAD_AT_MOST)
-            self.size = self._least + ahead
-            self._done, self._since = 0, now

@@ -7,7 +7,7 @@ import os
 import select
 import sys
 from collections import deque
-from typing import Deque
+from typing import Any, Deque
 
 #: How lines of msup itself begin.
 _OWN = "msup: "
@@ -60,13 +60,18 @@ class Messages:
                 shown.append(line + newline)
             self._at_start = bool(newline)
         if shown:
-            show(sys.stderr, "".join(shown))
+            show("stderr", "".join(shown))
 
 
-def show(stream: object, text: str) -> None:
+def show(name: str, text: str) -> None:
     """Writes text to `sys.stdout` or `sys.stderr`, or to what stands for it now. A stream that
-    cannot be written loses it."""
+    cannot be written loses it, whatever it raises."""
     try:
-        stream.write(text)  # type: ignore[attr-defined]
-    except (OSError, ValueError, AttributeError):
+        stream: Any = getattr(sys, name)
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            encoding = stream.encoding
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    except BaseException:
         pass

@@ -8,16 +8,20 @@ import sys
 import time
 from typing import Any, Dict, Optional
 
-from . import _library, _payload
+from . import _bad_start, _library, _payload
 from ._capture import Capture
 from ._library import Loop
-from ._payload import PROTOCOL, UNPICKLABLE, Decoder, Pickler
+from ._payload import Decoder
+from ._pickling import PROTOCOL, UNPICKLABLE, Pickler
 
-#: How often a worker looks whether that is there, in seconds.
-LOOKS_EVERY = 0.001
+#: How often a worker looks whether the executor's file is there, in seconds.
+LOOKS_EVERY = 0.01
 
 #: The result of most tasks that are called for what they do.
 NONE = pickle.dumps(None, PROTOCOL)
+
+#: So much of an exception's last line is for msup; the executor gets it whole.
+SUMMARY_AT_MOST = 1000
 
 
 class Worker:
@@ -27,7 +31,7 @@ class Worker:
         self._loop = loop
         #: The run's folder. msup gives its workers a folder in it.
         self._folder = os.path.dirname(loop.folder or "")
-        self._capture = Capture()
+        self._capture = Capture(self._folder)
         self._decoder = Decoder(self._folder)
         self._pickler = Pickler()
         self._files = 0
@@ -71,19 +75,17 @@ class Worker:
                 with open(path, "rb") as file:
                     return pickle.load(file)  # type: ignore[no-any-return]
             except FileNotFoundError:
-                # If the executor is gone, so is msup, and then this process is killed.
+                # It was removed: the executor writes it again. If the executor is gone, so is msup,
+                # and then this process is killed.
                 time.sleep(LOOKS_EVERY)
 
     def _report_bad_start(self, why: BaseException) -> int:
         """Tells the executor why this worker cannot work, as the outcome of a task: it fails
         anyway."""
-        result = self._sent(_payload.raised(_payload.NOT_STARTED, why, self._pickler))
         loop = self._loop
         if loop.check(loop.next_task(loop.place)) == 0:
             return loop.exit_status()
-        self._capture.drain(loop)
-        loop.write(_library.RESULT, result)
-        loop.fail(_payload.summary_of(why))
+        self._fail(why, _payload.NOT_STARTED)
         return 1
 
     def _run(self) -> None:
@@ -138,12 +140,18 @@ class Worker:
             if left == 0:
                 return
 
-    def _fail(self, why: BaseException) -> None:
-        """Reports an exception, or a result that only cloudpickle can pickle."""
-        result = self._sent(_payload.raised(_payload.RAISED, why, self._pickler))
+    def _fail(self, why: BaseException, letter: bytes = _payload.RAISED) -> None:
+        """Reports an exception: of the task, or of the start."""
+        try:
+            result = self._sent(_payload.raised(letter, why, self._pickler))
+        except OSError as lost:
+            # It is too large for anything but a file.
+            summary = _payload.summary_of(why)[:SUMMARY_AT_MOST]
+            smaller = RuntimeError(f"{summary} (not passed on as a whole: {lost})")
+            result = _payload.raised(letter, smaller, self._pickler)
         self._capture.drain(self._loop)
         self._loop.write(_library.RESULT, result)
-        self._loop.fail(_payload.summary_of(why))
+        self._loop.fail(_payload.summary_of(why)[:SUMMARY_AT_MOST])
 
     def _finish_large(self, data: bytes) -> None:
         """Reports a result that goes into a file, or why it cannot."""
@@ -166,6 +174,7 @@ class Worker:
 def main() -> None:
     """Runs as a worker, and exits."""
     loop = _library.attach()
+    _bad_start.end()
     if not loop.supervised:
         sys.exit("msup._worker is started by msup.Executor")
     sys.exit(Worker(loop).main())

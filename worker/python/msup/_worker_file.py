@@ -31,11 +31,12 @@ def worker(function: F) -> F:
 
 def _run(function: Callable[[str], Any]) -> int:
     """Runs tasks until there are no more. Returns the exit status."""
-    from . import _library
+    from . import _bad_start, _library
     from ._capture import Capture
 
     loop = _library.attach()
-    capture = Capture() if loop.supervised else None
+    _bad_start.end()
+    capture = Capture(os.path.dirname(loop.folder or "")) if loop.supervised else None
     while loop.check(loop.next_task(loop.place)) == 1:
         value = os.fsdecode(loop.value())
         failure = None

@@ -9,7 +9,7 @@ import sys
 import unittest
 from contextlib import redirect_stderr
 
-from msup import _encoder, _frames, _launch, _library, _payload, _pool, _stderr
+from msup import _encoder, _frames, _launch, _library, _payload, _pickling, _stderr, _window
 
 
 def outcome(task, result=b"", text=b"", state=0, cause=0, stdout=b"", stderr=b""):
@@ -86,8 +86,8 @@ class Encoding(unittest.TestCase):
         self.assertEqual(self.round_trip(divmod, (7, 2), {}), (3, 1))
         self.assertEqual(self.round_trip(sorted, ([1, 2],), {"reverse": True}), [2, 1])
         self.assertEqual(self.round_trip([4, 5].index, (5,), {}), 1)
-        head = _payload.head(_payload.CHUNK | _payload.KEPT, _payload.Pickler().dumps(divmod))
-        call = head + _payload.Pickler().dumps([(7, 2), (9, 4)])
+        head = _payload.head(_payload.CHUNK | _payload.KEPT, _pickling.Pickler().dumps(divmod))
+        call = head + _pickling.Pickler().dumps([(7, 2), (9, 4)])
         function, arguments, _ = _payload.Decoder("/nowhere").read(call)
         self.assertEqual(function(*arguments), [(3, 1), (2, 1)])
 
@@ -100,12 +100,13 @@ class Encoding(unittest.TestCase):
         for other in (encoder.call(divmod, (7, 2), {"x": 1}), encoder.call(max, (7, 2), {})):
             self.assertFalse(other.startswith(decoder.kept_head))
 
-    def test_which_functions_have_no_state(self):
+    def test_which_functions_are_pickled_by_name(self):
         def closure():
             return self
 
-        self.assertTrue(all(map(_payload.has_no_state, (divmod, os.getpid, os.path.join, int))))
-        self.assertFalse(any(map(_payload.has_no_state, ([].append, closure, self.test_calls))))
+        by_name, nameless = _pickling.Pickler().by_name, ([].append, closure, self.test_calls)
+        self.assertTrue(all(map(by_name, (divmod, os.getpid, os.path.join, int))))
+        self.assertFalse(any(map(by_name, (*nameless, lambda: 0, dict.fromkeys))))
 
 
 class Details(unittest.TestCase):
@@ -132,7 +133,7 @@ class Details(unittest.TestCase):
         self.assertIn(f"--worker {sys.executable} --", words)
 
     def test_the_window_follows_the_rate(self):
-        window = _pool.Window()
+        window = _window.Window()
         window.note(5)
         window.open(6)
         self.assertEqual(window.size, 6)

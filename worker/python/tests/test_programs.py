@@ -163,7 +163,7 @@ class Scripts(Programs):
             with msup.Executor(procs=1) as pool: print(pool.submit(f, 1).exception())
 
         """
-        self.check_session(session, "install cloudpickle, or move it into a module")
+        self.check_session(session, "(pip install cloudpickle), or move it into a module")
 
     def check_session(self, lines, text):
         """An interactive session at a terminal, with these lines typed, shows this text."""
@@ -241,9 +241,7 @@ class Signals(Programs):
                 os.killpg(script.pid, signal.SIGINT)
                 _, stderr = script.communicate()
                 self.assertIn("KeyboardInterrupt", stderr)
-                if place != "at the end of the program":
-                    # Python ignores exceptions that late.
-                    self.assertNotEqual(script.returncode, 0)
+                self.assertNotEqual(script.returncode, 0)
                 self.assertGreaterEqual(len(below), 2)
                 wait_for_the_end_of(below)
 
