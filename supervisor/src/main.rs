@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use msup_protocol::crash::{self, Role};
 use msup_protocol::exit;
 
+mod arguments;
 mod cli;
 mod measure;
 mod run;

@@ -31,9 +31,19 @@ pub(super) struct Args {
     #[arg(short = '0', long)]
     pub(super) null: bool,
 
-    /// Read values from FILE instead of standard input
+    /// Read values from FILE (-: standard input). With several lists, commands are run for all
+    /// combinations of their values
     #[arg(short = 'a', long, alias = "argfile", value_name = "FILE")]
-    pub(super) arg_file: Option<PathBuf>,
+    pub(super) arg_file: Vec<PathBuf>,
+
+    /// The first values of all lists belong together, then the second ones, and so on. Shorter
+    /// lists begin again
+    #[arg(long, alias = "xapply")]
+    pub(super) link: bool,
+
+    /// What ends a value, instead of a newline: DELIM, with \n, \t, \0, \xHH and the like
+    #[arg(short = 'd', long, value_name = "DELIM", conflicts_with = "null")]
+    pub(super) delimiter: Option<OsString>,
 
     /// Lines end with CR LF, as on Windows: remove the CR from each value, and a byte order mark
     /// from the first

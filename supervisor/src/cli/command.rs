@@ -11,7 +11,7 @@ use super::shared::Runners;
 use super::usage::{BadValue, UsageError};
 use crate::os::programs;
 use crate::template::Job;
-use crate::template::{Reading, Shell, Template, has_replacement, refuse_foreign};
+use crate::template::{Reading, Shell, Strings, Template, has_replacement, refuse_foreign};
 
 /// What is done with each value, by workers of this program.
 #[derive(Debug)]
@@ -23,20 +23,21 @@ pub(crate) struct Work {
     pub(crate) memory_per_task: Option<u64>,
 }
 
-/// Takes the words of COMMAND. Also returns the shell that was chosen for scripts, if there may be
-/// one and none was given.
+/// Takes the words of COMMAND. `arguments`: the number of arguments of each value. Also returns the
+/// shell that was chosen for scripts, if there may be one and none was given.
 ///
 /// # Errors
 /// The command, its program or the worker's program cannot be used.
 pub(super) fn read(
     running: &Runners,
     words: Vec<OsString>,
+    arguments: usize,
     memory_per_task: Option<u64>,
 ) -> Result<(Work, Option<Vec<u8>>), Refusal> {
     let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
     let (job, worker_program, worker_arguments) = match &running.worker {
         Some(program) => task_loop(program, words, running.literal)?,
-        None => commands(running, words)?,
+        None => commands(running, words, arguments)?,
     };
     let shell = match &job {
         Job::Commands(template) if running.shell.is_none() => template.shell().map(<[u8]>::to_vec),
@@ -49,7 +50,7 @@ pub(super) fn read(
 type Done = (Job, PathBuf, Vec<OsString>);
 
 fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Done, UsageError> {
-    if !literal && (has_replacement(&words) || refuse_foreign(&words).is_err()) {
+    if !literal && (has_replacement(&words) || refuse_foreign(&words, 1).is_err()) {
         return Err(UsageError::TaskLoop(words.join(&b' ')));
     }
     let worker_program = find(program, "--worker")?;
@@ -57,13 +58,13 @@ fn task_loop(program: &Path, words: Vec<Vec<u8>>, literal: bool) -> Result<Done,
     Ok((Job::Values, worker_program, worker_arguments))
 }
 
-fn commands(running: &Runners, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
-    let reading = reading(running)?;
+fn commands(running: &Runners, words: Vec<Vec<u8>>, arguments: usize) -> Result<Done, Refusal> {
+    let reading = reading(running, arguments)?;
     let template = if words.is_empty() {
         Template::each_input(reading)
     } else {
         if !running.literal {
-            refuse_foreign(&words)?;
+            refuse_foreign(&words, arguments)?;
         }
         Template::from_words(words, &reading)?
     };
@@ -73,12 +74,18 @@ fn commands(running: &Runners, words: Vec<Vec<u8>>) -> Result<Done, Refusal> {
     Ok((Job::Commands(Box::new(template)), worker_beside_us()?, Vec::new()))
 }
 
+/// The replacement strings of a run whose values have this number of arguments. With --literal,
+/// braces with a number are taken literally.
+pub(super) fn strings(running: &Runners, arguments: usize) -> Strings {
+    Strings { numbered: (!running.literal).then_some(arguments) }
+}
+
 /// How commands are read: for the shell that was asked for; else the user's own if scripts are
 /// written for it and it is there; else `sh`.
 ///
 /// # Errors
 /// The shell of --shell cannot be used.
-pub(super) fn reading(running: &Runners) -> Result<Reading, UsageError> {
+pub(super) fn reading(running: &Runners, arguments: usize) -> Result<Reading, UsageError> {
     let shell = match running.shell.as_deref() {
         Some(program) => {
             find(program, "--shell")?;
@@ -96,6 +103,7 @@ pub(super) fn reading(running: &Runners) -> Result<Reading, UsageError> {
         shell: shell.with_functions(environment.iter().map(OsString::as_os_str)),
         fixed_shell: running.shell.is_some(),
         unsafe_replace: running.unsafe_replace,
+        strings: strings(running, arguments),
     })
 }
 

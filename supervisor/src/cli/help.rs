@@ -19,7 +19,7 @@ const HEADINGS: [(&str, &[&str]); 9] = [
             "at-cap",
         ],
     ),
-    ("Input", &["arg-file", "null", "crlf"]),
+    ("Input", &["arg-file", "link", "delimiter", "null", "crlf"]),
     (
         "Commands",
         &["shell", "literal", "unsafe-replace", "worker", "worker-stdio", "start-timeout"],
@@ -65,7 +65,7 @@ Subcommands (msup SUBCOMMAND --help shows the flags of one):
 
 /// The usage lines of `msup --help`.
 pub(super) const USAGE: &str = "\
-msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]
+msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]...
        msup [OPTIONS] < commands.txt
        msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]
        msup [OPTIONS] --worker-stdio COMMAND [ARG]... [::: VALUE...]
@@ -84,10 +84,20 @@ Replacement strings in COMMAND. If there is none, the value is appended:
   {/}        Its base name
   {//}       Its folder
   {/.}       Its base name without extension
+  {..} {/..} Without two extensions; {...} and {/...}: without three
+  {+.} {+..} Its extension, its last two extensions; {+...}: three
+  {+/}       All before its last slash
+  {2} {2.}   With several lists: the value of the second list, and its forms;
+               {-1}: of the last list. {} stands for all values
   {#}        The number of the task, from 1
   {%}        The slot of the task, from 1: running tasks have different slots
   {threads}  The number of threads that the command may use
   {out}      The file to write: see --out
+
+Lists of values. With several lists, COMMAND is run for all combinations:
+  ::: VALUE...     The values
+  :::: FILE...     The values in each file (-: standard input)
+  :::+ and ::::+   Values that belong with those of the list before
 
 Exit status:
   0          All tasks succeeded

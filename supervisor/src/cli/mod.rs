@@ -5,6 +5,7 @@ mod choices;
 mod command;
 pub(crate) mod commands;
 mod concurrency;
+mod delimiter;
 mod earlier_times;
 mod failures;
 mod help;

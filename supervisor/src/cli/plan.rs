@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{Write, stderr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Refusal;
@@ -12,10 +12,10 @@ use super::command::Work;
 use super::concurrency::Concurrency;
 use super::earlier_times::JobLog;
 use super::logs::{Continued, Keeping, Logs};
-use super::shared::{Failing, Reporting};
+use super::shared::{Failing, Reporting, Runners};
 use super::usage::{BadValue, UsageError};
-use super::values::{Values, source, source_again, split};
-use super::{command, concurrency, failures, other_tools, progress, stdio, stopping};
+use super::values::{self, Values, source, source_again, split};
+use super::{command, concurrency, delimiter, failures, other_tools, progress, stdio, stopping};
 use crate::engine::{Leave, Policy, Step};
 use crate::input::Format;
 use crate::journal::Durability;
@@ -84,7 +84,8 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
     let memory_per_task = concurrency::size("--mem-per-task", args.limits.mem_per_task.as_deref())?;
     let failures = what_if_tasks_fail(&args.failing, stopping::GRACE)?;
     let progress = check(&args.reporting)?;
-    let (words, values) = split(std::mem::take(&mut args.words), args.running.literal)?;
+    let (words, lists) = split(std::mem::take(&mut args.words), args.running.literal);
+    let arguments = values::count(&args.arg_file, &lists);
     if continued.is_none()
         && !args.reporting.quiet
         && let Some(warning) = other_tools::warn_of_operators(&words)
@@ -95,37 +96,41 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
     let (commands, command) =
         (runs_commands && words.is_empty(), typed(&words).filter(|_| runs_commands));
     let (work, shell) = match args.worker_stdio {
-        true => stdio::read(&args, words, values.as_deref(), memory_per_task, &failures)?,
-        false => command::read(&args.running, words, memory_per_task)?,
+        true if arguments > 1 => return Err(UsageError::SeveralLists("--worker-stdio").into()),
+        true => stdio::read(&args, words, values::typed(&lists), memory_per_task, &failures)?,
+        false => command::read(&args.running, words, arguments, memory_per_task)?,
     };
-    let longest_first = match (args.from.as_deref(), &work.job) {
-        (Some(path), Job::Commands(template)) => Some(JobLog::read(path, template.outline())?),
-        _ => None,
-    };
+    let longest_first = longest_first(args.from.as_deref(), &work.job)?;
     let outputs = Outputs {
         keep_order: args.keep_order,
-        files: out(args.out.as_deref(), &work.job, args.running.literal)?,
+        files: out(args.out.as_deref(), &work.job, &args.running, arguments)?,
         durable: args.durability != Durability::Process,
         frames: false,
     };
-    let mut separator = if args.null { 0 } else { b'\n' };
+    let mut separator = delimiter::of(args.delimiter.as_deref(), args.null)?;
+    let files = std::mem::take(&mut args.arg_file);
+    let source = || source(files, lists, args.link);
     let (source, keeping) = match continued {
         None => {
-            let source = source(args.arg_file.take(), values)?;
+            let source = source()?;
             let keeping = Keeping::new(&args, shell, source.is_read_once())?;
             (source, keeping)
         }
         Some(mut continued) => {
-            let (source, kept) = source_again(&mut continued, args.arg_file.take(), values)?;
-            separator = if kept { 0 } else { separator };
+            if continued.arg_file.is_some() && arguments > 1 {
+                return Err(UsageError::SeveralLists("resume -a").into());
+            }
+            let (source, kept) = source_again(&mut continued, source)?;
+            separator = if kept { vec![0] } else { separator };
             let (continued, durability) = (Box::new(continued), args.durability);
             (source, Keeping::Continued { continued, durability })
         }
     };
     let format = Format {
+        crlf: args.crlf && separator == b"\n",
         separator,
+        several: arguments > 1,
         commands,
-        crlf: args.crlf && separator == b'\n',
         hints: !args.reporting.quiet,
     };
     Ok(Plan {
@@ -142,6 +147,17 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         failures,
         logs: Logs { keeping, keeps_all_output: args.keep_output, joblog: args.joblog },
     })
+}
+
+/// The joblog that tells the order of starts.
+///
+/// # Errors
+/// It cannot be read.
+fn longest_first(from: Option<&Path>, job: &Job) -> Result<Option<JobLog>, UsageError> {
+    match (from, job) {
+        (Some(path), Job::Commands(template)) => JobLog::read(path, template.outline()).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// `grace`: the time between SIGTERM and SIGKILL where none is given.
@@ -185,14 +201,19 @@ pub(super) fn reports(
     }
 }
 
-fn out(typed: Option<&OsStr>, job: &Job, literal: bool) -> Result<Option<OutTemplate>, UsageError> {
+fn out(
+    typed: Option<&OsStr>,
+    job: &Job,
+    running: &Runners,
+    arguments: usize,
+) -> Result<Option<OutTemplate>, UsageError> {
     if let Some(typed) = typed {
         let template = || typed.to_owned();
-        if !literal {
-            refuse_foreign(&[typed.as_bytes().to_vec()])
+        if !running.literal {
+            refuse_foreign(&[typed.as_bytes().to_vec()], arguments)
                 .map_err(|why| UsageError::ForeignOut { template: template(), why })?;
         }
-        let parsed = OutTemplate::parse(typed.as_bytes());
+        let parsed = OutTemplate::parse(typed.as_bytes(), command::strings(running, arguments));
         return parsed.map(Some).map_err(|why| UsageError::Out { template: template(), why });
     }
     match job {
@@ -208,7 +229,7 @@ pub(super) fn typed_command(args: &Args) -> Option<Vec<u8>> {
         None if args.worker_stdio => vec![OsString::from("--worker-stdio")],
         None => Vec::new(),
     };
-    let words = args.words.iter().take_while(|word| *word != ":::").cloned();
+    let words = args.words.iter().take_while(|word| !values::begins_list(word)).cloned();
     typed(&flag.into_iter().chain(words).collect::<Vec<_>>())
 }
 

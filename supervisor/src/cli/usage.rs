@@ -50,8 +50,8 @@ pub(crate) enum UsageError {
         #[source]
         why: io::Error,
     },
-    #[error("-a {}: is a directory", .0.display())]
-    ListIsFolder(PathBuf),
+    #[error("{flag} {}: is a directory", path.display())]
+    ListIsFolder { flag: &'static str, path: PathBuf },
     #[error(
         "--from {}, line {line}: not a line of a joblog (9 fields, tabs between them)",
         path.display()
@@ -116,15 +116,14 @@ pub(crate) enum UsageError {
     #[error("{{out}} in the command: give the name of the file with --out")]
     NoOut,
     #[error(
-        "a second ':::': msup takes one list of values: write the combinations out, one a line, \
-         and read them with -a FILE (--literal takes ':::' as a value)"
+        "'::::' without a file: name the files with the values behind it ('-': standard input)"
     )]
-    TwoLists,
-    #[error("-a and ':::' both give values: use one of them")]
-    TwoSources,
-    /// A separator of GNU parallel.
-    #[error("'{word}' is not supported: {instead} (--literal takes it literally)")]
-    Separator { word: String, instead: String },
+    NoFile,
+    #[error("'-' twice: standard input can be read once (write it to a file first)")]
+    StdinTwice,
+    /// Several lists where a value must have one argument.
+    #[error("{0} takes one list of values: write the combinations out, one a line")]
+    SeveralLists(&'static str),
     /// A flag of GNU parallel or xargs, as typed.
     #[error("{typed} is not supported: {instead}")]
     Unsupported { typed: String, instead: &'static str },

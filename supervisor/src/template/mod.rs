@@ -29,7 +29,8 @@ pub(crate) use log_key::{Outline, unquoted};
 pub(crate) use other_tools::refuse_foreign;
 pub(crate) use output_path::{OutFile, OutTemplate, temporaries_of};
 pub(crate) use rendering::{Facts, Rendered, SlotMark, program_argv};
-use replacement::{Form, Replacement, masked};
+pub(crate) use replacement::Strings;
+use replacement::{Form, Replacement, Selection};
 use script::Script;
 pub(crate) use shell::Shell;
 pub(crate) use shell_words::{quoted_words, typed_words};
@@ -68,6 +69,8 @@ pub(crate) struct Reading {
     pub(crate) fixed_shell: bool,
     /// Values may stand where they are run as code.
     pub(crate) unsafe_replace: bool,
+    /// The replacement strings.
+    pub(crate) strings: Strings,
 }
 
 /// A command with its replacement strings, parsed once.
@@ -137,12 +140,13 @@ impl Template {
 
 /// Whether one of the words holds a replacement string.
 pub(crate) fn has_replacement(words: &[Vec<u8>]) -> bool {
-    words.iter().any(|word| masked(word) != *word)
+    words.iter().any(|word| Strings::USUAL.masked(word) != *word)
 }
 
 impl TemplatePart {
     fn is_out(&self) -> bool {
-        matches!(self, TemplatePart::Replacement(Replacement::Value(Form::Out)))
+        let out = |part: &Selection| part.form == Form::Out;
+        matches!(self, TemplatePart::Replacement(Replacement::Value(part)) if out(part))
     }
 }
 

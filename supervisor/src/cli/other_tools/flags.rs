@@ -60,11 +60,6 @@ const FLAGS: &[Foreign] = &[
                   such as 'x={}; mv \"$x\" \"${x%.tar.gz}\"'",
     },
     Foreign {
-        names: "d delimiter",
-        instead: "values are lines, or end with a NUL byte (-0): turn the separator into one \
-                  first, such as tr , '\\n' < list | msup ...",
-    },
-    Foreign {
         names: "E e eof",
         instead: "end the list there first, such as sed '/^END$/,$d' list | msup ...",
     },
@@ -73,9 +68,8 @@ const FLAGS: &[Foreign] = &[
         instead: COLUMNS,
     },
     Foreign {
-        names: "link xapply linkinputsource xapplyinputsource",
-        instead: "put the lists side by side first, such as paste a b | msup 'echo {} | { read -r \
-                  a b; cp \"$a\" \"$b\"; }'",
+        names: "linkinputsource xapplyinputsource",
+        instead: "begin a list with ':::+' or '::::+' to link it with the one before it",
     },
     Foreign { names: "shuf", instead: "shuffle the list first, such as shuf list | msup ..." },
     Foreign { names: "filter", instead: "filter the list first, such as grep ... list | msup ..." },
