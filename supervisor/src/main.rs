@@ -58,6 +58,7 @@ fn main() -> ExitCode {
 fn carry_out(command: Command) -> ExitCode {
     let done = match command {
         Command::Run(plan) => return run_tasks(*plan),
+        Command::DryRun(plan) => commands::dry_run::run(*plan),
         Command::NothingLeft(line, status) => {
             say(&line);
             return ExitCode::from(status);

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 type Case = (&'static [&'static str], &'static str, &'static str);
 
 /// GNU parallel shows the same.
-const SAME: [Case; 16] = [
+const SAME: [Case; 27] = [
     (&["echo", ":::", "a", "b", ":::", "c", "d"], "", "a c\na d\nb c\nb d\n"),
     (&["echo", "{2}-{1}", ":::", "a", "b", ":::", "c"], "", "c-a\nc-b\n"),
     (&["echo", "{1} {2} {3}", ":::", "a", ":::", "b", "c", ":::", "d"], "", "a b d\na c d\n"),
@@ -33,6 +33,17 @@ const SAME: [Case; 16] = [
     (&["-a", "-", "echo"], "1\n2\n", "1\n2\n"),
     (&["-d", ",", "echo"], "a b,c,d", "a b\nc\nd\n"),
     (&["--delimiter", r"\t", "echo", "{1/.} {-1//}"], "a/b.c\td", "b a\nd .\n"),
+    (&["-n", "2", "echo"], "1\n2\n3\n", "1 2\n3\n"),
+    (&["-N2", "echo", "{2}-{1}"], "1\n2\n3\n", "2-1\n-3\n"),
+    (&["--max-args", "3", "echo", "x", "{}"], "1\n2\n3\n", "x 1 2 3\n"),
+    (&["-n2", "echo", ":::", "a", "b", ":::", "c"], "", "a c b c\n"),
+    (&["--colsep", ",", "echo", "{2}-{1}"], "a,b\nc , d,e\n", "b-a\nd-c\n"),
+    (&["-C", "[ ;]+", "echo", "{3}{2}{1}", "::::", "-"], "a;b c\n", "cba\n"),
+    (&["--colsep", ",", "--trim", "n", "echo", "{1}."], "a ,b\n", "a .\n"),
+    (&["--trim", "lr", "echo", ".{}."], " a \n", ".a.\n"),
+    (&["-I", "%", "echo", "x%y", "{}"], "a\n", "xay {}\n"),
+    (&["-I,", "echo", ",", "{/}"], "d/a\n", "d/a a\n"),
+    (&["-I", "REPL", "echo REPL | cat"], "a b\n", "a b\n"),
 ];
 
 fn sandbox() -> Sandbox {
@@ -70,6 +81,37 @@ fn gnu_parallel_combines_them_in_the_same_way() {
     } else {
         println!("skipped: GNU parallel is not installed");
     }
+}
+
+/// Those that were kept, too.
+#[test]
+fn outputs_that_are_shown_again_have_their_tags() {
+    let sandbox = Sandbox::new();
+    let words = ["-q", "-k", "--tagstring", "<{}>", "--journal", "run", "echo", ":::", "a", "b"];
+    let shown = "<a>\ta\n<b>\tb\n";
+    assert_eq!(run(&mut sandbox.msup(words)).stdout, shown.as_bytes());
+    let again = run(&mut sandbox.msup(["resume", "-q", "--replay", "./run"]));
+    assert_eq!(String::from_utf8_lossy(&again.stdout), shown);
+}
+
+#[test]
+fn a_dry_run_shows_commands_that_can_be_pasted_and_leaves_nothing() {
+    let sandbox = sandbox();
+    let dry = |words: &[&str], input: &str| {
+        let mut msup = sandbox.msup([&["--dry-run"], words].concat());
+        let output = run_with_input(&mut msup, input.as_bytes());
+        assert_eq!(output.stderr, b"", "{words:?}");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let words = ["touch", "made", "{}", ":::", "a b", "it's"];
+    let shown = (Some(0), "touch made 'a b'\ntouch made 'it'\\''s'\n".to_owned());
+    assert_eq!(dry(&words, ""), shown);
+    let words = ["--out", "{.}.o", "cat {} | wc -l >{out}"];
+    assert_eq!(dry(&words, "x.c\n"), (Some(0), "cat 'x.c' | wc -l >'x.o'\n".to_owned()));
+    assert_eq!(dry(&[], "echo {}; true\n"), (Some(0), "echo {}; true\n".to_owned()));
+    let state = sandbox.path().join("state");
+    assert!(!state.exists() || fs::read_dir(state).expect("readable").count() == 0, "a journal");
+    assert!(!sandbox.path().join("made").exists());
 }
 
 /// Values with bytes that mean something where they are kept.

@@ -9,8 +9,7 @@ use msup_protocol::codec::Program;
 
 use super::Refusal;
 use super::args::Args;
-use super::command::{Work, reading, worker_beside_us};
-use super::delimiter;
+use super::command::{Style, Work, reading, worker_beside_us};
 use super::plan::Failures;
 use super::usage::UsageError;
 use crate::engine::{Leave, Step};
@@ -38,7 +37,7 @@ pub(super) fn read<'a>(
     if !args.running.literal && (has_replacement(&words) || refuse_foreign(&words, 1).is_err()) {
         return Err(UsageError::StdioWorker(words.join(&b' ')).into());
     }
-    let &[terminator] = delimiter::of(args.delimiter.as_deref(), args.null)?.as_slice() else {
+    let &[terminator] = args.input.separator()?.as_slice() else {
         let why = "a program reads values up to a single byte";
         return Err(UsageError::NotWithStdio { flag: "-d with several bytes", why }.into());
     };
@@ -46,7 +45,7 @@ pub(super) fn read<'a>(
     if let Some(value) = values.find(is_cut) {
         return Err(UsageError::NewlineInValue(value.as_bytes().to_vec()).into());
     }
-    let reading = reading(&args.running, 1)?;
+    let reading = reading(&args.running, 1, Style::Own)?;
     let argv = program_argv(&words, &reading)?;
     programs::find(Path::new(OsStr::from_bytes(&argv[0])))?;
     let program = Program {

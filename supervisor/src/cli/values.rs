@@ -11,7 +11,7 @@ use super::commands::resume_retry::ResumeError;
 use super::earlier_times::JobLog;
 use super::logs::Continued;
 use super::usage::UsageError;
-use crate::input::{Format, List, Lists, Source};
+use crate::input::{Format, List, Lists, Shape, Source};
 use crate::journal::{JournalError, KeptInput};
 
 /// The values, one for each task.
@@ -80,7 +80,8 @@ pub(super) fn typed(lists: &[TypedList]) -> impl Iterator<Item = &OsString> {
 }
 
 /// The values: of the files of `-a`, then of the lists behind COMMAND; without either, of standard
-/// input. Opens the files. If `all_linked`, the values of all lists belong together.
+/// input. Opens the files. If `all_linked`, the values of all lists belong together. `shape`: how
+/// they become arguments.
 ///
 /// # Errors
 /// A file cannot be read, or a list is not one.
@@ -88,6 +89,7 @@ pub(super) fn source(
     files: Vec<PathBuf>,
     typed: Vec<TypedList>,
     all_linked: bool,
+    shape: Shape,
 ) -> Result<Source, UsageError> {
     let mut groups: Vec<Vec<List>> = Vec::new();
     let mut add = |list, is_linked: bool| match groups.last_mut().filter(|_| is_linked) {
@@ -118,9 +120,9 @@ pub(super) fn source(
             let hint = "reading values from the terminal, one a line, until Ctrl-D";
             let _ = writeln!(stderr(), "msup: {hint}");
         }
-        return Ok(Source::Lists(Lists::one(List::Stdin)));
+        return Ok(Source::Lists(Lists { shape, ..Lists::one(List::Stdin) }));
     }
-    Ok(Source::Lists(Lists { groups, wraps: all_linked }))
+    Ok(Source::Lists(Lists { groups, wraps: all_linked, shape }))
 }
 
 /// Opens a list. `-` is standard input, which can be read once.
@@ -140,19 +142,19 @@ fn open(path: PathBuf, flag: &'static str, stdin_is_taken: &mut bool) -> Result<
     }
 }
 
-/// The values of a run that continues, and whether NUL bytes separate them as they were kept.
+/// The values of a run that continues.
 ///
 /// # Errors
 /// The values cannot be read, or were kept and are gone.
 pub(super) fn source_again(
     continued: &mut Continued,
-    source: impl FnOnce() -> Result<Source, UsageError>,
-) -> Result<(Source, bool), Refusal> {
+    source: impl FnOnce(Option<PathBuf>) -> Result<Source, UsageError>,
+) -> Result<Source, Refusal> {
     if continued.retried.is_some() {
-        return Ok((Source::Lists(Lists::one(List::Arguments(Vec::new()))), false));
+        return Ok(Source::Lists(Lists::one(List::Arguments(Vec::new()))));
     }
     if let Some(path) = continued.arg_file.take() {
-        return Ok((self::source(vec![path], Vec::new(), false)?, false));
+        return Ok(source(Some(path))?);
     }
     let past = &continued.past;
     if let Some(spool) = continued.folder.open_inputs()? {
@@ -162,12 +164,12 @@ pub(super) fn source_again(
         // A power cut may have left the record that all were read, and not all of them.
         continued.cut_off = past.inputs.is_none_or(|total| kept.values < total);
         continued.missing = kept.missing;
-        return Ok((Source::Kept(spool, path, kept.parts), true));
+        return Ok(Source::Kept(spool, path, kept.parts));
     }
     if !past.kept.is_empty() {
         return Err(ResumeError::ValuesGone(continued.folder.inputs()).into());
     }
-    Ok((source()?, false))
+    Ok(source(None)?)
 }
 
 #[cfg(test)]
@@ -207,7 +209,7 @@ mod tests {
     fn lists_are_grouped() {
         let lists = |line: &str, all_linked| {
             let typed = split(line.split(' ').map(OsString::from).collect(), false).1;
-            match source(Vec::new(), typed, all_linked) {
+            match source(Vec::new(), typed, all_linked, Shape::default()) {
                 Ok(Source::Lists(lists)) => lists.groups.iter().map(Vec::len).collect::<Vec<_>>(),
                 other => panic!("{other:?}"),
             }
@@ -217,7 +219,7 @@ mod tests {
         assert_eq!(lists("a ::: b ::: c ::: d", true), [3]);
         let refused = |line: &str| {
             let typed = split(line.split(' ').map(OsString::from).collect(), false).1;
-            source(Vec::new(), typed, false).expect_err(line).to_string()
+            source(Vec::new(), typed, false, Shape::default()).expect_err(line).to_string()
         };
         assert!(refused("a :::: - -").contains("standard input"));
         assert!(refused("a :::: /").contains("is a directory"));

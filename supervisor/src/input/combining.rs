@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use super::lists::{Lists, OpenList};
+use super::lists::{List, OpenList};
 use super::{Format, Out};
-use crate::arguments;
 
-/// The arguments of one value.
-type Arguments = Vec<Vec<u8>>;
+/// The values that make up one.
+pub(super) type Arguments = Vec<Vec<u8>>;
 
 /// Lists whose first values belong together, then the second ones, and so on.
 struct Linked {
@@ -67,9 +66,13 @@ impl Combined {
     ///
     /// # Errors
     /// One line: why and where values cannot be read.
-    pub(super) fn of(lists: Lists, format: &Rc<Format>, out: &Rc<Out>) -> Result<Combined, String> {
-        let wraps = lists.wraps;
-        let mut groups = lists.groups.into_iter().map(|group| {
+    pub(super) fn of(
+        groups: Vec<Vec<List>>,
+        wraps: bool,
+        format: &Rc<Format>,
+        out: &Rc<Out>,
+    ) -> Result<Combined, String> {
+        let mut groups = groups.into_iter().map(|group| {
             let lists = group.into_iter().map(|list| OpenList::of(list, format, out));
             Linked::new(lists.collect(), wraps)
         });
@@ -90,17 +93,17 @@ impl Combined {
         Ok(Combined { first, head: None, others, at })
     }
 
-    /// The next value; `None` at the end.
+    /// The arguments of the next combination; `None` at the end.
     ///
     /// # Errors
     /// One line: why and where it cannot be read.
-    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+    pub(super) fn next(&mut self) -> Result<Option<Arguments>, String> {
         if self.head.is_none() {
             self.head = self.first.next()?;
         }
         let Some(head) = &self.head else { return Ok(None) };
         let others = self.others.iter().zip(&self.at).flat_map(|(values, at)| &values[*at]);
-        let value = arguments::join(&head.iter().chain(others).cloned().collect::<Vec<_>>());
+        let value = head.iter().chain(others).cloned().collect();
         if self.step() {
             self.head = None;
         }
@@ -127,7 +130,6 @@ impl Combined {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::lists::List;
     use crate::input::tests::{lines, out};
 
     /// The values of these groups of lists, `-` between the arguments.
@@ -138,11 +140,10 @@ mod tests {
             )
         };
         let groups = groups.iter().map(|group| group.iter().map(list).collect()).collect();
-        let mut combined = Combined::of(Lists { groups, wraps }, &Rc::new(lines()), &out().0)?;
+        let mut combined = Combined::of(groups, wraps, &Rc::new(lines()), &out().0)?;
         let mut told = Vec::new();
         while let Some(value) = combined.next()? {
-            let words = arguments::split(&value).map(String::from_utf8_lossy);
-            told.push(words.collect::<Vec<_>>().join("-"));
+            told.push(String::from_utf8(value.join(&b'-')).expect("text"));
         }
         Ok(told.join(" "))
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::records::Records;
+use super::shaping::Shape;
 use super::{Format, Out};
 
 /// Several lists, and how they are combined.
@@ -18,6 +19,8 @@ pub(crate) struct Lists {
     /// Within a group, shorter lists begin again until the longest is over. Else the shortest
     /// decides.
     pub(crate) wraps: bool,
+    /// How their values become arguments.
+    pub(crate) shape: Shape,
 }
 
 /// One list of values.
@@ -33,7 +36,7 @@ pub(crate) enum List {
 impl Lists {
     /// A single list.
     pub(crate) fn one(list: List) -> Lists {
-        Lists { groups: vec![vec![list]], wraps: false }
+        Lists { groups: vec![vec![list]], wraps: false, shape: Shape::default() }
     }
 
     /// Whether one of them cannot be read a second time.

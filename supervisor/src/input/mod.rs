@@ -7,6 +7,7 @@ mod client;
 mod combining;
 mod lists;
 mod records;
+mod shaping;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -19,9 +20,10 @@ use std::time::Instant;
 use crate::arguments;
 use crate::journal::Part;
 use crate::os::threads::{self, ThreadError};
-use combining::Combined;
 pub(crate) use lists::{List, Lists};
 use records::Records;
+use shaping::Shaped;
+pub(crate) use shaping::{BadRegexp, Columns, Shape};
 
 /// Values are handed over in groups of about this number, or this number of bytes.
 const GROUP: usize = 256;
@@ -106,10 +108,8 @@ pub(crate) fn start(
     threads::start("input", move || {
         let (out, format) = (Rc::new(out), Rc::new(format));
         let is_whole = match source {
-            Source::Lists(lists) => match Combined::of(lists, &format, &out) {
-                Ok(mut values) => {
-                    hand_over(&mut values, Combined::next, Combined::is_at_hand, &out)
-                }
+            Source::Lists(lists) => match Shaped::of(lists, &format, &out) {
+                Ok(mut values) => hand_over(&mut values, Shaped::next, Shaped::is_at_hand, &out),
                 Err(why) => {
                     out.send(Group::Failed(why));
                     false

@@ -116,6 +116,9 @@ impl Run {
             let expected = log.map(|log| log.expected(&key(), &content()));
             let (expected, earlier) =
                 (expected.unwrap_or_default(), self.log.earlier(number, &value, content));
+            if self.log.replays(number) {
+                self.shown.tags.insert(number, self.queue.tag(&value, number));
+            }
             let seq = (number == first && missing > 0).then_some(number);
             let mut input = Input { value, seq, expected, earlier };
             if let Some(commits) = &mut self.commits {

@@ -19,7 +19,7 @@ const SYMBOLS: [&[u8]; 3] = [b"//.", b"##", b"=="];
 /// The first of them, and what to do instead.
 pub(crate) fn refuse_foreign(words: &[Vec<u8>], arguments: usize) -> Result<(), Foreign> {
     let text = words.join(&b' ');
-    let strings = Strings { numbered: Some(arguments) };
+    let strings = Strings::of(arguments);
     let mut at = 0;
     while at < text.len() {
         let rest = &text[at..];

@@ -32,7 +32,7 @@ impl OutTemplate {
     ///
     /// # Errors
     /// [`OutTemplateError`].
-    pub(crate) fn parse(typed: &[u8], strings: Strings) -> Result<OutTemplate, OutTemplateError> {
+    pub(crate) fn parse(typed: &[u8], strings: &Strings) -> Result<OutTemplate, OutTemplateError> {
         let word = parse_word(typed, strings);
         let has = |wanted: fn(&TemplatePart) -> bool| word.iter().any(wanted);
         let differs = |piece: &TemplatePart| match piece {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn file(template: &str, value: &[u8]) -> Result<OutFile, OutFileError> {
-        OutTemplate::parse(template.as_bytes(), Strings::USUAL).expect("valid").file(value, 7)
+        OutTemplate::parse(template.as_bytes(), &Strings::USUAL).expect("valid").file(value, 7)
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_no_template() {
         for bad in ["", "out.png", "{out}", "{%}.{}", "{}{threads}", "{}\0"] {
-            assert!(OutTemplate::parse(bad.as_bytes(), Strings::USUAL).is_err(), "{bad:?}");
+            assert!(OutTemplate::parse(bad.as_bytes(), &Strings::USUAL).is_err(), "{bad:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::error::TemplateError;
 use super::log_key::Outline;
+use super::pasted::Pasted;
 use super::replacement::{Replacement, Selection, Strings};
 use super::script::Script;
 use super::second_evaluation::Evaluation;
@@ -28,8 +29,36 @@ impl Template {
         match words.as_slice() {
             [] => Err(TemplateError::Empty),
             [single] => Template::from_line(single, reading),
-            several => Template::direct(several.iter().map(Vec::as_slice), reading),
+            several => Template::several_words(several, reading),
         }
+    }
+
+    /// The same for words that are executed directly even if it is one.
+    ///
+    /// # Errors
+    /// A value would stand where it is not certain to be data.
+    pub(crate) fn several_words(
+        words: &[Vec<u8>],
+        reading: &Reading,
+    ) -> Result<Template, TemplateError> {
+        Template::direct(words.iter().map(Vec::as_slice), reading)
+    }
+
+    /// The same as GNU parallel reads them: a shell runs the words, with blanks between them, and
+    /// with values quoted in their places.
+    ///
+    /// # Errors
+    /// There is nothing to run, or a word holds a NUL byte.
+    pub(crate) fn pasted(words: &[Vec<u8>], reading: &Reading) -> Result<Template, TemplateError> {
+        if words.iter().any(|word| word.contains(&0)) {
+            return Err(TemplateError::NulInWord);
+        }
+        if words.iter().all(|word| shell_words::words(word).next().is_none()) {
+            return Err(TemplateError::Empty);
+        }
+        let pasted = Pasted::parse(words, reading);
+        let outline = Outline::new(std::slice::from_ref(&pasted.line));
+        Ok(Template { kind: Kind::Pasted(pasted), outline })
     }
 
     /// Returns the template in which every value is a command line of its own, without
@@ -49,11 +78,12 @@ impl Template {
         }
         let mut source = line.to_vec();
         if mask == line {
-            source.extend_from_slice(b" {}");
+            source.push(b' ');
+            source.extend_from_slice(&reading.strings.whole);
         }
         let shell = reading.shell_for(first);
         let script = Script::parse(&source, &shell, reading)?;
-        let outline = Outline::new(&[parse_word(&source, reading.strings)]);
+        let outline = Outline::new(&[parse_word(&source, &reading.strings)]);
         Ok(Template { kind: Kind::Script(script), outline })
     }
 
@@ -64,7 +94,7 @@ impl Template {
         let is_function = words.clone().next().is_some_and(|word| reading.shell.is_function(word));
         let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
         let words = before.iter().copied().chain(words);
-        let mut words: Vec<Word> = words.map(|word| parse_word(word, reading.strings)).collect();
+        let mut words: Vec<Word> = words.map(|word| parse_word(word, &reading.strings)).collect();
         if words.iter().flatten().all(|piece| matches!(piece, TemplatePart::Text(_))) {
             words.push(vec![TemplatePart::Replacement(Replacement::Value(Selection::WHOLE))]);
         }
@@ -89,7 +119,7 @@ fn trim_end(line: &[u8]) -> &[u8] {
 }
 
 /// Splits a word at its replacement strings.
-pub(super) fn parse_word(word: &[u8], strings: Strings) -> Word {
+pub(super) fn parse_word(word: &[u8], strings: &Strings) -> Word {
     let mut pieces = Word::new();
     let mut text_start = 0;
     let mut at = 0;

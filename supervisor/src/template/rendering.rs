@@ -46,6 +46,7 @@ impl Template {
         match &self.kind {
             Kind::Direct(words) => render_words(words, value, facts),
             Kind::Script(script) => script.render(value, facts),
+            Kind::Pasted(pasted) => pasted.render(value, facts),
             Kind::EachInput(reading) => {
                 let line = arguments::shown(value);
                 Rendered::without_replacements(line_argv(&line, reading))
@@ -60,6 +61,7 @@ impl Template {
                 shell_words::quoted_words(&render_words(words, value, facts).argv_in_slot_1())
             }
             Kind::Script(script) => script.display(value, facts),
+            Kind::Pasted(pasted) => pasted.display(value, facts),
             Kind::EachInput(_) => arguments::shown(value),
         }
     }

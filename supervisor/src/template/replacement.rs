@@ -54,6 +54,9 @@ pub(super) enum Replacement {
     Threads,
 }
 
+/// What stands for the whole value, unless another string was chosen.
+const BRACES: &[u8] = b"{}";
+
 /// Spellings of parts of an argument without their braces, and without a number.
 const FORMS: [(&[u8], Form); 13] = [
     (b"", Form::Whole),
@@ -83,8 +86,10 @@ const OTHERS: [(&[u8], Replacement); 4] = [
 ];
 
 /// Which replacement strings a run has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Strings {
+    /// The one for the whole value (`{}`); not empty.
+    pub(crate) whole: Cow<'static, [u8]>,
     /// The number of arguments of a value: there are those with a number (`{1}`), and those with
     /// several dots or a plus. `None`: there are none of these.
     pub(crate) numbered: Option<usize>,
@@ -93,12 +98,20 @@ pub(crate) struct Strings {
 impl Strings {
     /// Those of a run whose values have one argument. Braces with a number that may mean something
     /// else are taken literally.
-    pub(crate) const USUAL: Strings = Strings { numbered: Some(1) };
+    pub(crate) const USUAL: Strings = Strings::of(1);
+
+    /// Those of a run whose values have this number of arguments.
+    pub(crate) const fn of(arguments: usize) -> Strings {
+        Strings { whole: Cow::Borrowed(BRACES), numbered: Some(arguments) }
+    }
 
     /// The replacement string that stands at this place of a text, and its length.
-    pub(super) fn at(self, text: &[u8], at: usize) -> Option<(Replacement, usize)> {
+    pub(super) fn at(&self, text: &[u8], at: usize) -> Option<(Replacement, usize)> {
         let here = &text[at..];
-        if here.first() != Some(&b'{') {
+        if here.starts_with(&self.whole) {
+            return Some((Replacement::Value(Selection::WHOLE), self.whole.len()));
+        }
+        if here.first() != Some(&b'{') || here.starts_with(BRACES) {
             return None;
         }
         if let Some((spelling, replacement)) = OTHERS.iter().find(|(s, _)| here.starts_with(s)) {
@@ -121,7 +134,7 @@ impl Strings {
 
     /// Returns `line` with each byte of a replacement string overwritten by [`INERT`], which means
     /// nothing to a shell: the rest can be judged as shell syntax.
-    pub(super) fn masked(self, line: &[u8]) -> Vec<u8> {
+    pub(super) fn masked(&self, line: &[u8]) -> Vec<u8> {
         let mut mask = line.to_vec();
         let mut at = 0;
         while at < line.len() {
@@ -177,6 +190,14 @@ impl Selection {
     /// The whole value.
     pub(super) const WHOLE: Selection = Selection { which: Which::All, form: Form::Whole };
 
+    /// Whether the value has no such argument.
+    pub(super) fn is_missing(self, value: &[u8]) -> bool {
+        match self.which {
+            Which::All => false,
+            Which::Nth(number) => nth(value, number).is_none(),
+        }
+    }
+
     /// What this stands for in a value of several arguments, with blanks between them. `out`: the
     /// file that the task makes.
     pub(super) fn of<'a>(self, value: &'a [u8], out: &'a [u8]) -> Cow<'a, [u8]> {
@@ -206,7 +227,7 @@ impl Selection {
 }
 
 /// The argument with this number, from 1, or from the end.
-pub(super) fn nth(value: &[u8], number: i32) -> Option<&[u8]> {
+fn nth(value: &[u8], number: i32) -> Option<&[u8]> {
     let at = number.unsigned_abs() as usize - 1;
     match number > 0 {
         true => arguments::split(value).nth(at),

@@ -58,8 +58,8 @@ impl Script {
     ) -> Result<Script, Refused> {
         // Constructs in which a quoted value would mean something else.
         const SPECIAL: [&[u8]; 5] = [b"<<", b"case", b"${", b"((", b"$'"];
-        let Reading { strings, unsafe_replace, .. } = *reading;
-        let pieces = scan(source, shell.dialect, strings, unsafe_replace)?;
+        let Reading { strings, unsafe_replace, .. } = reading;
+        let pieces = scan(source, shell.dialect, strings, *unsafe_replace)?;
         let has = |special: &[u8]| source.windows(special.len()).any(|part| part == special);
         let shows_values = !SPECIAL.into_iter().any(has);
         let mut parts = Vec::new();

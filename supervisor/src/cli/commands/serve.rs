@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::cli::command::Style;
 use crate::cli::logs::{Keeping, Logs};
 use crate::cli::plan::{self, Outputs, Plan};
 use crate::cli::shared::{Failing, Limits, Reporting, Runners};
@@ -75,7 +76,7 @@ impl Serve {
         let memory_per_task = concurrency::size("--mem-per-task", limits.mem_per_task.as_deref())?;
         let progress = plan::check(&reporting)?;
         let command = plan::typed(&words).filter(|_| running.worker.is_none());
-        let (work, _) = command::read(&running, words, 1, memory_per_task)?;
+        let (work, _) = command::read(&running, words, (1, Style::Own), memory_per_task)?;
         let keeping = Keeping::Nowhere;
         let format = Format {
             separator: vec![0],
@@ -89,7 +90,13 @@ impl Serve {
             concurrency: concurrency::of(&limits, &running)?,
             work,
             values: Values { source: Source::Client, format, longest_first: None },
-            outputs: Outputs { keep_order: false, files: None, durable: false, frames: true },
+            outputs: Outputs {
+                keep_order: false,
+                files: None,
+                tag: None,
+                durable: false,
+                frames: true,
+            },
             failures: plan::what_if_tasks_fail(&failing, GRACE)?,
             reports: plan::reports(&reporting, progress, true, keeping.here(), command),
             logs: Logs { keeping, keeps_all_output: false, joblog: None },

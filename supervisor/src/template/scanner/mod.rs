@@ -59,7 +59,7 @@ const DEEPEST: usize = 64;
 pub(super) fn scan(
     source: &[u8],
     dialect: Dialect,
-    strings: Strings,
+    strings: &Strings,
     anywhere: bool,
 ) -> Result<Vec<TemplatePart>, Refused> {
     let mut scanner = Scanner::new(source, dialect, strings, anywhere, 0);
@@ -77,7 +77,7 @@ struct Scanner<'a> {
     /// Where a here-document ends, or the source.
     end: usize,
     dialect: Dialect,
-    strings: Strings,
+    strings: &'a Strings,
     /// Values may stand where they are run as code.
     anywhere: bool,
     depth: usize,
@@ -108,7 +108,7 @@ impl<'a> Scanner<'a> {
     fn new(
         source: &'a [u8],
         dialect: Dialect,
-        strings: Strings,
+        strings: &'a Strings,
         anywhere: bool,
         depth: usize,
     ) -> Scanner<'a> {

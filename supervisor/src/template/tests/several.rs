@@ -19,7 +19,7 @@ fn a_number_names_an_argument_and_no_number_all_of_them() {
         (&["p", "[0]{2}", "${1}", "{}"], &["p", "[0]b c", "${1}", "a/x.c", "b c"]),
         (&["p {2} {1/}"], &["p", "b c", "x.c"]),
     ];
-    let several = Reading { strings: Strings { numbered: Some(2) }, ..reading("sh") };
+    let several = Reading { strings: Strings::of(2), ..reading("sh") };
     for (words, expected) in table {
         let template = parsed(words, &several).expect("a template");
         let argv = template.render(b"a/x.c\0b c", at(1)).argv;

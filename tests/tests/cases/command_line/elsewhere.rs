@@ -97,20 +97,15 @@ fn replacement_strings_in_the_arguments_of_a_task_loop_are_refused() {
 
 #[test]
 fn flags_of_other_tools_are_refused_with_the_alternative() {
-    let cases: [(&[&str], &[&str]); 23] = [
-        (&["-n3"], &["-n 3 is not supported", "one command per value"]),
-        (&["-n", "2"], &["-n", "xargs"]),
-        (&["-N2"], &["-N", "one command per value"]),
-        (&["-L", "2"], &["-L 2", "one command per value"]),
-        (&["--max-args=2"], &["-n 2"]),
-        (&["-I{}x"], &["-I {}x"]),
-        (&["-I", "%"], &["-I", "{}"]),
+    let cases: [(&[&str], &[&str]); 18] = [
+        (&["-L", "2"], &["-L 2 is not supported", "-n N"]),
+        (&["-I", ""], &["-I", "at least one character"]),
+        (&["-n", "0"], &["-n 0", "at least 1"]),
         (&["--delay", "1"], &["--delay", "sleep 1"]),
-        (&["--dry-run"], &["--dry-run", "echo before the command"]),
-        (&["-X"], &["-X", "one command per value"]),
-        (&["-m"], &["-m", "one command per value"]),
-        (&["--colsep", ","], &["--colsep", "read -r"]),
-        (&["-C,"], &["-C", "read -r"]),
+        (&["-p"], &["-p", "--dry-run"]),
+        (&["-X"], &["-X", "-n N"]),
+        (&["-m"], &["-m", "-n N"]),
+        (&["--colsep", "("], &["--colsep", "regular expression"]),
         (&["--header", ":"], &["--header"]),
         (&["--pipe", "--block", "1M"], &["--pipe", "split"]),
         (&["-S", "server"], &["-S", "ssh"]),
@@ -120,7 +115,7 @@ fn flags_of_other_tools_are_refused_with_the_alternative() {
         (&["--load=100%"], &["--load", "--procs"]),
         (&["-t"], &["-t", "--joblog"]),
         (&["--shuf"], &["--shuf", "shuf"]),
-        (&["--colse", ","], &["--colse", "colsep"]),
+        (&["--shu"], &["--shu", "shuf"]),
     ];
     for (flags, parts) in cases {
         assert_refused(&[flags, &["echo", ":::", "a"]].concat(), parts);
