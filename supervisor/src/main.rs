@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use msup_protocol::crash::{self, Role};
 use msup_protocol::exit;
 
+mod arguments;
 mod cli;
 mod measure;
 mod run;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
 fn carry_out(command: Command) -> ExitCode {
     let done = match command {
         Command::Run(plan) => return run_tasks(*plan),
+        Command::DryRun(plan) => commands::dry_run::run(*plan),
         Command::NothingLeft(line, status) => {
             say(&line);
             return ExitCode::from(status);

@@ -7,6 +7,9 @@ use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 
 use super::choices::Order;
+use super::gnu::GnuFlags;
+use super::input_flags::InputFlags;
+use super::output_flags::OutputFlags;
 use super::shared::{Failing, Limits, Reporting, Runners};
 use super::usage::UsageError;
 use super::wrong_line::{one_line, unknown};
@@ -27,21 +30,18 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) limits: Limits,
 
-    /// Values are separated by NUL bytes, not newlines
-    #[arg(short = '0', long)]
-    pub(super) null: bool,
+    #[command(flatten)]
+    pub(super) reading: GnuFlags,
 
-    /// Read values from FILE instead of standard input
-    #[arg(short = 'a', long, alias = "argfile", value_name = "FILE")]
-    pub(super) arg_file: Option<PathBuf>,
-
-    /// Lines end with CR LF, as on Windows: remove the CR from each value, and a byte order mark
-    /// from the first
-    #[arg(long, conflicts_with = "null")]
-    pub(super) crlf: bool,
+    #[command(flatten)]
+    pub(super) input: InputFlags,
 
     #[command(flatten)]
     pub(super) running: Runners,
+
+    /// Show the commands that would be run, one a line, and run none
+    #[arg(long, aliases = ["dryrun", "dr"])]
+    pub(super) dry_run: bool,
 
     /// Start the tasks that took longest in an earlier run first. Tasks that are not in JOBLOG come
     /// before them. msup reads all input before it starts a task
@@ -58,14 +58,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "JOBLOG", requires = "order")]
     pub(super) from: Option<PathBuf>,
 
-    /// Show outputs in the order of the input
-    #[arg(short = 'k', long, alias = "keeporder")]
-    pub(super) keep_order: bool,
-
-    /// The output file of each task ('{.}.png'). The command writes to {out} or $MSUP_OUT, a
-    /// temporary file; msup renames it when the command has succeeded
-    #[arg(long, value_name = "TEMPLATE")]
-    pub(super) out: Option<OsString>,
+    #[command(flatten)]
+    pub(super) output: OutputFlags,
 
     /// COMMAND is a program that keeps running: it reads the values from its standard input, one
     /// per line (-0: each ends with a NUL byte), and answers each with a line of JSON
@@ -131,8 +125,9 @@ impl Args {
     /// # Errors
     /// What is wrong with it, also where a flag is one of another tool.
     pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Typed<Args>, Refusal> {
-        let words = std::iter::once("msup".into()).chain(words);
-        let typed = Typed::of(Args::try_parse_from(words), |why| {
+        let words: Vec<OsString> = words.into_iter().collect();
+        let all = std::iter::once("msup".into()).chain(words.iter().cloned());
+        let mut typed = Typed::of(Args::try_parse_from(all), |why| {
             let typed = unknown(why);
             let known = typed.and_then(other_tools::known);
             // A word that is nearly a flag of msup is taken for that, not for the beginning of a
@@ -141,8 +136,13 @@ impl Args {
             let begun = || typed.filter(|_| !resembles).and_then(other_tools::begun);
             known.or_else(begun)
         })?;
-        if let Typed::Flags(args) = &typed {
+        if let Typed::Flags(args) = &mut typed {
             args.harmless.check()?;
+            args.reading.typed = words;
+            if args.reading.gnu {
+                // Its -q quotes, and it says nothing of itself.
+                args.reading.quotes = std::mem::replace(&mut args.reporting.quiet, true);
+            }
         }
         Ok(typed)
     }
@@ -216,7 +216,7 @@ mod tests {
     fn flags_after_the_command_are_the_commands() {
         let args = Args::try_parse_from(["msup", "-k", "ls", "-0", "--procs", "{}"]);
         let args = args.expect("valid");
-        assert!(args.keep_order && !args.null && args.limits.procs.is_none());
+        assert!(args.output.keep_order && !args.input.null && args.limits.procs.is_none());
         assert_eq!(args.words, ["ls", "-0", "--procs", "{}"]);
         let args = Args::try_parse_from(["msup", "--", "-k", ":::", "a"]).expect("valid");
         assert_eq!(args.words, ["-k", ":::", "a"]);

@@ -20,6 +20,42 @@ pub(super) enum LeaveFlag {
     Kill,
 }
 
+/// `--trim`: where blanks are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trim {
+    Nothing,
+    Left,
+    Right,
+    Both,
+}
+
+impl Trim {
+    /// Whether they are removed from the beginning and from the end.
+    pub(super) fn sides(self) -> [bool; 2] {
+        match self {
+            Trim::Nothing => [false, false],
+            Trim::Left => [true, false],
+            Trim::Right => [false, true],
+            Trim::Both => [true, true],
+        }
+    }
+}
+
+impl ValueEnum for Trim {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Trim::Nothing, Trim::Left, Trim::Right, Trim::Both]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Trim::Nothing => "n".into(),
+            Trim::Left => "l".into(),
+            Trim::Right => "r".into(),
+            Trim::Both => PossibleValue::new("lr").alias("rl"),
+        })
+    }
+}
+
 macro_rules! words {
     ($type:ty: $($variant:ident $word:literal),+) => {
         impl ValueEnum for $type {

@@ -70,10 +70,15 @@ impl JobLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::{Reading, Shell, Template};
+    use crate::template::{Reading, Shell, Strings, Template};
 
     fn outline(line: &str) -> Outline {
-        let reading = Reading { shell: Shell::sh(), fixed_shell: false, unsafe_replace: false };
+        let reading = Reading {
+            shell: Shell::sh(),
+            fixed_shell: false,
+            unsafe_replace: false,
+            strings: Strings::USUAL,
+        };
         let template = Template::from_words(vec![line.as_bytes().to_vec()], &reading);
         template.expect("a template").outline().clone()
     }

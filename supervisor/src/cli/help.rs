@@ -19,12 +19,21 @@ const HEADINGS: [(&str, &[&str]); 9] = [
             "at-cap",
         ],
     ),
-    ("Input", &["arg-file", "null", "crlf"]),
+    ("Input", &["arg-file", "link", "delimiter", "null", "crlf", "max-args", "colsep", "trim"]),
     (
         "Commands",
-        &["shell", "literal", "unsafe-replace", "worker", "worker-stdio", "start-timeout"],
+        &[
+            "dry-run",
+            "shell",
+            "replace",
+            "literal",
+            "unsafe-replace",
+            "worker",
+            "worker-stdio",
+            "start-timeout",
+        ],
     ),
-    ("Output", &["keep-order", "out", "replay"]),
+    ("Output", &["keep-order", "tag", "tagstring", "out", "replay"]),
     ("Failures", &["retries", "backoff", "crash-limit", "outside-limit", "timeout", "halt"]),
     ("Stopping", &["grace", "termseq", "leave", "leave-timeout"]),
     ("Journal and resume", &["journal", "no-journal", "keep-output", "durability"]),
@@ -65,10 +74,11 @@ Subcommands (msup SUBCOMMAND --help shows the flags of one):
 
 /// The usage lines of `msup --help`.
 pub(super) const USAGE: &str = "\
-msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]
+msup [OPTIONS] [--] COMMAND [ARG]... [::: VALUE...]...
        msup [OPTIONS] < commands.txt
        msup [OPTIONS] --worker PROGRAM [ARG]... [::: VALUE...]
        msup [OPTIONS] --worker-stdio COMMAND [ARG]... [::: VALUE...]
+       msup parallel [OPTIONS] COMMAND...      GNU parallel's reading (see the guide)
        msup SUBCOMMAND [OPTIONS] [RUN]...";
 
 /// The usage lines of `msup serve --help`.
@@ -84,10 +94,20 @@ Replacement strings in COMMAND. If there is none, the value is appended:
   {/}        Its base name
   {//}       Its folder
   {/.}       Its base name without extension
+  {..} {/..} Without two extensions; {...} and {/...}: without three
+  {+.} {+..} Its extension, its last two extensions; {+...}: three
+  {+/}       All before its last slash
+  {2} {2.}   The second value or column of a task that has several, and its
+               forms; {-1}: the last one. {} stands for all of them
   {#}        The number of the task, from 1
   {%}        The slot of the task, from 1: running tasks have different slots
   {threads}  The number of threads that the command may use
   {out}      The file to write: see --out
+
+Lists of values. With several lists, COMMAND is run for all combinations:
+  ::: VALUE...     The values
+  :::: FILE...     The values in each file (-: standard input)
+  :::+ and ::::+   Values that belong with those of the list before
 
 Exit status:
   0          All tasks succeeded
@@ -99,8 +119,8 @@ Exit status:
   128 + N    Stopped by signal N
   With --halt other statuses are possible: see the guide.
 
-Accepted without effect, for command lines of other tools: -n 1, -L 1, -I {},
--i, -r, --will-cite, --no-notice, --group, --silent, --plain.
+Accepted without effect, for command lines of other tools: -L 1, -i, -r,
+--will-cite, --no-notice, --group, --silent, --plain.
 
 The guide: docs/guide/README.md in the source code of msup.";
 

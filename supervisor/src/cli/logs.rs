@@ -95,7 +95,7 @@ impl Keeping {
         let place = args.journal.as_ref().map(std::path::absolute).transpose();
         let place = place.map_err(UsageError::Journal)?;
         let shell = shell.into_iter().flat_map(|shell| [b"--shell".to_vec(), shell]);
-        let words = shell.chain(std::env::args_os().skip(1).map(OsString::into_vec));
+        let words = shell.chain(args.reading.typed.iter().cloned().map(OsString::into_vec));
         Ok(Keeping::New {
             place,
             order: runs::next_order(),

@@ -5,11 +5,15 @@ mod choices;
 mod command;
 pub(crate) mod commands;
 mod concurrency;
+mod delimiter;
 mod earlier_times;
 mod failures;
+mod gnu;
 mod help;
+mod input_flags;
 mod logs;
 mod other_tools;
+mod output_flags;
 mod plan;
 mod progress;
 mod refusal;
@@ -33,6 +37,7 @@ pub(crate) use earlier_times::JobLog;
 pub(crate) use logs::{Continued, Keeping, Retried};
 pub(crate) use plan::{Outputs, Plan, Reports};
 pub(crate) use refusal::Refusal;
+use usage::UsageError;
 pub(crate) use values::Values;
 
 /// What msup was asked to do.
@@ -40,6 +45,8 @@ pub(crate) use values::Values;
 pub(crate) enum Command {
     /// Run tasks; `resume` and `retry` do that, too.
     Run(Box<Plan>),
+    /// Only show what would be run.
+    DryRun(Box<Plan>),
     /// Nothing of a run is left to do: a line that says so, and the exit status.
     NothingLeft(String, u8),
     Log(Log),
@@ -54,13 +61,18 @@ pub(crate) enum Command {
 /// # Errors
 /// [`Refusal`].
 pub(crate) fn parse() -> Result<Command, Refusal> {
-    let words = subcommands::spelled_out(std::env::args_os().skip(1).collect());
+    let mut words = std::env::args_os();
+    let words = gnu::expanded(words.next(), words.collect());
+    let words = subcommands::spelled_out(words);
     let rest = || words.iter().skip(1).cloned();
     // Programs of these names can still be run: `msup -- doctor`.
     match words.first().and_then(|word| word.to_str()) {
         Some("doctor") if words.len() == 1 => Ok(Command::Doctor),
         Some("doctor") if words.len() == 2 && (words[1] == "--help" || words[1] == "-h") => {
             Ok(Command::Print(subcommands::DOCTOR.into()))
+        }
+        Some("doctor") if !subcommands::is_program("doctor".as_ref()) => {
+            Err(UsageError::Doctor.into())
         }
         Some("resume") => Typed::read("msup resume", rest())?.then(resume_retry::resume),
         Some("retry") => Typed::read("msup retry", rest())?.then(resume_retry::retry),
@@ -72,7 +84,10 @@ pub(crate) fn parse() -> Result<Command, Refusal> {
         Some("clean") => Typed::read("msup clean", rest())?.then(|clean| Ok(Command::Clean(clean))),
         _ => {
             subcommands::refuse_misspelled(&words)?;
-            Args::read(words)?.then(|args| Ok(Command::Run(Box::new(plan::make(args, None)?))))
+            Args::read(words)?.then(|args| {
+                let make = if args.dry_run { Command::DryRun } else { Command::Run };
+                Ok(make(Box::new(plan::make(args, None)?)))
+            })
         }
     }
 }

@@ -3,25 +3,25 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{Write, stderr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Refusal;
 use super::args::Args;
-use super::command::Work;
+use super::command::{Style, Work};
 use super::concurrency::Concurrency;
 use super::earlier_times::JobLog;
 use super::logs::{Continued, Keeping, Logs};
-use super::shared::{Failing, Reporting};
+use super::shared::{Failing, Reporting, Runners};
 use super::usage::{BadValue, UsageError};
-use super::values::{Values, source, source_again, split};
+use super::values::{self, Values, source, source_again, split};
 use super::{command, concurrency, failures, other_tools, progress, stdio, stopping};
 use crate::engine::{Leave, Policy, Step};
-use crate::input::Format;
+use crate::input::Source;
 use crate::journal::Durability;
 use crate::report::bar::Manner;
 use crate::report::escape;
-use crate::template::{Job, OutTemplate, refuse_foreign, typed_words};
+use crate::template::{Job, OutTemplate, TagTemplate, refuse_foreign, typed_words};
 
 /// Everything a run needs to know.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(crate) struct Outputs {
     pub(crate) keep_order: bool,
     /// The files that tasks make.
     pub(crate) files: Option<OutTemplate>,
+    /// What each line of an output begins with.
+    pub(crate) tag: Option<TagTemplate>,
     /// A power cut must not undo what was told of them.
     pub(crate) durable: bool,
     /// They go to the client of `msup serve`, as frames.
@@ -84,49 +86,55 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
     let memory_per_task = concurrency::size("--mem-per-task", args.limits.mem_per_task.as_deref())?;
     let failures = what_if_tasks_fail(&args.failing, stopping::GRACE)?;
     let progress = check(&args.reporting)?;
-    let (words, values) = split(std::mem::take(&mut args.words), args.running.literal)?;
+    let (words, lists) = split(std::mem::take(&mut args.words), args.running.literal);
+    let shape = args.input.shape()?;
+    let many_lists = values::count(&args.input.arg_file, &lists);
+    let arguments = shape.arguments(many_lists);
     if continued.is_none()
         && !args.reporting.quiet
         && let Some(warning) = other_tools::warn_of_operators(&words)
     {
         let _ = writeln!(stderr(), "msup: {}", escape::message(&warning));
     }
-    let runs_commands = args.running.worker.is_none();
+    let (runs_commands, style) = (args.running.worker.is_none(), Style::of(&args.reading));
     let (commands, command) =
         (runs_commands && words.is_empty(), typed(&words).filter(|_| runs_commands));
     let (work, shell) = match args.worker_stdio {
-        true => stdio::read(&args, words, values.as_deref(), memory_per_task, &failures)?,
-        false => command::read(&args.running, words, memory_per_task)?,
+        true if arguments > 1 => return Err(UsageError::SeveralArguments.into()),
+        true => stdio::read(&args, words, values::typed(&lists), memory_per_task, &failures)?,
+        false => command::read(&args.running, words, (arguments, style), memory_per_task)?,
     };
-    let longest_first = match (args.from.as_deref(), &work.job) {
-        (Some(path), Job::Commands(template)) => Some(JobLog::read(path, template.outline())?),
-        _ => None,
-    };
+    let longest_first = longest_first(args.from.as_deref(), &work.job)?;
     let outputs = Outputs {
-        keep_order: args.keep_order,
-        files: out(args.out.as_deref(), &work.job, args.running.literal)?,
+        keep_order: args.output.keep_order,
+        files: out(args.output.out.as_deref(), &work.job, &args.running, arguments)?,
+        tag: args.output.tag(&command::strings(&args.running, arguments))?,
         durable: args.durability != Durability::Process,
         frames: false,
     };
-    let mut separator = if args.null { 0 } else { b'\n' };
+    let mut format = args.input.format(arguments > 1, commands, !args.reporting.quiet)?;
+    let files = std::mem::take(&mut args.input.arg_file);
+    let source = |again: Option<PathBuf>| match again {
+        Some(file) => source(vec![file], Vec::new(), false, shape),
+        None => source(files, lists, args.input.link, shape),
+    };
     let (source, keeping) = match continued {
         None => {
-            let source = source(args.arg_file.take(), values)?;
+            let source = source(None)?;
             let keeping = Keeping::new(&args, shell, source.is_read_once())?;
             (source, keeping)
         }
         Some(mut continued) => {
-            let (source, kept) = source_again(&mut continued, args.arg_file.take(), values)?;
-            separator = if kept { 0 } else { separator };
+            if continued.arg_file.is_some() && many_lists > 1 {
+                return Err(UsageError::SeveralLists("resume -a").into());
+            }
+            let source = source_again(&mut continued, source)?;
+            if let Source::Kept(..) = source {
+                (format.separator, format.crlf) = (vec![0], false);
+            }
             let (continued, durability) = (Box::new(continued), args.durability);
             (source, Keeping::Continued { continued, durability })
         }
-    };
-    let format = Format {
-        separator,
-        commands,
-        crlf: args.crlf && separator == b'\n',
-        hints: !args.reporting.quiet,
     };
     Ok(Plan {
         run_id: keeping.run_id(),
@@ -135,13 +143,24 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
         values: Values { source, format, longest_first },
         reports: {
             let asked = [&args.journal, &args.joblog, &args.reporting.summary];
-            let shows_only = args.out.is_none() && asked.iter().all(|file| file.is_none());
+            let shows_only = args.output.out.is_none() && asked.iter().all(|file| file.is_none());
             reports(&args.reporting, progress, shows_only, keeping.here(), command)
         },
         outputs,
         failures,
         logs: Logs { keeping, keeps_all_output: args.keep_output, joblog: args.joblog },
     })
+}
+
+/// The joblog that tells the order of starts.
+///
+/// # Errors
+/// It cannot be read.
+fn longest_first(from: Option<&Path>, job: &Job) -> Result<Option<JobLog>, UsageError> {
+    match (from, job) {
+        (Some(path), Job::Commands(template)) => JobLog::read(path, template.outline()).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// `grace`: the time between SIGTERM and SIGKILL where none is given.
@@ -185,14 +204,19 @@ pub(super) fn reports(
     }
 }
 
-fn out(typed: Option<&OsStr>, job: &Job, literal: bool) -> Result<Option<OutTemplate>, UsageError> {
+fn out(
+    typed: Option<&OsStr>,
+    job: &Job,
+    running: &Runners,
+    arguments: usize,
+) -> Result<Option<OutTemplate>, UsageError> {
     if let Some(typed) = typed {
         let template = || typed.to_owned();
-        if !literal {
-            refuse_foreign(&[typed.as_bytes().to_vec()])
+        if !running.literal {
+            refuse_foreign(&[typed.as_bytes().to_vec()], arguments)
                 .map_err(|why| UsageError::ForeignOut { template: template(), why })?;
         }
-        let parsed = OutTemplate::parse(typed.as_bytes());
+        let parsed = OutTemplate::parse(typed.as_bytes(), &command::strings(running, arguments));
         return parsed.map(Some).map_err(|why| UsageError::Out { template: template(), why });
     }
     match job {
@@ -208,7 +232,7 @@ pub(super) fn typed_command(args: &Args) -> Option<Vec<u8>> {
         None if args.worker_stdio => vec![OsString::from("--worker-stdio")],
         None => Vec::new(),
     };
-    let words = args.words.iter().take_while(|word| *word != ":::").cloned();
+    let words = args.words.iter().take_while(|word| !values::begins_list(word)).cloned();
     typed(&flag.into_iter().chain(words).collect::<Vec<_>>())
 }
 

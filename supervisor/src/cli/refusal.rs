@@ -7,6 +7,7 @@ use super::usage::{BadValue, UsageError};
 use crate::journal::JournalError;
 use crate::os::limits::TooFewFiles;
 use crate::os::programs::ProgramError;
+use crate::os::threads::ThreadError;
 use crate::template::{Foreign, TemplateError};
 
 /// Why msup does nothing: one line that says what is wrong, where, and what to do instead.
@@ -28,6 +29,11 @@ pub(crate) enum Refusal {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Resume(#[from] ResumeError),
+    #[error(transparent)]
+    Thread(#[from] ThreadError),
+    /// What is wrong with the values.
+    #[error("{0}")]
+    Input(#[source] io::Error),
     #[error("standard output: {0}")]
     Stdout(#[source] io::Error),
 }

@@ -1,6 +1,7 @@
 //! Flags that several subcommands have: those that may be given anew when a run is resumed or
 //! retried ([`Limits`], [`Reporting`]), and those of runs and of `msup serve`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::choices::LeaveFlag;
@@ -114,6 +115,10 @@ pub(super) struct Runners {
     /// Take replacement strings and separators that only GNU parallel has ({1}, ::::) literally
     #[arg(long)]
     pub(super) literal: bool,
+
+    /// Use REPL in the place of {}
+    #[arg(short = 'I', long, value_name = "REPL", conflicts_with = "worker")]
+    pub(super) replace: Option<OsString>,
 
     /// Insert values also where a shell runs them as code ({} in the script of bash -c)
     #[arg(long)]

@@ -9,23 +9,23 @@ use msup_protocol::codec::Program;
 
 use super::Refusal;
 use super::args::Args;
-use super::command::{Work, reading, worker_beside_us};
+use super::command::{Style, Work, reading, worker_beside_us};
 use super::plan::Failures;
 use super::usage::UsageError;
 use crate::engine::{Leave, Step};
 use crate::os::programs;
 use crate::template::{Job, has_replacement, program_argv, refuse_foreign};
 
-/// Takes the words of COMMAND. `values`: those after `:::`. `memory`: bytes of data that each
+/// Takes the words of COMMAND. `values`: those that were typed. `memory`: bytes of data that each
 /// process of the program may use. `failures`: how the program is stopped. Also returns the shell
 /// that was chosen if COMMAND may be a script and none was given.
 ///
 /// # Errors
 /// The program or one of the values cannot be used, or a flag has no effect on such programs.
-pub(super) fn read(
+pub(super) fn read<'a>(
     args: &Args,
     words: Vec<OsString>,
-    values: Option<&[OsString]>,
+    mut values: impl Iterator<Item = &'a OsString>,
     memory: Option<u64>,
     failures: &Failures,
 ) -> Result<(Work, Option<Vec<u8>>), Refusal> {
@@ -34,15 +34,18 @@ pub(super) fn read(
     if words.is_empty() {
         return Err(UsageError::NoStdioWorker.into());
     }
-    if !args.running.literal && (has_replacement(&words) || refuse_foreign(&words).is_err()) {
+    if !args.running.literal && (has_replacement(&words) || refuse_foreign(&words, 1).is_err()) {
         return Err(UsageError::StdioWorker(words.join(&b' ')).into());
     }
-    let terminator = if args.null { 0 } else { b'\n' };
+    let &[terminator] = args.input.separator()?.as_slice() else {
+        let why = "a program reads values up to a single byte";
+        return Err(UsageError::NotWithStdio { flag: "-d with several bytes", why }.into());
+    };
     let is_cut = |value: &&OsString| value.as_bytes().contains(&terminator);
-    if let Some(value) = values.into_iter().flatten().find(is_cut) {
+    if let Some(value) = values.find(is_cut) {
         return Err(UsageError::NewlineInValue(value.as_bytes().to_vec()).into());
     }
-    let reading = reading(&args.running)?;
+    let reading = reading(&args.running, 1, Style::Own)?;
     let argv = program_argv(&words, &reading)?;
     programs::find(Path::new(OsStr::from_bytes(&argv[0])))?;
     let program = Program {

@@ -54,7 +54,7 @@ fn nearest(word: &OsStr) -> Option<&'static str> {
 }
 
 /// Whether a program or a function of bash has this name.
-fn is_program(name: &OsStr) -> bool {
+pub(super) fn is_program(name: &OsStr) -> bool {
     let function = [b"BASH_FUNC_", name.as_bytes(), b"%%"].concat();
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::var_os(OsStr::from_bytes(&function)).is_some()

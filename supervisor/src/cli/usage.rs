@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use msup_protocol::env as names;
 
 use super::commands::serve::ServeError;
+use crate::input::BadRegexp;
 use crate::os::limits::Most;
 use crate::os::programs::ProgramError;
-use crate::template::{Foreign, OutTemplateError};
+use crate::template::{Foreign, OfAttempt, OutTemplateError};
 
 /// A value that a flag does not take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +37,10 @@ pub(crate) enum UsageError {
     Progress(String),
     #[error("--idle-timeout {0}: not a time in seconds")]
     IdleTimeout(f64),
-    #[error("--max-workers {cap}: must be at least --procs, which is {procs}")]
+    #[error(
+        "--max-workers {cap}: must be at least --procs, which is {procs}: add --procs {cap}, or use \
+         -j {cap}"
+    )]
     FewerThanProcs { cap: u32, procs: u16 },
     #[error("{flag} {number}: must be at most {}: {most}", most.workers)]
     TooMany { flag: &'static str, number: u64, most: Most },
@@ -50,8 +54,8 @@ pub(crate) enum UsageError {
         #[source]
         why: io::Error,
     },
-    #[error("-a {}: is a directory", .0.display())]
-    ListIsFolder(PathBuf),
+    #[error("{flag} {}: is a directory", path.display())]
+    ListIsFolder { flag: &'static str, path: PathBuf },
     #[error(
         "--from {}, line {line}: not a line of a joblog (9 fields, tabs between them)",
         path.display()
@@ -116,15 +120,26 @@ pub(crate) enum UsageError {
     #[error("{{out}} in the command: give the name of the file with --out")]
     NoOut,
     #[error(
-        "a second ':::': msup takes one list of values: write the combinations out, one a line, \
-         and read them with -a FILE (--literal takes ':::' as a value)"
+        "'::::' without a file: name the files with the values behind it ('-': standard input)"
     )]
-    TwoLists,
-    #[error("-a and ':::' both give values: use one of them")]
-    TwoSources,
-    /// A separator of GNU parallel.
-    #[error("'{word}' is not supported: {instead} (--literal takes it literally)")]
-    Separator { word: String, instead: String },
+    NoFile,
+    #[error("'-' twice: standard input can be read once (write it to a file first)")]
+    StdinTwice,
+    /// Values of several arguments.
+    #[error(
+        "--worker-stdio takes one value per task: leave -n, --colsep and all lists but one out, or \
+         write the combinations out, one a line"
+    )]
+    SeveralArguments,
+    #[error("--tagstring: {0}")]
+    Tag(#[source] OfAttempt),
+    #[error("msup doctor takes no arguments")]
+    Doctor,
+    #[error("--colsep: {0}")]
+    Colsep(#[source] BadRegexp),
+    /// Several lists where values must come from one.
+    #[error("{0} takes one list of values: write the combinations out, one a line")]
+    SeveralLists(&'static str),
     /// A flag of GNU parallel or xargs, as typed.
     #[error("{typed} is not supported: {instead}")]
     Unsupported { typed: String, instead: &'static str },

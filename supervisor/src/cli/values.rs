@@ -1,17 +1,17 @@
 //! Where the values come from, and how they are separated.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{IsTerminal, Write, stderr};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::Refusal;
 use super::commands::resume_retry::ResumeError;
 use super::earlier_times::JobLog;
 use super::logs::Continued;
 use super::usage::UsageError;
-use super::{Refusal, other_tools};
-use crate::input::{Format, Source};
+use crate::input::{Format, List, Lists, Shape, Source};
 use crate::journal::{JournalError, KeptInput};
 
 /// The values, one for each task.
@@ -23,68 +23,138 @@ pub(crate) struct Values {
     pub(crate) longest_first: Option<JobLog>,
 }
 
-/// The words before `:::`, and the values after it if there is one.
-pub(super) fn split(
+/// A list of values as typed behind COMMAND.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TypedList {
+    /// The words are names of files that hold the values.
+    are_files: bool,
+    /// Its values belong with those of the list before it.
+    is_linked: bool,
     words: Vec<OsString>,
-    literal: bool,
-) -> Result<(Vec<OsString>, Option<Vec<OsString>>), UsageError> {
-    if !literal {
-        other_tools::refuse_separators(&words)?;
-    }
-    let Some(at) = words.iter().position(|word| word == ":::") else { return Ok((words, None)) };
-    let mut command = words;
-    let values = command.split_off(at).split_off(1);
-    if !literal && values.iter().any(|value| value == ":::") {
-        return Err(UsageError::TwoLists);
-    }
-    Ok((command, Some(values)))
 }
 
-/// What was typed after `:::`, or the file of `-a`, or standard input. Opens the file.
+impl TypedList {
+    /// The list that this separator begins, if it is one.
+    fn begun_by(word: &OsStr) -> Option<TypedList> {
+        let (are_files, is_linked) = match word.as_bytes() {
+            b":::" => (false, false),
+            b":::+" => (false, true),
+            b"::::" => (true, false),
+            b"::::+" => (true, true),
+            _ => return None,
+        };
+        Some(TypedList { are_files, is_linked, words: Vec::new() })
+    }
+}
+
+/// Whether a list of values begins with this word.
+pub(super) fn begins_list(word: &OsStr) -> bool {
+    TypedList::begun_by(word).is_some()
+}
+
+/// The words of COMMAND, and the lists behind it. If `literal`, all words behind the first `:::`
+/// are values.
+pub(super) fn split(words: Vec<OsString>, literal: bool) -> (Vec<OsString>, Vec<TypedList>) {
+    let (mut command, mut lists) = (Vec::new(), Vec::<TypedList>::new());
+    for word in words {
+        let begun = TypedList::begun_by(&word);
+        let begun = begun.filter(|_| !literal || lists.is_empty() && word == ":::");
+        match (begun, lists.last_mut()) {
+            (Some(list), _) => lists.push(list),
+            (None, Some(list)) => list.words.push(word),
+            (None, None) => command.push(word),
+        }
+    }
+    (command, lists)
+}
+
+/// How many lists there are: the number of arguments of each value.
+pub(super) fn count(files: &[PathBuf], typed: &[TypedList]) -> usize {
+    let lists = |list: &TypedList| if list.are_files { list.words.len() } else { 1 };
+    (files.len() + typed.iter().map(lists).sum::<usize>()).max(1)
+}
+
+/// The values that were typed.
+pub(super) fn typed(lists: &[TypedList]) -> impl Iterator<Item = &OsString> {
+    lists.iter().filter(|list| !list.are_files).flat_map(|list| &list.words)
+}
+
+/// The values: of the files of `-a`, then of the lists behind COMMAND; without either, of standard
+/// input. Opens the files. If `all_linked`, the values of all lists belong together. `shape`: how
+/// they become arguments.
 ///
 /// # Errors
-/// Both were given, or the file cannot be read.
+/// A file cannot be read, or a list is not one.
 pub(super) fn source(
-    file: Option<PathBuf>,
-    values: Option<Vec<OsString>>,
+    files: Vec<PathBuf>,
+    typed: Vec<TypedList>,
+    all_linked: bool,
+    shape: Shape,
 ) -> Result<Source, UsageError> {
-    match (file, values) {
-        (Some(_), Some(_)) => Err(UsageError::TwoSources),
-        (Some(path), None) if path == Path::new("-") => source(None, None),
-        (Some(path), None) => match File::open(&path) {
-            Ok(file) if file.metadata().is_ok_and(|meta| meta.is_dir()) => {
-                Err(UsageError::ListIsFolder(path))
-            }
-            Ok(file) => Ok(Source::File(file, path)),
-            Err(why) => Err(UsageError::File { flag: "-a", path, why }),
-        },
-        (None, Some(values)) => {
-            Ok(Source::Arguments(values.into_iter().map(OsString::into_vec).collect()))
+    let mut groups: Vec<Vec<List>> = Vec::new();
+    let mut add = |list, is_linked: bool| match groups.last_mut().filter(|_| is_linked) {
+        Some(group) => group.push(list),
+        None => groups.push(vec![list]),
+    };
+    let mut stdin_is_taken = false;
+    let mut opened = |path, flag| open(path, flag, &mut stdin_is_taken);
+    for path in files {
+        add(opened(path, "-a")?, all_linked);
+    }
+    for TypedList { are_files, is_linked, words } in typed {
+        let is_linked = is_linked || all_linked;
+        if !are_files {
+            let values = words.into_iter().map(OsString::into_vec).collect();
+            add(List::Arguments(values), is_linked);
+            continue;
         }
-        (None, None) => {
-            if std::io::stdin().is_terminal() {
-                let hint = "reading values from the terminal, one a line, until Ctrl-D";
-                let _ = writeln!(stderr(), "msup: {hint}");
-            }
-            Ok(Source::Stdin)
+        if words.is_empty() {
+            return Err(UsageError::NoFile);
         }
+        for path in words {
+            add(opened(path.into(), "::::")?, is_linked);
+        }
+    }
+    if groups.is_empty() {
+        if std::io::stdin().is_terminal() {
+            let hint = "reading values from the terminal, one a line, until Ctrl-D";
+            let _ = writeln!(stderr(), "msup: {hint}");
+        }
+        return Ok(Source::Lists(Lists { shape, ..Lists::one(List::Stdin) }));
+    }
+    Ok(Source::Lists(Lists { groups, wraps: all_linked, shape }))
+}
+
+/// Opens a list. `-` is standard input, which can be read once.
+fn open(path: PathBuf, flag: &'static str, stdin_is_taken: &mut bool) -> Result<List, UsageError> {
+    if path == Path::new("-") {
+        return match std::mem::replace(stdin_is_taken, true) {
+            true => Err(UsageError::StdinTwice),
+            false => Ok(List::Stdin),
+        };
+    }
+    match File::open(&path) {
+        Ok(file) if file.metadata().is_ok_and(|meta| meta.is_dir()) => {
+            Err(UsageError::ListIsFolder { flag, path })
+        }
+        Ok(file) => Ok(List::File(file, path)),
+        Err(why) => Err(UsageError::File { flag, path, why }),
     }
 }
 
-/// The values of a run that continues, and whether NUL bytes separate them as they were kept.
+/// The values of a run that continues.
 ///
 /// # Errors
 /// The values cannot be read, or were kept and are gone.
 pub(super) fn source_again(
     continued: &mut Continued,
-    arg_file: Option<PathBuf>,
-    values: Option<Vec<OsString>>,
-) -> Result<(Source, bool), Refusal> {
+    source: impl FnOnce(Option<PathBuf>) -> Result<Source, UsageError>,
+) -> Result<Source, Refusal> {
     if continued.retried.is_some() {
-        return Ok((Source::Arguments(Vec::new()), false));
+        return Ok(Source::Lists(Lists::one(List::Arguments(Vec::new()))));
     }
     if let Some(path) = continued.arg_file.take() {
-        return Ok((source(Some(path), None)?, false));
+        return Ok(source(Some(path))?);
     }
     let past = &continued.past;
     if let Some(spool) = continued.folder.open_inputs()? {
@@ -94,12 +164,12 @@ pub(super) fn source_again(
         // A power cut may have left the record that all were read, and not all of them.
         continued.cut_off = past.inputs.is_none_or(|total| kept.values < total);
         continued.missing = kept.missing;
-        return Ok((Source::Kept(spool, path, kept.parts), true));
+        return Ok(Source::Kept(spool, path, kept.parts));
     }
     if !past.kept.is_empty() {
         return Err(ResumeError::ValuesGone(continued.folder.inputs()).into());
     }
-    Ok((source(arg_file, values)?, false))
+    Ok(source(None)?)
 }
 
 #[cfg(test)]
@@ -107,16 +177,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_after_the_separator() {
+    fn lists_begin_with_separators() {
         let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        let split = |words| split(words, false);
-        for (line, parts) in [
-            ("a b", (words("a b"), None)),
-            ("a ::: b c", (words("a"), Some(words("b c")))),
-            (":::", (vec![], Some(vec![]))),
+        let list = |are_files, is_linked, values: &str| TypedList {
+            are_files,
+            is_linked,
+            words: if values.is_empty() { Vec::new() } else { words(values) },
+        };
+        for (line, command, lists) in [
+            ("a b", words("a b"), vec![]),
+            ("a ::: b c", words("a"), vec![list(false, false, "b c")]),
+            (":::", vec![], vec![list(false, false, "")]),
+            (
+                "a ::: b :::+ c :::: d - ::::+ e",
+                words("a"),
+                vec![
+                    list(false, false, "b"),
+                    list(false, true, "c"),
+                    list(true, false, "d -"),
+                    list(true, true, "e"),
+                ],
+            ),
         ] {
-            assert_eq!(split(words(line)).expect("one list"), parts, "{line}");
+            assert_eq!(split(words(line), false), (command, lists), "{line}");
         }
-        assert!(matches!(split(words("a ::: b ::: c")), Err(UsageError::TwoLists)));
+        let literal = split(words("a :::: ::: b ::: c"), true);
+        assert_eq!(literal, (words("a ::::"), vec![list(false, false, "b ::: c")]));
+    }
+
+    #[test]
+    fn lists_are_grouped() {
+        let lists = |line: &str, all_linked| {
+            let typed = split(line.split(' ').map(OsString::from).collect(), false).1;
+            match source(Vec::new(), typed, all_linked, Shape::default()) {
+                Ok(Source::Lists(lists)) => lists.groups.iter().map(Vec::len).collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(lists("a ::: b ::: c :::+ d ::: e", false), [1, 2, 1]);
+        assert_eq!(lists("a :::+ b :::: /dev/null /dev/null", false), [1, 1, 1]);
+        assert_eq!(lists("a ::: b ::: c ::: d", true), [3]);
+        let refused = |line: &str| {
+            let typed = split(line.split(' ').map(OsString::from).collect(), false).1;
+            source(Vec::new(), typed, false, Shape::default()).expect_err(line).to_string()
+        };
+        assert!(refused("a :::: - -").contains("standard input"));
+        assert!(refused("a :::: /").contains("is a directory"));
+        assert!(refused("a ::: b ::::").contains("file"));
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Delivery {
     pub(crate) writer: Option<KeptFor>,
     /// An earlier generation has kept it.
     pub(crate) is_replayed: bool,
+    /// What each line begins with when it is shown.
+    pub(crate) tag: Vec<u8>,
 }
 
 /// Where copying an output stopped.
@@ -158,6 +160,7 @@ impl Delivery {
             served: None,
             writer: None,
             is_replayed: false,
+            tag: Vec::new(),
         }
     }
 

@@ -107,6 +107,11 @@ impl Replay {
         too_large.into_iter().chain(not_kept).collect()
     }
 
+    /// Whether the output of the task with this number is shown.
+    pub(crate) fn has(&self, seq: u64) -> bool {
+        self.next.contains_key(&seq)
+    }
+
     /// The output of the task with this number, if it wrote something.
     pub(crate) fn take(&mut self, seq: u64) -> Option<ShownAgain> {
         let ToShow { place, end } = self.next.remove(&seq)?;

@@ -207,12 +207,12 @@ impl Writer {
     }
 
     fn write(&mut self, delivery: Delivery) {
-        let Delivery { seq, stdout, stderr, writer, is_replayed, .. } = delivery;
+        let Delivery { seq, stdout, stderr, writer, is_replayed, tag, .. } = delivery;
         let (is_kept, mut is_whole) = (writer.is_some(), false);
         if self.state.failure.get().is_some() {
             stdout.discard();
         } else {
-            let copied = self.copy_to_stdout(stdout);
+            let copied = self.copy_to_stdout(stdout, &tag);
             is_whole = self.note(seq, "standard output", copied);
         }
         if !stderr.is_empty() {
@@ -223,7 +223,7 @@ impl Writer {
                 is_whole = false;
             } else {
                 let has_bar = self.screen.is_some();
-                let copied = self.on_stderr(|out| copy(stderr, out, has_bar));
+                let copied = self.on_stderr(|out| copy(stderr, out, &tag, has_bar));
                 // A standard error that was closed is not missed.
                 let copied = match copied {
                     Err(Broken::Target(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -241,11 +241,11 @@ impl Writer {
         }
     }
 
-    fn copy_to_stdout(&mut self, stdout: Piece) -> Result<(), Broken> {
+    fn copy_to_stdout(&mut self, stdout: Piece, tag: &[u8]) -> Result<(), Broken> {
         if self.shares_terminal && !stdout.is_empty() {
             self.lift();
         }
-        copy(stdout, &mut self.stdout, self.shares_terminal)
+        copy(stdout, &mut self.stdout, tag, self.shares_terminal)
     }
 
     /// Keeps it with the run. A failure to keep it does not affect the run.
@@ -334,30 +334,43 @@ impl Writer {
     }
 }
 
-/// Copies an output; where the bar is drawn below it, a missing newline is added.
-fn copy(piece: Piece, to: &mut impl Write, ends_line: bool) -> Result<(), Broken> {
-    if !ends_line || piece.is_empty() {
+/// Copies an output, with a tag at the beginning of each line. If it `ends_line`, because the bar is
+/// drawn below it, a missing newline is added.
+fn copy(piece: Piece, to: &mut impl Write, tag: &[u8], ends_line: bool) -> Result<(), Broken> {
+    if piece.is_empty() || tag.is_empty() && !ends_line {
         return piece.copy(to);
     }
-    let mut noted = Noting { to, last: b'\n' };
-    piece.copy(&mut noted)?;
-    match noted.last {
+    let mut lines = Lines { to, tag, last: b'\n' };
+    piece.copy(&mut lines)?;
+    match lines.last {
         b'\n' => Ok(()),
-        _ => noted.to.write_all(b"\n").map_err(Broken::Target),
+        _ if ends_line => lines.to.write_all(b"\n").map_err(Broken::Target),
+        _ => Ok(()),
     }
 }
 
-/// Remembers the last byte that was written.
-struct Noting<'a, W> {
+/// Begins each line with a tag, and remembers the last byte that was written.
+struct Lines<'a, W> {
     to: &'a mut W,
+    tag: &'a [u8],
     last: u8,
 }
 
-impl<W: Write> Write for Noting<'_, W> {
+impl<W: Write> Write for Lines<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.to.write(bytes)?;
-        self.last = bytes[..len].last().copied().unwrap_or(self.last);
-        Ok(len)
+        if self.tag.is_empty() {
+            self.to.write_all(bytes)?;
+            self.last = bytes.last().copied().unwrap_or(self.last);
+            return Ok(bytes.len());
+        }
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.last == b'\n' {
+                self.to.write_all(self.tag)?;
+            }
+            self.to.write_all(line)?;
+            self.last = line.last().copied().unwrap_or(self.last);
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -394,6 +407,25 @@ mod tests {
         let told = [&writer.state.missing, &writer.state.kept]
             .map(|told| told.lock().expect("whole").clone());
         assert_eq!(told, [vec![6], vec![5]]);
+    }
+
+    #[test]
+    fn each_line_has_its_tag() {
+        let copied = |pieces: &[&str], tag: &str, ends_line| {
+            let mut out = Vec::new();
+            let mut lines = Lines { to: &mut out, tag: tag.as_bytes(), last: b'\n' };
+            pieces.iter().for_each(|piece| lines.write_all(piece.as_bytes()).expect("memory"));
+            let mut whole = Vec::new();
+            let piece = Piece::Bytes(pieces.concat().into_bytes());
+            copy(piece, &mut whole, tag.as_bytes(), ends_line).expect("memory");
+            (String::from_utf8(out).expect("text"), String::from_utf8(whole).expect("text"))
+        };
+        let same = |text: &str| (text.to_owned(), text.to_owned());
+        assert_eq!(copied(&["a\nb", "c\n", "\nd\n"], "t ", true), same("t a\nt bc\nt \nt d\n"));
+        assert_eq!(copied(&["a"], "t ", true), ("t a".to_owned(), "t a\n".to_owned()));
+        assert_eq!(copied(&["a"], "t ", false), same("t a"));
+        assert_eq!(copied(&[], "t ", true), same(""));
+        assert_eq!(copied(&["a\nb"], "", false), same("a\nb"));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
+use crate::arguments;
+
 /// Characters of a value.
 const VALUE: usize = 120;
 /// Characters of a cause, or of a line that a command printed.
@@ -15,9 +17,9 @@ const CAUSE: usize = 200;
 /// Characters of a message, which may hold several paths.
 const MESSAGE: usize = 4000;
 
-/// A value: one line, `VALUE` characters at most.
+/// A value: one line, `VALUE` characters at most, blanks between its arguments.
 pub(crate) fn value(bytes: &[u8]) -> String {
-    line(bytes, VALUE)
+    line(&arguments::shown(bytes), VALUE)
 }
 
 /// A cause, or a line that a command printed: one line, `CAUSE` characters at most.

@@ -111,6 +111,9 @@ impl Run {
         self.forget_file(slot);
         let has_failed = outcome.as_ref().is_some_and(|outcome| !has_succeeded(&outcome.verdict));
         let mut delivery = self.queue.delivery(seq, slot, outcome);
+        if let Some(Entry::End { value, .. }) = end {
+            delivery.tag = self.queue.tag(value, seq);
+        }
         if self.shown.has_client {
             delivery.served = end.and_then(serving::served).map(Box::new);
         }
@@ -121,7 +124,10 @@ impl Run {
     fn skip(&mut self, seq: u64, last: u64) {
         self.reports.last_lines.forget();
         match self.log.replayed(seq).filter(|_| seq == last) {
-            Some((delivery, state)) => self.shown.deliver_again(delivery, state),
+            Some((mut delivery, state)) => {
+                delivery.tag = self.shown.tags.remove(&seq).unwrap_or_default();
+                self.shown.deliver_again(delivery, state);
+            }
             None => drop(self.shown.deliver(Delivery::nothing(seq, last))),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use super::Run;
 use super::error::RunError;
 use super::reading_on::ReadingOn;
+use crate::arguments;
 use crate::cli::{JobLog, Values};
 use crate::engine::{Effect, Event, Input};
 use crate::input::{self, Group};
@@ -21,6 +22,8 @@ pub(super) struct Inputs {
     /// The number of values missing before the next one that is read.
     missing: u64,
     longest_first: Option<JobLog>,
+    /// Values may have several arguments.
+    several: bool,
 }
 
 impl Inputs {
@@ -35,6 +38,7 @@ impl Inputs {
     ) -> Result<Inputs, RunError> {
         let Values { source, format, longest_first } = values;
         Ok(Inputs {
+            several: format.several,
             reading_on: ReadingOn::new(source.is_all_there()),
             reader: input::start(source, format, doorbell)?,
             known,
@@ -94,7 +98,13 @@ impl Run {
 
     /// Values, each with what is known of it.
     pub(super) fn describe(&mut self, values: Vec<Vec<u8>>) -> Event {
-        self.log.spool(&values);
+        match self.inputs.several {
+            true => {
+                let escaped: Vec<_> = values.iter().map(|v| arguments::escape(v)).collect();
+                self.log.spool(&escaped);
+            }
+            false => self.log.spool(&values),
+        }
         // Missing values keep their numbers.
         let missing = std::mem::take(&mut self.inputs.missing);
         let first = self.engine.accepted_values() + 1 + missing;
@@ -106,6 +116,9 @@ impl Run {
             let expected = log.map(|log| log.expected(&key(), &content()));
             let (expected, earlier) =
                 (expected.unwrap_or_default(), self.log.earlier(number, &value, content));
+            if self.log.replays(number) {
+                self.shown.tags.insert(number, self.queue.tag(&value, number));
+            }
             let seq = (number == first && missing > 0).then_some(number);
             let mut input = Input { value, seq, expected, earlier };
             if let Some(commits) = &mut self.commits {

@@ -103,6 +103,11 @@ impl RunLog {
         earlier(found, runs::seconds())
     }
 
+    /// Whether the output of the task with this number in an earlier generation is shown now.
+    pub(super) fn replays(&self, seq: u64) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.has(seq))
+    }
+
     /// The output of the task with this number in an earlier generation, if that is shown now; and
     /// how the task has finished, if its output was not shown then.
     pub(super) fn replayed(&mut self, seq: u64) -> Option<(Delivery, Option<State>)> {

@@ -209,8 +209,9 @@ fn queue(
         inheritance: Inheritance::open().map_err(RunError::of("/dev/null"))?,
         ends_within: job.ends_within(),
     };
-    let (out, memory) = (outputs.files.clone(), memory_per_task.unwrap_or(0));
-    Ok((Queue::new(epoch.segment, epoch.folder, job, out, memory), recipe))
+    let (shown, memory) =
+        ((outputs.files.clone(), outputs.tag.clone()), memory_per_task.unwrap_or(0));
+    Ok((Queue::new(epoch.segment, epoch.folder, job, shown, memory), recipe))
 }
 
 /// What commits the files of tasks, if they make any. The journal is synced before a file is put

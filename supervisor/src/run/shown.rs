@@ -31,6 +31,8 @@ pub(super) struct Shown {
     /// Tasks that have finished, but whose output has not been shown yet; and whether it is kept
     /// with the run.
     unshown: HashMap<u64, (State, bool)>,
+    /// The tags of outputs that an earlier generation has kept and that are shown now.
+    pub(super) tags: HashMap<u64, Vec<u8>>,
     /// Those among them that have emitted tasks.
     emitting: HashSet<u64>,
 }
@@ -48,6 +50,7 @@ impl Shown {
             pressure: OutputPressure::None,
             has_failed: false,
             unshown,
+            tags: HashMap::new(),
             emitting,
         })
     }

@@ -24,7 +24,7 @@ use crate::engine::{Event, TaskRecord};
 use crate::journal::KeptFor;
 use crate::os::run_folder::create_file;
 use crate::output::{Delivery, OpenOnes, Piece, Spilled};
-use crate::template::{Facts, Job, OutTemplate};
+use crate::template::{Job, OutTemplate, TagTemplate};
 
 /// Device, inode number, and creation time where the file system records it.
 type Identity = (u64, u64, Option<SystemTime>);
@@ -36,6 +36,8 @@ pub(crate) struct Queue {
     job: Job,
     /// The files that commands make, if they do.
     out: Option<OutTemplate>,
+    /// What each line of an output begins with.
+    tag: Option<TagTemplate>,
     /// Bytes of memory that each command may have, 0 for no limit.
     memory: u64,
     /// The name of each slot's last publication, and whether its frame is in a file.
@@ -89,7 +91,7 @@ impl Queue {
         segment: Arc<Segment>,
         folder: PathBuf,
         job: Job,
-        out: Option<OutTemplate>,
+        (out, tag): (Option<OutTemplate>, Option<TagTemplate>),
         memory: u64,
     ) -> Queue {
         let publications = vec![(0, false); segment.sizes().tasks as usize];
@@ -102,6 +104,7 @@ impl Queue {
             folder,
             job,
             out,
+            tag,
             memory,
             publications,
             writers,
@@ -318,6 +321,11 @@ impl Queue {
         Delivery { stdout, stderr, result, writer, ..Delivery::nothing(seq, seq) }
     }
 
+    /// What each line of this task's output begins with; empty for nothing.
+    pub(crate) fn tag(&self, value: &[u8], seq: u64) -> Vec<u8> {
+        self.tag.as_ref().map(|tag| tag.of(value, seq)).unwrap_or_default()
+    }
+
     /// Bytes of memory that each command may have, if that is limited.
     pub(crate) fn memory_per_task(&self) -> Option<u64> {
         Some(self.memory).filter(|bytes| *bytes > 0)
@@ -325,13 +333,7 @@ impl Queue {
 
     /// A task as the user could run it again: its command, or else its value.
     pub(crate) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
-        match &self.job {
-            Job::Commands(template) => {
-                let out = self.made_by(value, seq);
-                template.display(value, Facts { seq, threads: 1, out: out.as_os_str().as_bytes() })
-            }
-            Job::Values | Job::Lines(_) => value.to_vec(),
-        }
+        self.job.describe(value, seq, self.out.as_ref())
     }
 
     /// The key by which logs of other runs identify a task.

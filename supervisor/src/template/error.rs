@@ -45,8 +45,6 @@ pub(crate) enum OutTemplateError {
 /// Why `--out` gives a task no usable path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OutFileError {
-    #[error("{}: holds a NUL byte (--out)", .0.escape_ascii())]
-    Nul(Vec<u8>),
     /// It ends with `/`, or is empty.
     #[error("'{}': no file name (--out)", .0.escape_ascii())]
     NoName(Vec<u8>),

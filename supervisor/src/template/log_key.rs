@@ -1,6 +1,6 @@
 //! The key of a command in logs of other runs. Quotes make no difference to it.
 
-use super::replacement::{Form, Replacement};
+use super::replacement::{self, Replacement};
 use super::{TemplatePart, Word};
 
 /// A template without its quotes, from which keys are made. Numbers that differ between runs do not
@@ -11,7 +11,7 @@ pub(crate) struct Outline(Vec<Part>);
 #[derive(Debug, Clone)]
 enum Part {
     Text(Vec<u8>),
-    Value(Form),
+    Value(replacement::Selection),
     /// `{#}`, `{%}` or `{threads}`.
     Number,
 }
@@ -28,7 +28,7 @@ impl Outline {
             }
             parts.extend(word.iter().map(|piece| match piece {
                 TemplatePart::Text(text) => Part::Text(unquoted(text)),
-                TemplatePart::Replacement(Replacement::Value(form)) => Part::Value(*form),
+                TemplatePart::Replacement(Replacement::Value(part)) => Part::Value(*part),
                 TemplatePart::Replacement(_) => Part::Number,
             }));
         }
@@ -41,7 +41,7 @@ impl Outline {
         for part in &self.0 {
             match part {
                 Part::Text(text) => key.extend_from_slice(text),
-                Part::Value(form) => key.extend(unquoted(form.of(value, out))),
+                Part::Value(part) => key.extend(unquoted(&part.of(value, out))),
                 Part::Number => key.push(NUMBER),
             }
         }

@@ -9,6 +9,7 @@ mod log_key;
 mod other_tools;
 mod output_path;
 mod parsing;
+mod pasted;
 mod rendering;
 mod replacement;
 mod scanner;
@@ -16,10 +17,12 @@ mod script;
 mod second_evaluation;
 mod shell;
 mod shell_words;
+mod tag;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use msup_protocol::codec::Program;
@@ -28,11 +31,14 @@ pub(crate) use error::{Foreign, OutFileError, OutTemplateError, TemplateError};
 pub(crate) use log_key::{Outline, unquoted};
 pub(crate) use other_tools::refuse_foreign;
 pub(crate) use output_path::{OutFile, OutTemplate, temporaries_of};
+use pasted::Pasted;
 pub(crate) use rendering::{Facts, Rendered, SlotMark, program_argv};
-use replacement::{Form, Replacement, masked};
+pub(crate) use replacement::Strings;
+use replacement::{Form, Replacement, Selection};
 use script::Script;
 pub(crate) use shell::Shell;
 pub(crate) use shell_words::{quoted_words, typed_words};
+pub(crate) use tag::{OfAttempt, TagTemplate};
 
 /// What is done with each value.
 #[derive(Debug)]
@@ -46,6 +52,20 @@ pub(crate) enum Job {
 }
 
 impl Job {
+    /// A task as the user could run it again: its command, or else its value. `out`: the files that
+    /// tasks make, at their final places.
+    pub(crate) fn describe(&self, value: &[u8], seq: u64, out: Option<&OutTemplate>) -> Vec<u8> {
+        match self {
+            Job::Commands(template) => {
+                let made = out.and_then(|out| out.file(value, seq).ok());
+                let made = made.map(|file| file.path()).unwrap_or_default();
+                let out = made.as_os_str().as_bytes();
+                template.display(value, Facts { seq, threads: 1, out })
+            }
+            Job::Values | Job::Lines(_) => value.to_vec(),
+        }
+    }
+
     /// How long a worker without a task may need to end what keeps running.
     pub(crate) fn ends_within(&self) -> Duration {
         let ms = match self {
@@ -68,6 +88,8 @@ pub(crate) struct Reading {
     pub(crate) fixed_shell: bool,
     /// Values may stand where they are run as code.
     pub(crate) unsafe_replace: bool,
+    /// The replacement strings.
+    pub(crate) strings: Strings,
 }
 
 /// A command with its replacement strings, parsed once.
@@ -84,6 +106,8 @@ enum Kind {
     Direct(Vec<Word>),
     /// Executed as `SHELL -c SCRIPT`.
     Script(Script),
+    /// Values are put into a command line, which a shell runs (GNU parallel's reading).
+    Pasted(Pasted),
     /// Every value is a command line.
     EachInput(Box<Reading>),
 }
@@ -107,6 +131,7 @@ impl Template {
                 _ => None,
             },
             Kind::Script(script) => Some(script.program()),
+            Kind::Pasted(pasted) => Some(pasted.program()),
             Kind::EachInput(_) => None,
         }
     }
@@ -121,6 +146,7 @@ impl Template {
         match &self.kind {
             Kind::Direct(_) => None,
             Kind::Script(script) => Some(script.program()),
+            Kind::Pasted(pasted) => Some(pasted.program()),
             Kind::EachInput(reading) => Some(reading.shell.program()),
         }
     }
@@ -130,6 +156,7 @@ impl Template {
         match &self.kind {
             Kind::Direct(words) => words.iter().flatten().any(TemplatePart::is_out),
             Kind::Script(script) => script.names_out(),
+            Kind::Pasted(pasted) => pasted.line.iter().any(TemplatePart::is_out),
             Kind::EachInput(_) => false,
         }
     }
@@ -137,12 +164,13 @@ impl Template {
 
 /// Whether one of the words holds a replacement string.
 pub(crate) fn has_replacement(words: &[Vec<u8>]) -> bool {
-    words.iter().any(|word| masked(word) != *word)
+    words.iter().any(|word| Strings::USUAL.masked(word) != *word)
 }
 
 impl TemplatePart {
     fn is_out(&self) -> bool {
-        matches!(self, TemplatePart::Replacement(Replacement::Value(Form::Out)))
+        let out = |part: &Selection| part.form == Form::Out;
+        matches!(self, TemplatePart::Replacement(Replacement::Value(part)) if out(part))
     }
 }
 

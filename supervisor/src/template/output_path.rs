@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::error::{OutFileError, OutTemplateError};
 use super::parsing::parse_word;
 use super::rendering::push_number;
-use super::replacement::{Form, Replacement};
+use super::replacement::{Form, Replacement, Strings};
 use super::{TemplatePart, Word};
 
 /// The number of bytes that every file name may have.
@@ -32,12 +32,12 @@ impl OutTemplate {
     ///
     /// # Errors
     /// [`OutTemplateError`].
-    pub(crate) fn parse(typed: &[u8]) -> Result<OutTemplate, OutTemplateError> {
-        let word = parse_word(typed);
+    pub(crate) fn parse(typed: &[u8], strings: &Strings) -> Result<OutTemplate, OutTemplateError> {
+        let word = parse_word(typed, strings);
         let has = |wanted: fn(&TemplatePart) -> bool| word.iter().any(wanted);
         let differs = |piece: &TemplatePart| match piece {
             TemplatePart::Replacement(Replacement::Seq) => true,
-            TemplatePart::Replacement(Replacement::Value(form)) => *form != Form::Out,
+            TemplatePart::Replacement(Replacement::Value(part)) => part.form != Form::Out,
             _ => false,
         };
         if typed.contains(&0) {
@@ -60,15 +60,14 @@ impl OutTemplate {
         for piece in &self.word {
             match piece {
                 TemplatePart::Text(bytes) => path.extend_from_slice(bytes),
-                TemplatePart::Replacement(Replacement::Value(form)) => {
-                    path.extend_from_slice(form.of(value, b""));
+                TemplatePart::Replacement(Replacement::Value(part)) => {
+                    path.extend_from_slice(&part.of(value, b""));
                 }
                 TemplatePart::Replacement(_) => push_number(&mut path, seq),
             }
         }
         let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
         match path[at..].len() {
-            _ if path.contains(&0) => Err(OutFileError::Nul(path)),
             0 => Err(OutFileError::NoName(path)),
             len if len > NAME_AT_MOST => Err(OutFileError::TooLong(path)),
             _ if matches!(&path[at..], b"." | b"..") => Err(OutFileError::Folder(path)),
@@ -128,7 +127,7 @@ mod tests {
     use super::*;
 
     fn file(template: &str, value: &[u8]) -> Result<OutFile, OutFileError> {
-        OutTemplate::parse(template.as_bytes()).expect("valid").file(value, 7)
+        OutTemplate::parse(template.as_bytes(), &Strings::USUAL).expect("valid").file(value, 7)
     }
 
     #[test]
@@ -160,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_no_file() {
         for (template, value) in
-            [("{}", "a/"), ("{}", ""), ("{}", ".."), ("d/{}", "."), ("{}", "a\0"), ("{//}/", "a/b")]
+            [("{}", "a/"), ("{}", ""), ("{}", ".."), ("d/{}", "."), ("{//}/", "a/b")]
         {
             assert!(file(template, value.as_bytes()).is_err(), "{template} {value:?}");
         }
@@ -170,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_no_template() {
         for bad in ["", "out.png", "{out}", "{%}.{}", "{}{threads}", "{}\0"] {
-            assert!(OutTemplate::parse(bad.as_bytes()).is_err(), "{bad:?}");
+            assert!(OutTemplate::parse(bad.as_bytes(), &Strings::USUAL).is_err(), "{bad:?}");
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::error::TemplateError;
 use super::log_key::Outline;
-use super::replacement::{Form, Replacement, masked, replacement_at};
+use super::pasted::Pasted;
+use super::replacement::{Replacement, Selection, Strings};
 use super::script::Script;
 use super::second_evaluation::Evaluation;
 use super::shell::{BASH, CALL};
@@ -28,14 +29,42 @@ impl Template {
         match words.as_slice() {
             [] => Err(TemplateError::Empty),
             [single] => Template::from_line(single, reading),
-            several => Template::direct(several.iter().map(Vec::as_slice), reading),
+            several => Template::several_words(several, reading),
         }
+    }
+
+    /// The same for words that are executed directly even if it is one.
+    ///
+    /// # Errors
+    /// A value would stand where it is not certain to be data.
+    pub(crate) fn several_words(
+        words: &[Vec<u8>],
+        reading: &Reading,
+    ) -> Result<Template, TemplateError> {
+        Template::direct(words.iter().map(Vec::as_slice), reading)
+    }
+
+    /// The same as GNU parallel reads them: a shell runs the words, with blanks between them, and
+    /// with values quoted in their places.
+    ///
+    /// # Errors
+    /// There is nothing to run, or a word holds a NUL byte.
+    pub(crate) fn pasted(words: &[Vec<u8>], reading: &Reading) -> Result<Template, TemplateError> {
+        if words.iter().any(|word| word.contains(&0)) {
+            return Err(TemplateError::NulInWord);
+        }
+        if words.iter().all(|word| shell_words::words(word).next().is_none()) {
+            return Err(TemplateError::Empty);
+        }
+        let pasted = Pasted::parse(words, reading);
+        let outline = Outline::new(std::slice::from_ref(&pasted.line));
+        Ok(Template { kind: Kind::Pasted(pasted), outline })
     }
 
     /// Returns the template in which every value is a command line of its own, without
     /// replacement strings: run by a shell if it needs one, else executed directly.
     pub(crate) fn each_input(reading: Reading) -> Template {
-        let whole = vec![TemplatePart::Replacement(Replacement::Value(Form::Whole))];
+        let whole = vec![TemplatePart::Replacement(Replacement::Value(Selection::WHOLE))];
         let outline = Outline::new(&[whole]);
         Template { kind: Kind::EachInput(Box::new(reading)), outline }
     }
@@ -43,17 +72,18 @@ impl Template {
     fn from_line(typed: &[u8], reading: &Reading) -> Result<Template, TemplateError> {
         let line = trim_end(typed);
         let Some(first) = shell_words::words(line).next() else { return Err(TemplateError::Empty) };
-        let mask = masked(line);
+        let mask = reading.strings.masked(line);
         if !shell_words::needs_shell(&mask) {
             return Template::direct(shell_words::words(line), reading);
         }
         let mut source = line.to_vec();
         if mask == line {
-            source.extend_from_slice(b" {}");
+            source.push(b' ');
+            source.extend_from_slice(&reading.strings.whole);
         }
         let shell = reading.shell_for(first);
-        let script = Script::parse(&source, &shell, reading.unsafe_replace)?;
-        let outline = Outline::new(&[parse_word(&source)]);
+        let script = Script::parse(&source, &shell, reading)?;
+        let outline = Outline::new(&[parse_word(&source, &reading.strings)]);
         Ok(Template { kind: Kind::Script(script), outline })
     }
 
@@ -63,9 +93,10 @@ impl Template {
     ) -> Result<Template, TemplateError> {
         let is_function = words.clone().next().is_some_and(|word| reading.shell.is_function(word));
         let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
-        let mut words: Vec<Word> = before.iter().copied().chain(words).map(parse_word).collect();
+        let words = before.iter().copied().chain(words);
+        let mut words: Vec<Word> = words.map(|word| parse_word(word, &reading.strings)).collect();
         if words.iter().flatten().all(|piece| matches!(piece, TemplatePart::Text(_))) {
-            words.push(vec![TemplatePart::Replacement(Replacement::Value(Form::Whole))]);
+            words.push(vec![TemplatePart::Replacement(Replacement::Value(Selection::WHOLE))]);
         }
         if !reading.unsafe_replace {
             refuse_evaluated(&words)?;
@@ -88,12 +119,12 @@ fn trim_end(line: &[u8]) -> &[u8] {
 }
 
 /// Splits a word at its replacement strings.
-pub(super) fn parse_word(word: &[u8]) -> Word {
+pub(super) fn parse_word(word: &[u8], strings: &Strings) -> Word {
     let mut pieces = Word::new();
     let mut text_start = 0;
     let mut at = 0;
     while at < word.len() {
-        let Some((replacement, len)) = replacement_at(&word[at..]) else {
+        let Some((replacement, len)) = strings.at(word, at) else {
             at += 1;
             continue;
         };

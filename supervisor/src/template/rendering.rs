@@ -7,6 +7,7 @@ use super::error::TemplateError;
 use super::replacement::Replacement;
 use super::shell::{BASH, CALL};
 use super::{Kind, Reading, Template, TemplatePart, Word, script, shell_words};
+use crate::arguments;
 
 /// One task's command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +41,16 @@ pub(crate) struct SlotMark {
 }
 
 impl Template {
-    /// The command of a task with this value and these facts. A NUL byte in the value is passed on
-    /// as it is, although no program can be executed with it.
+    /// The command of a task with this value and these facts.
     pub(crate) fn render(&self, value: &[u8], facts: Facts<'_>) -> Rendered {
         match &self.kind {
             Kind::Direct(words) => render_words(words, value, facts),
             Kind::Script(script) => script.render(value, facts),
-            Kind::EachInput(reading) => Rendered::without_replacements(line_argv(value, reading)),
+            Kind::Pasted(pasted) => pasted.render(value, facts),
+            Kind::EachInput(reading) => {
+                let line = arguments::shown(value);
+                Rendered::without_replacements(line_argv(&line, reading))
+            }
         }
     }
 
@@ -57,7 +61,8 @@ impl Template {
                 shell_words::quoted_words(&render_words(words, value, facts).argv_in_slot_1())
             }
             Kind::Script(script) => script.display(value, facts),
-            Kind::EachInput(_) => value.to_vec(),
+            Kind::Pasted(pasted) => pasted.display(value, facts),
+            Kind::EachInput(_) => arguments::shown(value),
         }
     }
 }
@@ -84,17 +89,23 @@ impl SlotMark {
     }
 }
 
+/// A word that is a replacement string gives one argument for each of the value. Within a word they
+/// stand with blanks between them.
 fn render_words(words: &[Word], value: &[u8], facts: Facts<'_>) -> Rendered {
     let mut slot_marks = Vec::new();
     let mut argv = Vec::with_capacity(words.len());
     for pieces in words {
+        if let [TemplatePart::Replacement(Replacement::Value(part))] = pieces.as_slice() {
+            argv.extend(part.each(value, facts.out).map(<[u8]>::to_vec));
+            continue;
+        }
         let mut arg =
             Vec::with_capacity(pieces.iter().map(|piece| piece.capacity(value, facts.out)).sum());
         for piece in pieces {
             match piece {
                 TemplatePart::Text(bytes) => arg.extend_from_slice(bytes),
-                TemplatePart::Replacement(Replacement::Value(form)) => {
-                    arg.extend_from_slice(form.of(value, facts.out));
+                TemplatePart::Replacement(Replacement::Value(part)) => {
+                    arg.extend_from_slice(&part.of(value, facts.out));
                 }
                 TemplatePart::Replacement(Replacement::Seq) => push_number(&mut arg, facts.seq),
                 TemplatePart::Replacement(Replacement::Threads) => {
@@ -116,7 +127,7 @@ impl TemplatePart {
         const DIGITS: usize = 8;
         match self {
             TemplatePart::Text(bytes) => bytes.len(),
-            TemplatePart::Replacement(Replacement::Value(form)) => form.of(value, out).len(),
+            TemplatePart::Replacement(Replacement::Value(part)) => part.of(value, out).len(),
             TemplatePart::Replacement(_) => DIGITS,
         }
     }

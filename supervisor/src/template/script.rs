@@ -7,23 +7,18 @@
 
 use msup_protocol::env as names;
 
+use super::Reading;
 use super::rendering::push_number;
-use super::replacement::Form;
+use super::replacement::{Form, Selection, Which};
 use super::scanner::{Quoting, Refused, TemplatePart, scan};
 use super::shell::Shell;
 use super::shell_words::{push_inside_quotes, push_quoted, quoted_words};
 use super::{Facts, Rendered, SlotMark};
+use crate::arguments;
 
-/// Holds `{}` for a script.
+/// What the names of the variables begin with that hold values for scripts. It is followed by the
+/// number of the argument if there may be several, and by what stands for the form.
 const MSUP_V: &str = "MSUP_V";
-/// Holds `{.}` for a script.
-const MSUP_V_NOEXT: &str = "MSUP_V_NOEXT";
-/// Holds `{/}` for a script.
-const MSUP_V_BASE: &str = "MSUP_V_BASE";
-/// Holds `{//}` for a script.
-const MSUP_V_DIR: &str = "MSUP_V_DIR";
-/// Holds `{/.}` for a script.
-const MSUP_V_BASE_NOEXT: &str = "MSUP_V_BASE_NOEXT";
 /// Ends the name of the variable that holds the same as a number, for `$((..))`. It is empty if the
 /// value is no number: bash would evaluate it as an expression, commands included.
 const NUMBER_SUFFIX: &str = "_NUM";
@@ -35,11 +30,14 @@ const REFERENCE_LEN: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     shell: Vec<Vec<u8>>,
-    pieces: Vec<TemplatePart>,
-    /// The forms referred to as bytes.
-    forms: Vec<Form>,
-    /// The forms referred to as numbers.
-    numbers: Vec<Form>,
+    /// Its pieces, and for each whether it is a word of its own: then each argument of the value is
+    /// one, too. Within a word they stand with blanks between them: behind `x=` or `>` a word more
+    /// would be run as a command.
+    pieces: Vec<(TemplatePart, bool)>,
+    /// The parts referred to as bytes.
+    parts: Vec<Selection>,
+    /// The parts referred to as numbers.
+    numbers: Vec<Selection>,
     /// Whether values can be shown in the script.
     shows_values: bool,
     /// Whether the script could be taken for an option.
@@ -49,18 +47,22 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Takes the script as typed, for this shell; values may stand where they are run as code if
-    /// `anywhere`. The shell reports bad syntax.
+    /// Takes the script as typed, for this shell. The shell reports bad syntax.
     ///
     /// # Errors
     /// A place of a value that cannot be judged, or where it would be run as code.
-    pub(super) fn parse(source: &[u8], shell: &Shell, anywhere: bool) -> Result<Script, Refused> {
+    pub(super) fn parse(
+        source: &[u8],
+        shell: &Shell,
+        reading: &Reading,
+    ) -> Result<Script, Refused> {
         // Constructs in which a quoted value would mean something else.
         const SPECIAL: [&[u8]; 5] = [b"<<", b"case", b"${", b"((", b"$'"];
-        let pieces = scan(source, shell.dialect, anywhere)?;
+        let Reading { strings, unsafe_replace, .. } = reading;
+        let pieces = scan(source, shell.dialect, strings, *unsafe_replace)?;
         let has = |special: &[u8]| source.windows(special.len()).any(|part| part == special);
         let shows_values = !SPECIAL.into_iter().any(has);
-        let mut forms = Vec::new();
+        let mut parts = Vec::new();
         let mut numbers = Vec::new();
         let mut len = 0;
         for piece in &pieces {
@@ -68,32 +70,37 @@ impl Script {
                 TemplatePart::Text(bytes) => bytes.len(),
                 _ => REFERENCE_LEN,
             };
-            let (used, form) = match piece {
-                TemplatePart::Value(form, Quoting::Number) => (&mut numbers, form),
-                TemplatePart::Value(form, _) => (&mut forms, form),
+            let (used, part) = match piece {
+                TemplatePart::Value(part, Quoting::Number) => (&mut numbers, part),
+                TemplatePart::Value(part, _) => (&mut parts, part),
                 _ => continue,
             };
-            if !used.contains(form) {
-                used.push(*form);
+            if !used.contains(part) {
+                used.push(*part);
             }
         }
+        // All arguments first: see `env`.
+        parts.sort_by_key(|part: &Selection| part.which != Which::All);
+        let pieces = with_words(pieces);
         let (shell, dashed) = (shell.argv.clone(), looks_like_option(source));
-        Ok(Script { shell, pieces, forms, numbers, shows_values, dashed, len })
+        Ok(Script { shell, pieces, parts, numbers, shows_values, dashed, len })
     }
 
     /// Whether it names the file that the task makes.
     pub(super) fn names_out(&self) -> bool {
-        self.forms.iter().chain(&self.numbers).any(|form| *form == Form::Out)
+        self.parts.iter().chain(&self.numbers).any(|part| part.form == Form::Out)
     }
 
     /// Returns the command that runs the script for one value.
     pub(super) fn render(&self, value: &[u8], facts: Facts<'_>) -> Rendered {
         let mut text = Vec::with_capacity(self.len);
         let mut slots = Vec::new();
-        for piece in &self.pieces {
+        for (piece, is_word) in &self.pieces {
             match piece {
                 TemplatePart::Text(bytes) => text.extend_from_slice(bytes),
-                TemplatePart::Value(form, quoting) => push_reference(&mut text, *form, *quoting),
+                TemplatePart::Value(part, quoting) => {
+                    push_references(&mut text, *part, *quoting, *is_word, value);
+                }
                 TemplatePart::Seq => push_number(&mut text, facts.seq),
                 TemplatePart::Threads => push_number(&mut text, facts.threads.into()),
                 TemplatePart::Slot => slots.push(text.len()),
@@ -124,11 +131,17 @@ impl Script {
             shown.extend_from_slice(&quoted_words(&self.render(value, facts).argv_in_slot_1()));
             return shown;
         }
-        for piece in &self.pieces {
+        for (piece, is_word) in &self.pieces {
             match piece {
                 TemplatePart::Text(bytes) => shown.extend_from_slice(bytes),
-                TemplatePart::Value(form, quoting) => {
-                    push_value(&mut shown, form.of(value, facts.out), *quoting)
+                TemplatePart::Value(part, quoting) if *is_word => {
+                    for (nth, one) in part.each(value, facts.out).enumerate() {
+                        shown.extend((nth > 0).then_some(b' '));
+                        push_value(&mut shown, one, *quoting);
+                    }
+                }
+                TemplatePart::Value(part, quoting) => {
+                    push_value(&mut shown, &part.of(value, facts.out), *quoting);
                 }
                 TemplatePart::Seq => push_number(&mut shown, facts.seq),
                 TemplatePart::Threads => push_number(&mut shown, facts.threads.into()),
@@ -139,18 +152,57 @@ impl Script {
     }
 
     fn env(&self, value: &[u8], out: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut env = Vec::with_capacity(self.forms.len() + self.numbers.len());
-        for form in &self.forms {
-            env.push((variable(*form).as_bytes().to_vec(), form.of(value, out).to_vec()));
+        let mut env: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let contents = part.each(value, out);
+            for (argument, content) in numbers(*part, value).zip(contents) {
+                let name = variable(part.form, argument).into_bytes();
+                // One may be named by its number and be among all, too.
+                let is_known = part.which != Which::All && env.iter().any(|(n, _)| *n == name);
+                if !is_known {
+                    env.push((name, content.to_vec()));
+                }
+            }
         }
-        for form in &self.numbers {
-            let number =
-                Some(form.of(value, out)).filter(|part| is_number(part)).unwrap_or_default();
+        for part in &self.numbers {
+            let content = part.of(value, out);
+            let number = Some(&content[..]).filter(|part| is_number(part)).unwrap_or_default();
             // Set even when empty: an outer run may have exported the same name.
-            env.push(([variable(*form), NUMBER_SUFFIX].concat().into_bytes(), number.to_vec()));
+            env.push((number_variable(*part, value).into_bytes(), number.to_vec()));
         }
         env
     }
+}
+
+/// Tells of each piece whether it is a value that is a word of its own.
+fn with_words(pieces: Vec<TemplatePart>) -> Vec<(TemplatePart, bool)> {
+    let text = |at: usize| match pieces.get(at) {
+        Some(TemplatePart::Text(text)) => Some(text.as_slice()),
+        Some(_) => None,
+        None => Some(&b""[..]),
+    };
+    let words: Vec<bool> = (0..pieces.len())
+        .map(|at| {
+            let is_unquoted = matches!(pieces[at], TemplatePart::Value(_, Quoting::Unquoted));
+            let before = if at == 0 { Some(&b""[..]) } else { text(at - 1) };
+            is_unquoted && before.is_some_and(ends_word) && text(at + 1).is_some_and(begins_word)
+        })
+        .collect();
+    pieces.into_iter().zip(words).collect()
+}
+
+/// Whether a word may begin behind this text, and not one that belongs to a redirection.
+fn ends_word(text: &[u8]) -> bool {
+    let Some((last, rest)) = text.split_last() else { return true };
+    let bare = text.trim_ascii_end();
+    let is_escaped = rest.ends_with(b"\\");
+    let is_redirected = bare.ends_with(b"<") || bare.ends_with(b">");
+    (last.is_ascii_whitespace() || *last == b'(') && !is_escaped && !is_redirected
+}
+
+/// Whether a word has come to its end before this text.
+fn begins_word(text: &[u8]) -> bool {
+    text.first().is_none_or(|first| first.is_ascii_whitespace() || b";|&)".contains(first))
 }
 
 /// Returns the arguments that run `script`, which holds no replacement strings.
@@ -173,27 +225,73 @@ fn looks_like_option(script: &[u8]) -> bool {
     matches!(script.first(), Some(b'-' | b'+'))
 }
 
-fn variable(form: Form) -> &'static str {
-    match form {
-        Form::Whole => MSUP_V,
-        Form::NoExt => MSUP_V_NOEXT,
-        Form::Base => MSUP_V_BASE,
-        Form::Dir => MSUP_V_DIR,
-        Form::BaseNoExt => MSUP_V_BASE_NOEXT,
-        Form::Out => names::OUT,
+/// The variable with this form of the argument with this number; 0 if it is the only one.
+fn variable(form: Form, argument: usize) -> String {
+    let number = if argument > 0 { argument.to_string() } else { String::new() };
+    let form = match form {
+        Form::Out => return names::OUT.into(),
+        Form::Whole => String::new(),
+        Form::Base => "_BASE".into(),
+        Form::Dir => "_DIR".into(),
+        Form::Before => "_BEFORE".into(),
+        Form::Without(1) => "_NOEXT".into(),
+        Form::Without(many) => format!("_NOEXT{many}"),
+        Form::BaseWithout(1) => "_BASE_NOEXT".into(),
+        Form::BaseWithout(many) => format!("_BASE_NOEXT{many}"),
+        Form::Extensions(1) => "_EXT".into(),
+        Form::Extensions(many) => format!("_EXT{many}"),
+    };
+    [MSUP_V, &number, &form].concat()
+}
+
+/// The numbers of the arguments that a part stands for; 0 if the value has one and no number was
+/// given.
+fn numbers(part: Selection, value: &[u8]) -> std::ops::RangeInclusive<usize> {
+    let many = arguments::split(value).count();
+    let counted = |number: i32| number.unsigned_abs() as usize;
+    match part.which {
+        _ if part.form == Form::Out => 0..=0,
+        Which::All if many == 1 => 0..=0,
+        Which::All => 1..=many,
+        Which::Nth(number) if number < 0 && counted(number) <= many => {
+            let place = many + 1 - counted(number);
+            place..=place
+        }
+        Which::Nth(number) => counted(number)..=counted(number),
     }
 }
 
-fn push_reference(text: &mut Vec<u8>, form: Form, quoting: Quoting) {
-    let (before, suffix, after) = match quoting {
-        Quoting::Unquoted => ("\"${", "", "}\""),
-        Quoting::Double | Quoting::Here => ("${", "", "}"),
-        Quoting::Single => ("'\"${", "", "}\"'"),
-        Quoting::Number => ("${", NUMBER_SUFFIX, ":?the value is not a number}"),
+/// The variable with a part as a number.
+fn number_variable(part: Selection, value: &[u8]) -> String {
+    let argument = match part.which {
+        Which::All => 0,
+        Which::Nth(_) => *numbers(part, value).start(),
     };
-    for part in [before, variable(form), suffix, after] {
-        text.extend_from_slice(part.as_bytes());
+    variable(part.form, argument) + NUMBER_SUFFIX
+}
+
+fn push_references(
+    text: &mut Vec<u8>,
+    part: Selection,
+    quoting: Quoting,
+    is_word: bool,
+    value: &[u8],
+) {
+    if quoting == Quoting::Number {
+        let name = number_variable(part, value);
+        return text.extend(format!("${{{name}:?the value is not a number}}").into_bytes());
     }
+    let variables: Vec<String> = numbers(part, value)
+        .map(|argument| format!("${{{}}}", variable(part.form, argument)))
+        .collect();
+    let (before, between, after) = match quoting {
+        Quoting::Unquoted if is_word => ("\"", "\" \"", "\""),
+        Quoting::Unquoted => ("\"", " ", "\""),
+        Quoting::Double | Quoting::Here | Quoting::Number => ("", " ", ""),
+        Quoting::Single => ("'\"", " ", "\"'"),
+    };
+    let references = [before, &variables.join(between), after].concat();
+    text.extend_from_slice(references.as_bytes());
 }
 
 fn push_value(shown: &mut Vec<u8>, value: &[u8], quoting: Quoting) {

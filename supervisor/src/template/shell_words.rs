@@ -1,6 +1,6 @@
 //! Command lines: which of them need a shell, their words, and words quoted for a shell.
 
-use super::replacement::{INERT, masked};
+use super::replacement::{INERT, Strings};
 
 /// Keywords, and builtins that have no program of their own (or not everywhere).
 const SHELL_WORDS: [&str; 56] = [
@@ -89,7 +89,8 @@ pub(crate) fn typed_words(words: &[Vec<u8>]) -> Vec<u8> {
         if index > 0 {
             line.push(b' ');
         }
-        let rest: Vec<u8> = masked(word).into_iter().filter(|byte| *byte != INERT).collect();
+        let rest: Vec<u8> =
+            Strings::USUAL.masked(word).into_iter().filter(|byte| *byte != INERT).collect();
         let only_replaced = rest.is_empty() && !word.is_empty();
         if only_replaced || is_plain(&rest) {
             line.extend_from_slice(word);

@@ -2,6 +2,7 @@
 
 mod random;
 mod refusals;
+mod several;
 mod shells;
 
 use super::*;
@@ -12,7 +13,7 @@ fn at(seq: u64) -> Facts<'static> {
 
 fn reading(shell: &str) -> Reading {
     let shell = Shell::named(shell.as_ref()).expect("a known shell");
-    Reading { shell, fixed_shell: false, unsafe_replace: false }
+    Reading { shell, fixed_shell: false, unsafe_replace: false, strings: Strings::USUAL }
 }
 
 fn parsed(words: &[&str], reading: &Reading) -> Result<Template, TemplateError> {
@@ -82,7 +83,7 @@ fn values_arrive_as_bytes_and_are_not_scanned_again() {
 
 #[test]
 fn other_braces_are_literal() {
-    for literal in ["{1}", "{foo}", "{", "}", "{ }", "{..}", "{///}", "{/..}", "{{", "}{"] {
+    for literal in ["{0}", "{foo}", "{", "}", "{ }", "{....}", "{///}", "{1:}", "{{", "}{"] {
         let expected: [&[u8]; 3] = [b"p", literal.as_bytes(), b"v"];
         assert_eq!(argv(&["p", literal], b"v"), expected, "{literal}");
     }
@@ -151,7 +152,7 @@ fn lines_that_need_a_shell() {
         "p a=~/b",
         "p a:~b",
         "p {a,b}",
-        "p {1}",
+        "p {0}",
         "p {}}",
         "! p",
         "A=1 p",
@@ -179,6 +180,7 @@ fn lines_that_need_no_shell() {
         "p",
         " p  a\tb ",
         "p {}",
+        "p {1}",
         "{} a",
         "{/}x",
         "p a=b",

@@ -1,8 +1,6 @@
 //! Flags that are unknown, make no sense or contradict each other.
 
-use msup_tests::Sandbox;
-
-use super::{assert_names, quiet, refused, refused_by};
+use super::{assert_names, refused};
 
 #[test]
 fn zero_processes_are_refused() {
@@ -31,16 +29,17 @@ fn an_unknown_short_flag_is_named() {
 }
 
 #[test]
-fn a_second_group_of_values_is_refused() {
-    assert_names(&refused(&["echo", ":::", "a", ":::", "b"]), &[":::"]);
-}
-
-#[test]
-fn a_file_of_values_together_with_values_is_refused() {
-    let sandbox = Sandbox::new();
-    sandbox.file("values", b"one\n");
-    let mut command = quiet(&sandbox, &["-a", "values", "echo", ":::", "a"]);
-    assert_names(&refused_by(&sandbox, &mut command, b""), &["-a", ":::"]);
+fn lists_that_cannot_be_combined_are_named() {
+    let cases: [(&[&str], &[&str]); 5] = [
+        (&["echo", ":::", "a", ":::"], &["list 2", "empty"]),
+        (&["echo", "::::"], &["'::::'", "file"]),
+        (&["echo", "::::", "-", "-"], &["standard input"]),
+        (&["echo", "::::", "/nowhere/list"], &[":::: /nowhere/list"]),
+        (&["--worker-stdio", "cat", ":::", "a", ":::", "b"], &["--worker-stdio", "one list"]),
+    ];
+    for (arguments, names) in cases {
+        assert_names(&refused(arguments), names);
+    }
 }
 
 #[test]

@@ -6,25 +6,37 @@ use super::{code, files};
 
 /// The folders and files at the top, each with all that it may use. What a line names stands on a
 /// line above it.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
+    ("arguments", &[]),
     ("engine", &[]),
-    ("template", &[]),
+    ("template", &["arguments"]),
     ("os", &[]),
     ("last_resort", &["os"]),
     ("sysmon", &["os"]),
     ("journal", &["engine", "os"]),
     ("measure", &["engine", "os"]),
     ("workers", &["engine", "os"]),
-    ("input", &["journal", "os"]),
-    ("report", &["engine", "journal", "os"]),
+    ("input", &["arguments", "journal", "os"]),
+    ("report", &["arguments", "engine", "journal", "os"]),
     ("output", &["journal", "os", "report", "template"]),
     ("tasks", &["engine", "journal", "os", "output", "template"]),
     ("cli", &["engine", "input", "journal", "os", "report", "template"]),
     (
         "run",
         &[
-            "cli", "engine", "input", "journal", "measure", "os", "output", "report", "sysmon",
-            "tasks", "template", "workers",
+            "arguments",
+            "cli",
+            "engine",
+            "input",
+            "journal",
+            "measure",
+            "os",
+            "output",
+            "report",
+            "sysmon",
+            "tasks",
+            "template",
+            "workers",
         ],
     ),
 ];

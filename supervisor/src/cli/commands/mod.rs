@@ -1,7 +1,8 @@
-//! Subcommands: what `msup resume`, `retry`, `log`, `clean`, `doctor` and `serve` do.
+//! `--dry-run`, and subcommands: what `msup resume`, `retry`, `log`, `clean`, `doctor` and `serve` do.
 
 pub(crate) mod clean;
 pub(crate) mod doctor;
+pub(crate) mod dry_run;
 pub(crate) mod log;
 pub(crate) mod resume_retry;
 pub(crate) mod serve;

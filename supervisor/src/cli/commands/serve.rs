@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::cli::command::Style;
 use crate::cli::logs::{Keeping, Logs};
 use crate::cli::plan::{self, Outputs, Plan};
 use crate::cli::shared::{Failing, Limits, Reporting, Runners};
 use crate::cli::usage::UsageError;
-use crate::cli::values::Values;
+use crate::cli::values::{self, Values};
 use crate::cli::{Refusal, command, concurrency, help};
 use crate::input::{Format, Source};
 
@@ -66,7 +67,7 @@ impl Serve {
         if running.worker.is_none() && words.is_empty() {
             return Err(UsageError::Serve(ServeError::Nothing).into());
         }
-        if words.iter().any(|word| word == ":::") {
+        if words.iter().any(|word| values::begins_list(word)) {
             return Err(UsageError::Serve(ServeError::Values).into());
         }
         if io::stdin().is_terminal() || io::stdout().is_terminal() {
@@ -75,15 +76,27 @@ impl Serve {
         let memory_per_task = concurrency::size("--mem-per-task", limits.mem_per_task.as_deref())?;
         let progress = plan::check(&reporting)?;
         let command = plan::typed(&words).filter(|_| running.worker.is_none());
-        let (work, _) = command::read(&running, words, memory_per_task)?;
+        let (work, _) = command::read(&running, words, (1, Style::Own), memory_per_task)?;
         let keeping = Keeping::Nowhere;
-        let format = Format { separator: 0, commands: false, crlf: false, hints: false };
+        let format = Format {
+            separator: vec![0],
+            several: false,
+            commands: false,
+            crlf: false,
+            hints: false,
+        };
         Ok(Plan {
             run_id: keeping.run_id(),
             concurrency: concurrency::of(&limits, &running)?,
             work,
             values: Values { source: Source::Client, format, longest_first: None },
-            outputs: Outputs { keep_order: false, files: None, durable: false, frames: true },
+            outputs: Outputs {
+                keep_order: false,
+                files: None,
+                tag: None,
+                durable: false,
+                frames: true,
+            },
             failures: plan::what_if_tasks_fail(&failing, GRACE)?,
             reports: plan::reports(&reporting, progress, true, keeping.here(), command),
             logs: Logs { keeping, keeps_all_output: false, joblog: None },

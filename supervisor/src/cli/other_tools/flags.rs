@@ -9,17 +9,15 @@ struct Foreign {
     instead: &'static str,
 }
 
-const ONE_VALUE: &str =
-    "msup runs one command per value; to give a command several values, use xargs -n";
-const NO_LIMIT: &str =
-    "msup runs one command per value, so there is no length to limit: leave it out";
-const BRACES: &str = "the replacement string is {}: write {} in the command";
-const COLUMNS: &str =
-    "split the value in the command, such as 'echo {} | { IFS=, read -r a b; cp \"$a\" \"$b\"; }'";
+const BATCHES: &str = "-n N gives each command N values";
+const NO_LIMIT: &str = "-n N limits the number of values per command: leave it out";
+const BRACES: &str = "-I REPL sets the string for the whole value; its parts are {.} {/} {//} {/.}";
+const COLUMNS: &str = "--colsep REGEXP splits values into columns; leave the first line out with \
+                       tail -n +2";
 const WHOLE: &str = "outputs are shown whole when a task has finished; to watch one, write it to a \
                      file in the command, such as 'make {} > {}.log'";
 const FILES: &str = "write to files in the command, such as 'make {} > {/}.out 2> {/}.err'";
-const TAGS: &str = "print the value in the command, such as 'printf \"%s\\t\" {}; wc -c {}'";
+const TAGS: &str = "--tag begins each line with the value, without colours";
 const HOSTS: &str = "msup runs on one machine: start it on each one with ssh";
 const PIPES: &str = "a command gets a value, not a part of the input: split the input into files \
                      first (split) and give msup their names";
@@ -30,7 +28,7 @@ const FITS: &str = "msup measures how busy the CPUs are and keeps as many comman
 const MEMORY: &str =
     "--memory SIZE bounds what all commands have together, --mem-per-task SIZE what each has";
 const CPUS: &str = "say how many CPUs commands may use with --procs N or --procs N%";
-const ASKS: &str = "to see the commands first, put echo before the command";
+const ASKS: &str = "to see the commands first, use --dry-run";
 const RETIRED: &str = "GNU parallel has retired it, too: leave it out";
 const SEPARATOR: &str =
     "the separator is always ':::'; --literal takes what looks like one literally";
@@ -39,18 +37,14 @@ const SETTINGS: &str = "msup reads no such settings: give the flags on the comma
 const SEMAPHORE: &str = "use flock, or sem of GNU parallel";
 
 const FLAGS: &[Foreign] = &[
-    Foreign {
-        names: "n N max-args maxargs max-replace-args maxreplaceargs L l max-lines maxlines X \
-                m xargs",
-        instead: ONE_VALUE,
-    },
+    Foreign { names: "L l max-lines maxlines X m xargs", instead: BATCHES },
     Foreign {
         names: "s max-chars maxchars x exit show-limits showlimits max-line-length-allowed \
                 maxlinelengthallowed",
         instead: NO_LIMIT,
     },
     Foreign {
-        names: "I i replace U extensionreplace er basenamereplace bnr dirnamereplace dnr \
+        names: "U extensionreplace er basenamereplace bnr dirnamereplace dnr \
                 basenameextensionreplace bner seqreplace slotreplace parens rpl",
         instead: BRACES,
     },
@@ -60,22 +54,13 @@ const FLAGS: &[Foreign] = &[
                   such as 'x={}; mv \"$x\" \"${x%.tar.gz}\"'",
     },
     Foreign {
-        names: "d delimiter",
-        instead: "values are lines, or end with a NUL byte (-0): turn the separator into one \
-                  first, such as tr , '\\n' < list | msup ...",
-    },
-    Foreign {
         names: "E e eof",
         instead: "end the list there first, such as sed '/^END$/,$d' list | msup ...",
     },
+    Foreign { names: "csv header skip-first-line skipfirstline", instead: COLUMNS },
     Foreign {
-        names: "C colsep col-sep csv header trim skip-first-line skipfirstline",
-        instead: COLUMNS,
-    },
-    Foreign {
-        names: "link xapply linkinputsource xapplyinputsource",
-        instead: "put the lists side by side first, such as paste a b | msup 'echo {} | { read -r \
-                  a b; cp \"$a\" \"$b\"; }'",
+        names: "linkinputsource xapplyinputsource",
+        instead: "begin a list with ':::+' or '::::+' to link it with the one before it",
     },
     Foreign { names: "shuf", instead: "shuffle the list first, such as shuf list | msup ..." },
     Foreign { names: "filter", instead: "filter the list first, such as grep ... list | msup ..." },
@@ -92,7 +77,6 @@ const FLAGS: &[Foreign] = &[
         names: "resume-failed resumefailed retry-failed retryfailed",
         instead: "every run keeps a journal: msup retry --failed runs again what failed",
     },
-    Foreign { names: "dry-run dryrun dr", instead: ASKS },
     Foreign { names: "p interactive", instead: ASKS },
     Foreign {
         names: "o open-tty tty",
@@ -106,7 +90,7 @@ const FLAGS: &[Foreign] = &[
     },
     Foreign { names: "results result res files output-as-files outputasfiles", instead: FILES },
     Foreign {
-        names: "tag tagstring tag-string ctag ctagstring ctag-string color colour color-failed \
+        names: "ctag ctagstring ctag-string color colour color-failed \
                 colour-failed colorfailed colourfailed color-fail colour-fail colorfail \
                 colourfail cf",
         instead: TAGS,
@@ -177,7 +161,7 @@ const FLAGS: &[Foreign] = &[
         instead: SEMAPHORE,
     },
     Foreign {
-        names: "gnu tollef shebang hashbang embed citation bibtex min-version minversion \
+        names: "tollef shebang hashbang embed citation bibtex min-version minversion \
                 shell-completion shellcompletion bug D debug",
         instead: OWN_READING,
     },
@@ -241,9 +225,9 @@ mod tests {
     fn flags_are_found_whole_or_begun() {
         let known = |typed| known(typed).map(|refusal| refusal.to_string());
         let begun = |typed| begun(typed).map(|refusal| refusal.to_string());
-        let long = known("--colsep").expect("a flag of GNU parallel");
-        assert!(long.starts_with("--colsep is not supported: "), "{long}");
-        assert!(known("-n").is_some_and(|text| text.contains("xargs -n")));
+        let long = known("--header").expect("a flag of GNU parallel");
+        assert!(long.starts_with("--header is not supported: "), "{long}");
+        assert!(known("-X").is_some_and(|text| text.contains("-n N")));
         let begins = begun("--line-buf").expect("the beginning of one");
         assert!(begins.starts_with("--line-buf (--line-buffer) is not supported: "), "{begins}");
         let none = ["--line-buf", "--nonsense", "word"].map(known);

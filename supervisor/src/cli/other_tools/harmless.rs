@@ -1,5 +1,5 @@
 //! Flags of GNU parallel and xargs that are accepted with the one argument that says what msup does
-//! anyway (`-n 1`, `-I {}`). Others are refused.
+//! anyway (`-L 1`). Others are refused.
 
 use super::flags;
 use crate::cli::usage::UsageError;
@@ -7,17 +7,8 @@ use crate::cli::usage::UsageError;
 /// They are accepted with that value and refused with any other.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Harmless {
-    #[arg(short = 'n', long, alias = "maxargs", hide = true)]
-    max_args: Option<String>,
-
-    #[arg(short = 'N', long, alias = "maxreplaceargs", hide = true)]
-    max_replace_args: Option<String>,
-
     #[arg(short = 'L', hide = true)]
     lines: Option<String>,
-
-    #[arg(short = 'I', hide = true)]
-    replacement: Option<String>,
 
     #[arg(short = 'i', action = clap::ArgAction::Count, hide = true)]
     braces: u8,
@@ -27,12 +18,7 @@ impl Harmless {
     /// # Errors
     /// A value asks for something else.
     pub(in crate::cli) fn check(&self) -> Result<(), UsageError> {
-        let asked = [
-            ("-n", &self.max_args, "1"),
-            ("-N", &self.max_replace_args, "1"),
-            ("-L", &self.lines, "1"),
-            ("-I", &self.replacement, "{}"),
-        ];
+        let asked = [("-L", &self.lines, "1")];
         for (flag, value, harmless) in asked {
             if let Some(value) = value.as_ref().filter(|value| *value != harmless) {
                 return Err(flags::refused_value(flag, value));

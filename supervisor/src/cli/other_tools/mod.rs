@@ -5,33 +5,8 @@ mod harmless;
 
 use std::ffi::OsString;
 
-use super::usage::UsageError;
 pub(super) use flags::{begun, known};
 pub(super) use harmless::Harmless;
-
-/// The separators of GNU parallel beside `:::`.
-const SEPARATORS: [&str; 3] = [":::+", "::::", "::::+"];
-
-/// Makes sure that no word is one of these: msup would not do what was meant.
-///
-/// # Errors
-/// The first such word, and what to do instead.
-pub(super) fn refuse_separators(words: &[OsString]) -> Result<(), UsageError> {
-    let Some(at) = words.iter().position(|word| SEPARATORS.iter().any(|known| word == known))
-    else {
-        return Ok(());
-    };
-    let word = words[at].display().to_string();
-    let file = words.get(at + 1).map_or("FILE".into(), |file| file.display().to_string());
-    let instead = match &words[at] {
-        word if word == "::::" => {
-            format!("to read values from a file, give -a {file} before the command")
-        }
-        word if word == "::::+" => "to link lists, put them side by side first (paste)".into(),
-        _ => "write the combinations out, one a line, and read them with -a FILE".into(),
-    };
-    Err(UsageError::Separator { word, instead })
-}
 
 /// Operators of a shell: as words of COMMAND they are arguments.
 const OPERATORS: [&str; 12] =

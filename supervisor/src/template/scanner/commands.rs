@@ -1,7 +1,7 @@
 //! Lists of commands: words, operators, redirections and `case`.
 
 use super::level::{Case, Ending, Level, Word};
-use super::{Dialect, Doubt, Quoting, Scanner, replacement_at};
+use super::{Dialect, Doubt, Quoting, Scanner};
 use crate::template::shell_words::{is_assignment, is_blank, is_name_byte};
 
 /// Words behind which a command begins.
@@ -274,6 +274,6 @@ impl Scanner<'_> {
 
     /// Whether a replacement string stands here.
     pub(super) fn is_replacement(&self) -> bool {
-        replacement_at(self.rest(0)).is_some()
+        self.replacement_at(0).is_some()
     }
 }

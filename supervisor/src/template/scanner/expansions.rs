@@ -1,8 +1,8 @@
 //! `$x`, `${..}`, `$(..)`, `$((..))` and backticks.
 
 use super::level::Ending;
-use super::{Dialect, Doubt, Quoting, Refused, Scanner, TemplatePart, replacement_at};
-use crate::template::replacement::{Replacement, masked};
+use super::{Dialect, Doubt, Quoting, Refused, Scanner, TemplatePart};
+use crate::template::replacement::Replacement;
 use crate::template::shell_words::is_name_byte;
 
 /// How a shell reads the text behind the name in `${..}`.
@@ -21,7 +21,7 @@ enum Operand {
 impl Scanner<'_> {
     /// Consumes a dollar sign and the name or opening bracket after it.
     pub(super) fn dollar(&mut self, quoting: Quoting) {
-        if replacement_at(self.rest(1)).is_some() {
+        if self.replacement_at(1).is_some() {
             // A literal dollar sign, kept from becoming one expansion with what is put there.
             match quoting {
                 Quoting::Unquoted => self.text(b"\"$\""),
@@ -51,7 +51,7 @@ impl Scanner<'_> {
     /// Consumes `$name`.
     fn variable(&mut self, quoting: Quoting) {
         let name = self.rest(1).iter().take_while(|byte| is_name_byte(**byte)).count();
-        let next = replacement_at(self.rest(1 + name));
+        let next = self.replacement_at(1 + name);
         let number =
             matches!(next, Some((Replacement::Seq | Replacement::Slot | Replacement::Threads, _)));
         if number && quoting == Quoting::Here {
@@ -279,7 +279,7 @@ impl Scanner<'_> {
             self.be_in_doubt(Doubt::OpenEnd);
             return self.copy(1);
         };
-        if masked(&body) == body {
+        if self.strings.masked(&body) == body {
             return self.copy(len);
         }
         if quoting == Quoting::Here || self.depth >= super::DEEPEST {
@@ -287,7 +287,8 @@ impl Scanner<'_> {
         }
         // `$((` would begin arithmetic.
         self.text(if body.starts_with(b"(") { b"$( " } else { b"$(" });
-        let mut inner = Scanner::new(&body, self.dialect, self.anywhere, self.depth + 1);
+        let mut inner =
+            Scanner::new(&body, self.dialect, self.strings, self.anywhere, self.depth + 1);
         inner.commands(Ending::Script);
         if inner.refused.is_some() || inner.doubt.is_some() {
             // A parenthesis that is not open would end the substitution, for one.

@@ -12,7 +12,7 @@ mod level;
 mod parentheses;
 mod refusal;
 
-use super::replacement::{Form, Replacement, replacement_at};
+use super::replacement::{Replacement, Selection, Strings};
 use super::second_evaluation::Evaluation;
 use super::shell::Dialect;
 use level::Ending;
@@ -38,8 +38,8 @@ pub(super) enum Quoting {
 pub(super) enum TemplatePart {
     /// Script text.
     Text(Vec<u8>),
-    /// A place for the value in this form.
-    Value(Form, Quoting),
+    /// A place for this part of the value.
+    Value(Selection, Quoting),
     /// The sequence number.
     Seq,
     /// The number of threads.
@@ -59,9 +59,10 @@ const DEEPEST: usize = 64;
 pub(super) fn scan(
     source: &[u8],
     dialect: Dialect,
+    strings: &Strings,
     anywhere: bool,
 ) -> Result<Vec<TemplatePart>, Refused> {
-    let mut scanner = Scanner::new(source, dialect, anywhere, 0);
+    let mut scanner = Scanner::new(source, dialect, strings, anywhere, 0);
     scanner.commands(Ending::Script);
     match scanner.refused {
         Some(refused) => Err(refused),
@@ -76,6 +77,7 @@ struct Scanner<'a> {
     /// Where a here-document ends, or the source.
     end: usize,
     dialect: Dialect,
+    strings: &'a Strings,
     /// Values may stand where they are run as code.
     anywhere: bool,
     depth: usize,
@@ -103,12 +105,19 @@ struct Before {
 }
 
 impl<'a> Scanner<'a> {
-    fn new(source: &'a [u8], dialect: Dialect, anywhere: bool, depth: usize) -> Scanner<'a> {
+    fn new(
+        source: &'a [u8],
+        dialect: Dialect,
+        strings: &'a Strings,
+        anywhere: bool,
+        depth: usize,
+    ) -> Scanner<'a> {
         Scanner {
             source,
             at: 0,
             end: source.len(),
             dialect,
+            strings,
             anywhere,
             depth,
             pieces: Vec::new(),
@@ -120,15 +129,19 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// The replacement string that stands this number of bytes ahead, and its length.
+    fn replacement_at(&self, ahead: usize) -> Option<(Replacement, usize)> {
+        let at = self.at + ahead;
+        if at < self.end { self.strings.at(&self.source[..self.end], at) } else { None }
+    }
+
     /// Consumes a replacement string, if one stands here.
     fn replacement(&mut self, quoting: Quoting) -> bool {
-        let Some((replacement, len)) = replacement_at(&self.source[self.at..self.end]) else {
-            return false;
-        };
+        let Some((replacement, len)) = self.replacement_at(0) else { return false };
         let place = self.at;
         self.at += len;
         match replacement {
-            Replacement::Value(form) => {
+            Replacement::Value(part) => {
                 if let Some(doubt) = self.doubt {
                     self.refuse(place, doubt);
                 }
@@ -141,7 +154,7 @@ impl<'a> Scanner<'a> {
                     quoting => quoting,
                 };
                 (self.values, self.last_value) = (self.values + 1, place);
-                self.pieces.push(TemplatePart::Value(form, quoting));
+                self.pieces.push(TemplatePart::Value(part, quoting));
             }
             Replacement::Seq => self.pieces.push(TemplatePart::Seq),
             Replacement::Threads => self.pieces.push(TemplatePart::Threads),
@@ -196,7 +209,7 @@ impl<'a> Scanner<'a> {
 
     /// Consumes a backslash and what it escapes.
     fn backslash(&mut self, quoting: Quoting) {
-        match replacement_at(self.rest(1)) {
+        match self.replacement_at(1) {
             None => self.copy(2),
             Some((Replacement::Value(_), _)) => {
                 // It would escape the reference. Before `{`, shells drop it outside of quotes and

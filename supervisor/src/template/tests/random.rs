@@ -144,10 +144,13 @@ proptest! {
     fn no_script_executes_a_value(
         fragments in prop::collection::vec(0..FRAGMENTS.len(), 1..24),
         value in 0..HOSTILE.len() + 1,
+        second in prop::option::of(0..HOSTILE.len()),
         shell in prop::sample::select(random_shells()),
     ) {
         let line: String = fragments.into_iter().map(|at| FRAGMENTS[at]).collect();
-        let value = HOSTILE.get(value).copied().unwrap_or(b"a[$(touch pwned)]");
+        let first = HOSTILE.get(value).copied().unwrap_or(b"a[$(touch pwned)]");
+        let second = second.map(|second| [b"\0", HOSTILE[second]].concat());
+        let value = &[first, &second.unwrap_or_default()].concat();
         if let Ok(template) = parsed(&[&line], &reading(shell))
             && matches!(template.kind, Kind::Script(_))
         {

@@ -154,7 +154,7 @@ fn functions_that_bash_exports_run_through_bash() {
             std::ffi::OsStr::new("BASH_FUNC_doit%%"),
             std::ffi::OsStr::new("PATH"),
         ]);
-        Reading { shell, fixed_shell, unsafe_replace: false }
+        Reading { shell, fixed_shell, unsafe_replace: false, strings: Strings::USUAL }
     };
     let argv = |words: &[&str], reading: &Reading| {
         let argv = parsed(words, reading).expect("a template").render(b"v", at(1)).argv;

@@ -1,0 +1,219 @@
+//! Reads input values in a thread of its own: a stuck pipe stops nothing else.
+//!
+//! `lists.rs` knows where values come from, `records.rs` splits files and pipes, `combining.rs`
+//! makes one value of several lists.
+
+mod client;
+mod combining;
+mod lists;
+mod records;
+mod shaping;
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
+
+use crate::arguments;
+use crate::journal::Part;
+use crate::os::threads::{self, ThreadError};
+pub(crate) use lists::{List, Lists};
+use records::Records;
+use shaping::Shaped;
+pub(crate) use shaping::{BadRegexp, Columns, Shape};
+
+/// Values are handed over in groups of about this number, or this number of bytes.
+const GROUP: usize = 256;
+const GROUP_BYTES: usize = 256 << 10;
+
+/// The number of groups that wait to be taken: reading ahead is bounded.
+const GROUPS_AHEAD: usize = 4;
+
+/// Where values come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// From lists.
+    Lists(Lists),
+    /// From the client of `msup serve`, as frames on standard input.
+    Client,
+    /// From a file in which an earlier generation has kept them, in these parts.
+    Kept(File, PathBuf, Vec<Part>),
+}
+
+impl Source {
+    /// Whether these values cannot be read a second time.
+    pub(crate) fn is_read_once(&self) -> bool {
+        match self {
+            Source::Lists(lists) => lists.are_read_once(),
+            Source::Client => true,
+            Source::Kept(..) => false,
+        }
+    }
+
+    /// Whether they can be read to their end without waiting for another process.
+    pub(crate) fn is_all_there(&self) -> bool {
+        match self {
+            Source::Lists(lists) => lists.are_all_there(),
+            Source::Client => false,
+            Source::Kept(..) => true,
+        }
+    }
+}
+
+/// How values are separated and which are skipped.
+#[derive(Clone, Debug)]
+pub(crate) struct Format {
+    /// The bytes that end a value; at least one.
+    pub(crate) separator: Vec<u8>,
+    /// Values may have several arguments.
+    pub(crate) several: bool,
+    /// Values are commands: empty ones are skipped.
+    pub(crate) commands: bool,
+    /// A CR at the end of a line is not part of the value, nor is a byte order mark at the
+    /// beginning.
+    pub(crate) crlf: bool,
+    /// Report such characters where they are kept.
+    pub(crate) hints: bool,
+}
+
+/// What the reader hands over.
+#[derive(Debug)]
+pub(crate) enum Group {
+    /// The next values, in order.
+    Values(Vec<Vec<u8>>),
+    /// Something about the list that is probably unintended: one line.
+    Hint(String),
+    /// This number of values was kept and is damaged.
+    Missing(u64),
+    /// There are no more, as was found at this time.
+    End(Instant),
+    /// Reading failed: one line that says why and where.
+    Failed(String),
+}
+
+/// Starts reading. The eventfd is written whenever a group can be taken.
+///
+/// # Errors
+/// No thread can be started.
+pub(crate) fn start(
+    source: Source,
+    format: Format,
+    doorbell: OwnedFd,
+) -> Result<Receiver<Group>, ThreadError> {
+    let (sender, receiver) = sync_channel(GROUPS_AHEAD);
+    let out = Out { sender, doorbell };
+    threads::start("input", move || {
+        let (out, format) = (Rc::new(out), Rc::new(format));
+        let is_whole = match source {
+            Source::Lists(lists) => match Shaped::of(lists, &format, &out) {
+                Ok(mut values) => hand_over(&mut values, Shaped::next, Shaped::is_at_hand, &out),
+                Err(why) => {
+                    out.send(Group::Failed(why));
+                    false
+                }
+            },
+            Source::Client => client::read(io::stdin().lock(), &out),
+            Source::Kept(file, path, parts) => {
+                let name = path.display().to_string();
+                parts.into_iter().all(|part| read_part(&file, &name, part, &format, &out))
+            }
+        };
+        if is_whole {
+            out.send(Group::End(Instant::now()));
+        }
+    })?;
+    Ok(receiver)
+}
+
+struct Out {
+    sender: SyncSender<Group>,
+    doorbell: OwnedFd,
+}
+
+impl Out {
+    /// Returns false when groups are not taken any more.
+    fn send(&self, group: Group) -> bool {
+        let taken = self.sender.send(group).is_ok();
+        let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
+        taken
+    }
+}
+
+/// Returns whether to go on.
+fn read_part(file: &File, name: &str, part: Part, format: &Format, out: &Rc<Out>) -> bool {
+    let (at, bytes) = match part {
+        Part::Missing(values) => return out.send(Group::Missing(values)),
+        Part::Values { at, bytes } => (at, bytes),
+    };
+    let opened = file.try_clone().and_then(|mut file| {
+        file.seek(SeekFrom::Start(at))?;
+        Ok(file.take(bytes))
+    });
+    let input = match opened {
+        Ok(input) => Box::new(input),
+        Err(why) => {
+            out.send(Group::Failed(format!("{name}: {why}")));
+            return false;
+        }
+    };
+    // What `--crlf` removed when they were first read is already removed.
+    let kept = Format { separator: vec![0], crlf: false, hints: false, ..format.clone() };
+    let mut records = Records::new(input, name.to_owned(), &Rc::new(kept), out);
+    let next = |records: &mut Records| {
+        let value = records.next()?;
+        Ok(value.map(|value| if format.several { arguments::unescape(&value) } else { value }))
+    };
+    hand_over(&mut records, next, Records::is_at_hand, out)
+}
+
+/// Hands over all values. Returns whether that went well, and they are wanted.
+fn hand_over<V>(
+    from: &mut V,
+    mut next: impl FnMut(&mut V) -> Result<Option<Vec<u8>>, String>,
+    is_at_hand: impl Fn(&V) -> bool,
+    out: &Out,
+) -> bool {
+    let (mut values, mut bytes) = (Vec::new(), 0);
+    loop {
+        match next(from) {
+            Ok(Some(value)) => {
+                bytes += value.len();
+                values.push(value);
+            }
+            Ok(None) => return values.is_empty() || out.send(Group::Values(values)),
+            Err(why) => {
+                out.send(Group::Values(values));
+                out.send(Group::Failed(why));
+                return false;
+            }
+        }
+        // Values of a slow producer are handed over as soon as they arrive.
+        if values.len() >= GROUP || bytes >= GROUP_BYTES || !is_at_hand(from) {
+            bytes = 0;
+            if !out.send(Group::Values(std::mem::take(&mut values))) {
+                return false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values are lines.
+    pub(super) fn lines() -> Format {
+        let separator = b"\n".to_vec();
+        Format { separator, several: false, commands: false, crlf: false, hints: true }
+    }
+
+    /// Where values go, and what arrives there.
+    pub(super) fn out() -> (Rc<Out>, Receiver<Group>) {
+        let (sender, receiver) = sync_channel(1000);
+        let doorbell = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty());
+        (Rc::new(Out { sender, doorbell: doorbell.expect("an eventfd") }), receiver)
+    }
+}
