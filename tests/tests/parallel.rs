@@ -1,4 +1,5 @@
-//! `msup parallel`: GNU parallel's reading of a command line, beside the real one if it is installed.
+//! `msup parallel`: GNU parallel's reading of a command line, beside the real one where it is
+//! installed.
 
 use std::path::Path;
 use std::process::{Command, Output};

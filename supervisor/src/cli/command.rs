@@ -32,7 +32,7 @@ pub(crate) struct Work {
 pub(super) fn read(
     running: &Runners,
     words: Vec<OsString>,
-    (arguments, style): (usize, Style),
+    (arguments, style): (usize, CommandStyle),
     memory_per_task: Option<u64>,
 ) -> Result<(Work, Option<Vec<u8>>), Refusal> {
     let words: Vec<Vec<u8>> = words.into_iter().map(OsString::into_vec).collect();
@@ -49,7 +49,7 @@ pub(super) fn read(
 
 /// How the words of COMMAND are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum CommandStyle {
     Own,
     /// As GNU parallel does it: a shell reads them.
     Gnu,
@@ -57,12 +57,12 @@ pub(super) enum Style {
     GnuQuoted,
 }
 
-impl Style {
-    pub(super) fn of(flags: &GnuFlags) -> Style {
+impl CommandStyle {
+    pub(super) fn of(flags: &GnuFlags) -> CommandStyle {
         match (flags.gnu, flags.quotes) {
-            (false, _) => Style::Own,
-            (true, false) => Style::Gnu,
-            (true, true) => Style::GnuQuoted,
+            (false, _) => CommandStyle::Own,
+            (true, false) => CommandStyle::Gnu,
+            (true, true) => CommandStyle::GnuQuoted,
         }
     }
 }
@@ -83,7 +83,7 @@ fn commands(
     running: &Runners,
     words: Vec<Vec<u8>>,
     arguments: usize,
-    style: Style,
+    style: CommandStyle,
 ) -> Result<Done, Refusal> {
     let reading = reading(running, arguments, style)?;
     let template = if words.is_empty() {
@@ -93,9 +93,9 @@ fn commands(
             refuse_foreign(&words, arguments)?;
         }
         match style {
-            Style::Own => Template::from_words(words, &reading)?,
-            Style::Gnu => Template::pasted(&words, &reading)?,
-            Style::GnuQuoted => Template::several_words(&words, &reading)?,
+            CommandStyle::Own => Template::from_words(words, &reading)?,
+            CommandStyle::Gnu => Template::pasted(&words, &reading)?,
+            CommandStyle::GnuQuoted => Template::several_words(&words, &reading)?,
         }
     };
     if let Some(program) = template.fixed_program() {
@@ -125,7 +125,7 @@ pub(super) fn strings(running: &Runners, arguments: usize) -> Strings {
 pub(super) fn reading(
     running: &Runners,
     arguments: usize,
-    style: Style,
+    style: CommandStyle,
 ) -> Result<Reading, UsageError> {
     if running.replace.as_ref().is_some_and(|replace| replace.is_empty()) {
         return Err(BadValue::new("-I", "''", "a string of at least one character").into());
@@ -143,8 +143,8 @@ pub(super) fn reading(
             };
             let own = || std::env::var_os("SHELL").map(PathBuf::from).and_then(known);
             let found = match style {
-                Style::Own => own(),
-                Style::Gnu | Style::GnuQuoted => gnu::shells().find_map(known),
+                CommandStyle::Own => own(),
+                CommandStyle::Gnu | CommandStyle::GnuQuoted => gnu::shells().find_map(known),
             };
             found.unwrap_or_else(Shell::sh)
         }

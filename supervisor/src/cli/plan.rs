@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Refusal;
 use super::args::Args;
-use super::command::{Style, Work};
+use super::command::{CommandStyle, Work};
 use super::concurrency::Concurrency;
 use super::earlier_times::JobLog;
 use super::logs::{Continued, Keeping, Logs};
@@ -96,7 +96,7 @@ pub(super) fn make(mut args: Args, continued: Option<Continued>) -> Result<Plan,
     {
         let _ = writeln!(stderr(), "msup: {}", escape::message(&warning));
     }
-    let (runs_commands, style) = (args.running.worker.is_none(), Style::of(&args.reading));
+    let (runs_commands, style) = (args.running.worker.is_none(), CommandStyle::of(&args.reading));
     let (commands, command) =
         (runs_commands && words.is_empty(), typed(&words).filter(|_| runs_commands));
     let (work, shell) = match args.worker_stdio {

@@ -9,7 +9,7 @@ use msup_protocol::codec::Program;
 
 use super::Refusal;
 use super::args::Args;
-use super::command::{Style, Work, reading, worker_beside_us};
+use super::command::{CommandStyle, Work, reading, worker_beside_us};
 use super::plan::Failures;
 use super::usage::UsageError;
 use crate::engine::{Leave, Step};
@@ -45,7 +45,7 @@ pub(super) fn read<'a>(
     if let Some(value) = values.find(is_cut) {
         return Err(UsageError::NewlineInValue(value.as_bytes().to_vec()).into());
     }
-    let reading = reading(&args.running, 1, Style::Own)?;
+    let reading = reading(&args.running, 1, CommandStyle::Own)?;
     let argv = program_argv(&words, &reading)?;
     programs::find(Path::new(OsStr::from_bytes(&argv[0])))?;
     let program = Program {

@@ -38,8 +38,8 @@ pub(crate) enum UsageError {
     #[error("--idle-timeout {0}: not a time in seconds")]
     IdleTimeout(f64),
     #[error(
-        "--max-workers {cap}: must be at least --procs, which is {procs}: add --procs {cap}, or use \
-         -j {cap}"
+        "--max-workers {cap}: must be at least --procs, which is {procs}: add --procs {cap}, or \
+         use -j {cap}"
     )]
     FewerThanProcs { cap: u32, procs: u16 },
     #[error("{flag} {number}: must be at most {}: {most}", most.workers)]

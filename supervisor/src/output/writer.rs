@@ -334,8 +334,8 @@ impl Writer {
     }
 }
 
-/// Copies an output, with a tag at the beginning of each line. If it `ends_line`, because the bar is
-/// drawn below it, a missing newline is added.
+/// Copies an output, with a tag at the beginning of each line. If it `ends_line`, because the bar
+/// is drawn below it, a missing newline is added.
 fn copy(piece: Piece, to: &mut impl Write, tag: &[u8], ends_line: bool) -> Result<(), Broken> {
     if piece.is_empty() || tag.is_empty() && !ends_line {
         return piece.copy(to);

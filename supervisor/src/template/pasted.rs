@@ -1,5 +1,5 @@
-//! Commands as GNU parallel reads them: the words with blanks between them, each value quoted in its
-//! place, and all of it run by a shell.
+//! Commands as GNU parallel reads them: the words with blanks between them, each value quoted in
+//! its place, and all of it run by a shell.
 //!
 //! What quotes around a value mean for the quoted value is the user's concern, as it is there.
 

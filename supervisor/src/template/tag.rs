@@ -21,7 +21,10 @@ impl TagTemplate {
     /// [`OfAttempt`].
     pub(crate) fn parse(typed: &[u8], strings: &Strings) -> Result<TagTemplate, OfAttempt> {
         let word = parse_word(typed, strings);
-        let is_of_attempt = |piece: &TemplatePart| matches!(piece, TemplatePart::Replacement(r) if r.is_of_attempt());
+        let is_of_attempt = |piece: &TemplatePart| match piece {
+            TemplatePart::Replacement(replacement) => replacement.is_of_attempt(),
+            TemplatePart::Text(_) => false,
+        };
         if word.iter().any(is_of_attempt) { Err(OfAttempt) } else { Ok(TagTemplate(word)) }
     }
 

@@ -35,7 +35,10 @@ fn lists_that_cannot_be_combined_are_named() {
         (&["echo", "::::"], &["'::::'", "file"]),
         (&["echo", "::::", "-", "-"], &["standard input"]),
         (&["echo", "::::", "/nowhere/list"], &[":::: /nowhere/list"]),
-        (&["--worker-stdio", "cat", ":::", "a", ":::", "b"], &["--worker-stdio", "one list"]),
+        (
+            &["--worker-stdio", "cat", ":::", "a", ":::", "b"],
+            &["--worker-stdio", "one value per task"],
+        ),
     ];
     for (arguments, names) in cases {
         assert_names(&refused(arguments), names);

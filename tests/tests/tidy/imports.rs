@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("report", &["arguments", "engine", "journal", "os"]),
     ("output", &["journal", "os", "report", "template"]),
     ("tasks", &["engine", "journal", "os", "output", "template"]),
-    ("cli", &["engine", "input", "journal", "os", "report", "template"]),
+    ("cli", &["arguments", "engine", "input", "journal", "os", "report", "template"]),
     (
         "run",
         &[

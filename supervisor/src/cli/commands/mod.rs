@@ -1,4 +1,4 @@
-//! `--dry-run`, and subcommands: what `msup resume`, `retry`, `log`, `clean`, `doctor` and `serve` do.
+//! `--dry-run`, and what `msup resume`, `retry`, `log`, `clean`, `doctor` and `serve` do.
 
 pub(crate) mod clean;
 pub(crate) mod doctor;

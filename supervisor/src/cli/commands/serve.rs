@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::command::Style;
+use crate::cli::command::CommandStyle;
 use crate::cli::logs::{Keeping, Logs};
 use crate::cli::plan::{self, Outputs, Plan};
 use crate::cli::shared::{Failing, Limits, Reporting, Runners};
@@ -76,7 +76,7 @@ impl Serve {
         let memory_per_task = concurrency::size("--mem-per-task", limits.mem_per_task.as_deref())?;
         let progress = plan::check(&reporting)?;
         let command = plan::typed(&words).filter(|_| running.worker.is_none());
-        let (work, _) = command::read(&running, words, (1, Style::Own), memory_per_task)?;
+        let (work, _) = command::read(&running, words, (1, CommandStyle::Own), memory_per_task)?;
         let keeping = Keeping::Nowhere;
         let format = Format {
             separator: vec![0],
