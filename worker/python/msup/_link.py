@@ -21,6 +21,10 @@ from ._stderr import Messages
 _EXITS_WITHIN = 20
 
 
+class LinkError(RuntimeError):
+    """The workers cannot be told how to start: why."""
+
+
 class Link:
     """One `msup serve`. Raises OSError if it cannot be started."""
 
@@ -74,8 +78,8 @@ class Link:
             self._unsent = self._unsent[count:] if count < len(self._unsent) else None
 
     def receive(self) -> Optional[List[Outcome]]:
-        """The outcomes that have come. None if msup has ended. Raises OSError if the workers cannot
-        be told how to start, and ProtocolError."""
+        """The outcomes that have come. None if msup has ended. Raises LinkError and
+        ProtocolError."""
         try:
             if not self._reader.receive():
                 return None
@@ -95,13 +99,19 @@ class Link:
                 f"{_frames.PROTOCOL}: install programs and package from the same version"
             )
         self.folder, self.max_workers = hello["folder"], hello["max_workers"]
-        _launch.write_preparation(self.folder, self._preparation)
+        self._write_start()
+
+    def _write_start(self) -> None:
+        try:
+            _launch.write_preparation(self.folder, self._preparation)
+        except OSError as why:
+            raise LinkError(f"the executor's folder cannot be used: {why}") from why
 
     def look(self) -> None:
         """Looks after the workers, from time to time. They would wait for ever for their file if it
-        was removed, and for a full pipe. Raises OSError."""
+        was removed, and for a full pipe. Raises LinkError."""
         if not os.path.exists(os.path.join(self.folder, _payload.START)):
-            _launch.write_preparation(self.folder, self._preparation)
+            self._write_start()
         self._printed.empty_full_pipes(self.folder)
         self.show_printed()
 

@@ -7,7 +7,7 @@ import threading
 import traceback
 from concurrent.futures import Future
 from concurrent.futures._base import LOGGER
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Tuple
 
 from . import _errors, _frames, _payload
 from ._frames import Details
@@ -45,15 +45,18 @@ def log(text: str, *arguments: Any) -> None:
         pass
 
 
-def log_bad_start(why: BaseException) -> None:
-    """For programs that log. Without a handler, the exceptions of the futures say it, and the log
-    would say it once more."""
+def reported(bad_start: BadStart) -> Tuple[str, Optional[BaseException]]:
+    """Why a worker cannot start, and the exception behind that. Programs that log are told, too.
+    Without a handler, the log would only say once more what the exceptions of the futures say."""
+    why = bad_start.__cause__
+    assert why is not None
+    text = f"a worker cannot start: {_payload.summary_of(why)}"
     try:
         if LOGGER.hasHandlers():
-            summary = _payload.summary_of(why)
-            LOGGER.critical("a worker cannot start: %s%s", summary, why.__cause__)
+            LOGGER.critical("%s%s", text, why.__cause__)
     except BaseException:
         pass
+    return text, why
 
 
 def is_wanted(future: Future[Any]) -> bool:

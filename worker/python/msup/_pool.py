@@ -21,7 +21,7 @@ from ._encoder import Encoder
 from ._errors import BrokenPool
 from ._frames import TASK_HEAD
 from ._launch import Settings
-from ._link import Link
+from ._link import Link, LinkError
 from ._mapping import Failure, Mapping
 from ._stderr import show
 from ._window import Window
@@ -111,13 +111,13 @@ class Pool(threading.Thread):
             mapping.cancel()
 
     def stop(self, why: str) -> None:
-        """Ends everything now: cancels what waits, kills what runs."""
+        """Ends everything now: what runs is killed. The thread then cancels what waits: Ctrl-C, in
+        the main thread, cannot keep it from that."""
         self._stopped_by = why
         self._is_closing = True
         # At once, whatever the thread is doing. While it starts msup, it sees this afterwards.
         if self._link is not None:
             self._link.stop()
-        self._cancel()
         self._bell.ring()
 
     def kill(self) -> None:
@@ -160,14 +160,13 @@ class Pool(threading.Thread):
             if link is not None:
                 self._work(link)
         except _outcomes.BadStart as why:
-            cause = why.__cause__
-            assert cause is not None
-            _outcomes.log_bad_start(cause)
-            self._break(f"a worker cannot start: {_payload.summary_of(cause)}", cause)
-        except _frames.ProtocolError as why:
-            self._break(str(why), None)
+            self._break(*_outcomes.reported(why))
+        except (_frames.ProtocolError, LinkError) as why:
+            self._break(str(why), why.__cause__)
         except BaseException as why:
             self._break(f"the executor has failed: {_payload.summary_of(why)}", why)
+        if self._stopped_by is not None:
+            self._cancel()
         try:
             if self._link is not None:
                 last_words = self._link.end()

@@ -52,10 +52,10 @@ def _wait_whatever_comes(pool: Pool) -> None:
 def _at_exit() -> None:
     """Before the interpreter exits: finishes the work, unless Ctrl-C has ended the program."""
     global is_exiting
-    is_exiting = True
-    last = getattr(sys, "last_type", None)
-    is_interrupted = not hasattr(sys, "ps1") and last is KeyboardInterrupt
     try:
+        is_exiting = True
+        last = getattr(sys, "last_type", None)
+        is_interrupted = not hasattr(sys, "ps1") and last is KeyboardInterrupt
         left = list(pools)
         for pool in left:
             if is_interrupted:

@@ -268,6 +268,9 @@ class Completed(unittest.TestCase):
     def setUp(self):
         self.pool = msup.Executor(procs=1)
         self.addCleanup(self.pool.shutdown)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "go")
 
     def goes_on(self):
         self.assertEqual(self.pool.submit(cases.square, 3).result(), 9)
@@ -289,24 +292,28 @@ class Completed(unittest.TestCase):
         for kind in KINDS:
             with self.subTest(kind), self.assertLogs("concurrent.futures"):
                 called = threading.Event()
-                future = self.pool.submit(cases.nap, 0.1)
+                future = self.pool.submit(wait_for, self.path)
                 future.add_done_callback(lambda _, kind=kind: raises(kind))
                 future.add_done_callback(lambda _: called.set())
-                self.assertEqual(future.result(), 0.1)
+                open(self.path, "w").close()
+                self.assertIsNone(future.result())
                 # For ever, if the second one is not called.
                 called.wait()
                 self.goes_on()
+                os.unlink(self.path)
 
     def test_streams_that_raise(self):
         before = sys.stdout, sys.stderr
-        streams = [None, *map(RaisingStream, KINDS)]
         try:
-            for stream in streams:
+            for stream in (None, *map(RaisingStream, KINDS)):
                 sys.stdout = sys.stderr = stream
-                future = self.pool.submit(cases.says, "hello")
-                # What a log shows goes to the broken stream, too.
+                self.assertEqual(self.pool.submit(cases.says, "hello").result(), "hello")
+                # What is logged goes to the broken stream, too.
+                future = self.pool.submit(wait_for, self.path)
                 future.add_done_callback(lambda _: raises(SystemExit))
-                self.assertEqual(future.result(), "hello")
+                open(self.path, "w").close()
+                self.assertIsNone(future.result())
+                os.unlink(self.path)
             del sys.stdout, sys.stderr
             self.assertEqual(self.pool.submit(cases.says, "hello").result(), "hello")
         finally:
@@ -314,24 +321,25 @@ class Completed(unittest.TestCase):
         self.goes_on()
 
     def test_futures_that_the_program_completes(self):
-        first, second = self.pool.submit(cases.nap, 0.1), self.pool.submit(cases.nap, 0.1)
-        with self.assertLogs("concurrent.futures"):
-            for future in (first, second):
-                future.set_result("mine")
-            self.goes_on()
-        self.assertEqual((first.result(), second.result()), ("mine", "mine"))
+        with msup.Executor(procs=1, max_workers=1) as pool:
+            # Two of them are sent, and the third one waits.
+            futures = [pool.submit(wait_for, self.path) for _ in range(3)]
+            with self.assertLogs("concurrent.futures"):
+                for future in futures:
+                    future.set_result("mine")
+                open(self.path, "w").close()
+                self.assertEqual(pool.submit(cases.square, 3).result(), 9)
+            self.assertEqual([future.result() for future in futures], ["mine"] * 3)
 
     def test_empty_maps(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "go")
-            with msup.Executor(procs=1, max_workers=1) as pool:
-                # They fill the window, so that all maps wait behind them.
-                waiting = [pool.submit(wait_for, path) for _ in range(2)]
-                maps = [pool.map(cases.square, []) for _ in range(3000)]
-                last = pool.submit(cases.square, 3)
-                open(path, "w").close()
-                self.assertEqual([list(each) for each in maps], [[]] * 3000)
-                self.assertEqual([future.result() for future in (*waiting, last)], [None, None, 9])
+        with msup.Executor(procs=1, max_workers=1) as pool:
+            # They fill the window, so that all maps wait behind them.
+            waiting = [pool.submit(wait_for, self.path) for _ in range(2)]
+            maps = [pool.map(cases.square, []) for _ in range(3000)]
+            last = pool.submit(cases.square, 3)
+            open(self.path, "w").close()
+            self.assertEqual([list(each) for each in maps], [[]] * 3000)
+            self.assertEqual([future.result() for future in (*waiting, last)], [None, None, 9])
         nested = []
         for _ in range(1000):
             nested = self.pool.map(cases.square, nested)
@@ -341,15 +349,20 @@ class Completed(unittest.TestCase):
     def test_a_folder_that_is_removed(self):
         with msup.Executor(procs=2, max_tasks_per_child=1) as pool:
             self.assertEqual(pool.submit(cases.square, 3).result(), 9)
-            shutil.rmtree(pool._pool._link.folder)
+            remove(pool._pool._link.folder)
             # In workers that have not started yet.
-            results = list(pool.map(cases.square, range(4)))
-            self.assertEqual(results, [0, 1, 4, 9])
-            shutil.rmtree(pool._pool._link.folder)
+            self.assertEqual(list(pool.map(cases.square, range(4))), [0, 1, 4, 9])
+            remove(pool._pool._link.folder)
             large = b"x" * 3_000_000
             self.assertEqual(pool.submit(cases.identity, large).result(), large)
-            shutil.rmtree(pool._pool._link.folder)
+            remove(pool._pool._link.folder)
             self.assertEqual(pool.submit(bytes, 3_000_000).result(), bytes(3_000_000))
+
+
+def remove(folder):
+    """Removes it, whatever is made in it meanwhile."""
+    while os.path.exists(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_for(path):
