@@ -39,9 +39,10 @@ impl Linked {
                     values.push(value);
                 }
                 None if !self.wraps => return Ok(None),
+                None if given.is_empty() => return Err("a list that is linked is empty".into()),
                 None => {
                     let at = again.unwrap_or(0);
-                    *again = Some((at + 1) % given.len().max(1));
+                    *again = Some((at + 1) % given.len());
                     values.push(given.get(at).cloned().unwrap_or_default());
                 }
             }
@@ -162,6 +163,7 @@ mod tests {
         }
         let empty = combined(&[&["a"], &["b"], &[""]], false).expect_err("an empty list");
         assert!(empty.starts_with("list 3 is empty"), "{empty}");
+        assert!(combined(&[&["a", ""]], true).is_err(), "nothing to begin again with");
     }
 
     #[test]

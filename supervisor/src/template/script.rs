@@ -196,11 +196,12 @@ fn ends_word(text: &[u8]) -> bool {
     let Some((last, rest)) = text.split_last() else { return true };
     let bare = text.trim_ascii_end();
     let is_escaped = rest.ends_with(b"\\");
-    let is_redirected = bare.ends_with(b"<") || bare.ends_with(b">");
+    let redirections: [&[u8]; 5] = [b"<", b">", b">&", b"<&", b">|"];
+    let is_redirected = redirections.iter().any(|operator| bare.ends_with(operator));
     (last.is_ascii_whitespace() || *last == b'(') && !is_escaped && !is_redirected
 }
 
-/// Whether a word has come to its end before this text.
+/// Whether this text ends the word before it.
 fn begins_word(text: &[u8]) -> bool {
     text.first().is_none_or(|first| first.is_ascii_whitespace() || b";|&)".contains(first))
 }
