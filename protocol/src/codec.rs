@@ -1,5 +1,8 @@
 //! Frames: the content of a task's cell or file. The only module that knows the serializer.
 
+mod command;
+
+pub use command::{Command, CommandInput, Extent, Folder, Place, SlotPlace};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -39,7 +42,7 @@ pub enum Work {
 /// A value for the standard input of a program that the worker keeps running from task to task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// The program. All tasks of a run have the same.
+    /// The program: that of the run, or of the stage of a pipeline.
     pub program: Program,
     /// The value, without the byte that ends it.
     pub value: ByteBuf,
@@ -61,27 +64,14 @@ pub struct Program {
     pub signals: Vec<(i32, u64)>,
 }
 
-/// A command, complete except for the worker's slot number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command {
-    /// Program and arguments.
-    pub argv: Vec<ByteBuf>,
-    /// Variables to add to its environment.
-    pub env: Vec<(ByteBuf, ByteBuf)>,
-    /// Where to insert the slot number: argument and byte offset in it, ascending.
-    pub slot_marks: Vec<(u32, u32)>,
-    /// The number of threads it is advised to use.
-    pub threads: u32,
-    /// The limit on its data in bytes, 0 for none.
-    pub memory: u64,
-}
-
 /// The result of an attempt, from a worker to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeFrame {
     /// The result itself.
     pub verdict: Verdict,
-    /// Wall time of the attempt in nanoseconds.
+    /// When the attempt began, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub began_ns: u64,
+    /// Its wall time in nanoseconds.
     pub wall_ns: u64,
     /// The resources used, for commands.
     pub usage: Usage,
@@ -207,8 +197,8 @@ impl OutcomeFrame {
     /// # Errors
     /// The first number that is out of range.
     pub fn check(&self) -> Result<(), OutOfRange> {
-        let OutcomeFrame { verdict, wall_ns, usage, leaked: _, stdout, stderr, result, emitted } =
-            self;
+        // Whatever `began_ns` says, it is taken for a time since the machine started.
+        let OutcomeFrame { verdict, wall_ns, usage, stdout, stderr, result, emitted, .. } = self;
         let Usage { pid, wall_ns: command_ns, cpu_ns, sleeps, peak, worker_ns } = *usage;
         let len = |stream: &Stream| match stream {
             // Part of the frame, whose length was checked.
@@ -340,6 +330,13 @@ pub fn stream_files(index: u16, publication: u64) -> [String; STREAMS] {
     ["out", "err", "result", "emitted"].map(|ending| format!("{index}.{publication}.{ending}"))
 }
 
+/// The name of the file that shows what is in memory of a stream whose file has this name, while
+/// its attempt runs. It is written when the supervisor asks for it.
+#[must_use]
+pub fn look_file(stream_file: &str) -> String {
+    format!("{stream_file}.look")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,9 +350,17 @@ mod tests {
             work: Work::Command(Command {
                 argv: vec![ByteBuf::from(*b"cat"), ByteBuf::from(vec![0xff, b'\n', 0xfe])],
                 env: vec![(ByteBuf::from(*b"A"), ByteBuf::new())],
-                slot_marks: vec![(1, 2)],
+                slot_marks: vec![SlotPlace { argument: 1, at: 2, digits: 3 }],
+                stops: true,
+                place: Place {
+                    folder: Folder::Given(b"d".to_vec().into()),
+                    nice: Some(-3),
+                    slot_variable: b"GPU".to_vec().into(),
+                },
                 threads: 1,
                 memory: 0,
+                input: CommandInput::Parts(vec![Extent { at: 1 << 40, len: 7 }]),
+                announced: [ByteBuf::from(*b"cat\n"), ByteBuf::new()],
             }),
         };
         let mut bytes = Vec::new();

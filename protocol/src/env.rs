@@ -14,9 +14,28 @@ pub const RUN_FOLDER: &str = "MSUP_RUN_FOLDER";
 /// For workers, if a journal is kept: the file in which they note the attempts they take up.
 pub const IN_FLIGHT: &str = "MSUP_IN_FLIGHT";
 
+/// For workers whose commands get blocks: the descriptor of the file of blocks.
+pub const BLOCKS_FD: &str = "MSUP_BLOCKS_FD";
+/// For workers, with `--lb`: the pipe for parts of outputs ([`crate::live`]).
+pub const LIVE_FD: &str = "MSUP_LIVE_FD";
+/// For workers, with `--ungroup`: the standard output of commands.
+pub const STDOUT_FD: &str = "MSUP_STDOUT_FD";
+/// For workers, with `--tty`: the standard input of commands.
+pub const TTY_FD: &str = "MSUP_TTY_FD";
+
 /// The variables that are for workers alone and that commands must not inherit.
-pub const FOR_WORKERS: [&str; 6] =
-    [SEGMENT_FD, DOORBELL_FD, WORKER_SLOT, SUPERVISOR_PID, RUN_FOLDER, IN_FLIGHT];
+pub const FOR_WORKERS: [&str; 10] = [
+    SEGMENT_FD,
+    DOORBELL_FD,
+    WORKER_SLOT,
+    SUPERVISOR_PID,
+    RUN_FOLDER,
+    IN_FLIGHT,
+    BLOCKS_FD,
+    LIVE_FD,
+    STDOUT_FD,
+    TTY_FD,
+];
 
 /// For workers and commands: the run's id.
 pub const RUN: &str = "MSUP_RUN";
@@ -37,6 +56,10 @@ pub const OMP_THREADS: &str = "OMP_NUM_THREADS";
 pub const PARALLEL_SEQ: &str = "PARALLEL_SEQ";
 /// [`SLOT`] under GNU parallel's name.
 pub const PARALLEL_JOBSLOT: &str = "PARALLEL_JOBSLOT";
+
+/// For workers: if set to anything, signals that were ignored when msup was started stay ignored in
+/// commands, as in xargs.
+pub const KEEPS_IGNORED: &str = "MSUP_KEEPS_IGNORED";
 
 /// For users: a `msup-worker` other than the one beside `msup`.
 pub const WORKER_PROGRAM: &str = "MSUP_WORKER";

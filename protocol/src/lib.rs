@@ -45,7 +45,11 @@ pub mod segment;
 
 pub mod codec;
 
+pub mod extent;
+
 pub mod env;
+
+pub mod live;
 
 pub mod in_flight;
 

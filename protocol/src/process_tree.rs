@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 /// One process as `/proc` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +81,13 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A hash of boot id and name: no other machine has the same.
+/// A hash of boot id and name: no other machine has the same. Read once.
 fn own_machine() -> u64 {
+    static OWN: OnceLock<u64> = OnceLock::new();
+    *OWN.get_or_init(read_own_machine)
+}
+
+fn read_own_machine() -> u64 {
     let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let name = fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
     // FNV-1a: the same in every release, unlike the standard library's.

@@ -64,6 +64,7 @@ pub struct WorkerSlot {
     leave: AtomicU32,
     command: AtomicU32,
     left: AtomicU32,
+    looked_at: AtomicU32,
     pinned: AtomicU32,
     ticket: AtomicU64,
     /// What the worker has counted since the slot was prepared for it.
@@ -136,6 +137,24 @@ impl WorkerSlot {
         self.left.store(count, Ordering::Relaxed);
     }
 
+    /// Whether the supervisor wants to see what the worker's command has written so far.
+    #[must_use]
+    pub fn is_looked_at(&self) -> bool {
+        self.looked_at.load(Ordering::Acquire) != 0
+    }
+
+    /// The supervisor's: wants to see that. Send the worker a SIGCHLD afterwards: that ends its
+    /// wait.
+    pub fn look_at_output(&self) {
+        self.looked_at.store(1, Ordering::Release);
+    }
+
+    /// The worker's: what its command has written so far is in the files of its streams, or in
+    /// those beside them ([`crate::codec::look_file`]).
+    pub fn show_output(&self) {
+        self.looked_at.store(0, Ordering::Release);
+    }
+
     /// Whether the worker keeps its token in blocking calls, and is in one. A value that is neither
     /// reads as `No`.
     #[must_use]
@@ -160,6 +179,7 @@ impl WorkerSlot {
         self.leave.store(0, Ordering::Relaxed);
         self.command.store(0, Ordering::Relaxed);
         self.left.store(0, Ordering::Relaxed);
+        self.looked_at.store(0, Ordering::Relaxed);
         self.pinned.store(0, Ordering::Relaxed);
         self.set_ticket(0);
         let Counters { fast_exits, slow_exits, handoffs, steals, wait_ns, tasks, pins } =

@@ -142,7 +142,8 @@ impl<'a> Tasks<'a> {
     /// Whether any slot is ready, looking first where the last claim was.
     #[must_use]
     pub fn any_ready(self) -> bool {
-        self.starting_at_head().any(|(_, index)| self.is_in(index, State::Ready))
+        let head = self.head.load(Ordering::Relaxed);
+        self.starting_at(head).any(|(_, index)| self.is_in(index, State::Ready))
     }
 
     /// The numbers of ready and of claimed slots.
@@ -162,15 +163,34 @@ impl<'a> Tasks<'a> {
     /// Ready → Claimed(me), on the first ready slot from the shared head on.
     #[must_use]
     pub fn claim(self, me: WorkerId) -> Option<Claim> {
-        self.starting_at_head().find_map(|(position, index)| {
-            let seen = self.sighted(index).filter(|seen| seen.state() == Some(State::Ready))?;
-            let claimed = self.change(index, seen, State::Claimed, me)?;
-            // CRASH: claim_before_head. Claimed(dead): the task is run again. The head is only a
-            // hint.
-            crash::point("claim_before_head");
-            self.look_from(position.wrapping_add(1));
-            Some(Claim { index, stamp: seen.0.stamp(), seen: claimed })
+        let head = self.head.load(Ordering::Relaxed);
+        self.starting_at(head).find_map(|(position, index)| {
+            let seen = self.ready(index)?;
+            // The slots before it were not ready when they were looked at. If one is by now, it was
+            // published first.
+            let mut before = self.starting_at(head).take_while(|(other, _)| *other < position);
+            let first = before.find_map(|(position, index)| {
+                self.claim_at((position, index), self.ready(index)?, me)
+            });
+            first.or_else(|| self.claim_at((position, index), seen, me))
         })
+    }
+
+    fn claim_at(
+        self,
+        (position, index): (u64, u16),
+        seen: Snapshot,
+        me: WorkerId,
+    ) -> Option<Claim> {
+        let claimed = self.change(index, seen, State::Claimed, me)?;
+        // CRASH: claim_before_head. Claimed(dead): the task is run again. The head is only a hint.
+        crash::point("claim_before_head");
+        self.look_from(position.wrapping_add(1));
+        Some(Claim { index, stamp: seen.0.stamp(), seen: claimed })
+    }
+
+    fn ready(self, index: u16) -> Option<Snapshot> {
+        self.sighted(index).filter(|seen| seen.state() == Some(State::Ready))
     }
 
     /// Claimed(me) → Done(me), after the outcome is in the cell. False if the slot is no longer the
@@ -260,9 +280,8 @@ impl<'a> Tasks<'a> {
     }
 
     /// Positions from the head on, one round, and their slots.
-    fn starting_at_head(self) -> impl Iterator<Item = (u64, u16)> + 'a {
+    fn starting_at(self, head: u64) -> impl Iterator<Item = (u64, u16)> + 'a {
         let len = self.words.len() as u64;
-        let head = self.head.load(Ordering::Relaxed);
         (0..len)
             .map(move |offset| (head.wrapping_add(offset), ((head % len + offset) % len) as u16))
     }

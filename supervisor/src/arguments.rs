@@ -12,6 +12,46 @@ const ESCAPED_BETWEEN: u8 = 2;
 /// The byte between two arguments of a value.
 pub(crate) const BETWEEN: u8 = 0;
 
+/// How much of a command line something takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Length {
+    /// Bytes of arguments, with the byte that ends each.
+    pub(crate) chars: usize,
+    /// What the system counts: arguments and variables, and a pointer to each.
+    pub(crate) total: usize,
+    /// Bytes of the argument or variable that grows with the number of values.
+    pub(crate) grows: usize,
+    /// Bytes of the longest other one.
+    pub(crate) longest: usize,
+}
+
+impl Length {
+    /// What the system counts for an argument besides its bytes: the one that ends it, a pointer.
+    pub(crate) const BESIDES: usize = 1 + size_of::<usize>();
+
+    /// Of an argument or a variable of its own.
+    pub(crate) fn of(bytes: usize) -> Length {
+        Length { chars: bytes + 1, total: bytes + Length::BESIDES, grows: 0, longest: bytes }
+    }
+
+    /// Of both.
+    pub(crate) fn and(self, other: Length) -> Length {
+        Length {
+            chars: self.chars.saturating_add(other.chars),
+            total: self.total.saturating_add(other.total),
+            grows: self.grows.saturating_add(other.grows),
+            longest: self.longest.max(other.longest),
+        }
+    }
+
+    /// Whether there is room for it in this.
+    pub(crate) fn fits(self, room: Length) -> bool {
+        self.chars <= room.chars
+            && self.total <= room.total
+            && self.grows.max(self.longest) <= room.longest
+    }
+}
+
 /// A value of these arguments.
 pub(crate) fn join(arguments: &[Vec<u8>]) -> Vec<u8> {
     arguments.join(&BETWEEN)
@@ -20,6 +60,12 @@ pub(crate) fn join(arguments: &[Vec<u8>]) -> Vec<u8> {
 /// The arguments of a value.
 pub(crate) fn split(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value.split(|byte| *byte == BETWEEN)
+}
+
+/// The arguments of a value in which a NUL byte ends each of them: there may be none.
+pub(crate) fn split_ended(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let whole = value.strip_suffix(&[BETWEEN]);
+    whole.into_iter().flat_map(|rest| rest.split(|byte| *byte == BETWEEN))
 }
 
 /// A value as a person is to see it: blanks between the arguments.

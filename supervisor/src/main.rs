@@ -15,6 +15,7 @@ use msup_protocol::exit;
 mod arguments;
 mod cli;
 mod measure;
+mod pipeline;
 mod run;
 mod tasks;
 pub(crate) mod template;
@@ -40,7 +41,7 @@ mod report;
 mod os;
 
 use cli::{Command, Plan, Refusal, commands};
-use os::signals;
+use os::{signals, streams};
 use run::Exit;
 
 fn main() -> ExitCode {
@@ -49,24 +50,48 @@ fn main() -> ExitCode {
     if let Err(why) = os::signals::outlive_file_limit() {
         return complain(&format!("signals: {why}"));
     }
+    if let Err(why) = streams::break_closed() {
+        return complain(&format!("/dev/null: {why}"));
+    }
     match cli::parse() {
         Ok(command) => carry_out(command),
-        Err(refusal) => complain(&refusal.to_string()),
+        Err(refusal) => {
+            let status = complain(&refusal.to_string());
+            for line in refusal.excerpt().iter().flat_map(|excerpt| excerpt.lines()) {
+                let _ = writeln!(io::stderr(), "{}", report::escape::message(line));
+            }
+            status
+        }
     }
 }
 
 fn carry_out(command: Command) -> ExitCode {
+    if command.prints() && streams::stdout_was_closed() {
+        return complain("standard output is closed: redirect it (>/dev/null: nothing is shown)");
+    }
     let done = match command {
         Command::Run(plan) => return run_tasks(*plan),
-        Command::DryRun(plan) => commands::dry_run::run(*plan),
+        Command::DryRun(plan, quotes) => commands::dry_run::run(*plan, quotes),
         Command::NothingLeft(line, status) => {
             say(&line);
             return ExitCode::from(status);
         }
         Command::Log(log) => log.run(),
+        Command::Report(report) => report.run(),
+        Command::Trace(trace) => trace.run(),
+        Command::Ctl(ctl) => ctl.run(),
+        Command::Top(top) => top.run(),
         Command::Clean(clean) => clean.run(),
         Command::Doctor => print(&commands::doctor::report()),
         Command::Print(text) => print(&text),
+        Command::Complain(text, status) => {
+            let _ = io::stderr().write_all(text.as_bytes());
+            return ExitCode::from(status);
+        }
+        Command::Answer(text, status) => match print(&text) {
+            Ok(()) => return ExitCode::from(status),
+            failed => failed,
+        },
     };
     done.map_or_else(|why| complain(&why.to_string()), |()| ExitCode::SUCCESS)
 }

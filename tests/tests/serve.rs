@@ -1,11 +1,15 @@
 //! `msup serve`: another program submits tasks and gets their outcomes.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
 
 use msup_tests::client::{Client, Frame, Outcome};
-use msup_tests::{Sandbox, program, wait_until};
+use msup_tests::{Sandbox, kill, program, run, wait_until};
+use nix::sys::signal::Signal;
 
 /// `msup serve` with a task loop that answers.
 fn with_answers(sandbox: &Sandbox, flags: &[&str]) -> Client {
@@ -64,7 +68,10 @@ fn a_worker_that_dies_fails_only_its_own_task() {
         assert_eq!(ended(outcome), expected, "{outcome:?}");
         assert_eq!(outcome.attempts, 1, "{outcome:?}");
     }
-    assert_eq!((ended(&outcomes[4]), outcomes[4].text.as_str()), ((1, 9, (0, 0)), "timeout"));
+    assert_eq!(
+        (ended(&outcomes[4]), outcomes[4].text.as_str()),
+        ((1, 9, (0, 0)), "timeout after 1 s")
+    );
     let failed = &outcomes[5];
     assert_eq!((ended(failed), failed.text.as_str()), ((1, 4, (0, 0)), "asked to"));
     assert_eq!(failed.streams[0], b"the reason", "an error may have a result, too");
@@ -150,4 +157,38 @@ fn no_tasks_are_no_failure() {
     client.end();
     assert!(client.outcomes().is_empty());
     assert!(client.msup.wait().expect("ours").success());
+}
+
+/// The first frame tells the client which folder it shares with the workers.
+#[test]
+fn a_folder_that_the_client_cannot_be_told_is_one_clear_line() {
+    let sandbox = Sandbox::new();
+    let place = sandbox.path().join(OsStr::from_bytes(b"\xff"));
+    fs::create_dir(&place).expect("writable");
+    let mut msup = sandbox.msup(["serve", "-q", "cat"]);
+    let output = run(msup.env("TMPDIR", &place));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(255), &b""[..]), "{said}");
+    assert!(said.contains("(TMPDIR): its name must be UTF-8"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(fs::read_dir(&place).expect("there").count(), 0);
+}
+
+/// A task that would be retried, had msup not been told to stop, has no outcome. What it has
+/// printed is no frame.
+#[test]
+fn a_task_that_is_not_retried_because_msup_stops_sends_nothing() {
+    let sandbox = Sandbox::new();
+    let script = "echo printed; touch begun; until test -e go; do sleep 0.01; done; exit 1";
+    let flags = ["serve", "-q", "--retries", "3", "--", "sh", "-c", script, "{}"];
+    let mut client = Client::start(sandbox.msup(flags).stderr(Stdio::piped()));
+    client.send(["a"]);
+    wait_until(|| sandbox.path().join("begun").exists());
+    kill(client.msup.id() as i32, Signal::SIGTERM);
+    let (mut said, stderr) = (String::new(), client.msup.stderr.take().expect("piped"));
+    BufReader::new(stderr).read_line(&mut said).expect("text");
+    assert!(said.contains("stopping when the running tasks have finished"), "{said}");
+    sandbox.file("go", b"");
+    assert_eq!(client.outcomes(), []);
+    assert!(!client.msup.wait().expect("ours").success());
 }

@@ -17,9 +17,13 @@ fn steady(sandbox: &Sandbox, text: &str) -> String {
             let is_run = bare.len() > 20
                 && bare.contains('-')
                 && bare.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-            out += &match (is_time, is_run) {
-                (true, _) => word.replace(bare, "TIME"),
-                (_, true) => word.replace(bare, "RUN"),
+            let shape: String =
+                bare.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+            out += &match (is_time, is_run, shape.as_str()) {
+                (true, ..) => word.replace(bare, "TIME"),
+                (_, true, _) => word.replace(bare, "RUN"),
+                (.., "0000-00-00") => word.replace(bare, "DATE"),
+                (.., "00:00:00") => word.replace(bare, "HOUR"),
                 _ => word.to_owned(),
             };
         }
@@ -43,7 +47,7 @@ fn shown(sandbox: &Sandbox, arguments: &[&str]) -> String {
 #[test]
 fn help_of_every_command() {
     let sandbox = Sandbox::new();
-    for command in ["", "resume", "retry", "log", "clean", "doctor", "serve"] {
+    for command in ["", "run", "resume", "retry", "log", "top", "ctl", "clean", "doctor", "serve"] {
         let arguments: Vec<&str> =
             [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let name = if command.is_empty() { "msup" } else { command };
@@ -63,7 +67,10 @@ fn the_closing_report_the_log_and_what_can_be_done_next() {
     let mut lines: Vec<&str> = log.lines().collect();
     lines[2..6].sort_unstable();
     insta::assert_snapshot!("log_last", lines.join("\n"));
-    insta::assert_snapshot!("log", shown(&sandbox, &["log"]));
+    // Columns are as wide as the path of the folder.
+    let log = shown(&sandbox, &["log"]);
+    let rows = log.lines().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "));
+    insta::assert_snapshot!("log", rows.collect::<Vec<_>>().join("\n"));
     insta::assert_snapshot!("resume_of_a_finished_run", shown(&sandbox, &["resume"]));
     insta::assert_snapshot!("retry", shown(&sandbox, &["retry", "--failed"]));
 }
@@ -122,4 +129,28 @@ fn messages_about_wrong_command_lines() {
         all += &format!("$ msup {}\n{}\n", arguments.join(" "), shown(&sandbox, arguments));
     }
     insta::assert_snapshot!("wrong_command_lines", all);
+}
+
+/// Pipeline files that are wrong, between lines of `-`: one message each, with the place.
+const BROKEN_PIPELINES: &str = include_str!("broken_pipelines.txt");
+
+#[test]
+fn messages_about_wrong_pipelines() {
+    let sandbox = Sandbox::new();
+    let many = |count: usize| {
+        let stage = |n| format!("[[stage]]\nname = 'a{n}'\nfrom = 'in/*'\nrun = 'true {{}}'\n");
+        (0..count).map(stage).collect::<String>().into_bytes()
+    };
+    let files = BROKEN_PIPELINES.split("-----\n").map(|file| file.as_bytes().to_vec());
+    let files = files.chain([b"\xff\xfe".to_vec(), many(1_001), many(100_000)]);
+    let mut all = String::new();
+    for (number, file) in files.enumerate() {
+        sandbox.file("p.toml", &file);
+        let output = run(sandbox.msup(["run", "p.toml"]).env("SHELL", "/bin/sh"));
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_ne!(output.status.code(), Some(0), "{text}");
+        all += &format!("# {number}\n{}", steady(&sandbox, &text));
+    }
+    insta::assert_snapshot!("pipelines", all);
+    assert!(!sandbox.path().join(".msup").exists(), "nothing starts");
 }

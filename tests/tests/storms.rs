@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use msup_tests::{Sandbox, kill, run, spawn_piped, summary, wait_until};
@@ -114,17 +114,32 @@ fn an_interrupted_run_is_resumed() {
     assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["skipped"], before);
 }
 
+/// A shell that lowers the limit on open files, then becomes msup.
+fn with_open_files(sandbox: &Sandbox, files: u64) -> Command {
+    let mut shell = sandbox.command("sh");
+    shell.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"]);
+    shell.arg(msup_tests::program("msup"));
+    shell
+}
+
+/// Also with as few as msup says that it needs: those that it inherits count.
 #[test]
 fn few_open_files_mean_fewer_workers() {
     let sandbox = Sandbox::new();
-    for files in [40, 64, 100] {
-        let mut shell = sandbox.command("sh");
-        shell.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"]);
-        shell.arg(msup_tests::program("msup")).args(["--summary", "s.json", "sleep 0.01; echo"]);
-        let output = run(shell.arg(":::").args((0..200).map(|n| n.to_string())));
+    let refused = run(with_open_files(&sandbox, 20).args(["true", ":::", "1"]));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    let needed = said.trim_end().rsplit(' ').next().and_then(|number| number.parse::<u64>().ok());
+    let needed = needed.unwrap_or_else(|| panic!("{said}"));
+    for files in [needed, needed + 7, needed + 43] {
+        let mut msup = with_open_files(&sandbox, files);
+        msup.args(["--summary", "s.json", "--joblog", "j", "sleep 0.01; echo", ":::"]);
+        let output = run(msup.args((0..200).map(|n| n.to_string())));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{files}: {said}");
-        assert_eq!(summary(&sandbox.path().join("s.json"))["tasks"]["succeeded"], 200);
+        assert!(!said.contains("Too many open files"), "{files}: {said}");
+        let summary = summary(&sandbox.path().join("s.json"));
+        assert_eq!(summary["tasks"]["succeeded"], 200);
+        assert!(summary["max_workers"].as_u64() <= Some(files - needed + 1), "{files}: {said}");
     }
 }
 

@@ -52,6 +52,20 @@ pub(crate) struct Post {
     pub(crate) folder: PathBuf,
     /// The file in which this worker notes the attempts it takes up, if a journal is kept.
     pub(crate) in_flight: Option<InFlight>,
+    /// The file from which commands get blocks, if they do.
+    pub(crate) blocks: Option<OwnedFd>,
+    pub(crate) ends: CommandEnds,
+}
+
+/// Where the streams of commands end, if not at this worker.
+#[derive(Debug)]
+pub(crate) struct CommandEnds {
+    /// With `--lb`: the pipe for parts of their outputs.
+    pub(crate) live: Option<OwnedFd>,
+    /// With `--ungroup`: their standard output. Their standard error is this process' own.
+    pub(crate) stdout: Option<OwnedFd>,
+    /// With `--tty`: their standard input.
+    pub(crate) tty: Option<OwnedFd>,
 }
 
 /// Takes the seat that this process was started for; [`Post::report_for_work`] follows. `None` if
@@ -67,6 +81,9 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let folder = env::var_os(names::RUN_FOLDER)
         .ok_or(CannotAttach::Environment { name: names::RUN_FOLDER })?;
     let in_flight = in_flight();
+    let all = [names::BLOCKS_FD, names::LIVE_FD, names::STDOUT_FD, names::TTY_FD];
+    let [blocks, live, stdout, tty] = all.map(if_inherited);
+    let (blocks, ends) = (blocks?, CommandEnds { live: live?, stdout: stdout?, tty: tty? });
     crash::arm(Role::Worker);
     forget_environment()?;
     // A worker keeps its seat until it exits: the segment and the bell live as long as the process.
@@ -76,7 +93,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let seat = Seat::new(shared, me, Futex).ok_or(CannotAttach::Slot(me))?;
     let bell = Bell::new(shared.header.bell(), bell_fd.as_fd());
     guardian::keep_awake(&seat.slot().park);
-    Ok(Some(Post { seat, bell, folder: folder.into(), in_flight }))
+    Ok(Some(Post { seat, bell, folder: folder.into(), in_flight, blocks, ends }))
 }
 
 impl Post {
@@ -112,6 +129,11 @@ fn forget_environment() -> Result<(), CannotAttach> {
 
 fn number<T: std::str::FromStr>(name: &'static str) -> Result<T, CannotAttach> {
     env::var(name).ok().and_then(|text| text.parse().ok()).ok_or(CannotAttach::Environment { name })
+}
+
+/// An inherited descriptor, if there is one with this name.
+fn if_inherited(name: &'static str) -> Result<Option<OwnedFd>, CannotAttach> {
+    env::var_os(name).map(|_| inherited(name)).transpose()
 }
 
 /// An inherited descriptor, made close-on-exec.

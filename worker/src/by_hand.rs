@@ -319,7 +319,8 @@ impl Supervised {
 }
 
 fn attempted(token: Held, verdict: Verdict, output: Streams) -> Attempted {
-    Attempted { token: Some(token), verdict, usage: Usage::default(), output, leaked: false }
+    let usage = Usage::default();
+    Attempted { token: Some(token), verdict, usage, output, leaked: false, is_last: false }
 }
 
 impl Current {

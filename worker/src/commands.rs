@@ -1,19 +1,24 @@
 //! The loop of `msup-worker`: each task is a command, or a line for a program that keeps running.
 
 use std::cell::RefCell;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::fs;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use msup_protocol::codec::{Command, TaskFrame, Usage, Verdict, Work};
+use msup_protocol::codec::{Command, CommandInput, TaskFrame, Usage, Verdict, Work};
 use msup_protocol::layout::Header;
 use msup_protocol::token::Held;
 use msup_protocol::{crash, exit};
 use rustix::time::{ClockId, clock_gettime};
+use serde_bytes::ByteBuf;
 
-use crate::attach::{Post, attach};
+use crate::attach::{CommandEnds, Post, attach};
 use crate::ctx::leave;
 use crate::guardian::{self, Manner};
 use crate::steps::{Attempted, Streams};
@@ -24,6 +29,9 @@ mod answer;
 mod capture;
 mod children;
 mod environment;
+mod feed;
+mod outbox;
+mod place;
 mod program;
 mod spawn;
 mod talk;
@@ -31,8 +39,11 @@ mod talk;
 use capture::{Capture, Finished};
 use children::Children;
 use environment::Environment;
+use feed::Feed;
+use outbox::Outbox;
+use place::Prepared;
 use program::Program;
-use spawn::Spawner;
+use spawn::{GivenStreams, Spawner};
 
 /// How long a worker without a supervisor waits until the processes that it has killed are gone.
 const SWEEP_AT_MOST: Duration = Duration::from_millis(400);
@@ -68,7 +79,7 @@ pub fn main(release: &str) -> ExitCode {
         runner.borrow_mut().attempt(post, frame, token, output)
     });
     if !guardian::told_to_exit() {
-        runner.borrow_mut().end_program(&post);
+        runner.borrow_mut().end_programs(&post);
     }
     if guardian::told_to_exit() {
         guardian::sweep(SWEEP_AT_MOST);
@@ -83,8 +94,8 @@ struct Runner {
     spawner: Spawner,
     children: Children,
     buffer: Box<[MaybeUninit<u8>]>,
-    /// The program that keeps running, if the tasks are for one and it runs.
-    program: Option<Program>,
+    /// The programs that keep running: one, or one for each stage of a pipeline that has one.
+    programs: Vec<Program>,
     /// CPU time of this worker when it last reported it.
     own_ns: u64,
 }
@@ -97,7 +108,7 @@ impl Runner {
             spawner: Spawner::new(nofile)?,
             children: Children::new()?,
             buffer: Box::new_uninit_slice(capture::CHUNK),
-            program: None,
+            programs: Vec::new(),
             // CPU time for starting up is not part of any command.
             own_ns: own_time_ns(),
         })
@@ -116,6 +127,7 @@ impl Runner {
         }
         // CRASH: foreign_before_spawn. Foreign(dead): reclaimed on the reap.
         crash::point("foreign_before_spawn");
+        let may_be_last = matches!(&work, Work::Command(command) if command.stops);
         let (verdict, leaked, usage) = match work {
             Work::Command(command) => self.run(post, command, seq, attempt, &mut output),
             Work::Line(line) => self.give(post, &line, &mut output),
@@ -128,7 +140,8 @@ impl Runner {
         crash::point("exited_before_outcome");
         let token = post.seat.end_foreign();
         let usage = Usage { worker_ns: self.own_time(), ..usage };
-        Attempted { token, verdict, usage, output, leaked }
+        let is_last = may_be_last && stops_xargs(&verdict);
+        Attempted { token, verdict, usage, output, leaked, is_last }
     }
 
     fn run(
@@ -139,26 +152,66 @@ impl Runner {
         attempt: u32,
         output: &mut Streams,
     ) -> (Verdict, bool, Usage) {
-        let memory = command.memory;
-        let envp = self.environment.for_task(seq, attempt, command.threads, &command.env);
+        let (memory, announced) = (command.memory, command.announced.clone());
+        let Input { stdin, feed, file: _file } = match Input::of(post, &command.input) {
+            Ok(input) => input,
+            Err(why) => {
+                let verdict = Verdict::Trouble(format!("cannot give it its input: {why}"));
+                return (verdict, false, Usage::default());
+            }
+        };
+        let place = match Prepared::of(&command.place) {
+            Ok(place) => place,
+            Err(verdict) => return (verdict, false, Usage::default()),
+        };
+        let envp = self.environment.for_task(seq, attempt, &command);
         let argv = self.environment.arguments(command);
         let (Ok(envp), Ok(argv)) = (envp, argv) else {
             let verdict = Verdict::Trouble("a NUL byte in an argument".into());
             return (verdict, false, Usage::default());
         };
+        let CommandEnds { live, stdout, tty } = &post.ends;
+        let mut outbox = live.as_ref().map(|pipe| Outbox::new(pipe.as_fd(), seq, attempt));
+        if let Err(why) = announce(&announced, stdout.as_ref(), outbox.as_mut(), output) {
+            let verdict = Verdict::Trouble(format!("cannot keep its output: {why}"));
+            return (verdict, false, Usage::default());
+        }
+        let stderr = io::stderr();
+        let outputs = stdout.as_ref().map(|stdout| [stdout.as_fd(), stderr.as_fd()]);
         let clock = ActiveTime::new(post.seat.shared().header);
-        match self.spawner.spawn(&argv, &envp, None, memory, &mut self.children) {
+        let started = {
+            let stdin = stdin.as_ref().or(tty.as_ref()).map(OwnedFd::as_fd);
+            let streams = GivenStreams { stdin, outputs };
+            self.spawner.spawn(&argv, &envp, streams, (memory, &place), &mut self.children)
+        };
+        // Else this process would hold the command's own end of the pipe.
+        drop(stdin);
+        let done = match started {
             Ok(child) => {
                 let pid = child.pid;
                 post.seat.slot().set_command(pid.unsigned_abs());
-                let told = (post.seat.shared().header, post.seat.slot());
-                let capture = Capture::new(child, output, &mut self.buffer, &mut self.children);
-                let Finished { verdict, leaked, usage } = capture.until_finished(pid, told);
+                let (own, slot) = ((&mut *self.buffer, &mut self.children), post.seat.slot());
+                let capture = Capture::new(child, (feed, outbox), output, own, slot);
+                let header = post.seat.shared().header;
+                let Finished { verdict, leaked, usage } = capture.until_finished(pid, header);
                 let wall_ns = clock.elapsed().as_nanos() as u64;
                 (verdict, leaked, Usage { wall_ns, ..usage })
             }
-            Err(why) => (self.cannot_start(&argv, &why), false, Usage::default()),
-        }
+            Err(why) => {
+                // Little was announced: memory holds it.
+                let _ = outbox.map(|mut outbox| outbox.exit(output));
+                let verdict = match self.spawner.is_outside {
+                    true => {
+                        let errno = why.raw_os_error().unwrap_or(0);
+                        Verdict::CannotStart(errno, place.explain(&why))
+                    }
+                    false => self.cannot_start(&argv, &why),
+                };
+                (verdict, false, Usage::default())
+            }
+        };
+        place.remove();
+        done
     }
 
     fn cannot_start(&self, argv: &[CString], why: &io::Error) -> Verdict {
@@ -169,7 +222,7 @@ impl Runner {
     /// Reaps what earlier commands left running and has exited since.
     fn reap_left(&mut self) {
         // What a program that keeps running has left is reaped while it has a task.
-        if self.program.is_none() {
+        if self.programs.is_empty() {
             self.children.reap_left();
         }
     }
@@ -178,6 +231,90 @@ impl Runner {
     fn own_time(&mut self) -> u64 {
         let now = own_time_ns();
         now.saturating_sub(std::mem::replace(&mut self.own_ns, now))
+    }
+}
+
+/// What a command reads.
+#[derive(Default)]
+struct Input<'a> {
+    /// Its standard input; `None`: an empty one.
+    stdin: Option<OwnedFd>,
+    /// What goes into it.
+    feed: Option<Feed<'a>>,
+    /// A file that was made for it.
+    file: Option<Made>,
+}
+
+/// A file that is removed when it is dropped.
+struct Made(PathBuf);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // What is left is removed with the run's folder.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Input<'_> {
+    /// # Errors
+    /// The kernel's.
+    fn of<'a>(post: &'a Post, input: &CommandInput) -> io::Result<Input<'a>> {
+        let blocks = || post.blocks.as_ref().ok_or(io::ErrorKind::NotFound);
+        let path = |path: &[u8]| Path::new(OsStr::from_bytes(path)).to_owned();
+        Ok(match input {
+            CommandInput::Nothing => Input::default(),
+            CommandInput::Parts(parts) => {
+                let (stdin, feed) = Feed::new(blocks()?.as_fd(), parts)?;
+                Input { stdin: Some(stdin), feed: Some(feed), file: None }
+            }
+            CommandInput::File(name, parts) => {
+                // If this process dies, the file is removed with the run's folder.
+                let made = Made(path(name));
+                feed::copy(blocks()?.as_fd(), parts, &fs::File::create_new(&made.0)?)?;
+                Input { file: Some(made), ..Input::default() }
+            }
+            CommandInput::Filled(name, parts) => {
+                // The same for a FIFO. The command dies with this process: it does not wait for
+                // another one to open it.
+                let made = Made(path(name));
+                let feed = Feed::through(&made.0, blocks()?.as_fd(), parts)?;
+                Input { feed: Some(feed), file: Some(made), ..Input::default() }
+            }
+            // The supervisor opens the other end when it sees this one.
+            CommandInput::Fifo(name) => {
+                Input { stdin: Some(fs::File::open(path(name))?.into()), ..Input::default() }
+            }
+        })
+    }
+}
+
+/// Whether xargs runs no further command after this.
+fn stops_xargs(verdict: &Verdict) -> bool {
+    const STOP: u8 = 255;
+    matches!(verdict, Verdict::Exited(STOP) | Verdict::Signaled(_) | Verdict::CannotStart(..))
+}
+
+/// Writes what is shown of a command before it is run (`-v`, `-t`): at the beginning of its output,
+/// and to standard error at once.
+fn announce(
+    [first, at_once]: &[ByteBuf; 2],
+    stdout: Option<&OwnedFd>,
+    outbox: Option<&mut Outbox<'_>>,
+    output: &mut Streams,
+) -> io::Result<()> {
+    if !at_once.is_empty() {
+        // Without a reader it is not missed.
+        let _ = io::stderr().write_all(at_once);
+    }
+    match (first.is_empty(), stdout, outbox) {
+        (true, ..) => Ok(()),
+        (false, Some(stdout), _) => {
+            // The command itself finds out whether there is a reader.
+            let _ = fs::File::from(stdout.try_clone()?).write_all(first);
+            Ok(())
+        }
+        (false, None, Some(outbox)) => outbox.push(0, first, output),
+        (false, None, None) => output[0].write_all(first),
     }
 }
 

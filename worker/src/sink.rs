@@ -73,6 +73,19 @@ impl Sink {
         Ok(())
     }
 
+    /// Writes what is in memory to a file of its own, for a client that looks at a running attempt.
+    /// What the attempt leaves does not depend on it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn show(&self) -> io::Result<()> {
+        if self.here.is_empty() {
+            return Ok(());
+        }
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        create(&self.path.with_file_name(codec::look_file(&name)))?.write_all(&self.here)
+    }
+
     /// Checks that the file has the right length and is in its place, and restores it there: a task
     /// may have removed or replaced it.
     ///

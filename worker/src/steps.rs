@@ -1,11 +1,11 @@
 //! The steps of every task loop: claim the next task, then report its outcome.
 
 use std::io;
-use std::time::Instant;
 
 use msup_protocol::codec::{self, OutcomeFrame, STREAMS, TaskFrame, Usage, Verdict};
 use msup_protocol::crash;
 use msup_protocol::in_flight::Entry;
+use msup_protocol::sync::now_ns;
 use msup_protocol::task::Claim;
 use msup_protocol::token::Held;
 use msup_protocol::worker_side::Next;
@@ -30,7 +30,8 @@ pub(crate) struct Steps {
 pub(crate) struct Underway {
     claim: Claim,
     entry: Option<Entry>,
-    began: Instant,
+    /// In nanoseconds, as `now_ns` tells it.
+    began: u64,
 }
 
 /// The next task, with the token that comes with it, and where its output goes.
@@ -49,6 +50,8 @@ pub(crate) struct Attempted {
     pub(crate) usage: Usage,
     pub(crate) output: Streams,
     pub(crate) leaked: bool,
+    /// The worker takes no task after this one.
+    pub(crate) is_last: bool,
 }
 
 impl Steps {
@@ -68,7 +71,7 @@ impl Steps {
             };
             // CRASH: claimed_before_run. Running(dead), Claimed(dead): the task is run again.
             crash::point("claimed_before_run");
-            let began = Instant::now();
+            let began = now_ns();
             let output = codec::stream_files(claim.index(), claim.publication())
                 .map(|name| Sink::new(self.post.folder.join(name)));
             match self.read_task(&claim) {
@@ -81,7 +84,8 @@ impl Steps {
                 }
                 Err(why) => {
                     let (verdict, usage) = (Verdict::Lost(why.to_string()), Usage::default());
-                    let lost = Attempted { token, verdict, usage, output, leaked: false };
+                    let lost =
+                        Attempted { token, verdict, usage, output, leaked: false, is_last: false };
                     self.finish(Underway { claim, entry: None, began }, lost);
                 }
             }
@@ -92,8 +96,7 @@ impl Steps {
     pub(crate) fn finish(&mut self, underway: Underway, attempted: Attempted) {
         let Underway { claim, entry, began } = underway;
         self.note(&claim, entry.map(|entry| Entry { finished: true, ..entry }));
-        let wall_ns = began.elapsed().as_nanos() as u64;
-        self.token = self.report(claim, attempted, wall_ns);
+        self.token = self.report(claim, attempted, began);
     }
 
     /// Gives up the token that is left from the last attempt, before this worker exits.
@@ -123,21 +126,37 @@ impl Steps {
         Ok(codec::decode(&self.frame).unwrap_or_else(leave))
     }
 
-    fn report(&mut self, claim: Claim, attempted: Attempted, wall_ns: u64) -> Option<Held> {
+    fn report(&mut self, claim: Claim, attempted: Attempted, began_ns: u64) -> Option<Held> {
+        let wall_ns = now_ns().saturating_sub(began_ns);
         let (post, frame) = (&self.post, &mut self.frame);
         let shared = post.seat.shared();
-        let Attempted { token, verdict, usage, mut output, leaked } = attempted;
+        let Attempted { token, verdict, usage, mut output, leaked, is_last: _ } = attempted;
         let capacity = shared.tasks.capacity();
         let outcome_of = |verdict, output: &Streams| {
             let [stdout, stderr, result, emitted] = output.each_ref().map(Sink::stream);
-            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr, result, emitted }
+            OutcomeFrame {
+                verdict,
+                began_ns,
+                wall_ns,
+                usage,
+                leaked,
+                stdout,
+                stderr,
+                result,
+                emitted,
+            }
         };
         let secured = output.iter_mut().try_for_each(Sink::secure);
         let mut outcome = match secured {
             Ok(()) => outcome_of(verdict, &output),
             Err(why) => {
                 output.iter_mut().for_each(Sink::discard);
-                outcome_of(Verdict::Lost(format!("its output is lost: {why}")), &output)
+                let verdict = match verdict {
+                    // It says why the output is not whole.
+                    Verdict::Trouble(why) => Verdict::Trouble(why),
+                    _ => Verdict::Lost(format!("its output is lost: {why}")),
+                };
+                outcome_of(verdict, &output)
             }
         };
         while codec::encode(&outcome, frame).is_err() || frame.len() > capacity {

@@ -63,9 +63,10 @@ pub(crate) fn serve(
             break;
         }
         let panicked = matches!(attempted.verdict, Verdict::Panicked(_));
+        let is_last = panicked || attempted.is_last;
         steps.finish(underway, attempted);
-        if panicked {
-            // The process exits, and with it whatever state the panic left inconsistent.
+        if is_last {
+            // The process exits, and with it whatever state a panic left inconsistent.
             steps.release();
             break;
         }
@@ -81,7 +82,8 @@ where
     let Some(task) = Task::of(frame) else {
         let verdict = Verdict::Trouble("this worker does not run commands".into());
         let usage = Usage::default();
-        return Attempted { token: Some(token), verdict, usage, output, leaked: false };
+        let token = Some(token);
+        return Attempted { token, verdict, usage, output, leaked: false, is_last: false };
     };
     let mut ctx = Ctx::new(&post.seat, token, output, task.out());
     let result = catch_unwind(AssertUnwindSafe(|| f(&task, &mut ctx)));
@@ -97,7 +99,8 @@ where
                 Ok(()) => verdict,
                 Err(why) => Verdict::Lost(why.to_string()),
             };
-            Attempted { token, verdict, usage: Usage::default(), output, leaked: false }
+            let usage = Usage::default();
+            Attempted { token, verdict, usage, output, leaked: false, is_last: false }
         }
         _ => unreachable!("a supervised context has a token between calls, and its output"),
     }

@@ -30,11 +30,23 @@ pub enum CreateError {
         bytes: usize,
     },
     /// The `shared_memory` crate failed.
-    #[error("cannot create shared memory in /dev/shm: {0}")]
+    #[error("cannot create shared memory in /dev/shm: {}", words(.0))]
     Mapping(#[from] ShmemError),
     /// A system call failed.
     #[error("cannot reserve shared memory in /dev/shm: {0}")]
     System(#[from] io::Error),
+}
+
+/// The crate tells only the numbers of system errors.
+fn words(why: &ShmemError) -> String {
+    match why {
+        ShmemError::MapCreateFailed(errno)
+        | ShmemError::MapOpenFailed(errno)
+        | ShmemError::UnknownOsError(errno) => {
+            io::Error::from_raw_os_error(*errno as i32).to_string()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Creates a segment with `procs` idle tokens (the other token words are retired), all slots vacant

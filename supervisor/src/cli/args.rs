@@ -6,14 +6,22 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::error::{ContextKind, ErrorKind};
 
+use super::batch_flags::BatchFlags;
 use super::choices::Order;
+use super::general::GeneralFlags;
 use super::gnu::GnuFlags;
 use super::input_flags::InputFlags;
+use super::list_flags::ListFlags;
 use super::output_flags::OutputFlags;
+use super::pipe_flags::PipeFlags;
+use super::place_flags::PlaceFlags;
+use super::resuming::ResumingFlags;
 use super::shared::{Failing, Limits, Reporting, Runners};
+use super::start_flags::StartFlags;
+use super::string_flags::StringFlags;
 use super::usage::UsageError;
 use super::wrong_line::{one_line, unknown};
-use super::{Command, Refusal, help, other_tools};
+use super::{Command, Refusal, gnu_asked, help, optional_values, other_tools, topics};
 use crate::journal::Durability;
 
 /// Run COMMAND once per input value, with as many processes at once as keep the CPUs busy.
@@ -24,6 +32,9 @@ use crate::journal::Durability;
     override_usage = help::USAGE,
     help_template = help::TEMPLATE,
     after_help = help::AFTER,
+    disable_help_flag = true,
+    // As in GNU parallel, the last one counts: variables and files give flags, too.
+    args_override_self = true,
     mut_args(help::under_heading)
 )]
 pub(super) struct Args {
@@ -35,6 +46,24 @@ pub(super) struct Args {
 
     #[command(flatten)]
     pub(super) input: InputFlags,
+
+    #[command(flatten)]
+    pub(super) blocks: PipeFlags,
+
+    #[command(flatten)]
+    pub(super) batches: BatchFlags,
+
+    #[command(flatten)]
+    pub(super) lists: ListFlags,
+
+    #[command(flatten)]
+    pub(super) strings: StringFlags,
+
+    #[command(flatten)]
+    pub(super) starting: StartFlags,
+
+    #[command(flatten)]
+    pub(super) places: PlaceFlags,
 
     #[command(flatten)]
     pub(super) running: Runners,
@@ -95,16 +124,18 @@ pub(super) struct Args {
     pub(super) joblog: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(super) resuming: ResumingFlags,
+
+    #[command(flatten)]
     pub(super) reporting: Reporting,
+
+    #[command(flatten)]
+    pub(super) general: GeneralFlags,
 
     /// What msup does anyway, for command lines of other tools
     #[arg(
-        short = 'r',
-        long = "no-run-if-empty",
-        aliases = [
-            "norunifempty", "will-cite", "willcite", "no-notice", "nonotice", "nn", "group",
-            "silent", "plain",
-        ],
+        long = "will-cite",
+        aliases = ["willcite", "no-notice", "nonotice", "nn", "group", "silent"],
         action = clap::ArgAction::Count,
         hide = true
     )]
@@ -126,8 +157,10 @@ impl Args {
     /// What is wrong with it, also where a flag is one of another tool.
     pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Typed<Args>, Refusal> {
         let words: Vec<OsString> = words.into_iter().collect();
-        let all = std::iter::once("msup".into()).chain(words.iter().cloned());
-        let mut typed = Typed::of(Args::try_parse_from(all), |why| {
+        let is_gnu = words.first().is_some_and(|word| word == "--gnu");
+        let all = optional_values::written_out(words.clone(), is_gnu);
+        let all = std::iter::once("msup".into()).chain(all);
+        let mut typed = Typed::of(parse::<Args>(all), |why| {
             let typed = unknown(why);
             let known = typed.and_then(other_tools::known);
             // A word that is nearly a flag of msup is taken for that, not for the beginning of a
@@ -136,16 +169,46 @@ impl Args {
             let begun = || typed.filter(|_| !resembles).and_then(other_tools::begun);
             known.or_else(begun)
         })?;
+        if let Typed::Flags(args) = &typed
+            && args.general.brief
+        {
+            return Ok(Typed::Help(topics::brief()));
+        }
         if let Typed::Flags(args) = &mut typed {
-            args.harmless.check()?;
             args.reading.typed = words;
+            if !args.reading.gnu {
+                args.reading.asked.refuse()?;
+            }
             if args.reading.gnu {
                 // Its -q quotes, and it says nothing of itself.
                 args.reading.quotes = std::mem::replace(&mut args.reporting.quiet, true);
             }
         }
-        Ok(typed)
+        match typed {
+            Typed::Help(text) if is_gnu && text.starts_with(VERSION_LINE) => {
+                Ok(Typed::Help(gnu_asked::version()))
+            }
+            typed => Ok(typed),
+        }
     }
+}
+
+/// What the line with the version begins with.
+const VERSION_LINE: &str = concat!("msup ", env!("CARGO_PKG_VERSION"));
+
+/// Reads words, the program's name first. A negative number behind a flag that has a value is that,
+/// and not a flag: it is refused under the name of the flag before it.
+fn parse<C: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<C, clap::Error> {
+    let command = C::command().mut_args(|arg| {
+        let has_value = arg.get_action().takes_values() && !arg.is_positional();
+        if has_value && !arg.is_require_equals_set() {
+            arg.allow_negative_numbers(true)
+        } else {
+            arg
+        }
+    });
+    let mut found = command.try_get_matches_from(words)?;
+    C::from_arg_matches_mut(&mut found)
 }
 
 /// A command line that is right.
@@ -166,7 +229,7 @@ impl<C: Parser> Typed<C> {
         words: impl IntoIterator<Item = OsString>,
     ) -> Result<Typed<C>, Refusal> {
         let words = std::iter::once(subcommand.into()).chain(words);
-        Typed::of(C::try_parse_from(words), |_| None)
+        Typed::of(parse(words), |_| None)
     }
 
     /// What clap has read. `better` may know a better line about an error.

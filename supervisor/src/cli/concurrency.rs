@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::Refusal;
+use super::jobs_file::JobsFile;
 use super::shared::{Limits, Runners};
+use super::start_flags::StartConditions;
 use super::usage::{BadValue, UsageError};
 use crate::engine::AtCap;
 use crate::os::cpu_quota;
@@ -22,8 +24,41 @@ pub(crate) struct Concurrency {
     pub(crate) at_cap: AtCap,
     /// The soft limit on open files that commands get.
     pub(crate) nofile: u64,
+    /// When a task may start.
+    pub(crate) starts: StartConditions,
+    /// The file that says how many of the tokens are used (`-j FILE`).
+    pub(crate) jobs_file: Option<JobsFile>,
     /// Which limit allows fewer workers than there would be, in a line.
     pub(crate) lowered: Option<String>,
+}
+
+impl Concurrency {
+    /// The number of tasks that may run at once when the run begins, if each takes a token.
+    pub(crate) fn jobs(&self) -> u32 {
+        self.jobs_file.as_ref().map_or(self.procs, JobsFile::number)
+    }
+
+    /// The most tokens that the user can ask for later: one for each CPU, or as many as at the
+    /// start if these are more, or if one number is both that and the most workers (`-j N`).
+    pub(crate) fn most_procs(&self) -> u32 {
+        let most = u32::from(self.max_workers);
+        if self.procs == most { most } else { self.procs.max(cpu_quota::cpus()).min(most) }
+    }
+
+    /// The number of tasks that may run at once when the run begins.
+    pub(crate) fn slots(&self) -> u32 {
+        self.jobs_file.as_ref().map_or(self.max_workers.into(), JobsFile::number)
+    }
+}
+
+/// Tokens, and the cap on workers.
+#[derive(Debug)]
+struct Workers {
+    procs: u32,
+    most: u16,
+    jobs_file: Option<JobsFile>,
+    /// Which limit has lowered them, if one has.
+    lowered: Option<String>,
 }
 
 /// Less than this holds no program.
@@ -36,15 +71,25 @@ const WORKERS_PER_TOKEN: u64 = 100;
 /// As many as possible (`-j 0`): their slots must fit into the shared memory of a small container.
 const ALL_AT_ONCE: u64 = 4096;
 
+/// The largest number that a file may say later (`-j FILE`), unless it begins with a larger one.
+/// All tokens are looked at after each task: with more of them, tasks that take a moment would take
+/// longer.
+const LATER_AT_ONCE: u64 = 1024;
+
+/// What --jobs and --procs take.
+const JOBS: &str = "a number, N%, +N or -N of the CPUs, 0 for as many as possible, or a file that \
+                    says one of these";
+const JOBS_IN_SETTINGS: &str = "a number, N%, +N or -N of the CPUs, or 0 for as many as possible";
+const PROCS: &str = "a number of at least 1, N%, +N or -N";
+
 /// Raises this process's limit on open files, then reads the flags.
 ///
 /// # Errors
 /// A flag has a wrong value, or the limit on open files is too low.
 pub(super) fn of(typed: &Limits, running: &Runners) -> Result<Concurrency, Refusal> {
     let nofile = limits::raise_open_files();
-    let (procs, max_workers, lowered) = workers(typed)?;
-    let idle_timeout = Duration::try_from_secs_f64(running.idle_timeout)
-        .map_err(|_| UsageError::IdleTimeout(running.idle_timeout))?;
+    let Workers { procs, most: max_workers, jobs_file, lowered } = workers(typed)?;
+    let idle_timeout = idle_timeout(running)?;
     let memory = size("--memory", typed.memory.as_deref())?;
     Ok(Concurrency {
         procs,
@@ -54,12 +99,37 @@ pub(super) fn of(typed: &Limits, running: &Runners) -> Result<Concurrency, Refus
         idle_timeout,
         at_cap: running.at_cap,
         nofile,
+        starts: StartConditions::default(),
+        jobs_file,
         lowered,
     })
 }
 
-/// Tokens, the cap on workers, and which limit has lowered them, if one has.
-fn workers(typed: &Limits) -> Result<(u32, u16, Option<String>), Refusal> {
+/// Checks the values of flags, without the limits of this machine.
+///
+/// # Errors
+/// The first flag whose value is wrong.
+pub(super) fn check(typed: &Limits, running: &Runners) -> Result<(), UsageError> {
+    // What a number of CPUs is reckoned from makes no difference to whether it is one.
+    let is_number = |text: &str| parse_procs(text, 1).is_some();
+    if let Some(text) = typed.jobs.as_deref().filter(|text| *text != "0" && !is_number(text)) {
+        return Err(BadValue::new("--jobs", text, JOBS_IN_SETTINGS).into());
+    }
+    if let Some(text) = typed.procs.as_deref().filter(|text| !is_number(text)) {
+        return Err(BadValue::new("--procs", text, PROCS).into());
+    }
+    idle_timeout(running)?;
+    size("--memory", typed.memory.as_deref())?;
+    size("--mem-per-task", typed.mem_per_task.as_deref())?;
+    Ok(())
+}
+
+fn idle_timeout(running: &Runners) -> Result<Duration, UsageError> {
+    Duration::try_from_secs_f64(running.idle_timeout)
+        .map_err(|_| UsageError::IdleTimeout(running.idle_timeout))
+}
+
+fn workers(typed: &Limits) -> Result<Workers, Refusal> {
     let most = limits::most_workers()?;
     let cpus = u64::from(cpu_quota::cpus());
     let mut is_lowered = false;
@@ -72,16 +142,14 @@ fn workers(typed: &Limits) -> Result<(u32, u16, Option<String>), Refusal> {
             "0" => Some(lowered(ALL_AT_ONCE)),
             text => parse_procs(text, cpus),
         };
-        let wanted = "a number, N%, +N or -N of the CPUs, or 0 for as many as possible";
-        let jobs = jobs.ok_or_else(|| BadValue::new("--jobs", text, wanted))?;
+        let Some(jobs) = jobs else { return said_by_file(text, cpus, most) };
         let jobs = in_range("--jobs", jobs, most)?;
-        let why = is_lowered.then(|| format!("at most {jobs} jobs: {most}"));
-        return Ok((u32::from(jobs), jobs, why));
+        let lowered = is_lowered.then(|| format!("at most {jobs} jobs: {most}"));
+        return Ok(Workers { procs: jobs.into(), most: jobs, jobs_file: None, lowered });
     }
     let procs = match &typed.procs {
         Some(text) => {
-            let wanted = "a number of at least 1, N%, +N or -N";
-            parse_procs(text, cpus).ok_or_else(|| BadValue::new("--procs", text, wanted))?
+            parse_procs(text, cpus).ok_or_else(|| BadValue::new("--procs", text, PROCS))?
         }
         None => lowered(cpus),
     };
@@ -96,8 +164,18 @@ fn workers(typed: &Limits) -> Result<(u32, u16, Option<String>), Refusal> {
             u16::try_from(lowered(wanted)).unwrap_or(u16::MAX).max(procs)
         }
     };
-    let why = is_lowered.then(|| format!("at most {max_workers} workers: {most}"));
-    Ok((u32::from(procs), max_workers, why))
+    let lowered = is_lowered.then(|| format!("at most {max_workers} workers: {most}"));
+    Ok(Workers { procs: procs.into(), most: max_workers, jobs_file: None, lowered })
+}
+
+/// As in GNU parallel: the number is in a file of this name. There are tokens for the largest
+/// number that it may say later.
+fn said_by_file(name: &str, cpus: u64, most: Most) -> Result<Workers, Refusal> {
+    let [later, all] = [LATER_AT_ONCE, ALL_AT_ONCE].map(|jobs| jobs.min(most.workers) as u32);
+    let file = JobsFile::open(name, cpus, later, all);
+    let file = file.ok_or_else(|| BadValue::new("--jobs", name, JOBS))?;
+    let tokens = in_range("--jobs", file.at_most().into(), most)?;
+    Ok(Workers { procs: tokens.into(), most: tokens, jobs_file: Some(file), lowered: None })
 }
 
 fn in_range(flag: &'static str, number: u64, most: Most) -> Result<u16, UsageError> {
@@ -121,7 +199,16 @@ pub(super) fn size(flag: &'static str, text: Option<&str>) -> Result<Option<u64>
 
 /// Bytes: a number, and perhaps a unit as GNU parallel has them, K, M, G or T for powers of 1024
 /// and k, m, g or t for powers of 1000.
-fn parse_size(text: &str) -> Option<u64> {
+pub(super) fn parse_size(text: &str) -> Option<u64> {
+    quantity(text).map(|bytes| bytes as u64)
+}
+
+/// A number of things, written like a size: a whole one.
+pub(super) fn parse_count(text: &str) -> Option<u64> {
+    quantity(text).filter(|count| count.fract() == 0.0).map(|count| count as u64)
+}
+
+fn quantity(text: &str) -> Option<f64> {
     let (number, unit) = match text.char_indices().next_back()? {
         (at, unit) if unit.is_ascii_alphabetic() => (&text[..at], Some(unit)),
         _ => (text, None),
@@ -138,12 +225,12 @@ fn parse_size(text: &str) -> Option<u64> {
     let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let bytes = number.parse::<f64>().ok().filter(|_| plain)? * factor;
     // No machine has more than this, and it still fits.
-    (bytes < 1e18).then_some(bytes as u64)
+    (bytes < 1e18).then_some(bytes)
 }
 
 /// `N`, `N%` of the CPUs, `+N` more or `-N` fewer than there are, as GNU parallel reckons; at least
 /// 1 but for a plain 0.
-fn parse_procs(text: &str, cpus: u64) -> Option<u64> {
+pub(super) fn parse_procs(text: &str, cpus: u64) -> Option<u64> {
     let number = |text: &str| -> Option<u64> {
         text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
     };

@@ -22,7 +22,7 @@ pub(super) fn of(typed: Option<&OsStr>, null: bool) -> Result<Vec<u8>, BadValue>
 }
 
 /// The text with its escapes as C has them; `None` if one has no meaning.
-fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {

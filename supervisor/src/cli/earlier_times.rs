@@ -70,7 +70,7 @@ impl JobLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::{Reading, Shell, Strings, Template};
+    use crate::template::{Feeding, Reading, Shell, Strings, Template};
 
     fn outline(line: &str) -> Outline {
         let reading = Reading {
@@ -78,6 +78,7 @@ mod tests {
             fixed_shell: false,
             unsafe_replace: false,
             strings: Strings::USUAL,
+            feeding: Feeding::Values,
         };
         let template = Template::from_words(vec![line.as_bytes().to_vec()], &reading);
         template.expect("a template").outline().clone()

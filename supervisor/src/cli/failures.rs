@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::shared::Failing;
 use super::usage::BadValue;
-use crate::engine::{Counted, Halt, Policy, Threshold, Timeout};
+use crate::engine::{Counted, Halt, PlainSignals, Policy, Threshold, Timeout};
 
 /// The policy about failures, and the value of --grace if it was given.
 ///
@@ -35,14 +35,41 @@ pub(super) fn of(typed: &Failing) -> Result<(Policy, Option<Duration>), BadValue
         outside_limit: typed
             .outside_limit
             .map_or(Ok(given.outside_limit), |n| at_least_one("--outside-limit", n))?,
+        plain_signals: given.plain_signals,
         timeout: typed.timeout.as_deref().map(timeout).transpose()?,
         halt: typed.halt.as_deref().map(halt).transpose()?.flatten(),
+        is_xargs: false,
     };
     Ok((policy, grace))
 }
 
-/// A time: a number with ms, s, m, h or d after it, by default seconds.
+/// Makes of it what GNU parallel makes of failures: where no limit is given, a command that a
+/// signal has killed has failed and is not repeated, and a percentage of --halt is reckoned as
+/// there.
+pub(super) fn as_gnu(policy: &mut Policy, typed: &Failing) {
+    policy.plain_signals =
+        PlainSignals { crashes: typed.crash_limit.is_none(), kills: typed.outside_limit.is_none() };
+    if let Some(halt) = &mut policy.halt
+        && let Threshold::Percent(percent) = halt.at
+    {
+        halt.at = Threshold::Share(percent);
+    }
+}
+
+/// A time: a number with ms, s, m, h or d after it, by default seconds; or several of them, which
+/// are added (1m30s).
 pub(super) fn time(text: &str) -> Option<Duration> {
+    let (mut rest, mut sum) = (text, Duration::ZERO);
+    while let Some(unit) = rest.find(|c: char| c.is_ascii_alphabetic()) {
+        let behind = rest[unit..].find(|c: char| !c.is_ascii_alphabetic());
+        let Some(behind) = behind.map(|len| unit + len) else { break };
+        sum = sum.checked_add(one_time(&rest[..behind])?)?;
+        rest = &rest[behind..];
+    }
+    sum.checked_add(one_time(rest)?)
+}
+
+fn one_time(text: &str) -> Option<Duration> {
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let seconds = match unit {
@@ -122,7 +149,10 @@ fn halt(text: &str) -> Result<Option<Halt>, BadValue> {
         Some(Halt { now, what, at })
     };
     let wanted = "never, or such as now,fail=1, soon,fail=20% or now,success=1";
-    parsed().map(Some).ok_or_else(|| BadValue::new("--halt", text, wanted))
+    let words = ["never", "now", "soon", "fail", "success", "done"];
+    parsed().map(Some).ok_or_else(|| {
+        BadValue::new("--halt", text, wanted).near(&words, |meant| halt(meant).is_ok())
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! The flags about values: where they come from, what ends one, how they become arguments.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::choices::Trim;
 use super::delimiter;
+use super::list_flags::ListFlags;
 use super::usage::{BadValue, UsageError};
-use crate::input::{Columns, Format, Shape};
+use crate::input::{BatchSize, Format, Shape};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct InputFlags {
@@ -33,16 +35,19 @@ pub(super) struct InputFlags {
     #[arg(long, conflicts_with = "null")]
     crlf: bool,
 
-    /// Give each command N values: {} stands for all of them, {2} for the second one. The last
-    /// command may get fewer
+    /// The value EOF ends a list, and is not part of it
+    #[arg(short = 'E', short_alias = 'e', long, value_name = "EOF")]
+    eof: Option<OsString>,
+
+    /// In GNU parallel's reading, blank values are skipped. msup runs nothing without values.
     #[arg(
-        short = 'n',
-        short_alias = 'N',
+        short = 'r',
         long,
-        aliases = ["maxargs", "max-replace-args", "maxreplaceargs"],
-        value_name = "N"
+        alias = "norunifempty",
+        action = clap::ArgAction::Count,
+        hide = true
     )]
-    max_args: Option<String>,
+    pub(super) no_run_if_empty: u8,
 
     /// Split each value into columns where REGEXP matches: {2} stands for the second one
     #[arg(short = 'C', long, alias = "col-sep", value_name = "REGEXP")]
@@ -55,22 +60,29 @@ pub(super) struct InputFlags {
 }
 
 impl InputFlags {
-    /// How values become arguments.
+    /// Those that mean nothing for blocks, and whether they are given.
+    pub(super) fn of_values(&self) -> [(&'static str, bool); 7] {
+        [
+            ("-0", self.null),
+            ("-d", self.delimiter.is_some()),
+            ("-E", self.eof.is_some()),
+            ("--crlf", self.crlf),
+            ("--colsep", self.colsep.is_some()),
+            ("--trim", self.trim.is_some()),
+            ("--link", self.link),
+        ]
+    }
+
+    /// How values become arguments; `batch`: how many of them make up one.
     ///
     /// # Errors
     /// A value that a flag does not take.
-    pub(super) fn shape(&self) -> Result<Shape, UsageError> {
-        let columns = self.colsep.as_deref().map(Columns::separated_by).transpose();
-        let columns = columns.map_err(UsageError::Colsep)?;
-        let usual = if columns.is_some() { Trim::Both } else { Trim::Nothing };
+    pub(super) fn shape(&self, lists: &ListFlags, batch: BatchSize) -> Result<Shape, UsageError> {
+        let columns = lists.columns(self.colsep.as_deref())?;
+        // As in GNU parallel: not where --csv or --header alone make columns.
+        let usual = if self.colsep.is_some() { Trim::Both } else { Trim::Nothing };
         let trims = self.trim.unwrap_or(usual).sides();
-        Ok(Shape { columns, trims, batch: self.batch()? })
-    }
-
-    fn batch(&self) -> Result<usize, BadValue> {
-        let Some(typed) = &self.max_args else { return Ok(1) };
-        let number = typed.parse::<usize>().ok().filter(|number| *number > 0);
-        number.ok_or_else(|| BadValue::new("-n", typed, "the number of values, at least 1"))
+        Ok(Shape { columns, trims, batch, shuffles: lists.shuffles(), ..Shape::default() })
     }
 
     /// What ends a value.
@@ -94,6 +106,7 @@ impl InputFlags {
     ) -> Result<Format, BadValue> {
         let separator = self.separator()?;
         let crlf = self.crlf && separator == b"\n";
-        Ok(Format { separator, several, commands, crlf, hints })
+        let end = self.eof.as_ref().map(|end| end.as_bytes().to_vec());
+        Ok(Format { several, commands, crlf, hints, end, ..Format::separated_by(separator) })
     }
 }

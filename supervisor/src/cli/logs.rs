@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::args::Args;
+use super::resuming::ResumingPlan;
 use super::usage::UsageError;
 use crate::journal::{Durability, Folder, Locks, Past, runs};
 
@@ -15,6 +16,8 @@ pub(crate) struct Logs {
     /// Outputs of any size are kept with the journal.
     pub(crate) keeps_all_output: bool,
     pub(crate) joblog: Option<PathBuf>,
+    /// Which tasks an earlier run has done.
+    pub(crate) resuming: Option<ResumingPlan>,
 }
 
 /// Where the run's journal is kept.
@@ -80,13 +83,15 @@ impl Retried {
 
 impl Keeping {
     /// Where a run that begins keeps its journal. `shell`: the shell that was chosen for scripts:
-    /// a resume in another environment must not choose another one. `spools`: values must be kept.
+    /// a resume in another environment must not choose another one. `flags`: what else must be the
+    /// same then. `spools`: values must be kept.
     ///
     /// # Errors
     /// The folder of `--journal` has no absolute path.
     pub(super) fn new(
         args: &Args,
         shell: Option<Vec<u8>>,
+        flags: Vec<Vec<u8>>,
         spools: bool,
     ) -> Result<Keeping, UsageError> {
         if args.no_journal {
@@ -95,7 +100,8 @@ impl Keeping {
         let place = args.journal.as_ref().map(std::path::absolute).transpose();
         let place = place.map_err(UsageError::Journal)?;
         let shell = shell.into_iter().flat_map(|shell| [b"--shell".to_vec(), shell]);
-        let words = shell.chain(args.reading.typed.iter().cloned().map(OsString::into_vec));
+        let words =
+            shell.chain(flags).chain(args.reading.typed.iter().cloned().map(OsString::into_vec));
         Ok(Keeping::New {
             place,
             order: runs::next_order(),

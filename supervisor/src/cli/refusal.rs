@@ -3,6 +3,8 @@
 use std::io;
 
 use super::commands::resume_retry::ResumeError;
+use super::pipeline::PipelineError;
+use super::settings::SettingsError;
 use super::usage::{BadValue, UsageError};
 use crate::journal::JournalError;
 use crate::os::limits::TooFewFiles;
@@ -30,12 +32,30 @@ pub(crate) enum Refusal {
     #[error(transparent)]
     Resume(#[from] ResumeError),
     #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    #[error(transparent)]
     Thread(#[from] ThreadError),
     /// What is wrong with the values.
     #[error("{0}")]
     Input(#[source] io::Error),
     #[error("standard output: {0}")]
     Stdout(#[source] io::Error),
+}
+
+impl Refusal {
+    /// Lines of a file that show what is meant.
+    pub(crate) fn excerpt(&self) -> Option<String> {
+        match self {
+            Refusal::Pipeline(PipelineError::Wrong { why, .. }) => why.excerpt(),
+            _ => None,
+        }
+    }
+}
+
+impl From<SettingsError> for Refusal {
+    fn from(why: SettingsError) -> Refusal {
+        Refusal::Usage(why.into())
+    }
 }
 
 impl From<BadValue> for Refusal {

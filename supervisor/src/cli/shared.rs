@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::choices::LeaveFlag;
+use super::metrics_place::{MetricsPlace, MetricsPlaceParser};
 use crate::engine::AtCap;
 
 /// How much may run at once.
@@ -21,7 +22,8 @@ pub(super) struct Limits {
     pub(super) max_workers: Option<u32>,
 
     /// Run at most N tasks at once: N, N% of the CPUs, +N or -N for N more or fewer than there are
-    /// CPUs, 0 for as many as possible. Excludes --procs and --max-workers
+    /// CPUs, 0 for as many as possible, or a file that says it and is read again when it changes.
+    /// Excludes --procs and --max-workers
     #[arg(
         short = 'j',
         visible_short_alias = 'P',
@@ -63,12 +65,22 @@ pub(super) struct Reporting {
     #[arg(long, value_name = "FILE")]
     pub(super) summary: Option<PathBuf>,
 
+    /// Write counters in the format of Prometheus to this file every 5 s, or serve them at this
+    /// address (127.0.0.1:9100, :9100) under /metrics
+    #[arg(long, value_name = "WHERE", value_parser = MetricsPlaceParser)]
+    pub(super) metrics: Option<MetricsPlace>,
+
+    /// Run COMMAND with sh -c when the run is over, also after Ctrl-C: with the summary on its
+    /// standard input, and MSUP_STATE, MSUP_EXIT and others in its environment
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) notify: Option<OsString>,
+
     /// Print a line about tokens and workers every MS milliseconds
     #[arg(long, value_name = "MS")]
     pub(super) schedtrace: Option<u64>,
 
     /// Show a progress bar even if standard output is a pipe. Where standard error is no terminal,
-    /// print a progress line every 30 s instead [default: a bar on a terminal]
+    /// and with -u, print a progress line every 30 s instead [default: a bar on a terminal]
     #[arg(long, alias = "eta")]
     pub(super) bar: bool,
 
@@ -96,6 +108,8 @@ impl Reporting {
     /// Adds what is given anew.
     pub(super) fn add(&mut self, anew: Reporting) {
         self.summary = anew.summary.or(self.summary.take());
+        self.metrics = anew.metrics.or(self.metrics.take());
+        self.notify = anew.notify.or(self.notify.take());
         self.schedtrace = anew.schedtrace.or(self.schedtrace);
         self.progress = anew.progress.or(self.progress.take());
         self.bar |= anew.bar;
@@ -195,7 +209,7 @@ pub(super) struct Failing {
 
     /// Signals that stop a task, each with the milliseconds until the next one, as in GNU parallel
     /// (INT,500,TERM,2000); SIGKILL comes last [default: TERM,GRACE]
-    #[arg(long, value_name = "SIGNAL,MS,...")]
+    #[arg(long, alias = "term-seq", value_name = "SIGNAL,MS,...")]
     pub(super) termseq: Option<String>,
 
     /// What to do with processes that a command leaves running in the background: wait for them,

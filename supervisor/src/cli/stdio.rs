@@ -9,12 +9,12 @@ use msup_protocol::codec::Program;
 
 use super::Refusal;
 use super::args::Args;
-use super::command::{CommandStyle, Work, reading, worker_beside_us};
+use super::command::{CommandReading, Work, reading, worker_beside_us};
 use super::plan::Failures;
 use super::usage::UsageError;
 use crate::engine::{Leave, Step};
 use crate::os::programs;
-use crate::template::{Job, has_replacement, program_argv, refuse_foreign};
+use crate::template::{Job, Strings, Surroundings, has_replacement, program_argv, refuse_foreign};
 
 /// Takes the words of COMMAND. `values`: those that were typed. `memory`: bytes of data that each
 /// process of the program may use. `failures`: how the program is stopped. Also returns the shell
@@ -34,7 +34,8 @@ pub(super) fn read<'a>(
     if words.is_empty() {
         return Err(UsageError::NoStdioWorker.into());
     }
-    if !args.running.literal && (has_replacement(&words) || refuse_foreign(&words, 1).is_err()) {
+    let has_others = || refuse_foreign(&words, &Strings::USUAL).is_err();
+    if !args.running.literal && (has_replacement(&words) || has_others()) {
         return Err(UsageError::StdioWorker(words.join(&b' ')).into());
     }
     let &[terminator] = args.input.separator()?.as_slice() else {
@@ -45,25 +46,39 @@ pub(super) fn read<'a>(
     if let Some(value) = values.find(is_cut) {
         return Err(UsageError::NewlineInValue(value.as_bytes().to_vec()).into());
     }
-    let reading = reading(&args.running, 1, CommandStyle::Own)?;
+    let reading = reading(&args.running, CommandReading::plain(&args.running, 1)?)?;
     let argv = program_argv(&words, &reading)?;
     programs::find(Path::new(OsStr::from_bytes(&argv[0])))?;
-    let program = Program {
+    let program = program(argv, terminator, memory, (exits_within, failures));
+    let may_be_script = words.len() == 1 && args.running.shell.is_none();
+    let shell = may_be_script.then(|| reading.shell.program().to_vec());
+    let work = Work {
+        job: Job::Lines(Box::new(program)),
+        surroundings: Surroundings::default(),
+        worker_program: worker_beside_us()?,
+        worker_arguments: Vec::new(),
+        memory_per_task: memory,
+        own_stdin: false,
+        keeps_ignored: false,
+    };
+    Ok((work, shell))
+}
+
+/// A program that reads values which this byte ends. It has some time to exit after the end of its
+/// input; then it is stopped like a task that has failed.
+pub(super) fn program(
+    argv: Vec<Vec<u8>>,
+    terminator: u8,
+    memory: Option<u64>,
+    (exits_within, failures): (Duration, &Failures),
+) -> Program {
+    Program {
         argv: argv.into_iter().map(Into::into).collect(),
         terminator,
         memory: memory.unwrap_or(0),
         exits_within_ms: ms(exits_within),
         signals: failures.stop_steps.iter().map(signal).collect(),
-    };
-    let may_be_script = words.len() == 1 && args.running.shell.is_none();
-    let shell = may_be_script.then(|| reading.shell.program().to_vec());
-    let work = Work {
-        job: Job::Lines(Box::new(program)),
-        worker_program: worker_beside_us()?,
-        worker_arguments: Vec::new(),
-        memory_per_task: memory,
-    };
-    Ok((work, shell))
+    }
 }
 
 /// Refuses flags that cannot be heeded. Some of them can also be given to a resume. Returns how

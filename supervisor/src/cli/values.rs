@@ -3,24 +3,34 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{IsTerminal, Write, stderr};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Refusal;
 use super::commands::resume_retry::ResumeError;
 use super::earlier_times::JobLog;
+use super::list_flags::Separators;
 use super::logs::Continued;
 use super::usage::UsageError;
-use crate::input::{Format, List, Lists, Shape, Source};
+use crate::input::{Format, List, Lists, Room, Shape, Source};
 use crate::journal::{JournalError, KeptInput};
+use crate::os::streams;
 
 /// The values, one for each task.
 #[derive(Debug)]
 pub(crate) struct Values {
     pub(crate) source: Source,
     pub(crate) format: Format,
+    /// The file in which blocks stand, which workers inherit.
+    pub(crate) block_file: Option<OwnedFd>,
+    /// The memory that blocks take.
+    pub(crate) room: Option<Arc<Room>>,
     /// Start the longest first, as told by this.
     pub(crate) longest_first: Option<JobLog>,
+    /// Commands depend on how many tasks there are.
+    pub(crate) needs_total: bool,
 }
 
 /// A list of values as typed behind COMMAND.
@@ -35,30 +45,39 @@ pub(super) struct TypedList {
 
 impl TypedList {
     /// The list that this separator begins, if it is one.
-    fn begun_by(word: &OsStr) -> Option<TypedList> {
-        let (are_files, is_linked) = match word.as_bytes() {
-            b":::" => (false, false),
-            b":::+" => (false, true),
-            b"::::" => (true, false),
-            b"::::+" => (true, true),
-            _ => return None,
+    fn begun_by(word: &OsStr, separators: &Separators) -> Option<TypedList> {
+        let word = word.as_bytes();
+        let is = |separator: &[u8]| match word.strip_prefix(separator) {
+            Some(b"") => Some(false),
+            Some(b"+") => Some(true),
+            _ => None,
+        };
+        let (are_files, is_linked) = match (is(&separators.values), is(&separators.files)) {
+            (Some(is_linked), _) => (false, is_linked),
+            (None, Some(is_linked)) => (true, is_linked),
+            (None, None) => return None,
         };
         Some(TypedList { are_files, is_linked, words: Vec::new() })
     }
 }
 
 /// Whether a list of values begins with this word.
-pub(super) fn begins_list(word: &OsStr) -> bool {
-    TypedList::begun_by(word).is_some()
+pub(super) fn begins_list(word: &OsStr, separators: &Separators) -> bool {
+    TypedList::begun_by(word, separators).is_some()
 }
 
 /// The words of COMMAND, and the lists behind it. If `literal`, all words behind the first `:::`
 /// are values.
-pub(super) fn split(words: Vec<OsString>, literal: bool) -> (Vec<OsString>, Vec<TypedList>) {
+pub(super) fn split(
+    words: Vec<OsString>,
+    literal: bool,
+    separators: &Separators,
+) -> (Vec<OsString>, Vec<TypedList>) {
     let (mut command, mut lists) = (Vec::new(), Vec::<TypedList>::new());
     for word in words {
-        let begun = TypedList::begun_by(&word);
-        let begun = begun.filter(|_| !literal || lists.is_empty() && word == ":::");
+        let begun = TypedList::begun_by(&word, separators);
+        let is_first = lists.is_empty() && word.as_bytes() == separators.values;
+        let begun = begun.filter(|_| !literal || is_first);
         match (begun, lists.last_mut()) {
             (Some(list), _) => lists.push(list),
             (None, Some(list)) => list.words.push(word),
@@ -72,6 +91,22 @@ pub(super) fn split(words: Vec<OsString>, literal: bool) -> (Vec<OsString>, Vec<
 pub(super) fn count(files: &[PathBuf], typed: &[TypedList]) -> usize {
     let lists = |list: &TypedList| if list.are_files { list.words.len() } else { 1 };
     (files.len() + typed.iter().map(lists).sum::<usize>()).max(1)
+}
+
+/// Makes sure that no list beside others was typed without values. `files`: how many lists stand
+/// before these.
+///
+/// # Errors
+/// Its number.
+pub(super) fn refuse_empty(files: usize, typed: &[TypedList]) -> Result<(), UsageError> {
+    let mut before = files;
+    for list in typed {
+        if list.words.is_empty() && !list.are_files && (typed.len() > 1 || files > 0) {
+            return Err(UsageError::EmptyList(before + 1));
+        }
+        before += if list.are_files { list.words.len() } else { 1 };
+    }
+    Ok(())
 }
 
 /// The values that were typed.
@@ -116,13 +151,23 @@ pub(super) fn source(
         }
     }
     if groups.is_empty() {
+        refuse_closed_stdin()?;
         if std::io::stdin().is_terminal() {
             let hint = "reading values from the terminal, one a line, until Ctrl-D";
             let _ = writeln!(stderr(), "msup: {hint}");
         }
         return Ok(Source::Lists(Lists { shape, ..Lists::one(List::Stdin) }));
     }
-    Ok(Source::Lists(Lists { groups, wraps: all_linked, shape }))
+    Ok(Source::Lists(Lists { groups, wraps: all_linked, fills: false, shape }))
+}
+
+/// # Errors
+/// Standard input was closed.
+fn refuse_closed_stdin() -> Result<(), UsageError> {
+    match streams::stdin_was_closed() {
+        true => Err(UsageError::Stdin(streams::closed())),
+        false => Ok(()),
+    }
 }
 
 /// Opens a list. `-` is standard input, which can be read once.
@@ -130,7 +175,7 @@ fn open(path: PathBuf, flag: &'static str, stdin_is_taken: &mut bool) -> Result<
     if path == Path::new("-") {
         return match std::mem::replace(stdin_is_taken, true) {
             true => Err(UsageError::StdinTwice),
-            false => Ok(List::Stdin),
+            false => refuse_closed_stdin().map(|()| List::Stdin),
         };
     }
     match File::open(&path) {
@@ -199,16 +244,32 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(split(words(line), false), (command, lists), "{line}");
+            let split = split(words(line), false, &Separators::usual());
+            assert_eq!(split, (command, lists), "{line}");
         }
-        let literal = split(words("a :::: ::: b ::: c"), true);
+        let literal = split(words("a :::: ::: b ::: c"), true, &Separators::usual());
         assert_eq!(literal, (words("a ::::"), vec![list(false, false, "b ::: c")]));
+    }
+
+    fn split_usual(line: &str) -> Vec<TypedList> {
+        let words = line.split(' ').map(OsString::from).collect();
+        split(words, false, &Separators::usual()).1
+    }
+
+    #[test]
+    fn other_separators_begin_lists() {
+        let separators = Separators { values: b",,".to_vec(), files: b":::".to_vec() };
+        let words = "a ,, b :::+ c :::: d".split(' ').map(OsString::from).collect();
+        let (command, lists) = split(words, false, &separators);
+        let shapes: Vec<_> =
+            lists.iter().map(|l| (l.are_files, l.is_linked, l.words.len())).collect();
+        assert_eq!((command.len(), shapes), (1, vec![(false, false, 1), (true, true, 3)]));
     }
 
     #[test]
     fn lists_are_grouped() {
         let lists = |line: &str, all_linked| {
-            let typed = split(line.split(' ').map(OsString::from).collect(), false).1;
+            let typed = split_usual(line);
             match source(Vec::new(), typed, all_linked, Shape::default()) {
                 Ok(Source::Lists(lists)) => lists.groups.iter().map(Vec::len).collect::<Vec<_>>(),
                 other => panic!("{other:?}"),
@@ -218,7 +279,7 @@ mod tests {
         assert_eq!(lists("a :::+ b :::: /dev/null /dev/null", false), [1, 1, 1]);
         assert_eq!(lists("a ::: b ::: c ::: d", true), [3]);
         let refused = |line: &str| {
-            let typed = split(line.split(' ').map(OsString::from).collect(), false).1;
+            let typed = split_usual(line);
             source(Vec::new(), typed, false, Shape::default()).expect_err(line).to_string()
         };
         assert!(refused("a :::: - -").contains("standard input"));

@@ -4,6 +4,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::choices;
 
+/// With fewer letters than this, what was meant is anybody's guess.
+const LEAST_OF_A_NAME: usize = 3;
+
 /// The unknown flag of this error.
 pub(super) fn unknown(why: &clap::Error) -> Option<&str> {
     if why.kind() != ErrorKind::UnknownArgument {
@@ -25,17 +28,36 @@ pub(super) fn one_line(why: &clap::Error, command: &clap::Command) -> String {
         text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
     let sentence = sentence.join(" ");
     let meant =
+        suggested(why, command).map_or(String::new(), |meant| format!(": did you mean '{meant}'?"));
+    let sentence = sentence.trim_start_matches("error: ");
+    format!("{sentence}{meant} (see {} --help)", command.get_name())
+}
+
+/// What was probably meant, under its name in --help.
+pub(super) fn suggested(why: &clap::Error, command: &clap::Command) -> Option<String> {
+    if let Some(near) = unknown(why).and_then(|typed| nearly_begun(typed, command)) {
+        return Some(near);
+    }
+    let meant =
         [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
             .into_iter()
             .find_map(|kind| match why.get(kind)? {
                 ContextValue::String(one) => Some(one.clone()),
                 ContextValue::Strings(several) => several.first().cloned(),
                 _ => None,
-            });
-    let meant = meant
-        .map_or(String::new(), |meant| format!(": did you mean '{}'?", documented(meant, command)));
-    let sentence = sentence.trim_start_matches("error: ");
-    format!("{sentence}{meant} (see {} --help)", command.get_name())
+            })?;
+    Some(documented(meant, command))
+}
+
+/// A flag of about the same length that begins with all that was typed but the last letter: of
+/// `--retries` and `--retry-failed` the first one is more like `--retry`.
+fn nearly_begun(typed: &str, command: &clap::Command) -> Option<String> {
+    let beginning = typed.strip_prefix("--")?.char_indices().next_back().map(|(at, _)| at)?;
+    let beginning = typed.get(2..2 + beginning).filter(|text| text.len() >= LEAST_OF_A_NAME)?;
+    let flags = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let flags = flags.filter_map(clap::Arg::get_long).filter(|name| name.starts_with(beginning));
+    let near = flags.min_by_key(|name| name.len().abs_diff(typed.len() - 2))?;
+    Some(format!("--{near}"))
 }
 
 /// The name of a flag in --help, if this is another name of the flag.

@@ -6,6 +6,7 @@ use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::packed::WorkerId;
 
 use super::task::outcome::Cause;
+use super::task::policy::Counted;
 
 /// One thing to do. Failures come back as events.
 #[derive(Debug)]
@@ -26,6 +27,16 @@ pub(crate) enum Effect {
     AllowStarts(u32),
     /// Whether workers that finish a command may start the next one without a token.
     AllowOneForOne(bool),
+    /// Ask the user whether this task may start.
+    Ask {
+        /// The task's number in the input.
+        seq: u64,
+        value: Vec<u8>,
+    },
+    /// Look at the conditions of the next start.
+    LookBeforeStart,
+    /// Stop the task that has run for the shortest time. It runs again later.
+    StopYoungest,
     /// Let this worker exit when it has no task.
     Dismiss(WorkerId),
     /// Stop this worker's attempt, and let the worker exit.
@@ -62,6 +73,15 @@ pub(crate) enum Effect {
     SetTimeout(Duration),
     /// Write this to the journal. Nothing has to be shown before.
     Record(Entry),
+    /// The run halts, because this number of tasks have finished so; and whether running tasks may
+    /// finish.
+    Halt { what: Counted, count: u64, soon: bool },
+    /// A task that has failed runs again, as was asked, or does not: nothing starts any more.
+    AnswerRetry {
+        /// The task's number in the input.
+        seq: u64,
+        is_taken: bool,
+    },
     /// Say something on standard error.
     Say(String),
     /// The run is over and all workers are gone.
@@ -117,6 +137,8 @@ pub(crate) enum Entry {
         attempt: u32,
         cause: Cause,
         kind: Kind,
+        /// The slot it was in.
+        slot: u16,
     },
     /// An attempt has parked its task: another one follows after this time, with this state.
     Parked {
@@ -127,6 +149,8 @@ pub(crate) enum Entry {
         attempt: u32,
         after: Duration,
         state: Vec<u8>,
+        /// The slot it was in.
+        slot: u16,
     },
     /// The task has finished, and its output was shown.
     End {
@@ -142,7 +166,20 @@ pub(crate) enum Entry {
         cpu: Duration,
         /// The tasks that it has emitted, if any.
         emitted: Option<Emitted>,
+        /// The slot it was in, if it has run.
+        slot: Option<u16>,
     },
     /// All input was read: the number of values.
     InputsEnd(u64),
+}
+
+impl Entry {
+    /// The task slot of the attempt that has finished.
+    pub(crate) fn slot_left(&self) -> Option<u16> {
+        match *self {
+            Entry::Again { slot, .. } | Entry::Parked { slot, .. } => Some(slot),
+            Entry::End { slot, .. } => slot,
+            Entry::Start { .. } | Entry::Withdrawn { .. } | Entry::InputsEnd(_) => None,
+        }
+    }
 }

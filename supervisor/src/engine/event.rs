@@ -6,7 +6,7 @@ use msup_protocol::codec::OutcomeFrame;
 use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 
-use super::{OutputPressure, Window};
+use super::{Failure, OutputPressure, Permission, Window};
 
 /// One thing that happened. The adapters observe, the engine decides.
 #[derive(Debug)]
@@ -71,10 +71,23 @@ pub(crate) enum Event {
     /// The end of this task, which has emitted others, will not be in the journal: its output was
     /// lost before it was shown.
     EndLost(u64),
+    /// The end of this task, which has emitted others, waits for its output to be shown, and that
+    /// for the ends of all tasks before it (`-k`).
+    EndAwaitsTurn(u64),
     /// The current state of tokens and workers.
     Looked(View),
     /// The resource use of commands over a window.
     Measured(Window),
+    /// The conditions of a start were looked at.
+    MayStart(Permission),
+    /// The user has answered whether this task may start.
+    Answered {
+        /// The task's number in the input.
+        seq: u64,
+        starts: bool,
+    },
+    /// The user steers the run.
+    Steered(Steering),
     /// What holds up the outputs of tasks.
     OutputPressure(OutputPressure),
     /// No process reads our standard output any more.
@@ -103,15 +116,42 @@ pub(crate) enum Event {
     StopSignal(u8),
 }
 
+/// What the user wants of a run that goes on.
+#[derive(Debug)]
+pub(crate) enum Steering {
+    /// From now on this number of tasks may run at once; a file may say it, too (`-j FILE`).
+    Jobs(u32),
+    /// There is this number of tokens from now on.
+    Procs(u32),
+    /// Nothing new starts from now on, or tasks start again.
+    Pause(bool),
+    /// A task runs again that has failed in this generation.
+    Retry(Failure),
+}
+
 /// One value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Input {
     pub(crate) value: Vec<u8>,
     /// Its number, from 1, where some before it are skipped; else the next one.
     pub(crate) seq: Option<u64>,
-    /// The expected duration of its task, where that decides the order.
-    pub(crate) expected: Duration,
+    pub(crate) turn: Turn,
     pub(crate) earlier: Earlier,
+}
+
+/// When a task starts, among those that never ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Turn {
+    /// Tasks of a higher rank start first, and of each rank the longest; with 0 they start in the
+    /// order of the input.
+    pub(crate) rank: u16,
+    /// Their expected duration, where that decides the order.
+    pub(crate) expected: Duration,
+}
+
+impl Turn {
+    /// In the order of the input.
+    pub(crate) const NEXT: Turn = Turn { rank: 0, expected: Duration::ZERO };
 }
 
 /// What happened to a task before this generation of the run.
@@ -122,6 +162,11 @@ pub(crate) enum Earlier {
     /// It has not finished.
     Tried(Tried),
     Succeeded,
+    /// It has run in another run, perhaps without success, and is not run again.
+    PassedOver {
+        /// It is known that it failed there.
+        has_failed: bool,
+    },
     /// It is not run at all: why.
     Refused(String),
     /// It failed, after this number of attempts: why, and whether it is quarantined.
@@ -135,10 +180,14 @@ pub(crate) enum Earlier {
 /// Why the supervisor stops an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Killed {
-    /// It exceeded its time limit.
-    TimedOut,
+    /// It exceeded this time limit.
+    TimedOut(Duration),
     /// The run is stopped.
     Stopped,
+    /// It makes room for others, and runs again later.
+    Displaced,
+    /// The user wants it: its task has failed.
+    ByUser,
     /// Its command has exited and left processes running for longer than allowed: their names.
     LeftRunning(String),
     /// The same, where the run was told not to wait for them: this is no failure.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::task::counts::Failure;
 use super::task::outcome::Cause;
-use super::{EMITTED_FROM, Earlier, Effect, Engine, Entry, Input, Now, Tried};
+use super::{EMITTED_FROM, Earlier, Effect, Engine, Entry, Input, Now, Tried, Turn};
 
 /// A task that was alone in flight this often when msup was killed is not run any more; the limit
 /// on crashes counts instead if it is higher. This limit is high because a task is rarely what
@@ -81,7 +81,7 @@ impl Intake {
 
 impl Engine {
     pub(super) fn on_inputs(&mut self, inputs: Vec<Input>, now: Now, effects: &mut Vec<Effect>) {
-        for Input { value, seq, expected, earlier } in inputs {
+        for Input { value, seq, turn, earlier } in inputs {
             let emitted = seq.filter(|seq| *seq >= EMITTED_FROM);
             let skipped = match (emitted, seq) {
                 (Some(seq), _) => self.ledger.count_emitted(seq),
@@ -92,25 +92,31 @@ impl Engine {
             }
             match (earlier, emitted) {
                 (Earlier::Nothing, None) => {
-                    self.ledger.accept(value, expected, Tried::default(), now);
+                    self.ledger.accept(value, turn, Tried::default(), now);
                 }
                 (Earlier::Nothing, Some(seq)) => {
                     self.ledger.accept_emitted(seq, value, Tried::default(), now);
                 }
                 (Earlier::Tried(tried), emitted) => {
-                    self.accept(value, expected, tried, (emitted, now), effects);
+                    self.accept(value, turn, tried, (emitted, now), effects);
                 }
                 (Earlier::Succeeded, emitted) => {
                     let seq = emitted.unwrap_or_else(|| self.ledger.pass_over());
                     effects.push(Effect::Skip { seq, last: seq });
                     self.tally.succeeded += 1;
-                    self.tally.succeeded_earlier += 1;
+                    self.tally.before.succeeded += 1;
+                }
+                (Earlier::PassedOver { has_failed }, emitted) => {
+                    let seq = emitted.unwrap_or_else(|| self.ledger.pass_over());
+                    effects.push(Effect::Skip { seq, last: seq });
+                    self.tally.before.passed_over += 1;
+                    self.tally.before.failed_elsewhere += u64::from(has_failed);
                 }
                 (Earlier::Refused(why), emitted) => self.refuse(value, why, emitted, effects),
                 (Earlier::Failed { cause, attempts, quarantined }, emitted) => {
                     let seq = emitted.unwrap_or_else(|| self.ledger.pass_over());
                     effects.push(Effect::Skip { seq, last: seq });
-                    self.tally.failed_earlier += 1;
+                    self.tally.before.failed += 1;
                     let cause = Cause::Earlier(cause);
                     self.tally.note_failure(Failure { seq, value, cause, attempts, quarantined });
                 }
@@ -150,7 +156,7 @@ impl Engine {
     fn accept(
         &mut self,
         value: Vec<u8>,
-        expected: Duration,
+        turn: Turn,
         tried: Tried,
         (emitted, now): (Option<u64>, Now),
         effects: &mut Vec<Effect>,
@@ -158,7 +164,7 @@ impl Engine {
         let limit = self.limits.policy.crash_limit.max(ALONE_LIMIT);
         if tried.alone < limit {
             match emitted {
-                None => self.ledger.accept(value, expected, tried, now),
+                None => self.ledger.accept(value, turn, tried, now),
                 Some(seq) => self.ledger.accept_emitted(seq, value, tried, now),
             }
             return;
@@ -187,8 +193,18 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let seq = emitted.unwrap_or_else(|| self.ledger.pass_over());
-        let cause = Cause::Trouble(why);
-        let (status, _) = cause.status();
+        self.fail_unrun((seq, value), Cause::Trouble(why), (attempts, quarantined), effects);
+    }
+
+    /// A task that has not run, or not again, has failed.
+    pub(super) fn fail_unrun(
+        &mut self,
+        (seq, value): (u64, Vec<u8>),
+        cause: Cause,
+        (attempts, quarantined): (u32, bool),
+        effects: &mut Vec<Effect>,
+    ) {
+        let status = cause.exit_status();
         let (kept, reason) = (value.clone(), cause.clone());
         let failure = Failure { seq, value: kept, cause: reason, attempts, quarantined };
         self.tally.note_failure(failure);
@@ -203,6 +219,7 @@ impl Engine {
             wall,
             cpu,
             emitted,
+            slot: None,
         }));
         self.halt_if_due(status, effects);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AtCap, Policy};
+use super::{AtCap, Policy, StartRules};
 
 /// The settings of a run. They never change.
 #[derive(Clone, Debug)]
@@ -23,8 +23,12 @@ pub(crate) struct Limits {
     pub(crate) admits: bool,
     /// Tasks are started longest first, once all of them are known.
     pub(crate) longest_first: bool,
+    /// Commands depend on how many tasks there are.
+    pub(crate) needs_total: bool,
     /// Bytes of memory that commands may use together.
     pub(crate) memory: Option<u64>,
+    /// The conditions of each start.
+    pub(crate) starts: StartRules,
     pub(crate) policy: Policy,
     /// For random choices.
     pub(crate) seed: u64,
@@ -36,8 +40,13 @@ impl Limits {
         self.policy.halt.is_some_and(|halt| halt.needs_total())
     }
 
+    /// Whether no task starts before all input was read.
+    pub(super) fn starts_after_input(&self) -> bool {
+        self.longest_first || self.needs_total
+    }
+
     /// Whether all input is read as early as possible.
     pub(super) fn needs_all_input(&self) -> bool {
-        self.longest_first || self.halts_by_share()
+        self.longest_first || self.needs_total || self.halts_by_share()
     }
 }

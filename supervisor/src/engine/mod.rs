@@ -25,20 +25,22 @@ mod tests;
 
 use msup_protocol::exit;
 
+pub(crate) use concurrency::pace::{Permission, StartRules};
 pub(crate) use concurrency::window::{Ended, Window};
 pub(crate) use effect::{Effect, Emitted, Entry, Kind};
-pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Tried, View};
+pub(crate) use event::{Earlier, Event, Input, Killed, Leave, Steering, Tried, Turn, View};
 pub(crate) use ladder::{Act, Ladder, Step};
 pub(crate) use limits::Limits;
 pub(crate) use task::counts::{FAILURES_NAMED, Failure, Tally};
 pub(crate) use task::emitted::EMITTED_FROM;
 pub(crate) use task::outcome::{Cause, has_succeeded, is_answer, is_kill};
-pub(crate) use task::policy::{Counted, Halt, Policy, Threshold, Timeout};
+pub(crate) use task::policy::{Counted, Halt, PlainSignals, Policy, Threshold, Timeout};
 pub(crate) use task::table::TaskRecord;
 pub(crate) use time::Now;
 pub(crate) use worker::stall::AtCap;
 
 use concurrency::control::Control;
+use concurrency::pace::Pace;
 use intake::Intake;
 pub(crate) use pressure::OutputPressure;
 use pressure::Pressure;
@@ -48,6 +50,7 @@ use task::policy::share_of;
 use task::retry::Backoff;
 use task::table::Ledger;
 use task::time_limit::TimeLimit;
+use task::xargs;
 use worker::epochs::Epochs;
 use worker::pool::Pool;
 use worker::startup::Startup;
@@ -62,6 +65,8 @@ pub(crate) struct Engine {
     tally: Tally,
     /// The number of tasks that may be published.
     control: Control,
+    /// Whether the next task may start.
+    pace: Pace,
     pressure: Pressure,
     /// The delays before retries.
     backoff: Backoff,
@@ -80,6 +85,7 @@ impl Engine {
             ledger: Ledger::new(limits.task_slots),
             tally: Tally::default(),
             control: Control::new(&limits),
+            pace: Pace::new(limits.starts),
             pressure: Pressure::default(),
             backoff: Backoff::new(limits.policy.backoff, limits.seed),
             time_limit: TimeLimit::new(limits.policy.timeout),
@@ -108,6 +114,7 @@ impl Engine {
             Event::WorkerSettled(worker) => {
                 self.startup.succeeded();
                 self.pool.settled(worker);
+                self.pace.settled(now);
             }
             Event::WorkerGone { worker, end, claimed, starved, killed } => {
                 let ruling = judge_loss(end, starved);
@@ -123,6 +130,7 @@ impl Engine {
             Event::SpawnFailed { worker, why } => self.on_spawn_failed(worker, &why, now, effects),
             Event::EndNoted(seq) => self.ledger.release(seq),
             Event::EndLost(seq) => self.cancel_emitted(seq, effects),
+            Event::EndAwaitsTurn(seq) => self.ledger.awaits_turn(seq),
             Event::Reserved(last) => {
                 let skipped = self.ledger.reserve(last);
                 effects.extend(skipped.map(|(seq, last)| Effect::Skip { seq, last }));
@@ -133,6 +141,9 @@ impl Engine {
                 let left = is_all.then(|| self.ledger.left() as u32);
                 self.control.measured(&window, left, now);
             }
+            Event::MayStart(permission) => self.on_may_start(permission, now, effects),
+            Event::Answered { seq, starts } => self.on_answered(seq, starts, effects),
+            Event::Steered(steering) => self.on_steered(steering, effects),
             Event::OutputPressure(pressure) => self.pressure.set_output(pressure),
             Event::OutputClosed { in_vain, quiet } => {
                 self.on_output_closed(in_vain, quiet, effects);
@@ -151,6 +162,9 @@ impl Engine {
             self.limit_time(effects);
         }
         self.publish(now, effects);
+        if self.pace.is_limited() {
+            self.ask_for_start(now, effects);
+        }
         self.close_when_done(effects);
     }
 
@@ -164,18 +178,20 @@ impl Engine {
         self.intake.is_open()
             && !self.is_stopped()
             && !is_held_up
-            && (self.limits.needs_all_input() || self.ledger.fresh() < self.ledger.slots())
+            && (self.limits.needs_all_input()
+                || self.ledger.fresh() < self.ledger.slots() && !self.ledger.is_large())
     }
 
     /// When the engine wants to look again, if nothing happens before.
     pub(crate) fn looks_again_at(&self) -> Option<Now> {
-        let more_input = self.intake.waits_until(self.ledger.accepted(), self.limits.procs);
+        let more_input = self.intake.waits_until(self.ledger.accepted(), self.tokens());
         let times = [
             self.pool.backs_off_until(),
             self.control.due(),
             more_input,
             self.ledger.wakes_at(),
             self.shutdown.drains_until(),
+            self.pace_due(),
         ];
         times.into_iter().flatten().min()
     }
@@ -232,7 +248,9 @@ impl Engine {
     /// Whether all tasks have finished.
     pub(crate) fn is_complete(&self) -> bool {
         let is_all = self.tally.cancelled == 0 && !self.is_unread();
-        self.shutdown.is_finished() && is_all && (self.is_halted() || !self.is_stopped())
+        // A signal in the last moments came too late to stop anything.
+        let is_whole = self.is_halted() || !self.is_stopped() || self.stopped_by().is_some();
+        self.shutdown.is_finished() && is_all && is_whole
     }
 
     /// Whether it stops because of --halt.
@@ -284,6 +302,7 @@ impl Engine {
     pub(crate) fn exit_status(&self) -> u8 {
         match self.shutdown.status() {
             Some(status) => status,
+            None if self.limits.policy.is_xargs => self.status_of_xargs(),
             // As in GNU parallel: for a percentage, the status is a percentage.
             None if self.limits.halts_by_share() => {
                 share_of(self.tally.unsuccessful(), self.tally.finished())
@@ -292,12 +311,29 @@ impl Engine {
         }
     }
 
+    /// The same where this number of failures counts.
+    pub(crate) fn exit_status_for(&self, failures: u64) -> u8 {
+        self.shutdown.status().unwrap_or_else(|| exit::for_failures(failures))
+    }
+
+    fn status_of_xargs(&self) -> u8 {
+        match (self.tally.unsuccessful(), self.shutdown.input_failed()) {
+            (0, false) => 0,
+            (0, true) => xargs::WRONG,
+            _ => xargs::FAILED,
+        }
+    }
+
     fn on_looked(&mut self, view: &View, now: Now, effects: &mut Vec<Effect>) {
         if self.is_closing() || self.is_stopped() {
             return;
         }
         self.control.look(view, now);
-        let startable = self.control.startable(view);
+        self.pace.looked(view.ready, now);
+        let startable = match self.pace.is_limited() {
+            true => self.control.startable(view).min(view.ready),
+            false => self.control.startable(view),
+        };
         self.watch_starts(now, effects);
         if self.pool.stalls(view, startable, now) {
             self.on_stall(effects);

@@ -19,6 +19,8 @@ pub(super) struct Pressure {
     by_output: OutputPressure,
     /// There is no space left for the journal.
     by_journal: bool,
+    /// The user has paused the run.
+    by_user: bool,
 }
 
 impl Pressure {
@@ -30,9 +32,13 @@ impl Pressure {
         self.by_journal = is_full;
     }
 
+    pub(super) fn set_pause(&mut self, is_paused: bool) {
+        self.by_user = is_paused;
+    }
+
     /// Whether anything is held up.
     pub(super) fn is_any(&self) -> bool {
-        self.by_output != OutputPressure::None || self.by_journal
+        self.by_output != OutputPressure::None || self.by_journal || self.by_user
     }
 
     /// Whether only tasks may start for which the outputs may wait that wait for their turn.
@@ -40,8 +46,9 @@ impl Pressure {
         self.by_output == OutputPressure::Turn
     }
 
-    /// Whether nothing may start: its output would wait, or its start could not be journaled.
+    /// Whether nothing may start: its output would wait, its start could not be journaled, or the
+    /// user does not want it.
     pub(super) fn allows_nothing(&self) -> bool {
-        self.by_output == OutputPressure::Writing || self.by_journal
+        self.by_output == OutputPressure::Writing || self.by_journal || self.by_user
     }
 }

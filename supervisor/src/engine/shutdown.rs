@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use msup_protocol::exit;
 
-use super::task::policy::Standing;
+use super::task::policy::{Counted, Standing};
+use super::task::xargs;
 use super::{Effect, Engine, Now};
 
 /// How urgently the run stops. It only ever increases.
@@ -43,6 +44,8 @@ pub(super) struct Shutdown {
     /// When running tasks are no longer waited for.
     drains_until: Option<Now>,
     phase: Phase,
+    /// The list was wrong, and what was read before it was known runs all the same.
+    input_failed: bool,
 }
 
 impl Shutdown {
@@ -71,6 +74,10 @@ impl Shutdown {
 
     pub(super) fn is_finished(&self) -> bool {
         self.phase == Phase::Finished
+    }
+
+    pub(super) fn input_failed(&self) -> bool {
+        self.input_failed
     }
 
     /// The exit status, if it is decided by what stops the run.
@@ -104,6 +111,12 @@ impl Shutdown {
 impl Engine {
     pub(super) fn on_input_failed(&mut self, why: String, effects: &mut Vec<Effect>) {
         effects.push(Effect::Say(why));
+        if self.limits.policy.is_xargs {
+            // What was read before runs.
+            self.intake.complete();
+            self.shutdown.input_failed = true;
+            return;
+        }
         self.raise(Stop::Drain(exit::ERROR), effects);
     }
 
@@ -126,7 +139,13 @@ impl Engine {
         if !self.shutdown.is_stopped() {
             effects.push(Effect::Say(format!("{why}: stopping")));
         }
-        self.raise(Stop::Drain(exit::ERROR), effects);
+        self.raise(Stop::Drain(self.status_unwritten()), effects);
+    }
+
+    /// The exit status of a run whose outputs could not all be written, whenever that is found out.
+    pub(crate) fn status_unwritten(&self) -> u8 {
+        // With xargs the commands write to it, and fail.
+        if self.limits.policy.is_xargs { xargs::FAILED } else { exit::ERROR }
     }
 
     pub(super) fn on_journal_full(&mut self, full: Option<&str>, effects: &mut Vec<Effect>) {
@@ -150,7 +169,9 @@ impl Engine {
 
     pub(super) fn on_stop_signal(&mut self, signal: u8, effects: &mut Vec<Effect>) {
         let status = exit::SIGNAL_BASE.saturating_add(signal);
-        if !self.shutdown.is_stopped() {
+        if self.limits.policy.is_xargs && !self.shutdown.is_killing() {
+            self.raise(Stop::Kill(status), effects);
+        } else if !self.shutdown.is_stopped() {
             let running = self.ledger.in_slots();
             self.raise(Stop::Drain(status), effects);
             if running > 0 {
@@ -181,6 +202,11 @@ impl Engine {
         self.raise(Stop::Kill(exit::ERROR), effects);
     }
 
+    /// Nothing new is started.
+    pub(super) fn drain(&mut self, status: u8, effects: &mut Vec<Effect>) {
+        self.raise(Stop::Drain(status), effects);
+    }
+
     fn raise(&mut self, stop: Stop, effects: &mut Vec<Effect>) {
         if !self.shutdown.raise(stop) {
             return;
@@ -202,8 +228,12 @@ impl Engine {
         let halt = self.limits.policy.halt.filter(|halt| halt.is_due(standing));
         let Some(halt) = halt.filter(|_| !self.shutdown.is_stopped()) else { return };
         let Standing { succeeded, failed, .. } = standing;
-        effects
-            .push(Effect::Say(format!("halting: {succeeded} succeeded, {failed} failed (--halt)")));
+        let count = match halt.what {
+            Counted::Fail => failed,
+            Counted::Success => succeeded,
+            Counted::Done => succeeded + failed,
+        };
+        effects.push(Effect::Halt { what: halt.what, count, soon: !halt.now });
         let status = halt.exit_status(standing, status);
         self.shutdown.is_halted = true;
         self.raise(if halt.now { Stop::Kill(status) } else { Stop::Drain(status) }, effects);
@@ -213,8 +243,8 @@ impl Engine {
     /// to go on.
     fn standing(&self) -> Standing {
         let tally = &self.tally;
-        let succeeded = tally.succeeded - tally.succeeded_earlier;
-        let failed = tally.failed + tally.quarantined - tally.failed_earlier;
+        let succeeded = tally.succeeded - tally.before.succeeded;
+        let failed = tally.failed + tally.quarantined - tally.before.failed;
         let all = succeeded + failed + tally.cancelled + self.ledger.left() as u64;
         Standing { succeeded, failed, total: (!self.intake.is_open()).then_some(all) }
     }
@@ -244,6 +274,7 @@ impl Engine {
         }
         if self.pool.alive() == 0 && !self.shutdown.is_finished() {
             self.shutdown.phase = Phase::Finished;
+            self.tally.settle();
             effects.push(Effect::Finish);
         }
     }

@@ -24,6 +24,8 @@ fn limits() -> Limits {
         admits: false,
         has_client: false,
         longest_first: false,
+        needs_total: false,
+        starts: StartRules::default(),
         memory: None,
         policy: Policy::default(),
         seed: 1,
@@ -106,6 +108,7 @@ impl Driver {
         emitted.iter().for_each(|value| codec::push_value(&mut values, value));
         let outcome = OutcomeFrame {
             verdict,
+            began_ns: 1,
             wall_ns: 1,
             usage: Usage::default(),
             leaked: false,

@@ -63,30 +63,30 @@ pub(super) struct Combined {
 }
 
 impl Combined {
-    /// Reads all groups but the first.
+    /// Reads all groups but the first. With `fills`, an empty list beside others has one empty
+    /// value.
     ///
     /// # Errors
-    /// One line: why and where values cannot be read.
+    /// One line: why and where values cannot be read, or which list is empty beside others.
     pub(super) fn of(
         groups: Vec<Vec<List>>,
-        wraps: bool,
+        (wraps, fills): (bool, bool),
         format: &Rc<Format>,
         out: &Rc<Out>,
     ) -> Result<Combined, String> {
-        let mut groups = groups.into_iter().map(|group| {
-            let lists = group.into_iter().map(|list| OpenList::of(list, format, out));
-            Linked::new(lists.collect(), wraps)
-        });
+        let open = |list| OpenList::of(list, format, out);
+        let mut groups: Vec<Vec<OpenList>> =
+            groups.into_iter().map(|group| group.into_iter().map(open).collect()).collect();
+        if !are_filled(&mut groups, fills)? {
+            groups.clear();
+        }
+        let mut groups = groups.into_iter().map(|lists| Linked::new(lists, wraps));
         let first = groups.next().unwrap_or_else(|| Linked::new(Vec::new(), false));
         let mut others = Vec::new();
         for mut group in groups {
             let mut values = Vec::new();
             while let Some(value) = group.next()? {
                 values.push(value);
-            }
-            if values.is_empty() {
-                let nth = others.len() + 2;
-                return Err(format!("list {nth} is empty, so there are no combinations with it"));
             }
             others.push(values);
         }
@@ -128,6 +128,36 @@ impl Combined {
     }
 }
 
+/// Makes sure that no list beside others is empty: with `fills` it gets an empty value. Returns
+/// whether there are values at all.
+///
+/// # Errors
+/// A list cannot be read, or is empty.
+fn are_filled(groups: &mut [Vec<OpenList>], fills: bool) -> Result<bool, String> {
+    let mut lists: Vec<&mut OpenList> = groups.iter_mut().flatten().collect();
+    if lists.len() < 2 {
+        return Ok(true);
+    }
+    // The first list may be a pipe: whether the others are empty is known at once.
+    let mut empty = vec![false; lists.len()];
+    for (list, is_empty) in lists.iter_mut().zip(&mut empty).rev() {
+        *is_empty = list.is_empty()?;
+    }
+    match empty.iter().position(|is_empty| *is_empty) {
+        None => Ok(true),
+        Some(_) if empty.iter().all(|is_empty| *is_empty) && fills => Ok(false),
+        Some(at) if !fills => {
+            let nth = at + 1;
+            Err(format!("list {nth} is empty, so there are no combinations with it"))
+        }
+        Some(_) => {
+            let those = lists.iter_mut().zip(&empty).filter(|(_, is_empty)| **is_empty);
+            those.for_each(|(list, _)| list.fill());
+            Ok(true)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +171,7 @@ mod tests {
             )
         };
         let groups = groups.iter().map(|group| group.iter().map(list).collect()).collect();
-        let mut combined = Combined::of(groups, wraps, &Rc::new(lines()), &out().0)?;
+        let mut combined = Combined::of(groups, (wraps, false), &Rc::new(lines()), &out().0)?;
         let mut told = Vec::new();
         while let Some(value) = combined.next()? {
             told.push(String::from_utf8(value.join(&b'-')).expect("text"));
@@ -156,7 +186,6 @@ mod tests {
             (&[&["a b"], &["c"], &["d e"]], "a-c-d a-c-e b-c-d b-c-e"),
             (&[&["a b"]], "a b"),
             (&[&[""]], ""),
-            (&[&[""], &["a"]], ""),
             (&[], ""),
         ] {
             assert_eq!(combined(groups, false).as_deref(), Ok(expected));
@@ -164,6 +193,8 @@ mod tests {
         let empty = combined(&[&["a"], &["b"], &[""]], false).expect_err("an empty list");
         assert!(empty.starts_with("list 3 is empty"), "{empty}");
         assert!(combined(&[&["a", ""]], true).is_err(), "nothing to begin again with");
+        let first = combined(&[&[""], &["a"]], false).expect_err("an empty list");
+        assert!(first.starts_with("list 1 is empty"), "{first}");
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! Reads input values in a thread of its own: a stuck pipe stops nothing else.
 //!
 //! `lists.rs` knows where values come from, `records.rs` splits files and pipes, `combining.rs`
-//! makes one value of several lists.
+//! makes one value of several lists. `blocks/` cuts an input into the standard inputs of commands.
 
+mod batches;
+mod blocks;
 mod client;
 mod combining;
+mod csv;
 mod lists;
 mod records;
+mod room;
 mod shaping;
+mod words;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -20,10 +25,15 @@ use std::time::Instant;
 use crate::arguments;
 use crate::journal::Part;
 use crate::os::threads::{self, ThreadError};
+pub(crate) use batches::BatchSize;
+pub(crate) use blocks::{BlockHeader, Blocks, Boundary, Cutting, Deal, DealEnd, Preamble, Room};
 pub(crate) use lists::{List, Lists};
 use records::Records;
+pub(crate) use room::{CommandRoom, Measure};
 use shaping::Shaped;
 pub(crate) use shaping::{BadRegexp, Columns, Shape};
+use words::Words;
+pub(crate) use words::{Separated, WordList};
 
 /// Values are handed over in groups of about this number, or this number of bytes.
 const GROUP: usize = 256;
@@ -37,8 +47,14 @@ const GROUPS_AHEAD: usize = 4;
 pub(crate) enum Source {
     /// From lists.
     Lists(Lists),
+    /// Where the blocks of this input stand.
+    Blocks(Box<Blocks>),
+    /// From a list that xargs splits.
+    Words(Box<WordList>),
     /// From the client of `msup serve`, as frames on standard input.
     Client,
+    /// These, with the numbers of their tasks, which ascend.
+    Numbered(Vec<(u64, Vec<u8>)>),
     /// From a file in which an earlier generation has kept them, in these parts.
     Kept(File, PathBuf, Vec<Part>),
 }
@@ -48,8 +64,10 @@ impl Source {
     pub(crate) fn is_read_once(&self) -> bool {
         match self {
             Source::Lists(lists) => lists.are_read_once(),
-            Source::Client => true,
-            Source::Kept(..) => false,
+            // A file of blocks is cut in the same places again.
+            Source::Blocks(blocks) => blocks.is_stream(),
+            Source::Client | Source::Words(_) => true,
+            Source::Numbered(_) | Source::Kept(..) => false,
         }
     }
 
@@ -57,8 +75,9 @@ impl Source {
     pub(crate) fn is_all_there(&self) -> bool {
         match self {
             Source::Lists(lists) => lists.are_all_there(),
-            Source::Client => false,
-            Source::Kept(..) => true,
+            Source::Blocks(blocks) => !blocks.is_stream(),
+            Source::Client | Source::Words(_) => false,
+            Source::Numbered(_) | Source::Kept(..) => true,
         }
     }
 }
@@ -77,6 +96,31 @@ pub(crate) struct Format {
     pub(crate) crlf: bool,
     /// Report such characters where they are kept.
     pub(crate) hints: bool,
+    /// The value that ends a list; it is not part of it.
+    pub(crate) end: Option<Vec<u8>>,
+    /// A value that ends with a blank goes on with the next one.
+    pub(crate) continues: bool,
+    /// Values are records of CSV: between quotes, the separator is part of one.
+    pub(crate) csv: bool,
+    /// Empty values and those of blanks are skipped.
+    pub(crate) skips_blank: bool,
+}
+
+impl Format {
+    /// Nothing but what ends a value.
+    pub(crate) fn separated_by(separator: Vec<u8>) -> Format {
+        Format {
+            separator,
+            several: false,
+            commands: false,
+            crlf: false,
+            hints: false,
+            end: None,
+            continues: false,
+            csv: false,
+            skips_blank: false,
+        }
+    }
 }
 
 /// What the reader hands over.
@@ -86,7 +130,7 @@ pub(crate) enum Group {
     Values(Vec<Vec<u8>>),
     /// Something about the list that is probably unintended: one line.
     Hint(String),
-    /// This number of values was kept and is damaged.
+    /// This number of values was kept and is damaged, or has no tasks.
     Missing(u64),
     /// There are no more, as was found at this time.
     End(Instant),
@@ -115,6 +159,12 @@ pub(crate) fn start(
                     false
                 }
             },
+            Source::Blocks(blocks) => blocks.hand_over(&out),
+            Source::Words(list) => {
+                let mut words = Words::of(*list, &out);
+                hand_over(&mut words, Words::next, Words::is_at_hand, &out)
+            }
+            Source::Numbered(values) => hand_over_numbered(values, &out),
             Source::Client => client::read(io::stdin().lock(), &out),
             Source::Kept(file, path, parts) => {
                 let name = path.display().to_string();
@@ -160,13 +210,26 @@ fn read_part(file: &File, name: &str, part: Part, format: &Format, out: &Rc<Out>
         }
     };
     // What `--crlf` removed when they were first read is already removed.
-    let kept = Format { separator: vec![0], crlf: false, hints: false, ..format.clone() };
+    let kept = Format {
+        several: format.several,
+        commands: format.commands,
+        ..Format::separated_by(vec![0])
+    };
     let mut records = Records::new(input, name.to_owned(), &Rc::new(kept), out);
     let next = |records: &mut Records| {
         let value = records.next()?;
         Ok(value.map(|value| if format.several { arguments::unescape(&value) } else { value }))
     };
     hand_over(&mut records, next, Records::is_at_hand, out)
+}
+
+/// Hands over values with numbers. Returns whether they are wanted.
+fn hand_over_numbered(values: Vec<(u64, Vec<u8>)>, out: &Out) -> bool {
+    let mut next = 1;
+    values.into_iter().all(|(seq, value)| {
+        let missing = seq.saturating_sub(std::mem::replace(&mut next, seq + 1));
+        (missing == 0 || out.send(Group::Missing(missing))) && out.send(Group::Values(vec![value]))
+    })
 }
 
 /// Hands over all values. Returns whether that went well, and they are wanted.
@@ -206,8 +269,7 @@ mod tests {
 
     /// Values are lines.
     pub(super) fn lines() -> Format {
-        let separator = b"\n".to_vec();
-        Format { separator, several: false, commands: false, crlf: false, hints: true }
+        Format { hints: true, ..Format::separated_by(b"\n".to_vec()) }
     }
 
     /// Where values go, and what arrives there.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use msup_protocol::codec::VALUE_AT_MOST;
 
-use super::{Format, Group, Out};
+use super::{Format, Group, Out, csv};
 
 /// The number of bytes that are read at once.
 const BLOCK: usize = 64 << 10;
@@ -52,7 +52,7 @@ impl Records {
     /// One line: why and where it cannot be read.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
         loop {
-            let read = next(&mut self.input, &self.format.separator);
+            let read = record(&mut self.input, &self.format);
             let Some(mut value) = read.map_err(|why| format!("{}: {why}", self.name))? else {
                 return Ok(None);
             };
@@ -108,6 +108,28 @@ fn refuse(value: &[u8], number: u64, format: &Format) -> Option<String> {
         true => "the list is UTF-16: convert it first (iconv -f UTF-16 -t UTF-8)".into(),
         false => "it holds a NUL byte (use -0 for NUL-separated values)".into(),
     })
+}
+
+/// Takes the first value from a file or pipe, and nothing behind it.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn take_first(input: impl Read, format: &Format) -> io::Result<Option<Vec<u8>>> {
+    // A buffer of one byte holds nothing that the next reader misses.
+    record(&mut BufReader::with_capacity(1, input), format)
+}
+
+/// The next value; with `--csv` it may hold separators between quotes.
+fn record(input: &mut impl BufRead, format: &Format) -> io::Result<Option<Vec<u8>>> {
+    let Some(mut value) = next(input, &format.separator)? else { return Ok(None) };
+    while format.csv && csv::is_open(&value) && value.len() <= VALUE_AT_MOST {
+        let Some(more) = next(input, &format.separator)? else {
+            return Err(io::Error::other("a quote (\") is open at the end (--csv)"));
+        };
+        value.extend_from_slice(&format.separator);
+        value.extend(more);
+    }
+    Ok(Some(value))
 }
 
 /// The next value without its separator; `None` at the end. Reads hardly more than the longest
@@ -189,6 +211,24 @@ mod tests {
         }
         let (values, said) = read_all(b"\xff\xfea\0\n\0", lines());
         assert!(values.is_empty() && said.is_some_and(|said| said.contains("iconv")));
+    }
+
+    #[test]
+    fn a_record_goes_on_while_a_quote_is_open() {
+        let csv = || Format { csv: true, ..lines() };
+        let (values, failed) = read_all(b"a,\"b\nc\"\nd\n", csv());
+        assert_eq!((values, failed), (vec![b"a,\"b\nc\"".to_vec(), b"d".to_vec()], None));
+        let (values, failed) = read_all(b"a\n\"b\nc\n", csv());
+        assert_eq!(values, [b"a"]);
+        assert!(failed.expect("refused").contains("a quote (\") is open at the end"));
+    }
+
+    #[test]
+    fn the_first_value_is_taken_alone() {
+        let mut input = &b"a b\nc\nd"[..];
+        let first = take_first(&mut input, &lines()).expect("readable");
+        assert_eq!((first.as_deref(), input), (Some(&b"a b"[..]), &b"c\nd"[..]));
+        assert_eq!(take_first(&b""[..], &lines()).expect("readable"), None);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::record::{Added, Again, AgainKind, Bytes, End, Parked, Record, Start, State};
 use super::story::{Known, Story};
-use super::{Found, Journal, Matches, Past};
-use crate::engine::{Earlier, Emitted, Entry, Kind, Tried};
+use super::{Details, Found, Journal, Matches, Past};
+use crate::engine::{Cause, Earlier, Emitted, Entry, Kind, Tried};
 
 /// What is known from earlier generations.
 #[derive(Debug)]
@@ -39,11 +39,11 @@ pub(crate) fn earlier(found: Found, now: f64) -> Earlier {
     }
 }
 
-/// Writes an entry into the journal; an end only when its output has been shown, if it
-/// `will_be_shown`. `now`: seconds since 1970.
+/// Writes an entry into the journal, with the details of its attempt where there are any; an end
+/// only when its output has been shown, if it `will_be_shown`. `now`: seconds since 1970.
 pub(crate) fn write_down<F: Write>(
     journal: &mut Journal<F>,
-    entry: Entry,
+    (entry, details): (Entry, Option<Details>),
     will_be_shown: bool,
     now: f64,
 ) {
@@ -57,7 +57,7 @@ pub(crate) fn write_down<F: Write>(
             let value = Bytes(value);
             journal.note(&Record::Withdrawn { seq, value, attempt });
         }
-        Entry::Again { seq, value, attempt, cause, kind } => {
+        Entry::Again { seq, value, attempt, cause, kind, slot: _ } => {
             let (exit, signal) = cause.exit_and_signal();
             let (value, cause) = (Bytes(value), cause.to_string());
             let kind = Some(match kind {
@@ -66,10 +66,10 @@ pub(crate) fn write_down<F: Write>(
                 Kind::Lost => AgainKind::Lost,
                 Kind::Starved => AgainKind::Starved,
             });
-            let again = Again { seq, value, attempt, kind, cause, exit, signal };
+            let again = Again { seq, value, attempt, kind, cause, exit, signal, details };
             journal.note(&Record::Again(again));
         }
-        Entry::Parked { seq, value, attempt, after, state } => {
+        Entry::Parked { seq, value, attempt, after, state, slot: _ } => {
             let (until, state) = (now + after.as_secs_f64(), Bytes(state));
             journal.note(&Record::Parked(Parked {
                 seq,
@@ -77,22 +77,18 @@ pub(crate) fn write_down<F: Write>(
                 attempt,
                 until,
                 state,
+                details,
             }));
         }
-        Entry::End { seq, value, attempt, failure, wall, cpu, emitted } => {
-            let state = match failure {
-                None => State::Succeeded,
-                Some((_, false)) => State::Failed,
-                Some((_, true)) => State::Quarantined,
-            };
-            let (exit, signal) =
-                failure.as_ref().map_or((Some(0), None), |(cause, _)| cause.exit_and_signal());
-            let cause = failure.map(|(cause, _)| cause.to_string());
-            let [seconds, cpu] = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
-            let value = Bytes(value);
-            let emitted = emitted.map(recorded);
-            let end =
-                End { seq, value, attempt, state, cause, exit, signal, seconds, cpu, emitted };
+        Entry::End { seq, value, attempt, failure, wall, cpu, emitted, slot: _ } => {
+            let mut times = [wall, cpu].map(|time| time.as_micros() as f64 / 1e6);
+            if wall.is_zero() {
+                // Its worker was lost, and has not told how long it took.
+                times[0] = details.as_ref().and_then(|details| details.seconds).unwrap_or(0.0);
+            }
+            let details = details.map(Details::of_end);
+            let (value, emitted) = (Bytes(value), emitted.map(recorded));
+            let end = End { emitted, details, ..end_of((seq, value, attempt), failure, times) };
             if will_be_shown {
                 journal.note_when_shown(seq, end);
             } else {
@@ -100,6 +96,24 @@ pub(crate) fn write_down<F: Write>(
             }
         }
     }
+}
+
+/// The record of a task that has finished, by its number, value and last attempt.
+fn end_of(
+    (seq, value, attempt): (u64, Bytes, u32),
+    failure: Option<(Cause, bool)>,
+    [seconds, cpu]: [f64; 2],
+) -> End {
+    let state = match failure {
+        None => State::Succeeded,
+        Some((_, false)) => State::Failed,
+        Some((_, true)) => State::Quarantined,
+    };
+    let (exit, signal) =
+        failure.as_ref().map_or((Some(0), None), |(cause, _)| cause.exit_and_signal());
+    let cause = failure.map(|(cause, _)| cause.to_string());
+    let (emitted, details) = (None, None);
+    End { seq, value, attempt, state, cause, exit, signal, seconds, cpu, emitted, details }
 }
 
 /// What a task has emitted, for the journal.

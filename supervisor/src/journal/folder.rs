@@ -3,6 +3,7 @@
 //!
 //! The journal is created first and removed last: a folder without one holds nothing of msup.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufReader, Seek};
 use std::os::unix::fs::DirBuilderExt;
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use msup_protocol::crash;
+use msup_protocol::in_flight::InFlight;
 use rustix::fs::OFlags;
 
 use super::error::JournalError;
@@ -18,6 +20,7 @@ use super::locks::{Busy, GENERATION, LOCK, Locks, Undo};
 use super::reader;
 use super::{End, Record};
 use crate::os::files;
+use crate::os::local_socket::CONTROL;
 
 const JOURNAL: &str = "journal.jsonl";
 const INPUTS: &str = "inputs";
@@ -26,7 +29,7 @@ const IN_FLIGHT: &str = "in-flight";
 
 /// All files of the folder, in the order of removal: as long as there is a journal the others are
 /// found.
-const FILES: [&str; 6] = [INPUTS, OUTPUTS, IN_FLIGHT, GENERATION, LOCK, JOURNAL];
+const FILES: [&str; 7] = [INPUTS, OUTPUTS, IN_FLIGHT, GENERATION, LOCK, CONTROL, JOURNAL];
 
 /// How long a process that only checks a lock may hold it.
 const PASSES_WITHIN: Duration = Duration::from_millis(500);
@@ -80,8 +83,8 @@ impl Folder {
         let (mut undo, began) = (Undo::default(), Instant::now());
         loop {
             make(&self.0, &mut undo.folders).map_err(JournalError::at(&self.0))?;
-            // CRASH: place_before_journal. An empty folder, which another run removes when it
-            // finishes.
+            // CRASH: place_before_journal. An empty folder, which `msup clean` removes, and a later
+            // run that removes old runs.
             crash::point("place_before_journal");
             match self.occupy(order) {
                 Ok(mut locks) if self.is_empty_run() => {
@@ -148,18 +151,46 @@ impl Folder {
         &self,
         mut each: impl FnMut(f64, End, bool),
     ) -> Result<(), JournalError> {
+        self.each_record(|at, record| match record {
+            Record::End(end) => each(at, end, true),
+            Record::Unshown(end) => each(at, end, false),
+            _ => {}
+        })
+    }
+
+    /// Calls `each` for every record in the journal, with the time when it was written.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub(crate) fn each_record(&self, each: impl FnMut(f64, Record)) -> Result<(), JournalError> {
+        self.each_intact_record(each).map(drop)
+    }
+
+    /// The same. Returns the number of lines that are damaged or missing; `None` if it is empty.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub(crate) fn each_intact_record(
+        &self,
+        each: impl FnMut(f64, Record),
+    ) -> Result<Option<u64>, JournalError> {
         let path = self.journal();
         let error = JournalError::at(&path);
         let mut file = self.open_journal(OFlags::RDONLY)?;
         let seed = reader::seed(BufReader::new(&file)).map_err(&error)?;
-        let Some(seed) = seed else { return Ok(()) };
+        let Some(seed) = seed else { return Ok(None) };
         file.rewind().map_err(&error)?;
-        let read = reader::read(BufReader::new(file), &seed, |at, record| match record {
-            Record::End(end) => each(at, end, true),
-            Record::Unshown(end) => each(at, end, false),
-            _ => {}
-        });
-        read.map(drop).map_err(error)
+        let read = reader::read(BufReader::new(file), &seed, each);
+        read.map(|condition| Some(condition.damaged)).map_err(error)
+    }
+
+    /// The attempts that workers of the last generation have taken up and not finished, by the
+    /// numbers of their tasks and their own, as far as that is known.
+    pub(crate) fn taken_up(&self, run: &str) -> Option<HashSet<(u64, u32)>> {
+        let file = files::open_own(&self.in_flight(), OFlags::RDONLY).ok()?;
+        let noted = InFlight::new(file, run.as_bytes()).read().ok()??;
+        let open = noted.into_iter().flatten().filter(|entry| !entry.finished);
+        Some(open.map(|entry| (entry.seq, entry.attempt)).collect())
     }
 
     /// Opens the kept values, if there are any.

@@ -32,6 +32,8 @@ pub(crate) struct Past {
     pub(crate) run: Run,
     /// When it began, in seconds since 1970.
     pub(crate) began: f64,
+    /// When the last record was written.
+    pub(crate) last: f64,
     pub(crate) generations: u32,
     /// Generations whose attempts were not journaled before they started (schema 1).
     unrecorded: u32,
@@ -90,13 +92,14 @@ impl Past {
         if reading.newest > SCHEMA {
             return Err(JournalError::Later { journal: path.to_owned(), schema: reading.newest });
         }
-        let Reading { generations, unrecorded, inputs, kept, finished, halted, .. } = reading;
+        let Reading { last, generations, unrecorded, inputs, kept, finished, halted, .. } = reading;
         let mut stories = reading.stories;
         // No task is beyond the input, whatever a line says.
         condition.damaged += reading.lists.last().map_or(0, |last| stories.keep_up_to(last));
         Ok(Past {
             run,
             began,
+            last,
             generations,
             unrecorded,
             inputs,
@@ -135,9 +138,20 @@ impl Past {
             }
             let Intent { seq, value, attempt, seconds, cpu, emitted, .. } = intent;
             let (state, cause, exit, signal) = (State::Succeeded, None, Some(0), None);
-            let emitted = self.stories.numbered(emitted);
-            let end =
-                End { seq, value, attempt, state, cause, exit, signal, seconds, cpu, emitted };
+            let (emitted, details) = (self.stories.numbered(emitted), None);
+            let end = End {
+                seq,
+                value,
+                attempt,
+                state,
+                cause,
+                exit,
+                signal,
+                seconds,
+                cpu,
+                emitted,
+                details,
+            };
             if has_printed {
                 self.stories.wait_for_output(end.clone());
                 settled.unshown.push(end);
@@ -228,6 +242,13 @@ impl Past {
         with_story.collect()
     }
 
+    /// What is known of every task that has not finished.
+    pub(crate) fn unfinished(&self) -> Vec<(u64, Story)> {
+        let open = self.stories.open.iter();
+        let open = open.filter(|(name, _)| !self.stories.ends.contains_key(*name));
+        open.map(|(name, story)| (name.0, story.clone())).collect()
+    }
+
     /// Each generation of schema 1 may have had an unrecorded attempt.
     fn with_unrecorded(&self, mut story: Story) -> Story {
         story.attempts += if story.is_exact { 0 } else { self.unrecorded };
@@ -269,6 +290,7 @@ fn is_placed(temporary: &Path) -> Result<bool, JournalError> {
 #[derive(Default)]
 struct Reading {
     run: Option<(Run, f64)>,
+    last: f64,
     newest: u32,
     generations: u32,
     unrecorded: u32,
@@ -315,6 +337,7 @@ impl Lists {
 
 impl Reading {
     fn take(&mut self, at: f64, record: Record) {
+        self.last = at;
         let of_list = record.task().filter(|seq| *seq < EMITTED_FROM);
         self.lists.mentioned = self.lists.mentioned.max(of_list.unwrap_or(0));
         match record {

@@ -5,7 +5,7 @@
 //! is alive.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -96,10 +96,10 @@ impl Folder {
 
     /// When its last generation began, as recorded in `lock`: in milliseconds since 1970, and later
     /// than every generation before it.
-    pub(super) fn order(&self) -> Option<u64> {
-        let mut text = String::new();
-        self.open(LOCK, OFlags::RDONLY).ok()?.take(32).read_to_string(&mut text).ok()?;
-        text.trim().parse().ok()
+    pub(crate) fn order(&self) -> Option<u64> {
+        let mut text = [0; 32];
+        let len = self.open(LOCK, OFlags::RDONLY).ok()?.read_at(&mut text, 0).ok()?;
+        std::str::from_utf8(&text[..len]).ok()?.trim().parse().ok()
     }
 
     /// Whether its supervisor is alive.

@@ -6,6 +6,7 @@
 //! generation shows the kept output, or, if there is none, runs it again.
 
 mod appender;
+mod details;
 pub(crate) mod entries;
 mod error;
 mod folder;
@@ -18,10 +19,13 @@ mod matches;
 mod outputs;
 mod reader;
 pub(crate) mod record;
+pub(crate) mod registry;
 pub(crate) mod runs;
 mod story;
 mod survivors;
 mod sync;
+mod told;
+pub(crate) mod unkept;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -37,8 +41,10 @@ use rustix::fs::OFlags;
 use crate::os::files;
 
 pub(crate) use appender::{Appender, Flushed};
+pub(crate) use details::{Details, STDERR_TAIL, Sample};
 pub(crate) use error::JournalError;
 pub(crate) use folder::Folder;
+pub(crate) use glance::Glance;
 pub(crate) use history::{Past, Settled};
 pub(crate) use kept::{KeptInput, Part};
 use line::Head;
@@ -49,10 +55,11 @@ use matches::Matches;
 pub(crate) use outputs::{Keeper, Kept, KeptFor, KeptPlace};
 pub(crate) use reader::{read, seed};
 use record::Batch;
-pub(crate) use record::{Bytes, End, Intent, Record, Run, SCHEMA, State};
+pub(crate) use record::{Bytes, End, Intent, LARGEST, Made, Record, Run, SCHEMA, State};
 pub(crate) use story::{Known, Name};
 pub(crate) use survivors::take_over;
 pub(crate) use sync::{Durability, Sync};
+pub(crate) use told::{AttemptFate, AttemptReader, ToldAttempt};
 
 /// The writer of the journal.
 #[derive(Debug)]
@@ -182,6 +189,11 @@ impl Journal {
         id(open).is_some_and(|open| id(there) == Some(open))
     }
 
+    /// The results of tasks are on the file system of this file.
+    pub(crate) fn results_are_on(&self, file: File) {
+        self.sync.results_are_on(file);
+    }
+
     /// Its file, for another thread to sync.
     pub(crate) fn file(&self) -> std::io::Result<File> {
         self.records.file().try_clone()
@@ -276,6 +288,11 @@ impl<F: Write> Journal<F> {
                 self.note(&Record::End(end));
             }
         }
+    }
+
+    /// Whether the end of this task waits for its output to be shown.
+    pub(crate) fn holds(&self, seq: u64) -> bool {
+        self.held.contains_key(&seq)
     }
 
     /// Whether every end reported so far is in the journal, or about to be.

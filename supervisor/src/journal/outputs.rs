@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 
 /// The first bytes of a frame.
 const MAGIC: [u8; 4] = *b"msO1";
@@ -221,6 +222,29 @@ impl Kept {
     pub(crate) fn has(&self, seq: u64, value: &[u8], attempt: u32) -> bool {
         let place = self.places.get(&KeptFor::new(seq, value, attempt));
         matches!(place, Some(KeptPlace::Kept { .. }))
+    }
+
+    /// The output of this attempt on both streams, if it is kept in this file.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn streams(&self, file: &File, writer: KeptFor) -> io::Result<Option<[Vec<u8>; 2]>> {
+        let Some(KeptPlace::Kept { at, lens }) = self.places.get(&writer) else { return Ok(None) };
+        let mut stdout = vec![0; (lens[0] + lens[1]) as usize];
+        file.read_exact_at(&mut stdout, *at)?;
+        let stderr = stdout.split_off(lens[0] as usize);
+        Ok(Some([stdout, stderr]))
+    }
+
+    /// Shows it.
+    ///
+    /// # Errors
+    /// It cannot be read, or not be shown.
+    pub(crate) fn show(&self, file: &File, writer: KeptFor) -> io::Result<()> {
+        let [stdout, stderr] = self.streams(file, writer)?.unwrap_or_default();
+        io::stdout().write_all(&stdout)?;
+        io::stdout().flush()?;
+        io::stderr().write_all(&stderr)
     }
 
     /// Reads the file of this run.

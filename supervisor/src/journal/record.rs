@@ -1,9 +1,11 @@
 //! The records of the journal: their types and JSON format.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 
 use msup_protocol::codec::STATE_AT_MOST;
 
+use super::details::{Details, Sample};
 use crate::engine::EMITTED_FROM;
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -54,6 +56,10 @@ pub(crate) enum Record {
     Unkept { seq: u64, value: Bytes, attempt: u32 },
     /// A task has finished.
     End(End),
+    /// Which task of a pipeline has this number in this generation. Written before it starts.
+    Step { seq: u64, step: serde_json::Value },
+    /// What it has emitted: items of later stages. Written before its end.
+    Values { seq: u64, values: Vec<Bytes> },
     /// From now on this unfinished or retried task has another number: two tasks of different
     /// lists had the same one, or it has another place in this list.
     Moved { seq: u64, value: Bytes, to: u64 },
@@ -61,6 +67,8 @@ pub(crate) enum Record {
     Kept(Batch),
     /// All input was read: the number of values.
     InputsEnd { total: u64 },
+    /// How the run was doing.
+    Sample(Sample),
     /// A generation is over: its exit status, whether every task has finished, and if not, whether
     /// --halt left the rest.
     Finish {
@@ -87,6 +95,8 @@ impl Record {
             | Record::Withdrawn { seq, .. }
             | Record::CutOff { seq, .. }
             | Record::Unkept { seq, .. }
+            | Record::Step { seq, .. }
+            | Record::Values { seq, .. }
             | Record::Void { seq, .. } => Some(*seq),
             Record::Moved { to, .. } => Some(*to),
             _ => None,
@@ -98,17 +108,21 @@ impl Record {
         let is_task = |seq: u64, attempt: u32| {
             (1..=LARGEST).contains(&seq) && u64::from(attempt) < u64::from(u32::MAX) / 2
         };
+        let are_details = |details: &Option<Details>| details.as_ref().is_none_or(Details::is_sane);
         let is_time = |seconds: f64| (0.0..LARGEST as f64).contains(&seconds);
         match self {
             Record::Run(run) => run.generation > 0 && run.generation < u32::MAX / 2,
             Record::Start(Start { seq, attempt, .. })
-            | Record::Again(Again { seq, attempt, .. })
             | Record::Withdrawn { seq, attempt, .. }
             | Record::CutOff { seq, attempt, .. }
             | Record::Unkept { seq, attempt, .. }
             | Record::Void { seq, attempt, .. } => is_task(*seq, *attempt),
+            Record::Again(Again { seq, attempt, details, .. }) => {
+                is_task(*seq, *attempt) && are_details(details)
+            }
             Record::Parked(parked) => {
                 is_task(parked.seq, parked.attempt)
+                    && are_details(&parked.details)
                     && is_time(parked.until)
                     && parked.state.0.len() <= STATE_AT_MOST
             }
@@ -118,6 +132,7 @@ impl Record {
                     && is_time(intent.seconds)
                     && is_time(intent.cpu)
             }
+            Record::Step { seq, .. } | Record::Values { seq, .. } => is_task(*seq, 0),
             Record::Moved { seq, to, .. } => is_task(*seq, 0) && is_task(*to, 0),
             Record::End(end) | Record::Unshown(end) => {
                 let is_added = |added: &Added| {
@@ -128,11 +143,13 @@ impl Record {
                     && is_time(end.seconds)
                     && is_time(end.cpu)
                     && end.emitted.as_ref().is_none_or(is_added)
+                    && are_details(&end.details)
             }
             Record::Kept(Batch { first, values, at, bytes, .. }) => {
                 (1..=LARGEST).contains(first) && [values, at, bytes].iter().all(|n| **n <= LARGEST)
             }
             Record::InputsEnd { total } => *total <= LARGEST,
+            Record::Sample(sample) => sample.is_sane(),
             Record::Finish { .. } | Record::Unknown => true,
         }
     }
@@ -183,6 +200,8 @@ pub(crate) struct Again {
     pub(crate) exit: Option<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) signal: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) details: Option<Details>,
 }
 
 /// A task that waits without a worker.
@@ -195,6 +214,8 @@ pub(crate) struct Parked {
     pub(crate) until: f64,
     /// What it has left.
     pub(crate) state: Bytes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) details: Option<Details>,
 }
 
 /// What an attempt that did not succeed counts as.
@@ -239,6 +260,26 @@ pub(crate) struct Intent {
     /// The values of the tasks that it has added to the run. They have no numbers yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) emitted: Vec<Bytes>,
+    /// The file as it is about to be renamed. Not recorded in schema 1 and 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made: Option<Made>,
+}
+
+/// A file as far as it matters: its size, and when it was last changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Made {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// In nanoseconds since 1970.
+    pub(crate) mtime: i64,
+}
+
+impl Made {
+    pub(crate) fn of(meta: &std::fs::Metadata) -> Made {
+        const NS: i64 = 1_000_000_000;
+        let mtime = meta.mtime().saturating_mul(NS).saturating_add(meta.mtime_nsec());
+        Made { size: meta.len(), mtime }
+    }
 }
 
 /// A task has finished.
@@ -262,6 +303,9 @@ pub(crate) struct End {
     /// The tasks that it has added to the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) emitted: Option<Added>,
+    /// Of the last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) details: Option<Details>,
 }
 
 /// Tasks that another one has added to the run.
@@ -284,6 +328,12 @@ pub(crate) enum State {
 /// Bytes, exactly: a JSON string where they are UTF-8, else `{"hex": "..."}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+impl Bytes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -363,6 +413,7 @@ mod tests {
             seconds: 0.25,
             cpu: 0.125,
             emitted: None,
+            details: None,
         };
         let json = serde_json::to_string(&Record::End(end)).expect("no reason to fail");
         let Ok(Record::End(back)) = serde_json::from_str(&json) else { panic!("{json}") };

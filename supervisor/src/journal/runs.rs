@@ -16,10 +16,13 @@ use super::error::JournalError;
 use super::folder::Folder;
 use super::glance::Glance;
 use super::locks::LET_GO_WITHIN;
+use super::registry;
 use crate::os::files;
 
-/// The number of runs that are kept; unfinished ones are always kept.
+/// The number of runs that are kept; unfinished ones are always kept. Looking at all of them takes
+/// some milliseconds: it is done when there are `SPARE` more.
 const KEPT: usize = 500;
+const SPARE: usize = 50;
 
 /// Digits of the milliseconds in a run's id: enough until the year 2286.
 const DIGITS: usize = 13;
@@ -40,6 +43,8 @@ pub(crate) enum Wanted {
 #[derive(Debug)]
 pub(crate) struct Choice {
     pub(crate) folder: Folder,
+    /// It was not begun in this folder.
+    pub(crate) is_elsewhere: bool,
     /// Why newer runs cannot be judged.
     pub(crate) passed_over: Vec<JournalError>,
 }
@@ -62,7 +67,7 @@ impl Place {
 }
 
 /// The default place of runs, if known.
-fn usual_path() -> PathBuf {
+pub(super) fn usual_path() -> PathBuf {
     Place::usual().map(|place| place.path).unwrap_or_default()
 }
 
@@ -105,13 +110,22 @@ pub(crate) fn newest(wanted: Wanted) -> Result<Choice, JournalError> {
 /// at all, if the command chooses it by itself; else by its id, or by its folder if it is
 /// elsewhere.
 pub(crate) fn name_for_commands(run: &Folder, wanted: Wanted, here: &Path) -> PathBuf {
-    if choose(wanted, here, Some(run), Duration::ZERO).is_ok_and(|choice| choice.folder == *run) {
+    let is_chosen = |choice: Choice| choice.folder == *run && !choice.is_elsewhere;
+    if choose(wanted, here, Some(run), Duration::ZERO).is_ok_and(is_chosen) {
         return PathBuf::new();
     }
     let path = run.path();
     match path.file_name() {
         Some(id) if path.parent() == Some(&usual_path()) => id.into(),
         _ => path.to_owned(),
+    }
+}
+
+/// How commands name the run in this folder: by its id, or by the folder if it is elsewhere.
+pub(crate) fn name_of(folder: &Path) -> String {
+    match folder.file_name() {
+        Some(id) if folder.parent() == Some(&usual_path()) => id.display().to_string(),
+        _ => folder.display().to_string(),
     }
 }
 
@@ -149,13 +163,13 @@ fn choose(
         if wanted == Wanted::Unfinished && left != Some(&folder) && goes_on(&folder) {
             going_on.get_or_insert(folder);
         } else if Path::new(OsStr::from_bytes(&glance.run.folder.0)) == here {
-            return Ok(Choice { folder, passed_over });
+            return Ok(Choice { folder, is_elsewhere: false, passed_over });
         } else {
             elsewhere.get_or_insert(folder);
         }
     }
     if let Some(folder) = elsewhere {
-        return Ok(Choice { folder, passed_over });
+        return Ok(Choice { folder, is_elsewhere: true, passed_over });
     }
     Err(match (going_on, passed_over.into_iter().next()) {
         (Some(folder), _) => JournalError::StillRunning(folder.path().to_owned()),
@@ -185,7 +199,15 @@ pub(crate) fn within() -> Option<String> {
 
 /// All runs of this user, the oldest first.
 pub(crate) fn list() -> Vec<Folder> {
-    let folders = entries().map(|entry| Folder::at(entry.path())).filter(Folder::has_journal);
+    in_order(entries().map(|entry| Folder::at(entry.path())).filter(Folder::has_journal))
+}
+
+/// The same, with the runs whose journals the user keeps elsewhere (`--journal FOLDER`).
+pub(crate) fn list_everywhere() -> Vec<Folder> {
+    in_order(list().into_iter().chain(registry::runs()))
+}
+
+fn in_order(folders: impl Iterator<Item = Folder>) -> Vec<Folder> {
     let mut ordered: Vec<(u64, Folder)> =
         folders.map(|folder| (order_of(&folder), folder)).collect();
     ordered.sort_by(|one, other| (one.0, one.1.path()).cmp(&(other.0, other.1.path())));
@@ -221,7 +243,11 @@ fn order_in(id: &OsStr) -> Option<u64> {
 /// The order of the next generation: the time in milliseconds since 1970, but more than that of any
 /// other one, even if the clock was set back.
 pub(crate) fn next_order() -> u64 {
-    let others = entries().map(|entry| {
+    let entries = Place::usual().and_then(|place| fs::read_dir(place.path).ok());
+    let folders = entries.into_iter().flatten().flatten();
+    let folders = folders.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    // Only a lock of this user is read.
+    let others = folders.map(|entry| {
         let folder = Folder::at(entry.path());
         folder.order().max(order_in(&entry.file_name())).unwrap_or(0)
     });
@@ -231,6 +257,24 @@ pub(crate) fn next_order() -> u64 {
 /// The time in milliseconds since 1970.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+/// The folder in which a run was begun, if no other run has started it.
+pub(crate) fn began_in(folder: &Folder) -> Option<PathBuf> {
+    let run = folder.glance().ok()??.run;
+    run.within.is_none().then(|| OsStr::from_bytes(&run.folder.0).into())
+}
+
+/// The id of a run. Nothing for one whose journal does not say it.
+pub(crate) fn id_of(folder: &Folder) -> String {
+    let glance = folder.glance().ok().flatten();
+    glance.map_or(String::new(), |glance| glance.run.run.to_string())
+}
+
+/// The time in nanoseconds since 1970.
+pub(crate) fn now_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The time in seconds since 1970.
@@ -273,26 +317,31 @@ pub(crate) fn explain(why: &JournalError) -> String {
     }
 }
 
-/// Removes the oldest finished runs where there are more than `KEPT`, and the remains of starts
-/// that were killed.
+/// Removes the oldest finished runs, and the remains of starts that were killed, where there are
+/// many more than `KEPT`.
 pub(crate) fn prune() {
-    let entries: Vec<PathBuf> = entries().map(|entry| entry.path()).collect();
-    for path in &entries {
-        if !Folder::at(path.clone()).has_journal() {
-            // Only if it is empty; a run that is about to use it makes it again.
-            let _ = fs::remove_dir(path);
-        }
-    }
-    let superfluous = entries.len().saturating_sub(KEPT);
-    if superfluous == 0 {
+    let count = Place::usual().and_then(|place| fs::read_dir(place.path).ok()).map(Iterator::count);
+    if count.unwrap_or(0) < KEPT + SPARE {
         return;
     }
+    remove_remains();
+    let superfluous = entries().count().saturating_sub(KEPT);
     let is_over = |folder: &Folder| folder.is_finished() || folder.is_empty_run();
     for folder in list().iter().filter(|folder| is_over(folder)).take(superfluous) {
         if !folder.is_running() {
             let _ = folder.remove();
         }
     }
+    registry::keep_newest(KEPT);
+}
+
+/// Removes what starts that were killed have left.
+pub(crate) fn remove_remains() {
+    for entry in entries().filter(|entry| !Folder::at(entry.path()).has_journal()) {
+        // Only if it is empty; a run that is about to use it makes it again.
+        let _ = fs::remove_dir(entry.path());
+    }
+    registry::remove_dangling();
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl Stories {
                 story.failures += u32::from(kind == Some(AgainKind::Failed));
                 story.crashes += u32::from(kind == Some(AgainKind::Crashed));
             }
-            Record::Parked(Parked { seq, value, attempt, until, state }) => {
+            Record::Parked(Parked { seq, value, attempt, until, state, details: _ }) => {
                 let story = self.story((seq, value.0));
                 story.has_started(attempt);
                 story.parked = Some((until, state.0));
@@ -258,7 +258,7 @@ impl Stories {
         let finished = finished.into_iter().map(|((seq, value), attempt)| {
             let (value, cause) = (Bytes(value), UNHEARD.to_owned());
             let (kind, exit, signal) = (None, None, None);
-            Record::Again(Again { seq, value, attempt, kind, cause, exit, signal })
+            Record::Again(Again { seq, value, attempt, kind, cause, exit, signal, details: None })
         });
         let records: Vec<Record> = cut_off.chain(finished).collect();
         records.iter().cloned().for_each(|record| self.take(record));

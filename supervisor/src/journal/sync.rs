@@ -2,10 +2,13 @@
 //! waits for a disk.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use rustix::fs::syncfs;
 
 use crate::os::threads::{self, ThreadError};
 
@@ -41,6 +44,9 @@ struct State {
     dirty: bool,
     ends: bool,
     failed: Option<String>,
+    /// The results of tasks are on the file system of this file: what the journal says of them must
+    /// not be on the disk before them.
+    results: Option<Arc<File>>,
 }
 
 impl Shared {
@@ -79,6 +85,11 @@ impl Sync {
         Sync { shared: Arc::new(Shared { state, changed }), thread: None }
     }
 
+    /// From here on, the file system of this file is synced before the others.
+    pub(super) fn results_are_on(&self, file: File) {
+        self.shared.lock().results = Some(Arc::new(file));
+    }
+
     /// Something was written.
     pub(super) fn written(&self) {
         if self.thread.is_some() && !std::mem::replace(&mut self.shared.lock().dirty, true) {
@@ -115,9 +126,12 @@ impl Shared {
             if !std::mem::take(&mut state.dirty) {
                 return;
             }
+            let results = state.results.clone();
             drop(state);
+            let of_results = results.and_then(|file| syncfs(&*file).err()).map(io::Error::from);
             // Never retried: the kernel reports an error once, and forgets what it could not write.
-            if let Some(why) = files.iter().find_map(|file| file.sync_data().err()) {
+            let synced = || files.iter().find_map(|file| file.sync_data().err());
+            if let Some(why) = of_results.or_else(synced) {
                 self.lock().failed = Some(why.to_string());
                 let _ = rustix::io::write(doorbell, &1u64.to_ne_bytes());
                 return;
@@ -148,6 +162,25 @@ mod tests {
             sync.finish();
             assert_eq!(sync.failed(), None);
         }
+    }
+
+    #[test]
+    fn the_file_system_of_results_is_synced_first() {
+        let (file, place) = (tempfile::tempfile().expect("a file"), tempfile::tempdir());
+        let folder = File::open(place.expect("a folder").path()).expect("there");
+        let mut sync = Sync::start(vec![file], Durability::Task, doorbell()).expect("a thread");
+        sync.results_are_on(folder);
+        sync.written();
+        sync.finish();
+        assert_eq!(sync.failed(), None);
+        // A descriptor that cannot be synced: EBADF.
+        let path = rustix::fs::open("/", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty());
+        let file = tempfile::tempfile().expect("a file");
+        let mut sync = Sync::start(vec![file], Durability::Task, doorbell()).expect("a thread");
+        sync.results_are_on(File::from(path.expect("there")));
+        sync.written();
+        sync.finish();
+        assert!(sync.failed().is_some());
     }
 
     #[test]

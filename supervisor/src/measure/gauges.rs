@@ -194,6 +194,12 @@ impl Gauges {
         gauge.as_mut()
     }
 
+    /// The CPUs and the bytes of memory of a worker's command, if it was sampled.
+    pub(super) fn use_of(&self, worker: WorkerId) -> Option<(f64, u64)> {
+        let gauge = self.by_worker.get(usize::from(worker))?.as_ref()?;
+        (gauge.windows > 0).then_some((gauge.cpus, gauge.resident))
+    }
+
     /// A worker's command was asked for its activity.
     pub(super) fn note(&mut self, worker: WorkerId, activity: Activity) {
         if let Some(Some(gauge)) = self.by_worker.get_mut(usize::from(worker)) {

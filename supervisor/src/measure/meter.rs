@@ -83,6 +83,17 @@ impl Meter {
         }
     }
 
+    /// There is this number of tokens from now on.
+    pub(crate) fn allow_procs(&mut self, procs: u32) {
+        self.allowance = Allowance::new(procs, cpu_quota::quota());
+    }
+
+    /// The CPUs that a worker's command used lately, and the bytes of memory that it had when last
+    /// asked.
+    pub(crate) fn use_of(&self, worker: WorkerId) -> Option<(f64, u64)> {
+        self.gauges.use_of(worker)
+    }
+
     /// When the next window closes.
     pub(crate) fn due(&self) -> Instant {
         self.schedule.due()

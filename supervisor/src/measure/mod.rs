@@ -10,5 +10,6 @@ pub(crate) mod oom_kills;
 mod process_tree;
 mod sampler;
 mod schedule;
+pub(crate) mod start_checks;
 mod survey;
 mod token_charges;

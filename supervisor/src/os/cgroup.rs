@@ -20,6 +20,7 @@ use msup_protocol::process_tree::Identity;
 use msup_protocol::{crash, env as names};
 use rustix::fs::{Access, FlockOperation, access, flock};
 
+use super::membership::{GroupPlace, Membership};
 use super::memory::parse_stalled;
 
 /// The groups of runs have this prefix, followed by their process.
@@ -51,7 +52,8 @@ impl Groups {
         if std::env::var_os(names::NO_GROUPS).is_some() {
             return Err(io::Error::other(format!("{} is set", names::NO_GROUPS)));
         }
-        let own = own_group().ok_or_else(|| io::Error::other("not mounted"))?;
+        let own =
+            Membership::own().unified().ok_or_else(|| io::Error::other("not mounted"))?.folder;
         sweep(&own);
         // Moving a process requires write access where the two groups meet.
         access(own.join("cgroup.procs"), Access::WRITE_OK)?;
@@ -153,15 +155,6 @@ fn open(folder: &Path) -> io::Result<File> {
     File::open(folder.join("cpu.stat"))
 }
 
-/// The group this process is in.
-fn own_group() -> Option<PathBuf> {
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    path_in(&own, str::is_empty)
-        .zip(mount_of(&mounts, "cgroup2", ""))
-        .map(|(path, root)| below(&root, path))
-}
-
 /// Kills and removes what dead runs have left in a group.
 fn sweep(own: &Path) {
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
@@ -217,64 +210,18 @@ fn parse_cpu_time(stat: &str) -> Option<Duration> {
     line.parse().ok().map(Duration::from_micros)
 }
 
-/// The path in the line `ID:CONTROLLERS:PATH` of `/proc/self/cgroup` with these controllers.
-pub(super) fn path_in(own: &str, is_it: impl Fn(&str) -> bool) -> Option<&str> {
-    own.lines().find_map(|line| {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let controllers = parts.next()?;
-        parts.next().filter(|_| is_it(controllers))
-    })
-}
-
 /// The smallest limit on processes of the control groups that this process is in, if there is one.
 pub(super) fn most_processes() -> Option<u64> {
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let old = path_in(&own, |controllers| controllers.split(',').any(|one| one == "pids"))
-        .zip(mount_of(&mounts, "cgroup", "pids"));
-    let new = path_in(&own, str::is_empty).zip(mount_of(&mounts, "cgroup2", ""));
-    let limits = old.into_iter().chain(new).flat_map(|(path, root)| {
-        let folders = below(&root, path);
-        let folders = folders.ancestors().take_while(|folder| folder.starts_with(&root));
-        folders.map(|folder| folder.join("pids.max")).collect::<Vec<_>>()
-    });
+    let membership = Membership::own();
+    let places = [membership.with("pids"), membership.unified()];
+    let limits = places.iter().flatten().flat_map(GroupPlace::upwards);
+    let limits = limits.map(|folder| folder.join("pids.max"));
     limits.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min()
-}
-
-/// Where a control group file system with this option is mounted, from `/proc/self/mountinfo`.
-pub(super) fn mount_of(mounts: &str, kind: &str, option: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (front, back) = line.split_once(" - ")?;
-        let mut back = back.split(' ');
-        let is_it = back.next() == Some(kind)
-            && back.nth(1)?.split(',').any(|one| option.is_empty() || one == option);
-        front.split(' ').nth(4).filter(|_| is_it).map(PathBuf::from)
-    })
-}
-
-/// The group itself, or, in a container that sees only its own part of the tree, the root of that
-/// part.
-pub(super) fn below(root: &Path, path: &str) -> PathBuf {
-    let folder = root.join(path.trim_start_matches('/'));
-    if folder.is_dir() { folder } else { root.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn groups_of_both_kinds_are_found() {
-        let mounts = "25 1 0:2 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
-                      26 1 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let mount = |kind, option| mount_of(mounts, kind, option);
-        assert_eq!(mount("cgroup", "memory"), Some("/sys/fs/cgroup/memory".into()));
-        assert_eq!(mount("cgroup2", ""), Some("/sys/fs/cgroup/unified".into()));
-        assert_eq!(mount("cgroup", "cpu"), None);
-        let own = "4:cpu,cpuacct:/a\n3:memory:/b:c\n0::/d\n";
-        assert_eq!(path_in(own, |names| names == "memory"), Some("/b:c"));
-        assert_eq!(path_in(own, str::is_empty), Some("/d"));
-    }
 
     #[test]
     fn the_account_is_understood() {

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::cgroup::{below, mount_of, path_in};
 use super::cpu_time;
+use super::membership::{GroupPlace, Membership};
 
 /// Whole CPUs: a quota of 1.5 counts as 2, since 1 would waste a third of it.
 pub(crate) fn cpus() -> u32 {
@@ -15,13 +15,9 @@ pub(crate) fn cpus() -> u32 {
 
 /// The smallest quota of the control groups that this process is in, in CPUs.
 pub(crate) fn quota() -> Option<f64> {
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let old = path_in(&own, |controllers| controllers.split(',').any(|one| one == "cpu"))
-        .zip(mount_of(&mounts, "cgroup", "cpu"));
-    let new = path_in(&own, str::is_empty).zip(mount_of(&mounts, "cgroup2", ""));
-    let old = old.and_then(|(path, root)| smallest(&below(&root, path), &root, quota_of_v1));
-    let new = new.and_then(|(path, root)| smallest(&below(&root, path), &root, quota_of_v2));
+    let membership = Membership::own();
+    let old = membership.with("cpu").and_then(|place| smallest(&place, quota_of_v1));
+    let new = membership.unified().and_then(|place| smallest(&place, quota_of_v2));
     old.into_iter().chain(new).min_by(f64::total_cmp)
 }
 
@@ -30,10 +26,8 @@ fn rounded_up(quota: f64) -> u32 {
     (quota - 1e-6).ceil().max(1.0) as u32
 }
 
-/// A limit on a group also limits the groups below it.
-fn smallest(own: &Path, root: &Path, quota: fn(&Path) -> Option<f64>) -> Option<f64> {
-    let folders = own.ancestors().take_while(|folder| folder.starts_with(root));
-    folders.filter_map(quota).min_by(f64::total_cmp)
+fn smallest(own: &GroupPlace, quota: fn(&Path) -> Option<f64>) -> Option<f64> {
+    own.upwards().filter_map(quota).min_by(f64::total_cmp)
 }
 
 fn quota_of_v1(folder: &Path) -> Option<f64> {
@@ -65,20 +59,20 @@ mod tests {
     #[test]
     fn the_smallest_quota_on_the_way_up_counts() {
         let root = tempfile::tempdir().expect("a folder");
-        let own = root.path().join("a/b");
-        fs::create_dir_all(&own).expect("writable");
+        fs::create_dir_all(root.path().join("a/b")).expect("writable");
+        let own = GroupPlace::below(root.path().to_owned(), "/a/b");
         let write = |folder: &str, name: &str, text: &str| {
             fs::write(root.path().join(folder).join(name), text).expect("writable");
         };
         write("a/b", "cpu.max", "max 100000\n");
-        assert_eq!(smallest(&own, root.path(), quota_of_v2), None);
+        assert_eq!(smallest(&own, quota_of_v2), None);
         write("a", "cpu.max", "150000 100000\n");
         write("", "cpu.max", "200000 100000\n");
-        assert_eq!(smallest(&own, root.path(), quota_of_v2), Some(1.5));
+        assert_eq!(smallest(&own, quota_of_v2), Some(1.5));
         write("a/b", "cpu.cfs_quota_us", "-1\n");
         write("a/b", "cpu.cfs_period_us", "100000\n");
-        assert_eq!(smallest(&own, root.path(), quota_of_v1), None);
+        assert_eq!(smallest(&own, quota_of_v1), None);
         write("a/b", "cpu.cfs_quota_us", "25000\n");
-        assert_eq!(smallest(&own, root.path(), quota_of_v1), Some(0.25));
+        assert_eq!(smallest(&own, quota_of_v1), Some(0.25));
     }
 }

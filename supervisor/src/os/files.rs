@@ -3,13 +3,17 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, Mode, OFlags, access};
 use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::random;
+
+/// As many links as the kernel follows.
+const LINKS_AT_MOST: usize = 40;
 
 /// The mode of files that msup keeps for its user alone.
 const OWN: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -20,21 +24,12 @@ const SHARED: u32 = 0o002;
 /// Any user may write to it, but only remove their own files.
 const STICKY: u32 = 0o1000;
 
+/// Bytes that the kernel's short texts rarely exceed.
+const SHORT: usize = 4096;
+
 /// Random bits that cannot be guessed, as 16 digits.
 pub(crate) fn unguessable() -> String {
-    let mut bytes = [0; 8];
-    // A read this short is never partial. Where a sandbox forbids the call, there are other
-    // sources.
-    if getrandom(&mut bytes, GetRandomFlags::empty()) != Ok(bytes.len()) {
-        bytes = other_bits();
-    }
-    format!("{:016x}", u64::from_ne_bytes(bytes))
-}
-
-/// Bits from the seeds of the standard library's hash maps.
-fn other_bits() -> [u8; 8] {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id()).to_ne_bytes()
+    format!("{:016x}", random::bits())
 }
 
 /// Opens a regular file of this process' user; a created one is readable by this user only. `how`:
@@ -70,6 +65,41 @@ pub(crate) fn open_made(path: &Path) -> io::Result<File> {
         return Err(io::Error::other("it is no regular file"));
     }
     Ok(file)
+}
+
+/// Opens what is there for reading, without waiting for the other end of a pipe.
+///
+/// # Errors
+/// It cannot be opened.
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    open(path, OFlags::RDONLY, OWN)
+}
+
+/// Reads a file that the user has named.
+///
+/// # Errors
+/// It cannot be read, or is a pipe.
+pub(crate) fn read_named(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open_at_once(path)?;
+    check_named(&file.metadata()?)?;
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Makes sure that this is a folder, or can become one: the nearest part of its path that is there
+/// is a folder.
+///
+/// # Errors
+/// It is something else.
+pub(crate) fn check_may_be_folder(path: &Path) -> io::Result<()> {
+    // A slash at the end would hide a file.
+    let absolute: PathBuf = std::path::absolute(path)?.components().collect();
+    let there = absolute.ancestors().find_map(|above| fs::metadata(above).ok());
+    match there.is_none_or(|meta| meta.is_dir()) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    }
 }
 
 /// Creates a file beside another one, which it replaces when it is complete.
@@ -110,6 +140,17 @@ pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads a text that the kernel makes when it is read, and whose size it does not tell: at once, if
+/// it is at most [`SHORT`] long.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read_short(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(SHORT);
+    File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Whether any user may write to a folder.
 pub(crate) fn is_shared(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|meta| meta.mode() & SHARED != 0)
@@ -147,6 +188,30 @@ pub(crate) fn empty(file: &File) -> io::Result<()> {
     file.set_len(0)
 }
 
+/// Whether two names are those of the same file, which may not be there yet.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    let [one, other] = &[one, other].map(target_of);
+    match (identity(one), identity(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => {
+            let folders = [one, other].map(|file| identity(folder_of(file)));
+            folders[0].is_some() && folders[0] == folders[1] && one.file_name() == other.file_name()
+        }
+        _ => false,
+    }
+}
+
+/// What links lead to from this path, whether that is there or not.
+fn target_of(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_AT_MOST {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = folder_of(&path).join(target);
+    }
+    path
+}
+
 /// Whether a file that the user has named is a device, or receives standard output or error.
 pub(crate) fn is_device_or_stream(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.file_type().is_char_device() || is_stream(&meta))
@@ -175,6 +240,26 @@ pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => check_folder_writable(path),
         Err(why) => Err(why),
     }
+}
+
+/// Replaces a file that the user has named: as a whole, the old one or the new one. What a link
+/// leads to is replaced; a device, and a file that standard output or error goes to, is written to.
+///
+/// # Errors
+/// It cannot, or it is something else; or what `write` fails with.
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    check_replaceable(path)?;
+    if is_device_or_stream(path) {
+        // A terminal has no old content to protect; what standard output has written stays.
+        return write(&open_named(path)?);
+    }
+    let path = &target_of(path);
+    let (file, temporary) = create_beside(path)?;
+    let written = write(&file).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
 }
 
 /// The same for a file that is to be replaced by another one.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::cgroup::{below, mount_of, path_in};
+use super::membership::{GroupPlace, Membership};
 
 /// The memory of this machine, and the control groups that limit this process.
 #[derive(Debug)]
@@ -23,9 +23,8 @@ struct Group {
 
 impl Memory {
     pub(crate) fn open() -> Memory {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        Memory { groups: Group::find(&own, &mounts) }
+        let membership = Membership::own();
+        Memory { groups: Group::all(membership.with("memory"), membership.unified()) }
     }
 
     /// Bytes that are available without taking them from a process.
@@ -53,20 +52,13 @@ pub(crate) fn kills() -> Option<u64> {
 }
 
 impl Group {
-    /// The memory-limited groups that this process is in. `own` is `/proc/self/cgroup`, `mounts`
-    /// `/proc/self/mountinfo`.
-    fn find(own: &str, mounts: &str) -> Vec<Group> {
-        let old = path_in(own, |controllers| controllers.split(',').any(|one| one == "memory"))
-            .zip(mount_of(mounts, "cgroup", "memory"));
+    /// The memory-limited ones among these groups of version 1 and 2, and those above them.
+    fn all(old: Option<GroupPlace>, new: Option<GroupPlace>) -> Vec<Group> {
         let names = ["memory.limit_in_bytes", "memory.usage_in_bytes"];
         let old = old.map(|place| (place, names, "total_inactive_file"));
-        let new = path_in(own, str::is_empty).zip(mount_of(mounts, "cgroup2", ""));
         let new = new.map(|place| (place, ["memory.max", "memory.current"], "inactive_file"));
-        let groups = old.into_iter().chain(new).flat_map(|((path, root), names, inactive)| {
-            let own = below(&root, path);
-            // A limit on a group also limits the groups below it.
-            let folders = own.ancestors().take_while(|folder| folder.starts_with(&root));
-            let folders: Vec<PathBuf> = folders.map(Path::to_owned).collect();
+        let groups = old.into_iter().chain(new).flat_map(|(place, names, inactive)| {
+            let folders: Vec<PathBuf> = place.upwards().map(Path::to_owned).collect();
             folders.into_iter().map(move |folder| Group { folder, names, inactive })
         });
         groups.filter(|group| group.available().is_some()).collect()

@@ -24,6 +24,12 @@ impl Poller {
         Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
     }
 
+    /// Watches a descriptor no more.
+    pub(crate) fn forget(&self, fd: impl AsFd) {
+        // One that is not watched is as good.
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
     /// Waits until something is readable, at most `timeout`. Returns the keys.
     pub(crate) fn wait(&self, timeout: Duration) -> io::Result<Vec<u64>> {
         let timeout = Timespec {

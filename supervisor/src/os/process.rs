@@ -14,6 +14,7 @@ use msup_protocol::packed::WorkerId;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::os::cgroup::Groups;
+use crate::os::routes::Routes;
 use msup_protocol::exit::WorkerEnd;
 
 /// How every worker of a run is started.
@@ -29,31 +30,47 @@ pub(crate) struct Recipe {
     pub(crate) doorbell: OwnedFd,
     /// The run's folder.
     pub(crate) folder: PathBuf,
+    /// The folder for temporary files of commands, if it is not the usual one.
+    pub(crate) tmpdir: Option<PathBuf>,
     /// The run's id.
     pub(crate) run_id: String,
     /// Where workers note what they take up, if a journal is kept.
     pub(crate) in_flight: Option<PathBuf>,
+    /// The file of blocks, which must survive exec, if commands get blocks.
+    pub(crate) blocks: Option<OwnedFd>,
+    /// Where the streams of commands lead.
+    pub(crate) routes: Routes,
     /// Their standard input, and what else they inherit.
     pub(crate) inheritance: Inheritance,
     /// How long a worker without a task may need to end what it keeps running.
     pub(crate) ends_within: Duration,
 }
 
+/// The variable that names the folder for temporary files.
+const TMPDIR: &str = "TMPDIR";
+
 /// What every worker inherits beyond what is made for it.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
-    null: File,
+    stdin: File,
+    /// Signals that were ignored when msup was started stay ignored in commands.
+    keeps_ignored: bool,
     /// The last descriptor that any of them may inherit.
     last: RawFd,
 }
 
 impl Inheritance {
-    /// For now everything is inherited that is open.
+    /// For now everything is inherited that is open. `own_stdin`: standard input is that of this
+    /// process, not an empty one. `keeps_ignored`: ignored signals stay ignored.
     ///
     /// # Errors
     /// There is no descriptor left.
-    pub(crate) fn open() -> io::Result<Inheritance> {
-        Ok(Inheritance { null: File::open("/dev/null")?, last: RawFd::MAX })
+    pub(crate) fn open(own_stdin: bool, keeps_ignored: bool) -> io::Result<Inheritance> {
+        let stdin = match own_stdin {
+            true => io::stdin().as_fd().try_clone_to_owned()?.into(),
+            false => File::open("/dev/null")?,
+        };
+        Ok(Inheritance { stdin, keeps_ignored, last: RawFd::MAX })
     }
 
     /// Everything that workers inherit is open now: what msup itself inherited, and what it opened
@@ -112,7 +129,7 @@ impl Recipe {
         let variables = variables.collect::<io::Result<Vec<CString>>>()?;
         // What a worker itself prints must not get between the outputs of tasks.
         let stderr = io::stderr();
-        let streams = [self.inheritance.null.as_fd(), stderr.as_fd()];
+        let streams = [self.inheritance.stdin.as_fd(), stderr.as_fd()];
         let (pid, pidfd) = start(Order {
             program: &program,
             arguments: &arguments,
@@ -135,10 +152,42 @@ impl Recipe {
             (names::RUN_FOLDER, self.folder.clone().into()),
             (names::RUN, self.run_id.clone().into()),
         ];
+        let tmpdir = self.tmpdir.as_ref();
+        variables.extend(tmpdir.map(|path| (TMPDIR, path.clone().into())));
         let in_flight = self.in_flight.as_ref();
+        variables.extend(self.routes.variables());
         variables.extend(in_flight.map(|path| (names::IN_FLIGHT, path.clone().into())));
+        let blocks = self.blocks.as_ref().map(|blocks| blocks.as_raw_fd().to_string());
+        variables.extend(blocks.map(|blocks| (names::BLOCKS_FD, blocks.into())));
+        let keeps_ignored = self.inheritance.keeps_ignored;
+        variables.extend(keeps_ignored.then(|| (names::KEEPS_IGNORED, "1".into())));
         variables
     }
+}
+
+/// Starts a program that is no worker, with its arguments. What it prints goes to standard error,
+/// and it dies with this thread.
+///
+/// # Errors
+/// The process cannot be created, or the program cannot be executed.
+pub(crate) fn start_command(words: &[Vec<u8>]) -> io::Result<Process> {
+    let c_string = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
+    let arguments = words.iter().cloned().map(c_string).collect::<io::Result<Vec<CString>>>()?;
+    let variables = std::env::vars_os()
+        .map(|(name, value)| c_string([name.as_bytes(), b"=", value.as_bytes()].concat()));
+    let variables = variables.collect::<io::Result<Vec<CString>>>()?;
+    let program = arguments.first().ok_or(io::ErrorKind::InvalidInput)?;
+    let (null, stderr) = (File::open("/dev/null")?, io::stderr());
+    let (pid, pidfd) = start(Order {
+        program,
+        arguments: &arguments,
+        environment: &variables,
+        streams: [null.as_fd(), stderr.as_fd()],
+        group: None,
+        last_inherited: stderr.as_raw_fd(),
+    })?;
+    let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Process { pid, pidfd, reaped: false })
 }
 
 impl Process {

@@ -1,6 +1,7 @@
 //! The run's temporary folder, for payloads too large for shared memory, and the removal of folders
 //! of dead runs.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, DirEntry, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -31,12 +32,13 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates `$TMPDIR/msup-USER-PROCESS-RANDOM`, after removing those of killed runs.
+    /// Creates `msup-USER-PROCESS-RANDOM` in this folder, else in `$TMPDIR`, after removing those
+    /// of killed runs.
     ///
     /// # Errors
     /// It cannot be created.
-    pub(crate) fn create() -> io::Result<RunFolder> {
-        let (place, prefix) = (place()?, prefix());
+    pub(crate) fn create(tmpdir: Option<&Path>) -> io::Result<RunFolder> {
+        let (place, prefix) = (place(tmpdir)?, prefix());
         sweep(&place, &prefix);
         loop {
             let path = place.join(format!("{prefix}{}-{}", Identity::own(), files::unguessable()));
@@ -70,6 +72,17 @@ impl Drop for RunFolder {
     }
 }
 
+/// The folders of this user's runs in `$TMPDIR` in which there is something of this name.
+pub(crate) fn with(name: &OsStr) -> Vec<PathBuf> {
+    let (Ok(place), prefix) = (place(None), prefix()) else { return Vec::new() };
+    let own = rustix::process::geteuid().as_raw();
+    let folders = fs::read_dir(place).into_iter().flatten().flatten().filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix))
+            && entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == own)
+    });
+    folders.map(|entry| entry.path()).filter(|path| path.join(name).exists()).collect()
+}
+
 /// Creates a file in a run's folder. The folder is created again if tasks have removed it.
 ///
 /// # Errors
@@ -98,13 +111,21 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// The FIFO of the task with this number.
+pub(crate) fn fifo(folder: &Path, seq: u64) -> PathBuf {
+    folder.join(format!("fifo-{seq}"))
+}
+
 /// Adds the folder, and the variable that determines its place, to an error.
 pub(crate) fn describe(path: &Path, why: &io::Error) -> io::Error {
     io::Error::new(why.kind(), format!("the run's folder {} (TMPDIR): {why}", path.display()))
 }
 
 /// The place of the folders of all runs.
-fn place() -> io::Result<PathBuf> {
+fn place(tmpdir: Option<&Path>) -> io::Result<PathBuf> {
+    if let Some(tmpdir) = tmpdir {
+        return std::path::absolute(tmpdir);
+    }
     let named = std::env::var_os("TMPDIR").filter(|place| !place.is_empty());
     std::path::absolute(named.unwrap_or_else(|| "/tmp".into()))
 }

@@ -4,11 +4,13 @@
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nix::sys::signal::SigSet;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1, SIGXCPU, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe};
+
+use super::files;
 
 /// Makes writes beyond the limit on file sizes (`ulimit -f`) fail instead of killing this process.
 /// A handler, since ignored signals would stay ignored in executed programs.
@@ -20,10 +22,25 @@ pub(crate) fn outlive_file_limit() -> io::Result<()> {
     Ok(())
 }
 
+/// From now on SIGTERM and SIGHUP do not kill this process: their number is noted, which is 0 until
+/// one arrives.
+///
+/// # Errors
+/// The system refused.
+pub(crate) fn note_stops() -> io::Result<Arc<AtomicUsize>> {
+    let noted = Arc::default();
+    for signal in [SIGTERM, SIGHUP] {
+        signal_hook::flag::register_usize(signal, Arc::clone(&noted), signal as usize)?;
+    }
+    Ok(noted)
+}
+
 /// One pipe per signal, readable when it has arrived.
 #[derive(Debug)]
 pub(crate) struct Signals {
     pipes: Vec<(u8, UnixStream)>,
+    /// Set after a byte was written to one of them.
+    has_arrived: Arc<AtomicBool>,
     /// The user has asked what runs.
     asked: bool,
     /// The run is to be suspended.
@@ -46,17 +63,21 @@ impl Signals {
         // itself. Any handler ends that, and does not survive into executed programs.
         let child_exited = Arc::default();
         signal_hook::flag::register(SIGCHLD, Arc::clone(&child_exited))?;
-        let mut pipes = Vec::new();
+        let (mut pipes, has_arrived) = (Vec::new(), Arc::default());
+        let ignored = ignored_signals();
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGTSTP, SIGUSR1] {
-            if is_ignored(signal) {
+            if ignored >> (signal - 1) & 1 == 1 {
                 continue;
             }
             let (reader, writer) = UnixStream::pair()?;
             reader.set_nonblocking(true)?;
+            // What is registered first is done first.
             pipe::register(signal, writer)?;
+            signal_hook::flag::register(signal, Arc::clone(&has_arrived))?;
             pipes.push((signal as u8, reader));
         }
-        Ok(Signals { pipes, asked: false, pauses: false, child_exited, last: None })
+        let (asked, pauses, last) = (false, false, None);
+        Ok(Signals { pipes, has_arrived, asked, pauses, child_exited, last })
     }
 
     pub(crate) fn pipes(&self) -> impl Iterator<Item = &UnixStream> {
@@ -66,6 +87,9 @@ impl Signals {
     /// The signals to stop that have arrived since the last call, each as often as it did.
     pub(crate) fn arrived(&mut self) -> Vec<u8> {
         let mut arrived = Vec::new();
+        if !self.has_arrived.swap(false, Ordering::SeqCst) {
+            return arrived;
+        }
         for (signal, pipe) in &mut self.pipes {
             let mut bytes = [0; 16];
             while let Ok(count @ 1..) = pipe.read(&mut bytes) {
@@ -115,9 +139,9 @@ pub(crate) fn die_of(signal: u8) {
     }
 }
 
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+/// The signals that this process ignores: bit 0 stands for signal 1.
+fn ignored_signals() -> u64 {
+    let status = files::read_short("/proc/self/status".as_ref()).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -8,9 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Spilled;
+use super::filing::Filed;
 use super::frames::Served;
 use crate::journal::{Keeper, KeptFor};
 use crate::os::run_folder::create_file;
+use crate::template::Looks;
 
 /// Added for every output, however short: the cost of keeping one.
 const EACH: u64 = 256;
@@ -30,6 +32,8 @@ pub(crate) enum Piece {
     File(Spilled),
     /// Among other held outputs in a file without a name: from where, and the number of bytes.
     Spooled(Arc<File>, u64, u64),
+    /// What waited in several places, one after the other.
+    Parts(Vec<Piece>),
 }
 
 /// The output of a finished task.
@@ -49,8 +53,12 @@ pub(crate) struct Delivery {
     pub(crate) writer: Option<KeptFor>,
     /// An earlier generation has kept it.
     pub(crate) is_replayed: bool,
-    /// What each line begins with when it is shown.
-    pub(crate) tag: Vec<u8>,
+    /// How its lines look when they are shown.
+    pub(crate) looks: Looks,
+    /// Part of it was lost before (`--lb`).
+    pub(crate) is_torn: bool,
+    /// Where it is filed instead of being shown.
+    pub(crate) filed: Option<Filed>,
 }
 
 /// Where copying an output stopped.
@@ -62,15 +70,26 @@ pub(super) enum Broken {
     Target(io::Error),
 }
 
+impl From<io::Error> for Broken {
+    fn from(why: io::Error) -> Broken {
+        Broken::Target(why)
+    }
+}
+
 impl Piece {
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Piece::Bytes(bytes) if bytes.is_empty())
+        match self {
+            Piece::Bytes(bytes) => bytes.is_empty(),
+            Piece::File(_) | Piece::Spooled(..) => false,
+            Piece::Parts(parts) => parts.iter().all(Piece::is_empty),
+        }
     }
 
     pub(super) fn in_memory(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::File(_) | Piece::Spooled(..) => 0,
+            Piece::Parts(parts) => parts.iter().map(Piece::in_memory).sum(),
         }
     }
 
@@ -79,11 +98,22 @@ impl Piece {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::File(Spilled { left, .. }) => left.len,
             Piece::Spooled(_, _, len) => *len,
+            Piece::Parts(parts) => parts.iter().map(Piece::len).sum(),
         }
     }
 
+    /// All of it.
+    ///
+    /// # Errors
+    /// It cannot be read back.
+    pub(crate) fn whole(&self) -> io::Result<Vec<u8>> {
+        let mut whole = Vec::new();
+        self.reader()?.read_to_end(&mut whole)?;
+        Ok(whole)
+    }
+
     /// A reader that leaves it where it is.
-    fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
+    pub(super) fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
         Ok(match self {
             Piece::Bytes(bytes) => Box::new(bytes.as_slice()),
             Piece::File(spilled) => {
@@ -93,6 +123,13 @@ impl Piece {
             Piece::Spooled(file, at, len) => {
                 Box::new(Window { file: &**file, at: *at, end: at + len })
             }
+            Piece::Parts(parts) => {
+                let mut all: Box<dyn Read + '_> = Box::new(io::empty());
+                for part in parts {
+                    all = Box::new(all.chain(part.reader()?));
+                }
+                all
+            }
         })
     }
 
@@ -100,9 +137,9 @@ impl Piece {
     fn last_line(&self) -> Option<Vec<u8>> {
         match self {
             Piece::Bytes(bytes) => last_line(&bytes[bytes.len().saturating_sub(TAIL)..]),
-            Piece::File(spilled) => last_line(&tail(spilled).ok()?),
+            Piece::File(spilled) => last_line(&spilled.tail(TAIL).ok()?),
             // It is asked for before it waits.
-            Piece::Spooled(..) => None,
+            Piece::Spooled(..) | Piece::Parts(_) => None,
         }
     }
 
@@ -111,6 +148,7 @@ impl Piece {
             Piece::Bytes(bytes) => bytes.len() as u64,
             Piece::File(Spilled { left, .. }) => left.len / DISK_WEIGHS_LESS,
             Piece::Spooled(_, _, len) => len / DISK_WEIGHS_LESS,
+            Piece::Parts(parts) => parts.iter().map(Piece::weight).sum(),
         }
     }
 
@@ -124,19 +162,30 @@ impl Piece {
                 copy(Window { file: &file, at: 0, end: len }, to)
             }
             Piece::Spooled(file, at, len) => copy(Window { file: &*file, at, end: at + len }, to),
+            Piece::Parts(parts) => parts.into_iter().try_for_each(|part| part.copy(to)),
         }
+    }
+
+    /// Takes it, and leaves nothing.
+    pub(super) fn take(&mut self) -> Piece {
+        std::mem::replace(self, Piece::Bytes(Vec::new()))
     }
 
     /// Frees its space.
     pub(super) fn discard(self) {
-        if let Piece::File(spilled) = self {
-            drop(spilled.take());
+        match self {
+            Piece::File(spilled) => drop(spilled.take()),
+            Piece::Parts(parts) => parts.into_iter().for_each(Piece::discard),
+            Piece::Bytes(_) | Piece::Spooled(..) => {}
         }
     }
 
     /// Moves it from memory into `file` at `at`. Returns the number of bytes; on failure it stays
     /// in memory.
     pub(super) fn spool(&mut self, file: &Arc<File>, at: u64) -> u64 {
+        if let Piece::Parts(parts) = self {
+            return parts.iter_mut().fold(0, |len, part| len + part.spool(file, at + len));
+        }
         let Piece::Bytes(bytes) = self else { return 0 };
         let len = bytes.len() as u64;
         if len == 0 || file.write_all_at(bytes, at).is_err() {
@@ -160,8 +209,15 @@ impl Delivery {
             served: None,
             writer: None,
             is_replayed: false,
-            tag: Vec::new(),
+            looks: Looks::default(),
+            is_torn: false,
+            filed: None,
         }
+    }
+
+    /// It is neither shown nor filed.
+    pub(crate) fn drop_streams(&mut self) {
+        [self.stdout.take(), self.stderr.take()].into_iter().for_each(Piece::discard);
     }
 
     /// Bytes on standard output.
@@ -189,7 +245,8 @@ impl Delivery {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.stdout.is_empty() && self.stderr.is_empty() && self.served.is_none()
+        let is_told = self.served.is_some() || self.filed.is_some();
+        self.stdout.is_empty() && self.stderr.is_empty() && !is_told
     }
 
     /// Its weight while it waits.
@@ -228,15 +285,6 @@ fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Broken> {
             Err(why) => return Err(Broken::Source(why)),
         }
     }
-}
-
-/// The last bytes of a file.
-fn tail(spilled: &Spilled) -> io::Result<Vec<u8>> {
-    let start = spilled.left.len.saturating_sub(TAIL as u64);
-    let mut bytes = Vec::new();
-    spilled
-        .read(|file| Window { file, at: start, end: spilled.left.len }.read_to_end(&mut bytes))?;
-    Ok(bytes)
 }
 
 /// Text that was overwritten after a carriage return does not count as the line.

@@ -4,8 +4,11 @@
 mod capture;
 mod error;
 pub(crate) mod files;
+pub(crate) mod filing;
 pub(crate) mod frames;
 mod keeping;
+mod lines;
+mod live;
 pub(crate) mod replay;
 mod screen;
 mod spilled;
@@ -20,12 +23,17 @@ use std::time::{Duration, Instant};
 
 pub(crate) use capture::{Delivery, Piece};
 pub(crate) use error::OutputError;
+use filing::Filing;
+pub(crate) use live::LivePipe;
 pub(crate) use spilled::{OpenOnes, Spilled};
 
 use crate::journal::Keeper;
 use crate::os::terminal;
 use crate::os::threads;
 use crate::report::bar::Progress;
+use crate::template::Looks;
+use live::LiveNotes;
+use rustix::event::{EventfdFlags, eventfd};
 use writer::Writer;
 
 /// With more than this waiting to be written, nothing new is started.
@@ -34,6 +42,9 @@ const BACKLOG: u64 = 32 << 20;
 /// With more outputs than this waiting for their turn (`-k`), only tasks are started that they may
 /// wait for.
 const HELD: u64 = 1 << 18;
+
+/// Outputs that wait for their turn (`-k`) beyond this many bytes go to a file.
+const HELD_IN_MEMORY: u64 = 16 << 20;
 
 /// How long the bar may take to disappear.
 const HIDE_WITHIN: Duration = Duration::from_secs(1);
@@ -54,6 +65,10 @@ pub(crate) struct Style {
     pub(crate) keeper: Option<Keeper>,
     /// For the client of `msup serve`: the first frame.
     pub(crate) hello: Option<Vec<u8>>,
+    /// Outputs are filed instead of being shown.
+    pub(crate) filing: Option<Filing>,
+    /// Outputs are shown line by line while commands run.
+    pub(crate) live: Option<LivePipe>,
 }
 
 /// Why standard output, or standard error, takes no more.
@@ -71,6 +86,8 @@ pub(crate) struct Output {
     sender: Option<Sender<Message>>,
     state: Arc<State>,
     keep_order: bool,
+    /// Rung after each message, if the writer waits for parts of outputs, too.
+    wake: Option<Arc<OwnedFd>>,
     /// When the reader was last checked.
     looked: Instant,
 }
@@ -105,8 +122,11 @@ struct State {
     kept: Mutex<Vec<u64>>,
     /// Tasks whose outputs are not kept with the run because a write has failed.
     unkept: Mutex<Vec<u64>>,
+    /// Tasks whose outputs are not kept, and have to wait for their turn.
+    behind: Mutex<Vec<u64>>,
     /// Tasks whose outputs are neither shown nor kept, and never will be.
     missing: Mutex<Vec<u64>>,
+    live: LiveNotes,
     /// Written whenever the event loop should look here again.
     doorbell: OwnedFd,
 }
@@ -121,15 +141,18 @@ impl Output {
         let (sender, receiver) = channel();
         let state = Arc::new(State::new(doorbell));
         let keep_order = style.keep_order;
-        let writer = Writer::new(style, Arc::clone(&state))?;
+        let wake = style.live.as_ref().map(|_| eventfd(0, EventfdFlags::NONBLOCK));
+        let wake = wake.transpose().map_err(std::io::Error::from)?.map(Arc::new);
+        let writer = Writer::new(style, wake.clone(), Arc::clone(&state))?;
         threads::start("output", move || writer.run(&receiver))?;
-        Ok(Output { sender: Some(sender), state, keep_order, looked: Instant::now() })
+        Ok(Output { sender: Some(sender), state, keep_order, wake, looked: Instant::now() })
     }
 
     /// Hands over a task's output. Returns whether there is anything to show, so that
     /// [`Output::shown`] will report it.
     pub(crate) fn deliver(&self, delivery: Delivery) -> bool {
-        let is_empty = delivery.is_empty();
+        // What it has written before is with the writer.
+        let is_empty = delivery.is_empty() && self.wake.is_none();
         if self.keep_order || !is_empty {
             self.send(Message::Deliver(Box::new(delivery)));
         }
@@ -153,9 +176,31 @@ impl Output {
         take(&self.state.unkept)
     }
 
+    /// The tasks whose outputs wait for their turn since the last time, and are not kept with the
+    /// run.
+    pub(crate) fn behind(&self) -> Vec<u64> {
+        take(&self.state.behind)
+    }
+
     /// The tasks whose outputs could be neither shown nor kept since the last time.
     pub(crate) fn missing(&self) -> Vec<u64> {
         take(&self.state.missing)
+    }
+
+    /// How many bytes of standard output the tasks have written that have finished since the last
+    /// time. It is told before their outputs are told as shown.
+    pub(crate) fn received(&self) -> Vec<(u64, u64)> {
+        take(&self.state.live.received)
+    }
+
+    /// Whether outputs are shown while tasks run.
+    pub(crate) fn is_live(&self) -> bool {
+        self.wake.is_some()
+    }
+
+    /// How the output of a task looks that is about to be started.
+    pub(crate) fn will_look(&self, seq: u64, looks: Looks) {
+        self.state.live.set(seq, looks);
     }
 
     /// Prints one or several lines on standard error.
@@ -198,6 +243,11 @@ impl Output {
         if self.looked.elapsed() < LOOK_EVERY || !self.state.has_shown.load(Ordering::Relaxed) {
             return;
         }
+        self.look_for_reader_now();
+    }
+
+    /// Checks it now: a task has missed it.
+    pub(crate) fn look_for_reader_now(&mut self) {
         self.looked = Instant::now();
         if terminal::reader_is_gone() {
             let _ = self.state.failure.set(Unwritable::Closed);
@@ -227,6 +277,7 @@ impl Output {
     /// There will be nothing more at all.
     pub(crate) fn end(&mut self) {
         self.sender = None;
+        self.wake();
     }
 
     /// Whether the writer has finished, since [`Output::end`].
@@ -239,6 +290,13 @@ impl Output {
         if let Some(sender) = &self.sender {
             // The writer only stops when this handle is dropped.
             let _ = sender.send(message);
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = &self.wake {
+            let _ = rustix::io::write(wake, &1u64.to_ne_bytes());
         }
     }
 }
@@ -267,7 +325,9 @@ impl State {
             shown: Mutex::new(Vec::new()),
             kept: Mutex::new(Vec::new()),
             unkept: Mutex::new(Vec::new()),
+            behind: Mutex::new(Vec::new()),
             missing: Mutex::new(Vec::new()),
+            live: LiveNotes::default(),
             doorbell,
         }
     }
@@ -278,6 +338,10 @@ impl State {
             told.lock().unwrap_or_else(PoisonError::into_inner).append(tasks);
             self.ring();
         }
+    }
+
+    fn note_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
     }
 
     fn ring(&self) {
@@ -302,6 +366,6 @@ impl State {
     }
 }
 
-fn take(told: &Mutex<Vec<u64>>) -> Vec<u64> {
+fn take<T>(told: &Mutex<Vec<T>>) -> Vec<T> {
     std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use crate::journal::{End, Kept, KeptFor, KeptPlace, Name};
+use crate::journal::{End, Kept, KeptFor, KeptPlace, Name, State};
 use crate::output::{Delivery, Piece};
 
 /// An output that is shown by this generation.
@@ -110,6 +110,12 @@ impl Replay {
     /// Whether the output of the task with this number is shown.
     pub(crate) fn has(&self, seq: u64) -> bool {
         self.next.contains_key(&seq)
+    }
+
+    /// Whether that task has failed.
+    pub(crate) fn is_failure(&self, seq: u64) -> bool {
+        let end = self.next.get(&seq).and_then(|shown| shown.end.as_ref());
+        end.is_some_and(|end| end.state != State::Succeeded)
     }
 
     /// The output of the task with this number, if it wrote something.

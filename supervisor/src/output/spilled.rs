@@ -61,6 +61,17 @@ impl Spilled {
         Ok(bytes)
     }
 
+    /// Its last bytes, of at most this number.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn tail(&self, at_most: usize) -> io::Result<Vec<u8>> {
+        let start = self.left.len.saturating_sub(at_most as u64);
+        let mut bytes = vec![0; (self.left.len - start) as usize];
+        self.read(|file| file.read_exact_at(&mut bytes, start))?;
+        Ok(bytes)
+    }
+
     /// Its file, after removing its name.
     pub(super) fn take(self) -> io::Result<File> {
         let Spilled { path, left, file } = self;

@@ -1,22 +1,29 @@
 //! The writer's thread: writes outputs and messages, and draws the bar.
 
+mod live;
+
+mod filing_outputs;
+mod holding;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use super::capture::{Broken, Piece, nameless_file};
+use super::capture::{Broken, Piece};
+use super::filing::Filed;
 use super::frames::{self, Served};
 use super::keeping::{KeepingFailed, OutputKeeping};
+use super::lines;
+use super::live::Live;
 use super::screen::Screen;
-use super::{Delivery, Message, State, Style, Unwritable};
+use super::{Delivery, HELD_IN_MEMORY, Message, State, Style, Unwritable};
 use crate::os::patient::Patient;
-use crate::os::terminal;
-
-/// Outputs that wait for their turn (`-k`) beyond this many bytes go to a file.
-const HELD_IN_MEMORY: u64 = 16 << 20;
+use crate::os::{streams, terminal};
+use crate::template::Looks;
 
 /// How often the bar is updated.
 const BAR_EVERY: Duration = Duration::from_millis(100);
@@ -26,9 +33,8 @@ pub(super) struct Writer {
     state: Arc<State>,
     stdout: BufWriter<Patient>,
     stderr: Patient,
-    /// The bar, while there is one; and whether standard output is on a terminal, too.
+    /// The bar, while there is one.
     screen: Option<Screen>,
-    shares_terminal: bool,
     held: BTreeMap<u64, Delivery>,
     held_in_memory: u64,
     next: u64,
@@ -39,18 +45,27 @@ pub(super) struct Writer {
     /// and cannot be written.
     waiting: Vec<u64>,
     unwritable: Vec<u64>,
+    /// Tasks whose outputs are not kept and wait for their turn.
+    behind: Vec<u64>,
     /// Tasks whose outputs were neither written nor kept.
     missing: Vec<u64>,
+    /// Outputs of running tasks, with `--lb`.
+    live: Option<Live>,
 }
 
 impl Writer {
-    pub(super) fn new(mut style: Style, state: Arc<State>) -> io::Result<Writer> {
+    /// `wake` is rung after each message, if outputs of running tasks are shown.
+    pub(super) fn new(
+        mut style: Style,
+        wake: Option<Arc<OwnedFd>>,
+        state: Arc<State>,
+    ) -> io::Result<Writer> {
         Ok(Writer {
+            live: style.live.take().zip(wake).map(|(pipe, wake)| Live::new(pipe, wake)),
             keeping: OutputKeeping::with(style.keeper.take()),
             stdout: BufWriter::with_capacity(64 << 10, Patient::on(io::stdout())?),
             stderr: Patient::on(io::stderr())?,
             screen: style.bar.then(Screen::new).transpose()?,
-            shares_terminal: style.bar && terminal::shows_output(),
             style,
             state,
             held: BTreeMap::new(),
@@ -59,6 +74,7 @@ impl Writer {
             unflushed: Vec::new(),
             waiting: Vec::new(),
             unwritable: Vec::new(),
+            behind: Vec::new(),
             missing: Vec::new(),
         })
     }
@@ -104,6 +120,8 @@ impl Writer {
             self.serve(*served, delivery);
             return;
         }
+        let Some(mut delivery) = self.file(delivery) else { return };
+        self.complete(&mut delivery);
         self.keep(&mut delivery);
         match self.style.keep_order {
             true => self.hold(delivery),
@@ -128,10 +146,19 @@ impl Writer {
 
     /// The next message; while there is none, what was written is flushed, and the bar moves.
     fn receive(&mut self, messages: &Receiver<Message>) -> Option<Message> {
-        match messages.try_recv() {
-            Ok(message) => return Some(message),
-            Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) => self.flush(),
+        loop {
+            match messages.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            if self.show_arrived() {
+                continue;
+            }
+            self.flush();
+            self.show();
+            let Some(live) = &self.live else { break };
+            live.wait(self.screen.is_some().then_some(BAR_EVERY));
         }
         while self.screen.is_some() {
             self.show();
@@ -169,6 +196,7 @@ impl Writer {
         for delivery in std::mem::take(&mut self.held).into_values() {
             self.write(delivery);
         }
+        self.close_table();
         self.flush();
         self.lift();
         self.screen = None;
@@ -180,8 +208,11 @@ impl Writer {
     /// stop the task it waits for.
     fn hold(&mut self, delivery: Delivery) {
         self.held_in_memory += delivery.in_memory();
-        if delivery.seq != self.next && delivery.writer.is_some() {
-            self.waiting.push(delivery.seq);
+        if delivery.seq != self.next {
+            match delivery.writer.is_some() {
+                true => self.waiting.push(delivery.seq),
+                false => self.behind.push(delivery.seq),
+            }
         }
         self.held.insert(delivery.seq, delivery);
         while let Some(delivery) = self.held.remove(&self.next) {
@@ -189,31 +220,25 @@ impl Writer {
             self.held_in_memory -= delivery.in_memory();
             self.write(delivery);
         }
+        self.show_waiting(self.next);
         self.state.holds(self.held.len() as u64);
         if self.held_in_memory > HELD_IN_MEMORY {
-            self.spool();
+            self.spool_with(None);
         }
     }
 
-    /// Moves what is held in memory to one more file; on failure it stays in memory.
-    fn spool(&mut self) {
-        let Ok(file) = nameless_file(&self.style.folder).map(Arc::new) else { return };
-        let mut at = 0;
-        for held in self.held.values_mut() {
-            at += held.stdout.spool(&file, at);
-            at += held.stderr.spool(&file, at);
+    fn write(&mut self, mut delivery: Delivery) {
+        if let Some(Filed::Row(row)) = delivery.filed.take() {
+            self.write_row(&row, delivery);
+            return;
         }
-        self.held_in_memory = self.held.values().map(Delivery::in_memory).sum();
-    }
-
-    fn write(&mut self, delivery: Delivery) {
-        let Delivery { seq, stdout, stderr, writer, is_replayed, tag, .. } = delivery;
+        let Delivery { seq, stdout, stderr, writer, is_replayed, looks, is_torn, .. } = delivery;
         let (is_kept, mut is_whole) = (writer.is_some(), false);
         if self.state.failure.get().is_some() {
             stdout.discard();
         } else {
-            let copied = self.copy_to_stdout(stdout, &tag);
-            is_whole = self.note(seq, "standard output", copied);
+            let copied = self.copy(seq, stdout, &looks, 0);
+            is_whole = self.note(seq, "standard output", copied) && !is_torn;
         }
         if !stderr.is_empty() {
             self.flush();
@@ -222,8 +247,7 @@ impl Writer {
                 stderr.discard();
                 is_whole = false;
             } else {
-                let has_bar = self.screen.is_some();
-                let copied = self.on_stderr(|out| copy(stderr, out, &tag, has_bar));
+                let copied = self.copy(seq, stderr, &looks, 1);
                 // A standard error that was closed is not missed.
                 let copied = match copied {
                     Err(Broken::Target(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -241,11 +265,38 @@ impl Writer {
         }
     }
 
-    fn copy_to_stdout(&mut self, stdout: Piece, tag: &[u8]) -> Result<(), Broken> {
-        if self.shares_terminal && !stdout.is_empty() {
+    fn copy(&mut self, seq: u64, piece: Piece, looks: &Looks, stream: usize) -> Result<(), Broken> {
+        if let Some(mut live) = self.live.take() {
+            let written = self.write_live(&mut live, seq, stream, piece, looks);
+            self.live = Some(live);
+            return written;
+        }
+        let ends_line = self.ends_lines(stream);
+        if stream == 0 {
+            if !piece.is_empty() {
+                self.lift_for_output();
+            }
+            return lines::copy(piece, &mut self.stdout, looks, ends_line).map(drop);
+        }
+        self.on_stderr(|stderr| lines::copy(piece, stderr, looks, ends_line)).map(drop)
+    }
+
+    /// Whether the last line of each output on this stream must end, because the bar is drawn below
+    /// it.
+    fn ends_lines(&self, stream: usize) -> bool {
+        if stream == 0 { self.shares_terminal() } else { self.screen.is_some() }
+    }
+
+    /// Removes the bar, if standard output is on its terminal.
+    fn lift_for_output(&mut self) {
+        if self.shares_terminal() {
             self.lift();
         }
-        copy(stdout, &mut self.stdout, tag, self.shares_terminal)
+    }
+
+    /// Whether standard output is on a terminal, as the bar is.
+    fn shares_terminal(&self) -> bool {
+        self.style.bar && terminal::shows_output()
     }
 
     /// Keeps it with the run. A failure to keep it does not affect the run.
@@ -260,6 +311,7 @@ impl Writer {
         for seq in withdrawn {
             if let Some(delivery) = self.held.get_mut(seq) {
                 delivery.writer = None;
+                self.behind.push(*seq);
             }
         }
         self.waiting.retain(|seq| !withdrawn.contains(seq));
@@ -301,6 +353,8 @@ impl Writer {
         self.waiting.retain(|seq| self.held.contains_key(seq));
         self.waiting.append(&mut self.unwritable);
         self.state.tell(&self.state.kept, &mut self.waiting);
+        self.behind.retain(|seq| self.held.contains_key(seq));
+        self.state.tell(&self.state.behind, &mut self.behind);
     }
 
     /// Whether it is written, except for what is buffered.
@@ -312,6 +366,9 @@ impl Writer {
             Err(Broken::Target(why)) => {
                 let failure = match why.kind() {
                     io::ErrorKind::BrokenPipe => Unwritable::Closed,
+                    _ if streams::is_closed(&why) => {
+                        Unwritable::Other(format!("{place} is closed"))
+                    }
                     _ => Unwritable::Other(format!("{place}: {why}")),
                 };
                 let _ = self.state.failure.set(failure);
@@ -323,7 +380,7 @@ impl Writer {
 
     /// An output that was kept for its turn is gone.
     fn lose(&mut self, seq: u64, why: &io::Error) {
-        self.state.lost.fetch_add(1, Ordering::Relaxed);
+        self.state.note_lost();
         let text = format!("msup: task {seq}: its output is lost: {why}\n");
         self.on_stderr(|stderr| drop(stderr.write_all(text.as_bytes())));
     }
@@ -331,50 +388,6 @@ impl Writer {
     fn on_stderr<T>(&mut self, write: impl FnOnce(&mut Patient) -> T) -> T {
         self.lift();
         write(&mut self.stderr)
-    }
-}
-
-/// Copies an output, with a tag at the beginning of each line. If it `ends_line`, because the bar
-/// is drawn below it, a missing newline is added.
-fn copy(piece: Piece, to: &mut impl Write, tag: &[u8], ends_line: bool) -> Result<(), Broken> {
-    if piece.is_empty() || tag.is_empty() && !ends_line {
-        return piece.copy(to);
-    }
-    let mut lines = Lines { to, tag, last: b'\n' };
-    piece.copy(&mut lines)?;
-    match lines.last {
-        b'\n' => Ok(()),
-        _ if ends_line => lines.to.write_all(b"\n").map_err(Broken::Target),
-        _ => Ok(()),
-    }
-}
-
-/// Begins each line with a tag, and remembers the last byte that was written.
-struct Lines<'a, W> {
-    to: &'a mut W,
-    tag: &'a [u8],
-    last: u8,
-}
-
-impl<W: Write> Write for Lines<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.tag.is_empty() {
-            self.to.write_all(bytes)?;
-            self.last = bytes.last().copied().unwrap_or(self.last);
-            return Ok(bytes.len());
-        }
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if self.last == b'\n' {
-                self.to.write_all(self.tag)?;
-            }
-            self.to.write_all(line)?;
-            self.last = line.last().copied().unwrap_or(self.last);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
     }
 }
 
@@ -398,8 +411,10 @@ mod tests {
             bar: false,
             keeper: None,
             hello: None,
+            filing: None,
+            live: None,
         };
-        let mut writer = Writer::new(style, Arc::new(state())).expect("it can be written");
+        let mut writer = Writer::new(style, None, Arc::new(state())).expect("it can be written");
         writer.unwritable = vec![5, 6];
         let why = io::Error::other("no space");
         writer.stop_keeping(&KeepingFailed { why, withdrawn: [6].into() });
@@ -407,25 +422,6 @@ mod tests {
         let told = [&writer.state.missing, &writer.state.kept]
             .map(|told| told.lock().expect("whole").clone());
         assert_eq!(told, [vec![6], vec![5]]);
-    }
-
-    #[test]
-    fn each_line_has_its_tag() {
-        let copied = |pieces: &[&str], tag: &str, ends_line| {
-            let mut out = Vec::new();
-            let mut lines = Lines { to: &mut out, tag: tag.as_bytes(), last: b'\n' };
-            pieces.iter().for_each(|piece| lines.write_all(piece.as_bytes()).expect("memory"));
-            let mut whole = Vec::new();
-            let piece = Piece::Bytes(pieces.concat().into_bytes());
-            copy(piece, &mut whole, tag.as_bytes(), ends_line).expect("memory");
-            (String::from_utf8(out).expect("text"), String::from_utf8(whole).expect("text"))
-        };
-        let same = |text: &str| (text.to_owned(), text.to_owned());
-        assert_eq!(copied(&["a\nb", "c\n", "\nd\n"], "t ", true), same("t a\nt bc\nt \nt d\n"));
-        assert_eq!(copied(&["a"], "t ", true), ("t a".to_owned(), "t a\n".to_owned()));
-        assert_eq!(copied(&["a"], "t ", false), same("t a"));
-        assert_eq!(copied(&[], "t ", true), same(""));
-        assert_eq!(copied(&["a\nb"], "", false), same("a\nb"));
     }
 
     #[test]

@@ -39,10 +39,22 @@ pub(crate) struct Progress {
     pub(crate) retried: u64,
     /// Nothing new is started any more.
     pub(crate) stops: bool,
+    /// Nothing new is started until the user wants it.
+    pub(crate) is_paused: bool,
     /// The rate of this generation.
     pub(crate) rate: Option<Rate>,
-    /// The longest-running tasks: for how long, and what they are.
-    pub(crate) longest: Vec<(Duration, String)>,
+    /// The longest-running tasks.
+    pub(crate) longest: Vec<LongTask>,
+}
+
+/// A task that has run for long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LongTask {
+    pub(crate) elapsed: Duration,
+    /// What it does: computing, waiting or writing.
+    pub(crate) activity: &'static str,
+    /// Its value.
+    pub(crate) what: String,
 }
 
 impl Progress {
@@ -61,10 +73,11 @@ impl Progress {
             first.add(text, *style, paint);
         }
         let mut lines = vec![first.text];
-        for (elapsed, what) in self.longest.iter().take(NAMED) {
+        for task in self.longest.iter().take(NAMED) {
             let mut line = Line::new(columns);
-            line.add(&format!("{:>10}  ", lasting(*elapsed)), TextStyle::Dim, paint);
-            line.add(what, TextStyle::Plain, paint);
+            let head = format!("{:>10}  {:<9}  ", lasting(task.elapsed), task.activity);
+            line.add(&head, TextStyle::Dim, paint);
+            line.add(&task.what, TextStyle::Plain, paint);
             lines.push(line.text);
         }
         lines
@@ -82,6 +95,8 @@ impl Progress {
         let mut add = |text: String| fields.push((text, TextStyle::Plain));
         if self.stops {
             add("stopping".into());
+        } else if self.is_paused {
+            add("paused".into());
         } else if let Some(rate) = self.rate {
             add(rate.to_string());
             let left = self.total.saturating_sub(self.ended);
@@ -193,14 +208,20 @@ mod tests {
         assert_eq!(reading.line(), "61/200+ · 33/s · 3 running · 1 failed · 2 retried");
         let stopping = Progress { stops: true, ..progress() };
         assert_eq!(stopping.line(), "61/200 · stopping · 3 running · 1 failed · 2 retried");
+        let paused = Progress { is_paused: true, ..progress() };
+        assert_eq!(paused.line(), "61/200 · paused · 3 running · 1 failed · 2 retried");
     }
 
     #[test]
     fn no_line_reaches_the_last_column() {
-        let longest = vec![
-            (Duration::from_secs(75), "x".repeat(300)),
-            (Duration::from_secs(7), "\u{65e5}\u{672c}".repeat(100)),
-        ];
+        let longest =
+            [(75, "computing", "x".repeat(300)), (7, "waiting", "\u{65e5}\u{672c}".repeat(100))];
+        let longest = longest.map(|(seconds, activity, what)| LongTask {
+            elapsed: Duration::from_secs(seconds),
+            activity,
+            what,
+        });
+        let longest = longest.to_vec();
         let progress = Progress { longest, ..progress() };
         for columns in 0..200 {
             for line in progress.lines(columns, PLAIN) {
@@ -209,8 +230,8 @@ mod tests {
         }
         let lines = progress.lines(40, PLAIN);
         assert_eq!(lines[0], "61/200 · 33/s · 5 s left · 3 running…");
-        assert_eq!(lines[1], "1 min 15 s  xxxxxxxxxxxxxxxxxxxxxxxxxx…");
-        assert!(lines[2].starts_with("       7 s  \u{65e5}\u{672c}"));
+        assert_eq!(lines[1], "1 min 15 s  computing  xxxxxxxxxxxxxxx…");
+        assert!(lines[2].starts_with("       7 s  waiting    \u{65e5}\u{672c}"));
     }
 
     #[test]

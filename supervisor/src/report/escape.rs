@@ -17,6 +17,9 @@ const CAUSE: usize = 200;
 /// Characters of a message, which may hold several paths.
 const MESSAGE: usize = 4000;
 
+/// What the standard library adds to the words for a system error, before its number.
+const OS_ERROR: &str = " (os error ";
+
 /// A value: one line, `VALUE` characters at most, blanks between its arguments.
 pub(crate) fn value(bytes: &[u8]) -> String {
     line(&arguments::shown(bytes), VALUE)
@@ -27,9 +30,24 @@ pub(crate) fn cause(text: impl AsRef<[u8]>) -> String {
     line(text.as_ref(), CAUSE)
 }
 
-/// A message: one line, `MESSAGE` characters at most.
+/// A message: one line, `MESSAGE` characters at most, without the numbers of system errors.
 pub(crate) fn message(text: impl AsRef<[u8]>) -> String {
-    line(text.as_ref(), MESSAGE)
+    without_numbers(line(text.as_ref(), MESSAGE))
+}
+
+/// Why a task has failed: like a cause, without the numbers of system errors.
+pub(crate) fn failure(text: impl AsRef<[u8]>) -> String {
+    without_numbers(cause(text))
+}
+
+/// The text without ` (os error N)`: the words before it say the same.
+fn without_numbers(mut text: String) -> String {
+    while let Some(at) = text.find(OS_ERROR) {
+        let rest = text[at + OS_ERROR.len()..].trim_start_matches(|c: char| c.is_ascii_digit());
+        let Some(rest) = rest.strip_prefix(')') else { break };
+        text = [&text[..at], rest].concat();
+    }
+    text
 }
 
 /// JSON that a terminal may show: what it would obey is escaped as in JSON, so that nothing is
@@ -39,6 +57,17 @@ pub(crate) fn message(text: impl AsRef<[u8]>) -> String {
 /// It cannot be written.
 pub(crate) fn json(out: &mut impl io::Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(out, Harmless)).map_err(io::Error::from)
+}
+
+/// Text of several lines, each of them without anything that a terminal would obey.
+pub(crate) fn lines(bytes: &[u8]) -> String {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines
+        .map(|whole| match whole.strip_suffix(b"\n") {
+            Some(text) => line(text, usize::MAX) + "\n",
+            None => line(whole, usize::MAX),
+        })
+        .collect()
 }
 
 struct Harmless;
@@ -147,6 +176,18 @@ mod tests {
         assert_eq!(line(b"123456", 5), "12345…");
         assert_eq!(line(b"123\x1b6", 5), "123…", "an escape is whole or missing");
         assert_eq!(line("\u{e9}\u{e9}\u{e9}".as_bytes(), 2), "\u{e9}\u{e9}…");
+    }
+
+    #[test]
+    fn numbers_of_system_errors_are_left_out() {
+        let why = io::Error::from_raw_os_error(2);
+        assert_eq!(message(format!("-a list: {why}: x")), "-a list: No such file or directory: x");
+        assert_eq!(failure(format!("{why}, {why}")).matches("os error").count(), 0);
+        for text in ["(os error 2)", "a (os error x)", "a (os error "] {
+            assert_eq!(message(text), text);
+        }
+        let printed = "cannot open x (os error 2)";
+        assert_eq!(cause(printed), printed, "what a command has printed stays as it is");
     }
 
     #[test]

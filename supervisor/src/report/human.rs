@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::escape;
 use super::paint::{Paint, TextStyle};
+use super::stages;
 use super::summary::Summary;
 use crate::engine::{Failure, Tally};
 
@@ -22,8 +25,12 @@ pub(crate) struct Report<'a> {
     pub(crate) last_lines: &'a BTreeMap<u64, Vec<u8>>,
     pub(crate) next: Next,
     pub(crate) paint: Paint,
+    /// The number of columns of the terminal that shows it, if one does.
+    pub(crate) columns: Option<usize>,
     /// Whether to show the figures about tokens and workers.
     pub(crate) stats: bool,
+    /// Bytes of memory that each process of a command may have, if that is limited.
+    pub(crate) memory_per_task: Option<u64>,
 }
 
 /// What the user can do next.
@@ -43,10 +50,21 @@ pub(crate) struct Next {
     /// by themselves. `None` where there is no journal.
     pub(crate) resume: Option<Vec<u8>>,
     pub(crate) others: Option<Vec<u8>>,
+    /// The file of the pipeline, quoted.
+    pub(crate) pipeline: Option<Vec<u8>>,
 }
 
 impl Next {
-    fn step(&self, tally: &Tally) -> Option<String> {
+    /// What the next step is for, and the command to copy.
+    fn step(&self, tally: &Tally) -> Option<(&'static str, String)> {
+        if let Some(file) = &self.pipeline {
+            let (is_left, file) = (tally.cancelled > 0 || self.unread, escape::message(file));
+            return match tally.failed + tally.quarantined {
+                _ if is_left => Some(("go on", command(&["run", &file]))),
+                0 => None,
+                _ => Some(("retry them", command(&["retry --failed", &file]))),
+            };
+        }
         let is_left = tally.cancelled > 0 || self.unshown != [0, 0] || self.unread;
         let (text, verb, run) = match (tally.failed, tally.quarantined) {
             _ if is_left && self.retry.is_some() => {
@@ -60,7 +78,7 @@ impl Next {
             _ => ("retry them", "retry", &self.others),
         };
         let list = if self.unread && self.needs_list { "-a FILE" } else { "" };
-        Some(format!("{text}: {}", command(&[verb, list, &escape::message(run.as_ref()?)])))
+        Some((text, command(&[verb, list, &escape::message(run.as_ref()?)])))
     }
 
     /// The command that lists all failures.
@@ -80,7 +98,7 @@ fn command(words: &[&str]) -> String {
 /// One line about a task that has failed.
 pub(crate) fn failure(failure: &Failure) -> String {
     let how = if failure.quarantined { "was quarantined" } else { "failed" };
-    let cause = escape::cause(failure.cause.to_string());
+    let cause = escape::failure(failure.cause.to_string());
     let attempts = match failure.attempts {
         0 | 1 => String::new(),
         attempts => format!(" (attempt {attempts})"),
@@ -92,6 +110,10 @@ pub(crate) fn failure(failure: &Failure) -> String {
 impl fmt::Display for Report<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.headline(out)?;
+        if self.summary.stages.len() > 1 {
+            let lines = stages::table(&self.summary.stages);
+            lines.iter().try_for_each(|line| writeln!(out, "msup:   {line}"))?;
+        }
         self.failures(out)?;
         self.remarks(out)?;
         if self.stats { self.figures(out) } else { Ok(()) }
@@ -100,27 +122,53 @@ impl fmt::Display for Report<'_> {
 
 impl Report<'_> {
     fn headline(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [shown, plain] = [self.paint, Paint { colours: false }].map(|paint| self.result(paint));
+        write!(out, "msup: {shown}")?;
+        let Some((text, command)) = self.next.step(self.tally) else { return writeln!(out) };
+        // A command that is broken into two lines cannot be copied.
+        let fits = |width: usize| self.columns.is_none_or(|columns| width <= columns);
+        let step = format!("{text}: {command}");
+        let (begun, step) = match [format!("msup: {plain}; {step}"), format!("msup: {step}")] {
+            [line, _] if fits(line.width()) => ("; ", step),
+            [_, line] if fits(line.width()) => ("\nmsup: ", step),
+            _ => ("\n", command),
+        };
+        writeln!(out, "{begun}{}", self.paint.text(TextStyle::Bold, &step))
+    }
+
+    /// How many tasks have succeeded, and what became of the others.
+    fn result(&self, paint: Paint) -> String {
         let (tasks, tally) = (&self.summary.tasks, self.tally);
+        let lasted = lasted(self.summary.wall_seconds);
+        if !self.summary.stages.is_empty() {
+            return format!("{} in {lasted}", stages::result(&self.summary.stages, paint));
+        }
+        if self.next.unread && tasks.total == 0 {
+            let result = paint.text(TextStyle::Bold, "stopped before any value was read");
+            return format!("{result} in {lasted}");
+        }
         let open = if self.next.unread { "+" } else { "" };
         let style = if tasks.succeeded == tasks.total { TextStyle::Good } else { TextStyle::Bold };
         let result = format!("{} of {}{open} tasks succeeded", tasks.succeeded, tasks.total);
-        write!(out, "msup: {}", self.paint.text(style, &result))?;
+        let mut result = paint.text(style, &result);
         for (count, what) in [(tasks.failed, "failed"), (tasks.quarantined, "quarantined")] {
             if count > 0 {
-                write!(out, ", {}", self.paint.text(TextStyle::Bad, &format!("{count} {what}")))?;
+                result += ", ";
+                result += &paint.text(TextStyle::Bad, &format!("{count} {what}"));
             }
         }
         if tasks.cancelled > 0 || self.next.unread {
-            write!(out, ", {}{open} left", tasks.cancelled)?;
+            result += &format!(", {}{open} left", tasks.cancelled);
         }
         if tally.earlier() > 0 {
-            write!(out, " ({} had finished earlier)", tally.earlier())?;
+            result += &format!(" ({} had finished earlier", tally.earlier());
+            result += &match (tally.before.failed_elsewhere, tally.before.passed_over) {
+                (0, 0) => ")".to_owned(),
+                (0, _) => "; results do not tell which of them succeeded)".to_owned(),
+                (failed, _) => format!("; {failed} of them failed: --resume-failed runs these)"),
+            };
         }
-        write!(out, " in {}", lasted(self.summary.wall_seconds))?;
-        match self.next.step(tally) {
-            Some(step) => writeln!(out, "; {}", self.paint.text(TextStyle::Bold, &step)),
-            None => writeln!(out),
-        }
+        format!("{result} in {lasted}")
     }
 
     fn failures(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,7 +176,9 @@ impl Report<'_> {
         if let Some(command) = self.command.filter(|_| !tally.failures.is_empty()) {
             writeln!(out, "msup: the command: {}", escape::cause(command))?;
         }
-        for one in &tally.failures {
+        let mut named: Vec<&Failure> = tally.failures.iter().collect();
+        named.sort_by_key(|failure| failure.seq);
+        for one in named {
             writeln!(out, "{}", failure(one))?;
             if let Some(line) = self.last_lines.get(&one.seq) {
                 writeln!(out, "msup:     {}", escape::cause(line))?;
@@ -149,12 +199,12 @@ impl Report<'_> {
     fn remarks(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tally = self.tally;
         if self.next.unread && self.next.needs_list {
-            let n = self.summary.tasks.total;
-            writeln!(
-                out,
-                "msup: not all input was read: msup resume -a FILE reads the list again; without \
-                 it only the {n} values read so far run"
-            )?;
+            write!(out, "msup: not all input was read: msup resume -a FILE reads the list again")?;
+            match self.summary.tasks.total {
+                0 => writeln!(out)?,
+                1 => writeln!(out, "; without it only the value read so far runs")?,
+                n => writeln!(out, "; without it only the {n} values read so far run")?,
+            }
         }
         let [kept, lost] = self.next.unshown;
         for (n, then) in
@@ -193,7 +243,7 @@ impl Report<'_> {
             let hint = "limit their total memory with --memory";
             writeln!(out, "msup: the kernel killed {n} because memory ran out: {hint}")?;
         }
-        if let Some(bytes) = self.summary.memory_per_task
+        if let Some(bytes) = self.memory_per_task
             && tally.failed + tally.quarantined > 0
         {
             let mib = bytes >> 20;
@@ -201,6 +251,9 @@ impl Report<'_> {
                 out,
                 "msup: each process could have {mib} MiB (--mem-per-task): perhaps one needed more"
             )?;
+        }
+        if let Some(text) = stages::kept(&self.summary.stages) {
+            writeln!(out, "msup: {text}")?;
         }
         if tally.leaked > 0 {
             let n = counted(tally.leaked, "command");
@@ -215,13 +268,12 @@ impl Report<'_> {
         let used = if capacity > 0.0 { summary.cpu_seconds / capacity * 100.0 } else { 0.0 };
         writeln!(
             out,
-            "msup: {:.2} s of CPU, {used:.0} % of {} tokens; {:.2} s blocked; at most {} workers, \
-             {} tasks in flight",
+            "msup: {:.2} s of CPU, {used:.0} % of {}; {:.2} s blocked; at most {}, {} in flight",
             summary.cpu_seconds,
-            summary.procs,
+            counted(summary.procs.into(), "token"),
             summary.blocked_seconds,
-            summary.workers.peak,
-            summary.in_flight.peak,
+            counted(summary.workers.peak.into(), "worker"),
+            counted(summary.in_flight.peak.into(), "task"),
         )
     }
 }
@@ -258,7 +310,9 @@ mod tests {
     fn the_next_step_is_one_command() {
         let [resume, others] = [(); 2].map(|()| Some(Vec::new()));
         let bare = Next { resume, others, ..Next::default() };
-        let step = |next: &Next, tally| next.step(&tally);
+        let step = |next: &Next, tally| {
+            next.step(&tally).map(|(text, command)| format!("{text}: {command}"))
+        };
         assert_eq!(step(&bare, tally(0, 0, 0)), None);
         assert_eq!(step(&bare, tally(5, 1, 0)).as_deref(), Some("go on: msup resume"));
         assert_eq!(step(&bare, tally(0, 1, 0)).as_deref(), Some("retry them: msup retry --failed"));
@@ -283,6 +337,85 @@ mod tests {
         let named = Next { resume: Some(b"'/a b'".to_vec()), ..Next::default() };
         assert_eq!(step(&named, tally(1, 0, 0)).as_deref(), Some("go on: msup resume '/a b'"));
         assert_eq!(step(&Next::default(), tally(5, 1, 0)), None, "there is no journal");
+    }
+
+    fn report(summary: &Summary, tally: &Tally, next: Next, columns: Option<usize>) -> String {
+        let (last_lines, paint) = (BTreeMap::new(), Paint { colours: false });
+        let report = Report {
+            summary,
+            tally,
+            command: None,
+            last_lines: &last_lines,
+            next,
+            paint,
+            columns,
+            stats: true,
+            memory_per_task: None,
+        };
+        report.to_string()
+    }
+
+    fn failed(total: u64, failed: u64) -> Summary {
+        let mut summary = Summary::new("r".into(), 1, 1);
+        (summary.tasks.total, summary.tasks.failed) = (total, failed);
+        (summary.workers.peak, summary.in_flight.peak) = (1, 1);
+        summary
+    }
+
+    #[test]
+    fn a_command_to_copy_is_not_broken() {
+        let next =
+            Next { resume: Some(Vec::new()), others: Some(b"x".to_vec()), ..Next::default() };
+        let begins = |columns: Option<usize>| {
+            let text = report(&failed(2, 2), &tally(0, 2, 0), next.clone(), columns);
+            text.lines().take(3).map(str::to_owned).collect::<Vec<String>>().join("|")
+        };
+        let result = "msup: 0 of 2 tasks succeeded, 2 failed in 0.00 s";
+        let one = format!("{result}; retry them: msup retry --failed x|");
+        assert!(begins(None).starts_with(&one) && begins(Some(200)).starts_with(&one));
+        assert_eq!(one.len() - 1, 83);
+        assert!(begins(Some(83)).starts_with(&one));
+        let two = format!("{result}|msup: retry them: msup retry --failed x|");
+        assert!(begins(Some(82)).starts_with(&two), "{}", begins(Some(82)));
+        assert!(begins(Some(39)).starts_with(&two));
+        let three = format!("{result}|msup retry --failed x|");
+        assert!(begins(Some(38)).starts_with(&three), "{}", begins(Some(38)));
+    }
+
+    #[test]
+    fn what_did_not_succeed_is_told_as_it_is() {
+        let (unread, nothing) = (Next { unread: true, ..Next::default() }, Tally::default());
+        let text = report(&failed(0, 0), &nothing, unread.clone(), None);
+        assert!(text.starts_with("msup: stopped before any value was read in 0.00 s\n"), "{text}");
+        let cut = Next { needs_list: true, ..unread };
+        let text = report(&failed(0, 0), &nothing, cut.clone(), None);
+        assert!(text.contains("msup resume -a FILE reads the list again\n"), "{text}");
+        let text = report(&failed(1, 0), &nothing, cut, None);
+        assert!(text.contains("only the value read so far runs\n"), "{text}");
+        assert!(text.contains(" of 1 token;") && text.contains("at most 1 worker, 1 task in"));
+        let mut earlier = Tally::default();
+        (earlier.before.succeeded, earlier.before.passed_over) = (2, 2);
+        for (known, end) in [
+            (0, "results do not tell which of them succeeded) in"),
+            (2, "2 of them failed: --resume-failed runs these) in"),
+        ] {
+            earlier.before.failed_elsewhere = known;
+            let text = report(&failed(4, 0), &earlier, Next::default(), None);
+            assert!(text.contains(&format!(" (4 had finished earlier; {end}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn failures_are_told_in_the_order_of_the_input() {
+        let mut tally = Tally::default();
+        for seq in [3, 1, 2] {
+            let cause = crate::engine::Cause::Exit(1);
+            let value = b"v".to_vec();
+            tally.note_failure(Failure { seq, value, cause, attempts: 1, quarantined: false });
+        }
+        let text = report(&failed(3, 3), &tally, Next::default(), None);
+        let at = [1, 2, 3].map(|seq| text.find(&format!("msup: task {seq} failed")));
+        assert!(at[0].is_some() && at.is_sorted(), "{text}");
     }
 
     #[test]

@@ -2,13 +2,13 @@
 //! scripts; the run does not need it and does not stop when it cannot be written.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use msup_protocol::exit;
+use msup_protocol::{exit, extent};
 
 use crate::engine::Entry;
 use crate::journal::{Appender, End, Flushed, Folder, JournalError, Name, State};
@@ -20,6 +20,9 @@ const COLUMNS: &[u8] =
 
 const COLUMN_COUNT: usize = 9;
 
+/// The place of the number of bytes of output.
+const RECEIVED: usize = 5;
+
 /// The number of bytes kept while the disk is full; further lines are dropped.
 const KEPT_AT_MOST: usize = 16 << 20;
 
@@ -30,6 +33,7 @@ pub(crate) struct Joblog {
     file: Appender,
     /// The state that was last reported.
     said: Flushed,
+    sends: Sends,
     /// Lines that were dropped.
     dropped: u64,
     /// Lines of tasks whose outputs have not been shown yet: as in the journal, they have not
@@ -60,15 +64,27 @@ impl JoblogError {
     }
 }
 
+/// What commands read on their standard input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sends {
+    /// Nothing, or it is not known how much.
+    Unknown,
+    /// The block of their value.
+    Blocks,
+    /// This number of bytes.
+    Whole(u64),
+}
+
 /// One line: a finished task.
 struct Line<'a> {
     seq: u64,
     /// The start in seconds since 1970, and the duration in seconds.
     start: f64,
     wall: f64,
-    /// The number of bytes shown.
+    /// The number of bytes that it got on its standard input, and that were shown.
+    sent: u64,
     received: u64,
-    exit: u8,
+    exit: i16,
     signal: u8,
     command: &'a [u8],
 }
@@ -84,15 +100,17 @@ impl Joblog {
     }
 
     /// Opens it. It is appended to if the path begins with `+`, as in GNU parallel, or if a run is
-    /// resumed.
+    /// resumed. `sends`: what commands read.
     ///
     /// # Errors
     /// It cannot be opened.
-    pub(crate) fn open(typed: &Path, continues: bool) -> Result<Joblog, JoblogError> {
+    pub(crate) fn open(typed: &Path, continues: bool, sends: Sends) -> Result<Joblog, JoblogError> {
         let (path, adds) = file(typed, continues);
         let opened = files::open_named(path).and_then(|file| {
             if !adds {
                 files::empty(&file)?;
+            } else if continues {
+                cut_torn_line(path, &file)?;
             }
             let is_empty = file.metadata()?.len() == 0;
             Ok((file, is_empty))
@@ -100,7 +118,8 @@ impl Joblog {
         let (file, is_empty) = opened.map_err(JoblogError::at(path))?;
         let (path, file) = (path.to_owned(), Appender::new(file));
         let (held, unshown) = (HashMap::new(), HashMap::new());
-        let mut joblog = Joblog { path, file, said: Flushed::All, dropped: 0, held, unshown };
+        let (said, dropped) = (Flushed::All, 0);
+        let mut joblog = Joblog { path, file, said, sends, dropped, held, unshown };
         if is_empty {
             joblog.file.buffer().extend_from_slice(COLUMNS);
         }
@@ -120,11 +139,25 @@ impl Joblog {
         let (start, wall) = (now.saturating_sub(*wall).as_secs_f64(), wall.as_secs_f64());
         let (exit, signal) = failure.as_ref().map_or((0, 0), |(cause, _)| cause.status());
         let command = &describe(value, *seq);
-        let line = Line { seq: *seq, start, wall, received, exit, signal, command }.bytes();
+        let (seq, sent) = (*seq, self.sent(value));
+        let line = Line { seq, start, wall, sent, received, exit, signal, command }.bytes();
         if will_show {
-            self.held.insert(*seq, line);
+            self.held.insert(seq, line);
         } else {
             self.push(&line);
+        }
+    }
+
+    /// How many bytes these tasks, whose outputs were not shown yet, have written to standard
+    /// output while they ran.
+    pub(crate) fn received(&mut self, counts: &[(u64, u64)]) {
+        for (seq, received) in counts {
+            if let Some(line) = self.held.get_mut(seq) {
+                let fields = line.splitn(COLUMN_COUNT, |byte| *byte == b'\t').enumerate();
+                let count = received.to_string().into_bytes();
+                let fields = fields.map(|(at, field)| if at == RECEIVED { &count } else { field });
+                *line = fields.collect::<Vec<_>>().join(&b'\t');
+            }
         }
     }
 
@@ -135,6 +168,11 @@ impl Joblog {
                 self.push(&line);
             }
         }
+    }
+
+    /// Whether the line of this task waits for its output to be shown.
+    pub(crate) fn holds(&self, seq: u64) -> bool {
+        self.held.contains_key(&seq)
     }
 
     /// Adds the lines of tasks that finished before: a kill may have come between the journal and
@@ -152,9 +190,6 @@ impl Joblog {
             return Ok(());
         }
         let text = fs::read(&self.path).map_err(JoblogError::at(&self.path))?;
-        if text.last().is_some_and(|byte| *byte != b'\n') {
-            self.file.buffer().push(b'\n');
-        }
         let mut there: HashMap<u64, u32> = HashMap::new();
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             *there.entry(name_of(line)).or_default() += 1;
@@ -165,11 +200,12 @@ impl Joblog {
             let (exit, signal) = match end.state {
                 State::Succeeded => (0, 0),
                 _ if end.signal.is_some() => (0, end.signal.unwrap_or_default()),
-                _ => (end.exit.unwrap_or(exit::ERROR), 0),
+                _ => (end.exit.unwrap_or(exit::ERROR).into(), 0),
             };
             let (seq, wall, start) = (end.seq, end.seconds, at - end.seconds);
             let command = &describe(&end.value.0, seq);
-            let line = Line { seq, start, wall, received: 0, exit, signal, command }.bytes();
+            let (sent, received) = (self.sent(&end.value.0), 0);
+            let line = Line { seq, start, wall, sent, received, exit, signal, command }.bytes();
             let name = (seq, end.value.0);
             if !is_shown {
                 unshown.insert(name, line);
@@ -191,6 +227,18 @@ impl Joblog {
     pub(crate) fn awaits(&mut self, seq: u64, end: &End) {
         if let Some(line) = self.unshown.remove(&(end.seq, end.value.0.clone())) {
             self.held.insert(seq, line);
+        }
+    }
+
+    /// The number of bytes that the command of this value gets; 0 where it is not known.
+    fn sent(&self, value: &[u8]) -> u64 {
+        match self.sends {
+            Sends::Unknown => 0,
+            Sends::Whole(bytes) => bytes,
+            Sends::Blocks => {
+                let parts = extent::of_value(value).unwrap_or_default();
+                parts.iter().map(|part| part.len).sum()
+            }
         }
     }
 
@@ -242,15 +290,26 @@ impl Joblog {
 
 impl Line<'_> {
     fn bytes(&self) -> Vec<u8> {
-        let Line { seq, start, wall, received, exit, signal, command } = self;
+        let Line { seq, start, wall, sent, received, exit, signal, command } = self;
         let mut out = Vec::with_capacity(command.len() + 64);
         // Writing into memory cannot fail.
-        let _ = write!(out, "{seq}\t:\t{start:.3}\t{wall:10.3}\t0\t{received}\t{exit}\t{signal}\t");
+        let _ = write!(out, "{seq}\t:\t{start:.3}\t{wall:10.3}\t{sent}\t{received}\t");
+        let _ = write!(out, "{exit}\t{signal}\t");
         // As parallel does it: newlines are replaced, so that a task stays on one line.
         out.extend(command.iter().map(|byte| if *byte == b'\n' { 0 } else { *byte }));
         out.push(b'\n');
         out
     }
+}
+
+/// Removes what a kill or a full disk has left of the last line.
+fn cut_torn_line(path: &Path, file: &File) -> io::Result<()> {
+    if !file.metadata()?.is_file() {
+        return Ok(());
+    }
+    let text = fs::read(path)?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    if whole < text.len() { file.set_len(whole as u64) } else { Ok(()) }
 }
 
 /// A checksum of what identifies the task of a line: its number and its command.
@@ -279,12 +338,13 @@ mod tests {
     fn end() -> Entry {
         let (wall, cpu) = (Duration::from_millis(1500), Duration::ZERO);
         let (value, failure, emitted) = (b"v".to_vec(), None, None);
-        Entry::End { seq: 3, value, attempt: 1, failure, wall, cpu, emitted }
+        Entry::End { seq: 3, value, attempt: 1, failure, wall, cpu, emitted, slot: None }
     }
 
     #[test]
     fn a_full_disk_is_told_once_and_at_the_end() {
-        let mut joblog = Joblog::open(Path::new("/dev/full"), false).expect("it is there");
+        let mut joblog =
+            Joblog::open(Path::new("/dev/full"), false, Sends::Unknown).expect("it is there");
         joblog.add(&end(), (0, false), |value, _| value.to_vec());
         let said = joblog.flush().expect("it is full");
         assert!(said.starts_with("--joblog /dev/full: no space left: the run goes on"), "{said}");
@@ -294,8 +354,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_while_a_task_ran_is_counted_later() {
+        let mut joblog =
+            Joblog::open(Path::new("/dev/null"), false, Sends::Unknown).expect("it is there");
+        joblog.add(&end(), (0, true), |_, _| b"a\tb".to_vec());
+        joblog.received(&[(3, 7), (4, 1)]);
+        joblog.shown(&[3]);
+        let text = String::from_utf8_lossy(joblog.file.buffer()).into_owned();
+        assert!(text.ends_with("\t0\t7\t0\t0\ta\tb\n"), "{text}");
+    }
+
+    #[test]
     fn what_is_kept_for_a_full_disk_is_bounded() {
-        let mut joblog = Joblog::open(Path::new("/dev/full"), false).expect("it is there");
+        let mut joblog =
+            Joblog::open(Path::new("/dev/full"), false, Sends::Unknown).expect("it is there");
         for _ in 0..5 {
             joblog.add(&end(), (0, false), |_, _| vec![b'x'; KEPT_AT_MOST / 2 - 1000]);
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::stages::StageFigures;
 use crate::journal::State;
 use crate::os::files;
 
@@ -30,10 +31,10 @@ pub(crate) struct Summary {
     pub(crate) in_flight: InFlight,
     pub(crate) debt_seconds: f64,
     pub(crate) sampling_seconds: f64,
-    /// The limit on each command's memory, in bytes: for the closing report.
-    #[serde(skip)]
-    pub(crate) memory_per_task: Option<u64>,
     pub(crate) tokens: Tokens,
+    /// Those of a pipeline.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stages: Vec<StageFigures>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -113,8 +114,8 @@ impl Summary {
             in_flight: InFlight::default(),
             debt_seconds: 0.0,
             sampling_seconds: 0.0,
-            memory_per_task: None,
             tokens: Tokens::default(),
+            stages: Vec::new(),
         }
     }
 
@@ -123,22 +124,10 @@ impl Summary {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        files::check_replaceable(path)?;
-        if files::is_device_or_stream(path) {
-            // A terminal has no old content to protect; what standard output has written stays.
-            return self.write_to(files::open_named(path)?);
-        }
-        // A link stands for its target.
-        let path = if path.is_symlink() { &path.canonicalize()? } else { path };
-        let (file, temporary) = files::create_beside(path)?;
-        let written = self.write_to(file).and_then(|()| std::fs::rename(&temporary, path));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&temporary);
-        }
-        written
+        files::replace(path, |file| self.write_to(file))
     }
 
-    fn write_to(&self, file: File) -> io::Result<()> {
+    fn write_to(&self, file: &File) -> io::Result<()> {
         let mut out = BufWriter::new(file);
         serde_json::to_writer_pretty(&mut out, self)?;
         writeln!(out)?;

@@ -1,9 +1,21 @@
 //! Collects what has happened, as events: from signals, workers, output and the journal.
 
-use msup_protocol::exit::WorkerEnd;
+use msup_protocol::codec::Verdict;
+use msup_protocol::exit::{self, WorkerEnd};
+use msup_protocol::packed::WorkerId;
 
-use super::{Run, SIGKILL};
+use super::{Run, SIGKILL, SIGPIPE};
 use crate::engine::Event;
+use crate::journal::{Details, runs};
+
+/// The status of a shell whose last command was killed by SIGPIPE.
+const SHELL_SIGPIPE: u8 = exit::SIGNAL_BASE + SIGPIPE;
+
+/// Whether a command that writes to msup's own standard output has found no reader, as it seems.
+fn misses_reader(event: &Event) -> bool {
+    let Event::Collected { outcome, .. } = event else { return false };
+    matches!(outcome.verdict, Verdict::Signaled(SIGPIPE) | Verdict::Exited(SHELL_SIGPIPE))
+}
 
 impl Run {
     /// Collects what has happened since the last time.
@@ -11,7 +23,19 @@ impl Run {
         self.gather_signals(events);
         events.extend(self.note_shown());
         events.extend(self.log.news());
-        self.queue.collect(events);
+        self.note_limit(events);
+        self.hear_answer(events);
+        self.hear_clients(events);
+        let mut collected = Vec::new();
+        self.queue.collect(&mut collected);
+        self.look_at_jobs_file(!collected.is_empty(), events);
+        let (shows_only, quiet) = (self.reports.asked.shows_only, self.reports.asked.quiet);
+        if self.shown.is_direct && collected.iter().any(misses_reader) {
+            // The engine is told this before it hears of the failure.
+            self.shown.output.look_for_reader_now();
+            self.shown.look(shows_only, quiet, events);
+        }
+        events.append(&mut collected);
         self.wakeups.note_outcomes(events.len());
         self.usage.look_for_oom_kills();
         self.watch.note_leaks(events);
@@ -24,8 +48,7 @@ impl Run {
         if self.wakeups.takes_exits(self.clock.now()) && !self.crew.reap_adopted() {
             self.wakeups.signals.note_child_exit();
         }
-        let asked = &self.reports.asked;
-        self.shown.look(asked.shows_only, asked.quiet, events);
+        self.shown.look(shows_only, quiet, events);
         if let Some(commits) = &mut self.commits {
             commits.hold(events);
             commits.look(&self.engine, &mut self.log, events);
@@ -44,6 +67,19 @@ impl Run {
         }
     }
 
+    /// Notes where and since when the attempts ran that were lost with this worker.
+    fn note_losses(&mut self, worker: WorkerId, claimed: &[u16]) {
+        for slot in claimed {
+            let sight = self.watch.attempts.of(worker).filter(|sight| sight.slot == *slot);
+            let age = sight.map(|sight| self.watch.age_of(worker, sight, self.clock.active()));
+            let seconds = age.map(|age| age.as_secs_f64());
+            let start = seconds.map(|seconds| (runs::seconds() - seconds).max(0.0));
+            let slot_of_worker = Some(u32::from(worker) + 1);
+            let lost = Details { slot: slot_of_worker, start, seconds, ..Details::default() };
+            self.queue.note_loss(*slot, lost);
+        }
+    }
+
     /// Returns false if the segment is damaged, and nothing in it can be believed.
     fn gather_lost_workers(&mut self, events: &mut Vec<Event>) -> bool {
         let ended = self.crew.ended();
@@ -59,6 +95,7 @@ impl Run {
         for ended in ended {
             let (worker, end) = self.crew.bury(ended);
             let claimed = self.queue.collect_from(worker, events);
+            self.note_losses(worker, &claimed);
             self.watch.stopping.mark(events);
             let killed = self.watch.stopping.lost(worker);
             self.usage.lost(worker);

@@ -14,10 +14,10 @@ use msup_protocol::codec::{self, OutcomeFrame, Stream, Verdict};
 use msup_protocol::crash;
 
 use crate::engine::{Earlier, Engine, Event, Input, Killed, TaskRecord, has_succeeded};
-use crate::journal::{Bytes, Intent};
+use crate::journal::{Bytes, Intent, Made};
 use crate::output::files::committer::{CommitReport, Committer, Pair, remove};
 use crate::output::files::error::FileError;
-use crate::template::{OutFile, OutTemplate};
+use crate::template::{OutFile, OutFiles};
 
 use crate::output::files::places::Key;
 use crate::run::run_log::RunLog;
@@ -26,7 +26,7 @@ pub(super) use crate::output::files::places::Places;
 
 /// The files that tasks make.
 pub(super) struct Commits {
-    template: OutTemplate,
+    template: OutFiles,
     committer: Committer,
     places: Places,
     /// Which task makes which file.
@@ -34,6 +34,8 @@ pub(super) struct Commits {
     /// Files that attempts write, or have written, by their task slots; and whether the journal
     /// says that they are about to be placed.
     begun: HashMap<u16, (Pair, bool)>,
+    /// The files that attempts have written, as they are before they are placed.
+    made: HashMap<u16, Made>,
     /// Outcomes of attempts whose files are being placed.
     held: HashMap<u16, Event>,
     /// Files that are placed as soon as the journal says so.
@@ -44,13 +46,14 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn new(template: OutTemplate, places: Places, committer: Committer) -> Commits {
+    pub(super) fn new(template: OutFiles, places: Places, committer: Committer) -> Commits {
         Commits {
             template,
             committer,
             places,
             makers: HashMap::new(),
             begun: HashMap::new(),
+            made: HashMap::new(),
             held: HashMap::new(),
             intended: Vec::new(),
             void: Vec::new(),
@@ -61,6 +64,7 @@ impl Commits {
     pub(super) fn claim(&mut self, input: &mut Input, seq: u64) {
         let file = self.template.file(&input.value, seq).map_err(FileError::from);
         let claimed = file.and_then(|file| {
+            let Some(file) = file else { return Ok(()) };
             self.places.sweep(&file);
             self.reserve(&file, seq)
         });
@@ -79,18 +83,32 @@ impl Commits {
         if first == seq { Ok(()) } else { Err(FileError::Taken { path: file.path(), first }) }
     }
 
-    /// The file that the task's next attempt writes, in an existing folder.
+    /// A task has finished, and may be run again under another number: a temporary output of a
+    /// pipeline is needed once more.
+    pub(super) fn give_up(&mut self, value: &[u8], seq: u64) {
+        let Ok(Some(file)) = self.template.file(value, seq) else { return };
+        let key = self.places.key(&file);
+        if self.makers.get(&key) == Some(&seq) {
+            self.makers.remove(&key);
+        }
+    }
+
+    /// The file that the task's next attempt writes, in an existing folder, if it makes one.
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn begin(&mut self, slot: u16, task: &TaskRecord) -> Result<PathBuf, FileError> {
-        let file = self.template.file(&task.value, task.seq)?;
+    pub(super) fn begin(
+        &mut self,
+        slot: u16,
+        task: &TaskRecord,
+    ) -> Result<Option<PathBuf>, FileError> {
+        let Some(file) = self.template.file(&task.value, task.seq)? else { return Ok(None) };
         let temporary = self.places.prepare(&file, task.seq, task.attempt)?;
         // Now that its folder exists, it may turn out to be that of another task.
         self.reserve(&file, task.seq)?;
         let pair = Pair { slot, temporary: temporary.clone(), target: file.path() };
         self.begun.insert(slot, (pair, false));
-        Ok(temporary)
+        Ok(Some(temporary))
     }
 
     /// Whether the task in this slot has finished except for its file.
@@ -101,9 +119,11 @@ impl Commits {
     /// Holds back the outcomes of successful attempts, until their files are in their places.
     pub(super) fn hold(&mut self, events: &mut Vec<Event>) {
         let (to_hold, others) = std::mem::take(events).into_iter().partition(|event| {
+            let Event::Collected { slot, outcome, killed, .. } = event else { return false };
             // A stopped attempt may have stopped half-way, whatever its exit status.
-            matches!(event, Event::Collected { outcome, killed: None | Some(Killed::Leftovers), .. }
-                if has_succeeded(&outcome.verdict))
+            matches!(killed, None | Some(Killed::Leftovers))
+                && has_succeeded(&outcome.verdict)
+                && self.begun.contains_key(slot)
         });
         *events = others;
         let to_hold: Vec<Event> = to_hold;
@@ -137,15 +157,16 @@ impl Commits {
         events: &mut Vec<Event>,
     ) {
         match report {
-            CommitReport::Secured(slot, Ok(())) => {
+            CommitReport::Secured(slot, Ok(made)) => {
                 // CRASH: secured_before_intent. A temporary file, which the next generation
                 // removes.
                 crash::point("secured_before_intent");
                 let Some((pair, is_intended)) = self.begun.get_mut(&slot) else { return };
+                self.made.insert(slot, made);
                 if let (Some(task), Some(Event::Collected { outcome, .. })) =
                     (engine.task(slot), self.held.get(&slot))
                 {
-                    log.intend(intent(pair, task, outcome));
+                    log.intend(intent((pair, made), task, outcome));
                     *is_intended = true;
                     self.intended.push(slot);
                 }
@@ -161,7 +182,7 @@ impl Commits {
                 }
                 self.release(slot, failed, events);
             }
-            CommitReport::Secured(slot, failed) => self.release(slot, failed, events),
+            CommitReport::Secured(slot, Err(why)) => self.release(slot, Err(why), events),
             CommitReport::JournalLost(why) => events.push(Event::JournalLost(why.to_string())),
         }
     }
@@ -197,6 +218,11 @@ impl Commits {
         }
     }
 
+    /// The file that the last attempt in this slot has made.
+    pub(super) fn take_made(&mut self, slot: u16) -> Option<Made> {
+        self.made.remove(&slot)
+    }
+
     /// The attempt in this slot is over: its file is removed, unless it was placed.
     pub(super) fn forget(&mut self, slot: u16) {
         match self.begun.remove(&slot) {
@@ -228,7 +254,7 @@ impl Commits {
     }
 }
 
-fn intent(pair: &Pair, task: &TaskRecord, outcome: &OutcomeFrame) -> Intent {
+fn intent((pair, made): (&Pair, Made), task: &TaskRecord, outcome: &OutcomeFrame) -> Intent {
     let [seconds, cpu] = [outcome.wall_ns, outcome.usage.cpu_ns].map(|ns| ns as f64 / 1e9);
     let len = |stream: &Stream| match stream {
         Stream::Here(bytes) => bytes.len() as u64,
@@ -247,5 +273,6 @@ fn intent(pair: &Pair, task: &TaskRecord, outcome: &OutcomeFrame) -> Intent {
         seconds,
         cpu,
         emitted: emitted.into_iter().flatten().map(Bytes).collect(),
+        made: Some(made),
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use msup_protocol::segment::CreateError;
 use nix::errno::Errno;
 
+use crate::cli::MetricsPlace;
 use crate::journal::JournalError;
 use crate::os::threads::ThreadError;
 use crate::output::OutputError;
@@ -18,6 +19,18 @@ use crate::tasks::slots::PublishError;
 pub(crate) enum RunError {
     #[error("--summary {}: {why}", path.display())]
     Summary {
+        path: PathBuf,
+        #[source]
+        why: io::Error,
+    },
+    #[error("--metrics {place}: {why}")]
+    Metrics {
+        place: MetricsPlace,
+        #[source]
+        why: io::Error,
+    },
+    #[error("--results {}: {why}", path.display())]
+    Results {
         path: PathBuf,
         #[source]
         why: io::Error,

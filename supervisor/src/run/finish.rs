@@ -1,16 +1,18 @@
 //! How a run finishes: the last output, the journal, the report.
 
 use std::io::{self, IsTerminal};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
 
 use msup_protocol::exit;
 use msup_protocol::token::Census;
 
 use super::clock::LOOK_AT_LEAST;
+use super::pipeline::PipelineRun;
 use super::{Exit, Run};
 use crate::engine::{Event, Leave};
 use crate::journal::runs::{self, Wanted};
+use crate::os::terminal;
 use crate::output::Output;
 use crate::output::replay::Replay;
 use crate::report::human::{Next, Report};
@@ -39,19 +41,26 @@ impl Run {
             commits.forget_all();
         }
         self.segments.stop();
+        self.tell_clients_last();
         self.shown.output.close();
-        let mut status = self.engine.exit_status();
+        let mut status = match &self.inputs.pipeline {
+            Some(fed) => self.engine.exit_status_for(fed.pipeline.failed_items() as u64),
+            None => self.engine.exit_status(),
+        };
         let written = self.wait_for_output(Output::is_closed);
         match written {
             Ok(()) if status == 0 && !self.shown.output.is_whole() => {
-                self.shown.say("not every output could be written");
-                status = exit::ERROR;
+                let why =
+                    self.shown.untold_failure().map_or(String::new(), |why| format!(": {why}"));
+                self.shown.say(&format!("not every output could be written{why}"));
+                status = self.engine.status_unwritten();
             }
             Err(Some(signal)) => status = exit::SIGNAL_BASE.saturating_add(signal),
             Ok(()) | Err(None) => {}
         }
         status = self.close_log(status);
         let summary = self.summary(status, tokens);
+        self.publish_last_metrics();
         if let Some(path) = &self.reports.asked.summary
             && let Err(why) = summary.write(path)
         {
@@ -62,6 +71,7 @@ impl Run {
             if !self.reports.asked.quiet {
                 self.shown.output.say(self.report(&summary));
             }
+            self.notify(&summary, status);
             self.shown.output.end();
             let _ = self.wait_for_output(Output::has_ended);
         }
@@ -130,8 +140,23 @@ impl Run {
         }
         let missing = self.log.finish(status, self.engine.is_complete(), self.engine.is_halted());
         missing.iter().for_each(|text| self.shown.say(text));
+        let complete = self.engine.is_complete() && missing.is_empty();
+        let pipeline = self.inputs.pipeline.as_ref();
+        if let Some(Err(why)) = pipeline.map(|fed| fed.write_history(complete)) {
+            // Else the next run reads the journal.
+            self.shown.say(&why.to_string());
+        }
+        if self.has_done_nothing() {
+            self.log.discard();
+        }
         runs::prune();
         if missing.is_empty() { status } else { exit::JOURNAL_LOST }
+    }
+
+    /// Whether no task was started, and none is known that could be.
+    fn has_done_nothing(&self) -> bool {
+        let knows_none = self.engine.accepted_values() == 0 && self.engine.is_unread();
+        self.engine.tally().attempts == 0 && (knows_none || self.inputs.is_refused)
     }
 
     /// Outputs have been shown: their tasks have finished. Others are kept, and wait.
@@ -139,6 +164,7 @@ impl Run {
         let shown = self.shown.news();
         self.log.unkept(self.shown.output.unkept());
         let mut events = self.shown.have_emitted(&shown);
+        self.log.received(&self.shown.output.received());
         self.log.shown(shown);
         let kept = self.shown.kept();
         if !kept.is_empty() {
@@ -146,6 +172,7 @@ impl Run {
             self.log.kept(kept);
         }
         events.extend(self.shown.have_emitted_in_vain());
+        events.extend(self.shown.have_emitted_and_wait());
         events
     }
 
@@ -157,14 +184,18 @@ impl Run {
             let name = name.into_os_string().into_vec();
             Some(if name.is_empty() { name } else { quoted_words(&[name]) })
         };
+        let pipeline = self.inputs.pipeline.as_ref();
+        let leaves_some =
+            pipeline.is_some_and(|fed| fed.figures().iter().any(|stage| stage.left > 0));
         let next = Next {
-            unread: self.engine.is_unread(),
+            unread: self.engine.is_unread() || leaves_some,
             unshown: self.shown.unshown(),
             halted: self.engine.is_halted(),
             retry: self.log.retry(),
             needs_list: self.log.keeps_values(),
             resume: name(Wanted::Unfinished),
             others: name(Wanted::Any),
+            pipeline: pipeline.map(|fed| quoted_words(&[fed.file.as_os_str().as_bytes().to_vec()])),
         };
         let report = Report {
             summary,
@@ -173,7 +204,9 @@ impl Run {
             last_lines: &self.reports.last_lines.named,
             next,
             paint: Paint::of(io::stderr().is_terminal()),
+            columns: io::stderr().is_terminal().then(|| terminal::size().1),
             stats: self.reports.asked.stats,
+            memory_per_task: self.queue.memory_per_task(),
         };
         report.to_string()
     }
@@ -184,7 +217,7 @@ impl Run {
         let mut summary =
             figures.summary(&self.engine, counted, tokens, findings, self.clock.began);
         self.usage.sum_up(&mut summary);
-        summary.memory_per_task = self.queue.memory_per_task();
+        summary.stages = self.inputs.pipeline.as_ref().map_or(Vec::new(), PipelineRun::figures);
         summary.exit_status = status;
         // As in the journal.
         self.shown.leave_unshown(&mut summary);

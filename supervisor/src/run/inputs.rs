@@ -1,15 +1,19 @@
 //! Takes in the values that the reader hands over.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+
+use msup_protocol::extent;
 
 use super::Run;
 use super::error::RunError;
+use super::pipeline::PipelineRun;
 use super::reading_on::ReadingOn;
 use crate::arguments;
-use crate::cli::{JobLog, Values};
-use crate::engine::{Effect, Event, Input};
-use crate::input::{self, Group};
+use crate::cli::{JobLog, LoggedState, PipelinePlan, ResumingPlan, Values};
+use crate::engine::{Earlier, Effect, Event, Input, Tried, Turn};
+use crate::input::{self, DealEnd, Group, Room, Source};
 
 /// Where values come from, and what is known of them.
 pub(super) struct Inputs {
@@ -22,8 +26,22 @@ pub(super) struct Inputs {
     /// The number of values missing before the next one that is read.
     missing: u64,
     longest_first: Option<JobLog>,
+    /// The memory that blocks take.
+    pub(super) room: Option<Arc<Room>>,
+    /// Ends the dealing of blocks.
+    stop: Option<Arc<DealEnd>>,
+    /// What an earlier run has done is not done again.
+    resuming: Option<ResumingPlan>,
+    /// Why no more values are taken: one line.
+    refused: Option<String>,
+    /// An earlier run, whose tasks are not done again, was of other commands.
+    pub(super) is_refused: bool,
     /// Values may have several arguments.
     several: bool,
+    /// They are places of blocks.
+    are_blocks: bool,
+    /// Tasks come from a pipeline.
+    pub(super) pipeline: Option<PipelineRun>,
 }
 
 impl Inputs {
@@ -33,24 +51,50 @@ impl Inputs {
     /// No thread can be started.
     pub(super) fn start(
         values: Values,
-        (known, last_emitted): (Vec<Input>, Option<u64>),
+        (known, last_emitted, resuming): (Vec<Input>, Option<u64>, Option<ResumingPlan>),
         doorbell: OwnedFd,
     ) -> Result<Inputs, RunError> {
-        let Values { source, format, longest_first } = values;
+        let Values { source, format, room, longest_first, .. } = values;
         Ok(Inputs {
             several: format.several,
+            are_blocks: matches!(source, Source::Blocks(_)),
             reading_on: ReadingOn::new(source.is_all_there()),
             reader: input::start(source, format, doorbell)?,
             known,
             last_emitted,
             missing: 0,
             longest_first,
+            room,
+            stop: None,
+            resuming,
+            refused: None,
+            is_refused: false,
+            pipeline: None,
         })
+    }
+
+    /// Tasks come from this pipeline, if there is one; `stop` ends the dealing of blocks.
+    /// Returns what is to be said of an interrupted run.
+    pub(super) fn take_up(
+        &mut self,
+        pipeline: Option<Box<PipelinePlan>>,
+        stop: Option<Arc<DealEnd>>,
+    ) -> Vec<String> {
+        self.stop = stop;
+        let words = pipeline.as_ref().map(|pipeline| pipeline.words.clone());
+        self.pipeline = pipeline.map(|pipeline| PipelineRun::new(*pipeline));
+        words.unwrap_or_default()
+    }
+
+    /// The number of bytes of the block of this value, if it is one.
+    fn block_len(&self, value: &[u8]) -> Option<u64> {
+        let parts = extent::of_value(value).filter(|_| self.are_blocks)?;
+        Some(parts.iter().map(|part| part.len).sum())
     }
 
     /// More may lie ready: no wake-up comes for that.
     pub(super) fn has_more(&self) -> bool {
-        self.reading_on.has_more
+        self.reading_on.has_more || self.pipeline.as_ref().is_some_and(PipelineRun::has_more)
     }
 }
 
@@ -58,10 +102,16 @@ impl Run {
     /// Takes groups of values for as long as the engine wants them: no wake-up comes for a group
     /// that is left waiting.
     pub(super) fn take_input(&mut self, effects: &mut Vec<Effect>) {
+        if self.inputs.pipeline.is_some() {
+            return self.feed_pipeline(effects);
+        }
         let mut known = std::mem::take(&mut self.inputs.known);
         if !known.is_empty() {
             if let Some(commits) = &mut self.commits {
                 known.iter_mut().for_each(|input| commits.claim(input, input.seq.unwrap_or(0)));
+            }
+            if let Some(filer) = &mut self.shown.filer {
+                known.iter_mut().for_each(|input| filer.claim(input, input.seq.unwrap_or(0)));
             }
             self.engine.step(Event::Inputs(known), self.clock.now(), effects);
         }
@@ -92,6 +142,16 @@ impl Run {
                 }
             };
             self.engine.step(event, self.clock.now(), effects);
+            if let Some(why) = self.inputs.refused.take() {
+                self.inputs.is_refused = true;
+                self.engine.step(Event::InputFailed(why), self.clock.now(), effects);
+            }
+            if let Some(tasks) = self.engine.total() {
+                self.queue.totals.tasks = self.queue.totals.tasks.max(tasks);
+            }
+        }
+        if let Some(stop) = self.inputs.stop.as_ref().filter(|_| self.engine.is_stopped()) {
+            stop.set();
         }
         self.read_on(effects);
     }
@@ -108,24 +168,68 @@ impl Run {
         // Missing values keep their numbers.
         let missing = std::mem::take(&mut self.inputs.missing);
         let first = self.engine.accepted_values() + 1 + missing;
-        let numbers = first..;
-        let inputs = numbers.zip(values).map(|(number, value)| {
+        let mut inputs = Vec::with_capacity(values.len());
+        for (number, value) in (first..).zip(values) {
             let content = || self.queue.describe(&value, number);
             let key = || self.queue.outline_key(&value, number);
             let log = self.inputs.longest_first.as_ref();
             let expected = log.map(|log| log.expected(&key(), &content()));
             let (expected, earlier) =
                 (expected.unwrap_or_default(), self.log.earlier(number, &value, content));
+            let earlier = match self.done_elsewhere(earlier, &value, number) {
+                Ok(earlier) => earlier,
+                Err(other) => {
+                    self.inputs.refused = Some(other);
+                    break;
+                }
+            };
             if self.log.replays(number) {
-                self.shown.tags.insert(number, self.queue.tag(&value, number));
+                let has_failed = self.log.replays_failure(number);
+                self.shown.looks.insert(number, self.queue.looks(&value, number, has_failed));
             }
             let seq = (number == first && missing > 0).then_some(number);
-            let mut input = Input { value, seq, expected, earlier };
+            let turn = Turn { expected, ..Turn::NEXT };
+            let mut input = Input { value, seq, turn, earlier };
             if let Some(commits) = &mut self.commits {
                 commits.claim(&mut input, number);
             }
-            input
-        });
-        Event::Inputs(inputs.collect())
+            if let Some(filer) = &mut self.shown.filer {
+                filer.claim(&mut input, number);
+            }
+            inputs.push(input);
+        }
+        Event::Inputs(inputs)
+    }
+
+    /// What happened to a task before. Where the journal does not know it, a joblog or the files of
+    /// results may do.
+    ///
+    /// # Errors
+    /// The joblog is of other commands: one line.
+    fn done_elsewhere(&self, earlier: Earlier, value: &[u8], seq: u64) -> Result<Earlier, String> {
+        let is_known = match &earlier {
+            Earlier::Nothing => false,
+            Earlier::Tried(tried) => *tried != Tried::default(),
+            _ => true,
+        };
+        let Some(resuming) = self.inputs.resuming.as_ref().filter(|_| !is_known) else {
+            return Ok(earlier);
+        };
+        if let Some(logged) = &resuming.logged {
+            let (command, key) =
+                (self.queue.describe(value, seq), self.queue.outline_key(value, seq));
+            let state = logged.look(seq, &command, &key, self.inputs.block_len(value));
+            let state = state.map_err(|other| other.to_string())?;
+            match state {
+                LoggedState::Open => {}
+                LoggedState::Succeeded => return Ok(Earlier::Succeeded),
+                LoggedState::Failed => return Ok(Earlier::PassedOver { has_failed: true }),
+            }
+        }
+        let has_results =
+            || self.shown.filer.as_ref().is_some_and(|filer| filer.has_results(value, seq));
+        // Whether it has succeeded is not known; it is not run again.
+        let is_done = resuming.by_results && has_results();
+        Ok(if is_done { Earlier::PassedOver { has_failed: false } } else { earlier })
     }
 }

@@ -1,23 +1,32 @@
 //! The event loop: gathers events, lets the engine decide, carries out its effects. Only here the
 //! pure core and the adapters meet.
 
+mod activity;
 mod apply;
+mod asking;
 mod clock;
 mod collect;
 mod commits;
+mod control;
 mod daemons;
 mod error;
+mod filing;
 mod finish;
 mod inputs;
+mod notify;
 mod pins;
+mod pipeline;
 mod progress;
+mod publishing;
 mod reading_on;
 mod reports;
 mod run_log;
+mod sampling;
 mod segment_recovery;
 mod serving;
 mod setup;
 mod shown;
+mod start_conditions;
 mod stats;
 mod status;
 mod suspend;
@@ -43,11 +52,13 @@ use reports::Reports;
 use run_log::RunLog;
 use segment_recovery::Segments;
 use shown::Shown;
+use start_conditions::Conditions;
 use usage::Usage;
 use wakeups::Wakeups;
 use watching::Watch;
 
 const SIGKILL: u8 = 9;
+const SIGPIPE: u8 = 13;
 
 /// How msup exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +85,7 @@ struct Run {
     queue: Queue,
     crew: Crew,
     usage: Usage,
+    conditions: Conditions,
     watch: Watch,
     shown: Shown,
     log: RunLog,
@@ -113,10 +125,16 @@ impl Run {
             self.engine.step(Event::Looked(view), self.clock.now(), &mut effects);
             self.perform(&mut effects, &mut events);
             self.tell();
+            self.sample();
+            self.publish_metrics();
+            self.tell_clients();
             self.log.flush();
             self.log.words().iter().for_each(|text| self.shown.say(text));
             if let Some(commits) = self.commits.as_mut().filter(|_| self.log.is_sound()) {
                 commits.carry_out();
+            }
+            if self.log.is_sound() {
+                self.remove_temporaries();
             }
             let is_idle = events.is_empty()
                 && !self.inputs.has_more()
@@ -179,7 +197,8 @@ impl Run {
         let trace = self.reports.trace_due().map(until);
         let engine = self.engine.looks_again_at().map(until).filter(|nap| !nap.is_zero());
         let stopping = self.watch.stopping.due().map(|at| at.saturating_sub(self.clock.active()));
-        let nap = [trace, engine, self.usage.due(), stopping]
+        let clients = self.reports.controlled.due().map(until);
+        let nap = [trace, engine, self.usage.due(), stopping, clients]
             .into_iter()
             .flatten()
             .fold(LOOK_AT_LEAST, Duration::min);

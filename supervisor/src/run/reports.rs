@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::control::Controlled;
 use super::pins::Pins;
 use super::progress::Telling;
+use super::publishing::Publisher;
+use super::sampling::SampleClock;
 use super::stats::Figures;
 use crate::cli::Reports as Asked;
 use crate::engine::FAILURES_NAMED;
@@ -21,16 +24,23 @@ pub(super) struct Reports {
     trace_due: Option<Duration>,
     pub(super) last_lines: LastLines,
     pub(super) pins: Pins,
+    pub(super) sampler: SampleClock,
+    pub(super) controlled: Controlled,
+    /// For `--metrics`.
+    pub(super) publisher: Option<Publisher>,
 }
 
 impl Reports {
-    pub(super) fn new(asked: Asked, figures: Figures) -> Reports {
+    pub(super) fn new(asked: Asked, figures: Figures, publisher: Option<Publisher>) -> Reports {
         Reports {
             progress: Telling::new(asked.progress),
             figures,
             trace_due: asked.schedtrace,
             last_lines: LastLines::default(),
             pins: Pins::default(),
+            sampler: SampleClock::new(),
+            controlled: Controlled::default(),
+            publisher,
             asked,
         }
     }

@@ -7,12 +7,15 @@ use std::io;
 
 use msup_protocol::crash;
 use msup_protocol::in_flight::InFlight;
+use serde::Serialize;
 
 use super::shown::Handed;
 use crate::cli::Retried;
 use crate::engine::{Earlier, Engine, Entry, Event, TaskRecord};
 use crate::journal::entries::{KnownTasks, earlier, write_down};
-use crate::journal::{Bytes, Folder, Found, Intent, Journal, Keeper, Record, State, Trouble, runs};
+use crate::journal::{
+    Bytes, Details, Folder, Found, Intent, Journal, Keeper, Record, Sample, State, Trouble, runs,
+};
 use crate::output::Delivery;
 use crate::output::replay::{Replay, ShownAgain};
 use crate::report::joblog::Joblog;
@@ -108,6 +111,11 @@ impl RunLog {
         self.replay.as_ref().is_some_and(|replay| replay.has(seq))
     }
 
+    /// Whether that task has failed.
+    pub(super) fn replays_failure(&self, seq: u64) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.is_failure(seq))
+    }
+
     /// The output of the task with this number in an earlier generation, if that is shown now; and
     /// how the task has finished, if its output was not shown then.
     pub(super) fn replayed(&mut self, seq: u64) -> Option<(Delivery, Option<State>)> {
@@ -151,7 +159,7 @@ impl RunLog {
     /// Writes an entry; the end of a task only when its output has been shown, if it will be.
     pub(super) fn note(
         &mut self,
-        entry: Entry,
+        (entry, details): (Entry, Option<Details>),
         output: Handed,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
     ) {
@@ -165,7 +173,35 @@ impl RunLog {
         }
         self.is_urgent |=
             matches!(entry, Entry::Again { .. } | Entry::Parked { .. } | Entry::Start { .. });
-        write_down(journal, entry, will_be_shown, runs::seconds());
+        write_down(journal, (entry, details), will_be_shown, runs::seconds());
+    }
+
+    pub(super) fn has_journal(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// Records how the run is doing.
+    pub(super) fn note_sample(&mut self, sample: Sample) {
+        if let Some(journal) = &mut self.journal {
+            journal.note(&Record::Sample(sample));
+        }
+    }
+
+    /// Records which task of a pipeline has this number.
+    pub(super) fn note_step(&mut self, seq: u64, step: &impl Serialize) {
+        if let Some(journal) = &mut self.journal
+            && let Ok(step) = serde_json::to_value(step)
+        {
+            journal.note(&Record::Step { seq, step });
+        }
+    }
+
+    /// Records what a task of a pipeline has emitted.
+    pub(super) fn note_values(&mut self, seq: u64, values: &[Vec<u8>]) {
+        if let Some(journal) = &mut self.journal {
+            let values = values.iter().cloned().map(Bytes).collect();
+            journal.note(&Record::Values { seq, values });
+        }
     }
 
     /// Records what is about to be done with a file.
@@ -207,12 +243,33 @@ impl RunLog {
         self.retries.map(|stood| stood.retried.command())
     }
 
+    /// The results of tasks are on the file system of this file: they are on the disk before what
+    /// the journal says of them.
+    pub(super) fn results_are_on(&self, file: Option<File>) {
+        if let (Some(journal), Some(file)) = (&self.journal, file) {
+            journal.results_are_on(file);
+        }
+    }
+
     /// The journal's file, for another thread to sync.
     ///
     /// # Errors
     /// There is no descriptor left.
     pub(super) fn journal_file(&self) -> io::Result<Option<File>> {
         self.journal.as_ref().map(Journal::file).transpose()
+    }
+
+    /// How many bytes these tasks have written to standard output.
+    pub(super) fn received(&mut self, counts: &[(u64, u64)]) {
+        if let Some(joblog) = &mut self.joblog {
+            joblog.received(counts);
+        }
+    }
+
+    /// Whether this task has finished except that its output has not been shown.
+    pub(super) fn awaits(&self, seq: u64) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.holds(seq))
+            || self.joblog.as_ref().is_some_and(|joblog| joblog.holds(seq))
     }
 
     /// The outputs of these tasks were shown.
@@ -285,6 +342,16 @@ impl RunLog {
 
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.trouble, Trouble::Lost(_))
+    }
+
+    /// Removes the log of a run that has just begun and leaves nothing to go on with. A later start
+    /// removes what a death leaves of it.
+    pub(super) fn discard(&mut self) {
+        if self.known.is_none() && self.retries.is_none() {
+            self.journal = None;
+            // It stays where it cannot be removed: a run without tasks.
+            let _ = self.folder.take().map(|folder| folder.remove());
+        }
     }
 
     /// Closes the log. Returns what is not written, if anything.

@@ -2,7 +2,7 @@
 //! new one is made, and the next epoch begins.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,7 +26,7 @@ pub(super) struct Segments {
     audit: Audit,
     epochs: Epochs,
     /// Last, so that it is removed after everything that writes to it.
-    _folder: RunFolder,
+    folder: RunFolder,
 }
 
 impl Segments {
@@ -42,7 +42,12 @@ impl Segments {
     ) -> Result<Segments, RunError> {
         let sysmon = sysmon::start(&segment, doorbell, Arc::default())?;
         let audit = Audit::new(&segment.shared());
-        Ok(Segments { segment, sysmon, audit, epochs, _folder: folder })
+        Ok(Segments { segment, sysmon, audit, epochs, folder })
+    }
+
+    /// The run's temporary folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The segment in use.

@@ -1,20 +1,31 @@
 //! What the client of `msup serve` is told of the run and of each task.
 
+use std::io;
+
 use serde_json::json;
 
+use super::error::RunError;
 use crate::engine::{Cause, Entry};
 use crate::os::run_folder::RunFolder;
 use crate::output::frames::{self, CauseCode, PROTOCOL, Served, StateCode};
 
 /// The first frame.
-pub(super) fn hello(procs: u32, max_workers: u16, folder: &RunFolder) -> Vec<u8> {
-    frames::hello(&json!({
+///
+/// # Errors
+/// It cannot name the folder: client and workers would look in different ones.
+pub(super) fn hello(procs: u32, max_workers: u16, folder: &RunFolder) -> Result<Vec<u8>, RunError> {
+    let Some(folder) = folder.path().to_str() else {
+        let place = folder.path().display();
+        let why = format!("the run's folder {place} (TMPDIR): its name must be UTF-8");
+        return Err(RunError::Folder(io::Error::other(why)));
+    };
+    Ok(frames::hello(&json!({
         "protocol": PROTOCOL,
         "version": env!("CARGO_PKG_VERSION"),
         "procs": procs,
         "max_workers": max_workers,
-        "folder": folder.path().display().to_string(),
-    }))
+        "folder": folder,
+    })))
 }
 
 /// A task that has finished, for the client. `None` if it has not: the run stops.
@@ -47,10 +58,12 @@ fn code(cause: &Cause) -> CauseCode {
         Cause::CannotStart(..) => CauseCode::CannotStart,
         Cause::Error(_) => CauseCode::Error,
         Cause::Panic(_) => CauseCode::Panic,
-        Cause::Trouble(_) | Cause::Earlier(_) => CauseCode::Trouble,
+        Cause::Trouble(_) | Cause::Earlier(_) | Cause::Declined | Cause::ByUser => {
+            CauseCode::Trouble
+        }
         Cause::LostWorker(_) => CauseCode::LostWorker,
         Cause::OutOfMemory => CauseCode::OutOfMemory,
-        Cause::TimedOut => CauseCode::TimedOut,
+        Cause::TimedOut(_) => CauseCode::TimedOut,
         Cause::LeftRunning(_) => CauseCode::LeftRunning,
         Cause::Stopped => CauseCode::Stopped,
     }
@@ -77,8 +90,17 @@ mod tests {
         let told = |failure| {
             let [wall, cpu] = [Duration::ZERO; 2];
             let (seq, value, attempt) = (1, Vec::new(), 3);
-            served(&Entry::End { seq, value, attempt, failure, wall, cpu, emitted: None })
-                .expect("it has finished")
+            served(&Entry::End {
+                seq,
+                value,
+                attempt,
+                failure,
+                wall,
+                cpu,
+                emitted: None,
+                slot: None,
+            })
+            .expect("it has finished")
         };
         let fine = told(None);
         assert_eq!((fine.attempts, fine.state), (3, StateCode::Succeeded));

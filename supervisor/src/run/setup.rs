@@ -1,6 +1,7 @@
 //! Starts a run: makes its parts from the plan, each from the parts before it.
 
 use std::fs::File;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,30 +11,40 @@ use msup_protocol::segment;
 use super::Run;
 use super::clock::Clock;
 use super::commits::{Commits, Places};
+use super::control::Steered;
 use super::error::RunError;
+use super::filing::Filer;
 use super::inputs::Inputs;
+use super::publishing::Publisher;
 use super::reports::Reports;
 use super::run_log::{OfRun, Opened, RunLog};
 use super::segment_recovery::{Epoch, Epochs, Segments};
 use super::serving;
 use super::shown::Shown;
+use super::start_conditions::Conditions;
 use super::stats::Figures;
 use super::usage::{LENDABLE, Usage};
 use super::wakeups::Wakeups;
 use super::watching::Watch;
-use crate::cli::shared_memory;
-use crate::cli::{Concurrency, Keeping, Outputs, Plan, Work};
+use crate::cli::{self, MetricsPlace, shared_memory};
+use crate::cli::{
+    Announced, Concurrency, FiledTo, FilingPlan, Keeping, OutputRoute, Outputs, Plan, Values, Work,
+};
 use crate::engine::{Engine, Leave, Limits, Policy};
+use crate::input::{Deal, DealEnd, Source};
 use crate::os::cgroup::Groups;
 use crate::os::files;
 use crate::os::orphans::Orphanage;
 use crate::os::process::{Inheritance, Recipe};
+use crate::os::routes::Routes;
 use crate::os::run_folder::RunFolder;
-use crate::output::Style;
 use crate::output::files::committer::Committer;
+use crate::output::filing::{Filing, Table};
+use crate::output::{LivePipe, Style};
 use crate::report::bar::Manner;
-use crate::tasks::slots::Queue;
-use crate::template::Job;
+use crate::report::joblog::Sends;
+use crate::tasks::slots::{OfWork, Queue};
+use crate::template::{Feeding, Job, Totals};
 use crate::workers::processes::Crew;
 
 /// The number of commands that may lie ready beyond those that run. Each is journaled before, and
@@ -59,8 +70,10 @@ impl Ground {
         concurrency: &Concurrency,
         leave: Leave,
         runs_commands: bool,
+        tmpdir: Option<&Path>,
     ) -> Result<Ground, RunError> {
-        let folder = RunFolder::create().map_err(RunError::Folder)?;
+        segment::sweep();
+        let folder = RunFolder::create(tmpdir).map_err(RunError::Folder)?;
         let mut epochs = Epochs::new(
             sizes(concurrency),
             concurrency.procs,
@@ -83,98 +96,208 @@ impl Run {
     /// # Errors
     /// The run cannot start.
     pub(super) fn start(plan: Plan) -> Result<Run, RunError> {
-        segment::sweep();
         let clock = Clock::start();
-        let Plan { run_id, concurrency, work, values, outputs, failures, logs, reports } = plan;
-        if let Some(path) = &reports.summary {
-            let checked = files::check_replaceable(path);
-            checked.map_err(|why| RunError::Summary { path: path.clone(), why })?;
-        }
-        let runs_commands = !matches!(work.job, Job::Values);
-        let leave = failures.leave;
+        let Plan { run_id, concurrency, work, mut values, mut outputs, failures, .. } = plan;
+        let Plan { logs, reports, pipeline, .. } = plan;
+        let publisher = outlets(&reports, outputs.filing.as_ref())?;
+        let (runs_commands, sends) = (!matches!(work.job, Job::Values), sends(&work.job));
+        let (leave, retries) = (failures.leave, failures.policy.tries > 1);
         let Ground { folder, epochs, epoch, wakeups, orphanage, groups } =
-            Ground::lay(&concurrency, leave, runs_commands)?;
-        let engine = Engine::new(limits(
-            &concurrency,
-            epochs.sizes(),
-            runs_commands,
-            work.worker_program.display().to_string(),
-            values.longest_first.is_some(),
-            outputs.frames,
-            failures.policy,
-        ));
+            Ground::lay(&concurrency, leave, runs_commands, outputs.tmpdir.as_deref())?;
+        // Earlier runs of a pipeline have left what their attempts had begun to write.
+        let is_again = pipeline.is_some();
+        let of_tasks = (outputs.frames || is_again, reports.voice.shows_commands());
+        let limits = limits(&concurrency, epochs.sizes(), &work, &values, of_tasks);
+        let steered = Steered::of(&concurrency, is_again, &outputs, &values);
+        let engine = Engine::new(Limits { policy: failures.policy, ..limits });
+        let stop = deal(&mut values, &work.job, concurrency.jobs(), &epoch)?;
         let segment = Arc::clone(&epoch.segment);
-        let (queue, mut recipe) = queue(work, &outputs, epoch, &run_id, &wakeups)?;
-        // Before anything is started: the descriptors that processes inherit show that something of
-        // this run is alive.
+        let (routes, live, is_direct) = routes(&mut outputs, retries)?;
+        let (mut queue, mut recipe) = queue(work, &outputs, epoch, &run_id, (routes, &wakeups))?;
+        queue.totals = Totals { tasks: known_tasks(&logs.keeping), slots: concurrency.slots() };
+        // Before anything is started: what processes inherit shows that some of them are alive.
         let describe = |value: &[u8], seq| queue.describe(value, seq);
         let continues = matches!(logs.keeping, Keeping::Continued { .. });
-        let of_run =
-            OfRun { id: &run_id, slots: epochs.sizes().tasks, keeps_all: logs.keeps_all_output };
-        let joblog = logs.joblog.as_deref();
+        let (keeps_all, has_blocks) = (logs.keeps_all_output, values.block_file.is_some());
+        let of_run = OfRun { id: &run_id, slots: epochs.sizes().tasks, keeps_all, sends };
+        let adds = continues || logs.resuming.is_some();
+        let joblog = logs.joblog.as_deref().map(|path| (path, adds));
         let Opened { mut log, words, inputs, last_emitted, in_flight } =
             RunLog::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?)?;
-        recipe.in_flight = in_flight;
+        (recipe.in_flight, recipe.blocks) = (in_flight, values.block_file.take());
         recipe.inheritance.close();
         let journal = log.journal_file().map_err(RunError::of("the journal"))?;
         let Concurrency { procs, max_workers, .. } = concurrency;
-        let hello = || serving::hello(procs, max_workers, &folder);
+        let filing = outputs.filing.take();
+        log.results_are_on(filing.as_ref().and_then(FilingPlan::on));
         let style = Style {
-            hello: outputs.frames.then(hello),
-            keep_order: outputs.keep_order,
-            folder: folder.path().to_owned(),
-            bar: reports.progress == Manner::Bar,
-            keeper: log.take_keeper(),
+            hello: hello(&outputs, &concurrency, &folder)?,
+            filing: filing_of(filing.as_ref(), outputs.tmpdir.as_deref(), adds)?,
+            keeper: log.take_keeper().filter(|_| filing.is_none()),
+            live,
+            ..style(&outputs, &reports, &folder)
         };
-        let commits = commits(outputs, journal, &run_id, continues, &wakeups)?;
-        let figures = Figures::new(run_id, procs, max_workers.into());
-        let usage = Usage::new(&concurrency, groups.clone(), runs_commands);
-        let members = Arc::clone(&segment);
+        let commits = commits(outputs, journal, &run_id, continues || is_again, &wakeups)?;
+        let (members, doorbell) = (Arc::clone(&segment), wakeups.doorbell()?);
+        let (filer, speaker) =
+            (filing.map(|plan| Filer::new(plan, has_blocks)), reports.voice.speaker());
+        let mut inputs = Inputs::start(values, (inputs, last_emitted, logs.resuming), doorbell)?;
+        let found = inputs.take_up(pipeline, stop);
         let mut run = Run {
             engine,
-            inputs: Inputs::start(values, (inputs, last_emitted), wakeups.doorbell()?)?,
+            inputs,
             queue,
-            usage,
+            usage: Usage::new(&concurrency, groups.clone(), runs_commands),
+            conditions: Conditions::new(concurrency.starts, concurrency.jobs_file),
             crew: Crew::new(members, recipe, orphanage, groups, runs_commands, max_workers),
             watch: Watch::new(max_workers, failures.stop_steps, leave, runs_commands),
-            shown: Shown::start(style, wakeups.doorbell()?)?,
+            shown: Shown::start(style, (filer, is_direct, speaker), wakeups.doorbell()?)?,
             log,
             commits,
-            reports: Reports::new(reports, figures),
+            reports: Reports::new(reports, Figures::new(run_id, procs, max_workers), publisher),
             clock,
             segments: Segments::watch(epochs, segment, folder, wakeups.doorbell()?)?,
             wakeups,
             finished: false,
         };
+        run.listen(steered);
         run.log.keep();
-        words.iter().chain(&concurrency.lowered).for_each(|text| run.shown.say(text));
+        found.iter().chain(&words).chain(&concurrency.lowered).for_each(|text| run.shown.say(text));
         Ok(run)
+    }
+}
+
+/// Looks at the places where the user wants to have something written. Returns where metrics go.
+///
+/// # Errors
+/// It cannot be written there.
+fn outlets(
+    reports: &cli::Reports,
+    filing: Option<&FilingPlan>,
+) -> Result<Option<Publisher>, RunError> {
+    reports.summary.as_deref().map_or(Ok(()), check_summary)?;
+    filing.map_or(Ok(()), check_results)?;
+    let open = |place: &MetricsPlace| {
+        Publisher::open(place).map_err(|why| RunError::Metrics { place: place.clone(), why })
+    };
+    reports.metrics.as_ref().map(open).transpose()
+}
+
+/// # Errors
+/// The summary cannot be written there.
+fn check_summary(path: &Path) -> Result<(), RunError> {
+    files::check_replaceable(path).map_err(|why| RunError::Summary { path: path.to_owned(), why })
+}
+
+/// # Errors
+/// Results cannot be written there.
+fn check_results(filing: &FilingPlan) -> Result<(), RunError> {
+    filing.check().map_err(|(path, why)| RunError::Results { path, why })
+}
+
+/// The first frame for a client.
+fn hello(
+    outputs: &Outputs,
+    concurrency: &Concurrency,
+    folder: &RunFolder,
+) -> Result<Option<Vec<u8>>, RunError> {
+    let Concurrency { procs, max_workers, .. } = *concurrency;
+    outputs.frames.then(|| serving::hello(procs, max_workers, folder)).transpose()
+}
+
+/// How outputs are shown, without what must be opened for that.
+fn style(outputs: &Outputs, reports: &cli::Reports, folder: &RunFolder) -> Style {
+    Style {
+        keep_order: outputs.keep_order,
+        folder: folder.path().to_owned(),
+        bar: reports.progress == Manner::Bar,
+        hello: None,
+        filing: None,
+        keeper: None,
+        live: None,
+    }
+}
+
+/// What commands read, for the joblog.
+fn sends(job: &Job) -> Sends {
+    match job.feeding() {
+        Feeding::Values | Feeding::Nothing | Feeding::ManyBlocks => Sends::Unknown,
+        Feeding::Blocks | Feeding::BlockFiles | Feeding::BlockFifos => Sends::Blocks,
+        Feeding::Whole(part) => Sends::Whole(part.len),
+    }
+}
+
+/// Has the blocks of the input dealt, if that is what tasks are for. Returns what ends that.
+///
+/// # Errors
+/// The kernel's.
+fn deal(
+    values: &mut Values,
+    job: &Job,
+    commands: u32,
+    epoch: &Epoch,
+) -> Result<Option<Arc<DealEnd>>, RunError> {
+    let Source::Blocks(blocks) = &mut values.source else { return Ok(None) };
+    if !job.deals() {
+        return Ok(None);
+    }
+    let (folder, room) = (epoch.folder.clone(), values.room.clone());
+    let stop = Arc::new(DealEnd::new().map_err(RunError::of("an eventfd"))?);
+    blocks.deal(Deal { commands, folder, room, stop: Arc::clone(&stop) });
+    Ok(Some(stop))
+}
+
+/// How the writer files outputs. It adds to a table, if `adds`.
+fn filing_of(
+    plan: Option<&FilingPlan>,
+    tmpdir: Option<&Path>,
+    adds: bool,
+) -> Result<Option<Filing>, RunError> {
+    let Some(plan) = plan else { return Ok(None) };
+    let table = match &plan.results {
+        FiledTo::Table { format, path } => {
+            let opened = Table::open(*format, path.as_deref(), adds);
+            let name = path.clone().unwrap_or_default();
+            Some(opened.map_err(|why| RunError::Results { path: name, why })?)
+        }
+        FiledTo::Places(_) | FiledTo::Temporary => None,
+    };
+    let place = tmpdir.map_or_else(std::env::temp_dir, Path::to_owned);
+    Ok(Some(Filing::new(table, place, plan.shows_names, plan.drops_errors)))
+}
+
+/// How many tasks there are, where an earlier generation knew.
+fn known_tasks(keeping: &Keeping) -> u64 {
+    match keeping {
+        Keeping::Continued { continued, .. } => continued.past.inputs.unwrap_or(0),
+        Keeping::New { .. } | Keeping::Nowhere => 0,
     }
 }
 
 /// The sizes of the segment, unless there is a limit on the sizes of files.
 fn sizes(concurrency: &Concurrency) -> Sizes {
-    shared_memory::sizes(concurrency.procs + LENDABLE, concurrency.max_workers)
+    shared_memory::sizes(concurrency.most_procs() + LENDABLE, concurrency.max_workers)
 }
 
-/// What the engine needs to know of the plan.
+/// What the engine needs to know of the plan, without the policy about failures. Tasks come from a
+/// client, or are shown in turn when they are published.
 fn limits(
     concurrency: &Concurrency,
     sizes: Sizes,
-    runs_commands: bool,
-    worker_program: String,
-    longest_first: bool,
-    has_client: bool,
-    policy: Policy,
+    work: &Work,
+    values: &Values,
+    (has_client, in_turn): (bool, bool),
 ) -> Limits {
     Limits {
-        worker_program,
+        worker_program: work.worker_program.display().to_string(),
         procs: concurrency.procs,
         max_workers: concurrency.max_workers,
         // More slots than ready commands: then a slot left by a long task is not the next one that
         // workers look at, so commands start in the order of their input.
         task_slots: sizes.tasks as usize,
-        most_published: match runs_commands {
+        most_published: match !matches!(work.job, Job::Values) {
+            // What is shown when it is published is to run then.
+            true if in_turn => u32::from(concurrency.max_workers),
             true => u32::from(concurrency.max_workers) + COMMANDS_AHEAD,
             false => sizes.tasks,
         } as usize,
@@ -182,9 +305,11 @@ fn limits(
         at_cap: concurrency.at_cap,
         admits: concurrency.admits,
         has_client,
-        longest_first,
+        longest_first: values.longest_first.is_some(),
+        needs_total: values.needs_total,
         memory: concurrency.memory,
-        policy,
+        starts: concurrency.starts.rules,
+        policy: Policy::default(),
         seed: msup_protocol::sync::now_ns(),
     }
 }
@@ -195,23 +320,53 @@ fn queue(
     outputs: &Outputs,
     epoch: Epoch,
     run_id: &str,
-    wakeups: &Wakeups,
+    (routes, wakeups): (Routes, &Wakeups),
 ) -> Result<(Queue, Recipe), RunError> {
-    let Work { job, worker_program, worker_arguments, memory_per_task } = work;
+    let Work { job, surroundings, .. } = work;
+    let Work { worker_program, worker_arguments, memory_per_task, .. } = work;
+    let Work { own_stdin, keeps_ignored, .. } = work;
     let recipe = Recipe {
         program: worker_program,
         arguments: worker_arguments,
         segment: epoch.fd,
         doorbell: wakeups.inherited_doorbell()?,
         folder: epoch.folder.clone(),
+        tmpdir: outputs.tmpdir.clone(),
         run_id: run_id.to_owned(),
         in_flight: None,
-        inheritance: Inheritance::open().map_err(RunError::of("/dev/null"))?,
+        blocks: None,
+        routes,
+        inheritance: Inheritance::open(own_stdin, keeps_ignored)
+            .map_err(RunError::of("/dev/null"))?,
         ends_within: job.ends_within(),
     };
-    let (shown, memory) =
-        ((outputs.files.clone(), outputs.tag.clone()), memory_per_task.unwrap_or(0));
-    Ok((Queue::new(epoch.segment, epoch.folder, job, shown, memory), recipe))
+    let shown = (outputs.files.clone(), outputs.looks.clone());
+    let Announced { in_output, at_once } = outputs.announced;
+    let (announced, memory) = ([in_output, at_once], memory_per_task.unwrap_or(0));
+    let work = OfWork { job, surroundings, announced, memory };
+    Ok((Queue::new(epoch.segment, epoch.folder, work, shown), recipe))
+}
+
+/// Where the streams of commands lead, the pipe for parts of outputs, and whether commands write to
+/// msup's own standard output. `retries`: failed tasks run again.
+fn routes(
+    outputs: &mut Outputs,
+    retries: bool,
+) -> Result<(Routes, Option<LivePipe>, bool), RunError> {
+    let no_descriptor = RunError::of("descriptors for outputs");
+    let (mut routes, mut live) = (Routes::default(), None);
+    let terminal = outputs.terminal.take();
+    let opened = terminal.map_or(Ok(()), |terminal| routes.take_terminal(terminal));
+    let opened = opened.and_then(|()| match outputs.route {
+        OutputRoute::Whole => Ok(()),
+        OutputRoute::Direct => routes.open_stdout(),
+        OutputRoute::Lines { separates } => {
+            live = Some(LivePipe { pipe: routes.open_live()?, separates, retries });
+            Ok(())
+        }
+    });
+    opened.map_err(no_descriptor)?;
+    Ok((routes, live, outputs.route == OutputRoute::Direct))
 }
 
 /// What commits the files of tasks, if they make any. The journal is synced before a file is put

@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::RunError;
+use super::filing::Filer;
 use crate::engine::{Entry, Event, OutputPressure};
 use crate::journal::State;
 use crate::output::{Delivery, Output, Style, Unwritable};
 use crate::report::escape;
 use crate::report::summary::Summary;
+use crate::template::Looks;
 use std::os::fd::OwnedFd;
 
 /// An output in the hands of the writer.
@@ -22,8 +24,14 @@ pub(super) struct Handed {
 /// The writer, and what the run knows of it.
 pub(super) struct Shown {
     pub(super) output: Output,
+    /// What messages begin with.
+    speaker: &'static str,
     /// Outputs go to the client of `msup serve`.
     pub(super) has_client: bool,
+    /// Outputs are filed instead of being shown.
+    pub(super) filer: Option<Filer>,
+    /// Commands write to standard output themselves.
+    pub(super) is_direct: bool,
     /// What holds up the outputs: then no more lines are printed.
     pressure: OutputPressure,
     /// Its failure was reported.
@@ -31,8 +39,8 @@ pub(super) struct Shown {
     /// Tasks that have finished, but whose output has not been shown yet; and whether it is kept
     /// with the run.
     unshown: HashMap<u64, (State, bool)>,
-    /// The tags of outputs that an earlier generation has kept and that are shown now.
-    pub(super) tags: HashMap<u64, Vec<u8>>,
+    /// How outputs look that an earlier generation has kept and that are shown now.
+    pub(super) looks: HashMap<u64, Looks>,
     /// Those among them that have emitted tasks.
     emitting: HashSet<u64>,
 }
@@ -40,24 +48,31 @@ pub(super) struct Shown {
 impl Shown {
     /// # Errors
     /// Nothing can be shown.
-    pub(super) fn start(style: Style, doorbell: OwnedFd) -> Result<Shown, RunError> {
+    pub(super) fn start(
+        style: Style,
+        (filer, is_direct, speaker): (Option<Filer>, bool, &'static str),
+        doorbell: OwnedFd,
+    ) -> Result<Shown, RunError> {
         let has_client = style.hello.is_some();
         let output = Output::start(style, doorbell)?;
         let (unshown, emitting) = (HashMap::new(), HashSet::new());
         Ok(Shown {
             output,
+            speaker,
             has_client,
+            filer,
+            is_direct,
             pressure: OutputPressure::None,
             has_failed: false,
             unshown,
-            tags: HashMap::new(),
+            looks: HashMap::new(),
             emitting,
         })
     }
 
     /// A message on standard error.
     pub(super) fn say(&self, text: &str) {
-        self.output.say(format!("msup: {}\n", escape::message(text)));
+        self.output.say(format!("{}: {}\n", self.speaker, escape::message(text)));
     }
 
     /// A message that may be left out: while output is not read, no more of them are kept.
@@ -140,6 +155,14 @@ impl Shown {
         missing.into_iter().map(Event::EndLost).collect()
     }
 
+    /// Those tasks that have emitted others, and whose ends are noted only when all tasks before
+    /// them have finished.
+    pub(super) fn have_emitted_and_wait(&self) -> Vec<Event> {
+        let mut behind = self.output.behind();
+        behind.retain(|seq| self.emitting.contains(seq));
+        behind.into_iter().map(Event::EndAwaitsTurn).collect()
+    }
+
     /// The number of finished tasks whose output was not shown: of those whose output is kept, and
     /// of the others, which run again.
     pub(super) fn unshown(&self) -> [u64; 2] {
@@ -151,6 +174,14 @@ impl Shown {
     pub(super) fn leave_unshown(&self, summary: &mut Summary) {
         for (state, _) in self.unshown.values() {
             summary.tasks.leave(*state);
+        }
+    }
+
+    /// Why outputs could not be written, if the engine was not told: nothing was left to stop.
+    pub(super) fn untold_failure(&self) -> Option<String> {
+        match self.output.failure().filter(|_| !self.has_failed) {
+            Some(Unwritable::Other(why)) => Some(why.clone()),
+            Some(Unwritable::Closed) | None => None,
         }
     }
 

@@ -24,8 +24,29 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn new(run_id: String, procs: u32, max_workers: u32) -> Figures {
-        Figures { run_id, procs, max_workers, held_peak: 0, in_flight_peak: 0, now: (0, 0) }
+    pub(super) fn new(run_id: String, procs: u32, max_workers: u16) -> Figures {
+        Figures {
+            run_id,
+            procs,
+            max_workers: max_workers.into(),
+            held_peak: 0,
+            in_flight_peak: 0,
+            now: (0, 0),
+        }
+    }
+
+    pub(super) fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// The number of tokens.
+    pub(super) fn procs(&self) -> u32 {
+        self.procs
+    }
+
+    /// There is this number of tokens from now on.
+    pub(super) fn allow_procs(&mut self, procs: u32) {
+        self.procs = procs;
     }
 
     pub(super) fn look(&mut self, census: Census, in_flight: u32) {
@@ -52,7 +73,7 @@ impl Figures {
             failed: tally.failed,
             quarantined: tally.quarantined,
             cancelled: tally.cancelled,
-            skipped: tally.succeeded_earlier,
+            skipped: tally.before.succeeded + tally.before.passed_over,
             attempts: tally.attempts,
         };
         summary.wall_seconds = wall;

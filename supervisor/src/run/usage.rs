@@ -110,6 +110,20 @@ impl Usage {
         tokens.settle()
     }
 
+    /// There is this number of tokens from now on.
+    pub(super) fn allow_procs(&mut self, procs: u32) {
+        self.lender.allow_procs(procs);
+        if let Some(meter) = &mut self.meter {
+            meter.allow_procs(procs);
+        }
+    }
+
+    /// The CPUs that a worker's command used lately, and its bytes of memory, where these are
+    /// measured.
+    pub(super) fn of_command(&self, worker: WorkerId) -> Option<(f64, u64)> {
+        self.meter.as_ref()?.use_of(worker)
+    }
+
     /// The run stood still for `pause`: that says nothing about commands.
     pub(super) fn paused(&mut self, pause: Duration) {
         if let Some(meter) = &mut self.meter {

@@ -1,7 +1,7 @@
 //! What wakes the event loop: the bell of workers and threads, exits of workers, signals, time.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use msup_protocol::bell::{Bell, Wants};
@@ -25,6 +25,8 @@ const REAP_EVERY: Duration = Duration::from_millis(10);
 /// Keys of the poller; a worker's key is the number of its slot.
 const KEY_BELL: u64 = 1 << 32;
 const KEY_SIGNAL: u64 = 2 << 32;
+const KEY_LIMIT: u64 = 3 << 32;
+const KEY_TERMINAL: u64 = 4 << 32;
 
 /// Everything that the loop waits for.
 pub(super) struct Wakeups {
@@ -71,6 +73,27 @@ impl Wakeups {
         fcntl_setfd(&doorbell, FdFlags::empty())
             .map_err(RunError::of("descriptors for workers"))?;
         Ok(doorbell)
+    }
+
+    /// The loop wakes up when the command of `--limit` exits.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn watch_limit(&self, process: BorrowedFd<'_>) -> io::Result<()> {
+        self.poller.watch(process, KEY_LIMIT)
+    }
+
+    /// The loop wakes up when a line was typed on the terminal.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn watch_terminal(&self, terminal: &OwnedFd) -> io::Result<()> {
+        self.poller.watch(terminal, KEY_TERMINAL)
+    }
+
+    /// It wakes up for that no more.
+    pub(super) fn forget_terminal(&self, terminal: &OwnedFd) {
+        self.poller.forget(terminal);
     }
 
     /// Whether to look for children that have exited, now.

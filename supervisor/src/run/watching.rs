@@ -16,7 +16,7 @@ use crate::workers::processes::Crew;
 
 /// The attempts under way, and those among them that are being stopped.
 pub(super) struct Watch {
-    attempts: Attempts,
+    pub(super) attempts: Attempts,
     pub(super) stopping: Stopping,
     leftovers: Leftovers,
     stopped: Stopped,
@@ -94,9 +94,8 @@ impl Run {
         let at = |worker| place_of(&shared, crew, worker);
         let stopped = watch.stopped.look(&watch.attempts, at, now);
         if watch.attempts.look_if_due(shared.tasks, now) {
-            let limit = watch.limit.into_iter();
-            for (worker, attempt) in limit.flat_map(|limit| watch.attempts.older_than(limit, now)) {
-                watch.stopping.stop(worker, attempt, Killed::TimedOut, now);
+            for (worker, attempt, limit) in self.over_time(now) {
+                self.watch.stopping.stop(worker, attempt, Killed::TimedOut(limit), now);
             }
             self.watch_leftovers(now);
         }
@@ -109,6 +108,20 @@ impl Run {
         for worker in self.watch.stopping.go_on(now, at, is_current) {
             crew.kill(worker);
         }
+    }
+
+    /// Attempts that exceed their time limits: that of their stage, else that of the run.
+    fn over_time(&self, now: Duration) -> Vec<(WorkerId, Sight, Duration)> {
+        let of_run = self.watch.limit;
+        let shortest = self.queue.shortest_time_limit().into_iter().chain(of_run).min();
+        let Some(shortest) = shortest else { return Vec::new() };
+        let with_limit = |(worker, attempt): (WorkerId, Sight)| {
+            let task = self.engine.task(attempt.slot);
+            let limit = task.and_then(|task| self.queue.time_limit_of(task.seq)).or(of_run)?;
+            let age = self.watch.attempts.age_of(worker, attempt, now);
+            (age >= limit).then_some((worker, attempt, limit))
+        };
+        self.watch.attempts.older_than(shortest, now).into_iter().filter_map(with_limit).collect()
     }
 
     fn tell_stopped(&self, slot: u16, pid: i32) {
@@ -165,7 +178,7 @@ impl Run {
 }
 
 /// The processes of a worker and its command, as the segment says.
-fn place_of(shared: &Shared<'_>, crew: &Crew, worker: WorkerId) -> Option<Place> {
+pub(super) fn place_of(shared: &Shared<'_>, crew: &Crew, worker: WorkerId) -> Option<Place> {
     let command = shared.line.slot(worker)?.command().cast_signed();
     Some(Place { worker: crew.pid(worker)?, command })
 }

@@ -24,6 +24,9 @@ pub(super) struct History {
     waiting: BTreeSet<String>,
     /// The tasks whose end is in the journal, and whether they succeeded.
     written: BTreeMap<String, bool>,
+    /// Tasks that have failed, and run again because the user wants that: their old ends are in the
+    /// journal.
+    retried: BTreeSet<String>,
     /// The states of tasks that have parked, as the journal says: their lengths.
     parked: BTreeMap<String, usize>,
     pub(super) wrongs: Vec<String>,
@@ -137,9 +140,11 @@ impl History {
         self.waiting.insert(value);
     }
 
-    /// The outputs of these tasks, and of no others, are kept and wait.
+    /// The outputs of these tasks, and of no others, are kept and wait. Their ends follow, even if
+    /// there are older ones of attempts before a retry.
     pub(super) fn wait(&mut self, values: impl Iterator<Item = String>) {
         self.waiting = values.collect();
+        self.written.retain(|value, _| !self.waiting.contains(value));
     }
 
     /// Its end was journaled. `has_output`: there was something to show.
@@ -158,11 +163,34 @@ impl History {
         }
     }
 
+    /// A task that has failed runs again, because the user wants that.
+    pub(super) fn retries(&mut self, value: &str) {
+        if self.written.remove(value) != Some(false) {
+            self.wrong(format!("{value} has not failed, and runs again"));
+        }
+        // It begins without the state of an earlier park.
+        self.parked.remove(value);
+        self.retried.insert(value.to_owned());
+    }
+
+    /// Another supervisor takes up the run. Of tasks that were retried, an older end may be the
+    /// last one that the journal has.
+    pub(super) fn is_taken_up(&mut self, left: &BTreeMap<String, bool>) {
+        for value in std::mem::take(&mut self.retried) {
+            if let Some(succeeded) = left.get(&value) {
+                self.written.insert(value, *succeeded);
+            }
+        }
+    }
+
     /// The ends of these tasks are left in the journal. A power cut may lose what was known of
-    /// attempts.
-    pub(super) fn keeps(&mut self, left: &BTreeSet<String>, power_cut: bool) {
-        self.written.retain(|value, _| left.contains(value));
+    /// attempts; and of a task that was retried the newer end, so that the older one stands.
+    pub(super) fn keeps(&mut self, left: &BTreeMap<String, bool>, power_cut: bool) {
+        self.written.retain(|value, _| left.contains_key(value));
         if power_cut {
+            for (value, succeeded) in &mut self.written {
+                *succeeded = left[value];
+            }
             self.parked.clear();
             self.last.clear();
         }

@@ -11,6 +11,7 @@
 
 mod disk;
 mod history;
+mod pipelines;
 mod planted;
 mod random;
 mod telling;
@@ -37,27 +38,27 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 /// Plays these seeds on all CPUs. Returns the first one that fails, and why.
-fn play(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> {
+fn first_failing(
+    seeds: std::ops::Range<u64>,
+    fails: impl Fn(u64) -> Option<String> + Sync,
+) -> Option<(u64, String)> {
     let threads = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+    let fails = &fails;
     std::thread::scope(|scope| {
         let mut shares = Vec::new();
         for share in 0..threads {
             let seeds = seeds.clone().filter(move |seed| seed % threads == share);
-            shares.push(scope.spawn(move || {
-                seeds
-                    .into_iter()
-                    .find_map(|seed| Some((seed, fails(seed, Planted(bug), Telling::nothing())?)))
-            }));
+            let failing = |seed| Some((seed, fails(seed)?));
+            shares.push(scope.spawn(move || seeds.into_iter().find_map(failing)));
         }
         let failures = shares.into_iter().filter_map(|share| share.join().expect("caught"));
         failures.min_by_key(|(seed, _)| *seed)
     })
 }
 
-/// Why a seed fails, if it does.
-fn fails(seed: u64, planted: Planted, telling: Telling) -> Option<String> {
-    let played = catch_unwind(AssertUnwindSafe(|| World::new(seed, planted, telling).play()));
-    match played {
+/// What is wrong, panics included.
+fn caught(play: impl FnOnce() -> Result<(), String>) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(play)) {
         Ok(judged) => judged.err(),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
@@ -65,6 +66,15 @@ fn fails(seed: u64, planted: Planted, telling: Telling) -> Option<String> {
             Some(format!("panicked: {}", text.unwrap_or_default()))
         }
     }
+}
+
+fn play(seeds: std::ops::Range<u64>, bug: Option<Bug>) -> Option<(u64, String)> {
+    first_failing(seeds, |seed| fails(seed, Planted(bug), Telling::nothing()))
+}
+
+/// Why a seed fails, if it does.
+fn fails(seed: u64, planted: Planted, telling: Telling) -> Option<String> {
+    caught(|| World::new(seed, planted, telling).play())
 }
 
 #[test]

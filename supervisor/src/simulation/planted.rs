@@ -6,7 +6,7 @@
 use msup_protocol::exit::WorkerEnd;
 use msup_protocol::in_flight;
 
-use crate::engine::{Earlier, Engine, Entry, Killed};
+use crate::engine::{Earlier, Engine, Entry, Failure, Killed};
 use crate::journal::Record;
 
 /// The planted bug.
@@ -36,10 +36,12 @@ pub(super) enum Bug {
     ForgetsStates,
     /// What a task has added is not journaled.
     ForgetsAdded,
+    /// A retry that the user wants counts attempts anew.
+    CountsAnew,
 }
 
 impl Bug {
-    pub(super) const ALL: [Bug; 12] = [
+    pub(super) const ALL: [Bug; 13] = [
         Bug::ForgetsTheKilled,
         Bug::RepeatsAttempts,
         Bug::WritesTooEarly,
@@ -52,6 +54,7 @@ impl Bug {
         Bug::ForgetsUnshown,
         Bug::ForgetsStates,
         Bug::ForgetsAdded,
+        Bug::CountsAnew,
     ];
 }
 
@@ -82,7 +85,7 @@ impl Planted {
         killed.filter(|why| match why {
             Killed::Stopped => !self.is(Bug::BelievesTheStopped),
             Killed::LeftRunning(_) => !self.is(Bug::ForgivesLeftovers),
-            Killed::TimedOut | Killed::Leftovers => true,
+            Killed::TimedOut(_) | Killed::Leftovers | Killed::Displaced | Killed::ByUser => true,
         })
     }
 
@@ -96,6 +99,14 @@ impl Planted {
     /// The number of an attempt, where the engine says it is this.
     pub(super) fn attempt(self, attempt: u32) -> u32 {
         attempt - u32::from(self.is(Bug::RepeatsAttempts) && attempt > 1)
+    }
+
+    /// The failure that the user wants to be retried.
+    pub(super) fn retry(self, mut failure: Failure) -> Failure {
+        if self.is(Bug::CountsAnew) {
+            failure.attempts = 0;
+        }
+        failure
     }
 
     /// What the journal is to note.

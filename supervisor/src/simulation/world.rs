@@ -22,7 +22,7 @@ use super::planted::Planted;
 use super::random::Random;
 use super::telling::Telling;
 use super::{RUN, text};
-use crate::engine::{AtCap, Event, Input, Limits, OutputPressure, Policy};
+use crate::engine::{AtCap, Event, Input, Limits, OutputPressure, Policy, StartRules};
 use crate::journal::record::{Again, AgainKind};
 use crate::journal::{Journal, Record, Sync};
 
@@ -61,6 +61,21 @@ pub(super) struct World {
     history: History,
 }
 
+fn draw_starts(random: &mut Random) -> StartRules {
+    if !random.once_in(4) {
+        return StartRules::default();
+    }
+    let ms = Duration::from_millis;
+    StartRules {
+        delay: ms(random.below(20)),
+        adapts: random.once_in(2),
+        looks: random.once_in(2),
+        may_stop: random.once_in(2),
+        settles: ms(random.below(5)),
+        asks: random.once_in(3),
+    }
+}
+
 fn draw_limits(random: &mut Random, seed: u64) -> Limits {
     let ms = Duration::from_millis;
     let procs = 1 + random.below(3) as u32;
@@ -77,6 +92,8 @@ fn draw_limits(random: &mut Random, seed: u64) -> Limits {
         admits: false,
         has_client: false,
         longest_first: random.once_in(5),
+        needs_total: false,
+        starts: draw_starts(random),
         memory: None,
         policy: Policy {
             tries: 1 + random.below(3) as u32,
@@ -180,6 +197,7 @@ impl World {
             }
             Happening::Shown(seq, value) => self.shows(seq, &value),
             Happening::Space => self.disk.set_full(false),
+            Happening::Answers => self.answers(),
             Happening::PressureEnds => self.step(Event::OutputPressure(OutputPressure::None)),
         }
         self.settle();
@@ -302,6 +320,8 @@ impl World {
             return Some(Err("a worker is left".into()));
         }
         if is_complete {
+            // A retry that was cut short leaves the failure before it.
+            self.history.is_taken_up(&self.ends_left());
             return Some(self.judge(status, is_whole));
         }
         if self.supervisor.is_calm {
@@ -314,15 +334,18 @@ impl World {
 
     /// Judges a run that is over.
     fn judge(&mut self, status: u8, is_whole: bool) -> Result<(), String> {
-        let added = self.values.all.iter().filter(|value| {
-            matches!(self.natures.get(*value), Some(natures::Nature::Emits))
-                && self.history.has_succeeded(value)
+        // What was added counts even where the list that it came from was cut off.
+        let added = self.natures.iter().filter(|(value, nature)| {
+            matches!(nature, natures::Nature::Emits) && self.history.has_succeeded(value)
         });
-        let added: Vec<String> = added.flat_map(|value| natures::added_by(value)).collect();
+        let added: Vec<String> = added.flat_map(|(value, _)| natures::added_by(value)).collect();
         let failures = self.history.settles(&[&self.values.all[..], &added].concat());
         let engine = &self.supervisor.engine;
-        // A run stopped by --halt exits with that status, even if nothing was left.
-        if !engine.is_halted() && status != exit::for_failures(failures) {
+        // A run stopped by --halt exits with that status, even if nothing was left. So does one
+        // that a signal found in its last tasks.
+        let stopped_with = engine.stopped_by().map(|signal| exit::SIGNAL_BASE + signal);
+        let expected = stopped_with.unwrap_or(exit::for_failures(failures));
+        if !engine.is_halted() && status != expected {
             let told = &engine.tally().failures;
             let told: Vec<String> = told.iter().map(|one| text(&one.value)).collect();
             return Err(format!("status {status}, and {failures} did not succeed: {told:?}"));
@@ -335,18 +358,24 @@ impl World {
         self.history.wrongs.first().map_or(Ok(()), |wrong| Err(wrong.clone()))
     }
 
-    /// No task crashes its process more often than allowed, over all generations.
+    /// No task crashes its process more often than allowed, over all generations. One that has
+    /// finished and that the user has run again is as good as new.
     fn judge_crashes(&mut self) {
         let mut crashes: BTreeMap<String, u32> = BTreeMap::new();
-        self.disk.read(|record| {
-            if let Record::Again(Again { value, kind: Some(AgainKind::Crashed), .. }) = record {
-                *crashes.entry(text(&value.0)).or_default() += 1;
+        let mut wrongs = Vec::new();
+        let limit = self.limits.policy.crash_limit;
+        self.disk.read(|record| match record {
+            Record::Again(Again { value, kind: Some(AgainKind::Crashed), .. }) => {
+                let value = text(&value.0);
+                let crashes = crashes.entry(value.clone()).or_default();
+                *crashes += 1;
+                if *crashes >= limit {
+                    wrongs.push(format!("{value} is run again after {crashes} crashes"));
+                }
             }
+            Record::End(end) => drop(crashes.remove(&text(&end.value.0))),
+            _ => {}
         });
-        for (value, crashes) in crashes {
-            if crashes >= self.limits.policy.crash_limit {
-                self.history.wrongs.push(format!("{value} is run again after {crashes} crashes"));
-            }
-        }
+        self.history.wrongs.append(&mut wrongs);
     }
 }

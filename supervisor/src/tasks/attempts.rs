@@ -77,6 +77,15 @@ impl Attempts {
         old.collect()
     }
 
+    /// The worker whose attempt was seen last, and that attempt.
+    pub(crate) fn youngest(&self) -> Option<(WorkerId, Sight)> {
+        let seen = self.sights.iter().enumerate().filter_map(|(worker, sight)| {
+            let (sight, since) = (*sight)?;
+            Some((since, worker as WorkerId, sight))
+        });
+        seen.max_by_key(|(since, ..)| *since).map(|(_, worker, sight)| (worker, sight))
+    }
+
     /// All workers are gone, and the slots are others.
     pub(crate) fn forget(&mut self) {
         self.sights.fill(None);
@@ -123,6 +132,7 @@ mod tests {
         assert_eq!(workers(&attempts, 1100), [1], "the next attempt has just begun");
         assert_eq!(attempts.of(0).map(|sight| sight.slot), Some(2));
         assert_eq!(attempts.age_of(0, earlier, at(1200)), at(0), "that is another one");
+        assert_eq!(attempts.youngest().map(|(worker, _)| worker), Some(0));
         attempts.forget();
         assert_eq!(attempts.of(1), None);
     }

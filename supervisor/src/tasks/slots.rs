@@ -1,9 +1,12 @@
 //! The supervisor's side of the task slots: tasks on their way to workers, and outcomes on their
 //! way back.
 
+mod collecting;
+mod descriptions;
+mod publications;
+
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,20 +14,20 @@ use std::time::SystemTime;
 
 use msup_protocol::audit::Violation;
 use msup_protocol::codec::{
-    self, CodecError, OutOfRange, OutcomeFrame, STREAMS, Stream, TaskFrame, Verdict,
+    self, CodecError, OutOfRange, OutcomeFrame, STREAMS, Stream, TaskFrame, Work,
 };
-use msup_protocol::packed::WorkerId;
 use msup_protocol::park::Futex;
 use msup_protocol::segment::Segment;
-use msup_protocol::task::{Garbled, State, TooLong};
+use msup_protocol::task::{Garbled, TooLong};
 use serde_bytes::ByteBuf;
 
-use super::frames::work;
-use crate::engine::{Event, TaskRecord};
-use crate::journal::KeptFor;
+use super::frames::{OfRun, work};
+use crate::engine::TaskRecord;
+use crate::journal::{Details, KeptFor};
 use crate::os::run_folder::create_file;
 use crate::output::{Delivery, OpenOnes, Piece, Spilled};
-use crate::template::{Job, OutTemplate, TagTemplate};
+use crate::template::{Job, LooksTemplate, OutFiles, Surroundings, Totals};
+use publications::{Publication, Publications};
 
 /// Device, inode number, and creation time where the file system records it.
 type Identity = (u64, u64, Option<SystemTime>);
@@ -33,17 +36,15 @@ type Identity = (u64, u64, Option<SystemTime>);
 pub(crate) struct Queue {
     segment: Arc<Segment>,
     folder: PathBuf,
-    job: Job,
+    /// What is done with each value.
+    work: OfWork,
     /// The files that commands make, if they do.
-    out: Option<OutTemplate>,
-    /// What each line of an output begins with.
-    tag: Option<TagTemplate>,
-    /// Bytes of memory that each command may have, 0 for no limit.
-    memory: u64,
-    /// The name of each slot's last publication, and whether its frame is in a file.
-    publications: Vec<(u64, bool)>,
-    /// The tasks whose outputs are in the slots.
-    writers: Vec<KeptFor>,
+    out: Option<OutFiles>,
+    /// How the lines of outputs look.
+    looks: LooksTemplate,
+    /// What commands may show of the run.
+    pub(crate) totals: Totals,
+    publications: Publications,
     frame: Vec<u8>,
     /// Outputs in files, by the slots whose attempts wrote them.
     spilled: HashMap<u16, [Option<Spilled>; STREAMS]>,
@@ -55,6 +56,17 @@ pub(crate) struct Queue {
     pub(crate) notice: Option<String>,
     /// A finding that no process that keeps to the protocol can have written.
     pub(crate) violation: Option<Violation>,
+}
+
+/// What is done with each value, and where and how commands run.
+#[derive(Debug)]
+pub(crate) struct OfWork {
+    pub(crate) job: Job,
+    pub(crate) surroundings: Surroundings,
+    /// Whether commands are written into their outputs, and to standard error at once.
+    pub(crate) announced: [bool; 2],
+    /// Bytes of memory that each command may have, 0 for no limit.
+    pub(crate) memory: u64,
 }
 
 /// Why a task cannot be published.
@@ -90,24 +102,22 @@ impl Queue {
     pub(crate) fn new(
         segment: Arc<Segment>,
         folder: PathBuf,
-        job: Job,
-        (out, tag): (Option<OutTemplate>, Option<TagTemplate>),
-        memory: u64,
+        work: OfWork,
+        (out, looks): (Option<OutFiles>, LooksTemplate),
     ) -> Queue {
-        let publications = vec![(0, false); segment.sizes().tasks as usize];
+        let publications = Publications::new(segment.sizes().tasks as usize);
         let (frame, violation, notice) = (Vec::new(), None, None);
-        let writers = vec![KeptFor::default(); publications.len()];
         let (spilled, open_ones) = Default::default();
         let folder_was = identity(&folder);
+        let totals = Totals { tasks: 0, slots: segment.sizes().workers };
         Queue {
             segment,
             folder,
-            job,
+            work,
             out,
-            tag,
-            memory,
+            looks,
+            totals,
             publications,
-            writers,
             frame,
             spilled,
             open_ones,
@@ -121,7 +131,7 @@ impl Queue {
     pub(crate) fn renew(&mut self, segment: Arc<Segment>, folder: PathBuf) {
         (self.segment, self.folder) = (segment, folder);
         self.folder_was = identity(&self.folder);
-        self.publications.fill((0, false));
+        self.publications.renew();
         self.violation = None;
     }
 
@@ -139,13 +149,12 @@ impl Queue {
         let tasks = segment.shared().tasks;
         // From here on the slot's files are this task's, even if it cannot be published.
         let publication = tasks.next_publication(slot);
-        self.publications[usize::from(slot)] = (publication, false);
         let TaskRecord { seq, attempt, .. } = *task;
-        self.writers[usize::from(slot)] = KeptFor::new(seq, &task.value, attempt);
-        let frame = TaskFrame { seq, attempt, work: work(&self.job, task, out, self.memory) };
+        self.publications.publish(slot, publication, KeptFor::new(seq, &task.value, attempt));
+        let frame = TaskFrame { seq, attempt, work: self.work(task, out) };
         codec::encode(&frame, &mut self.frame)?;
         if tasks.write(slot, &self.frame).is_err() {
-            self.publications[usize::from(slot)].1 = true;
+            self.publications[slot].in_file = true;
             let name = codec::task_file(slot, publication);
             create_file(&self.folder.join(&name))
                 .and_then(|mut file| file.write_all(&self.frame))
@@ -159,6 +168,14 @@ impl Queue {
             self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot)));
         }
         Ok(())
+    }
+
+    fn work(&self, task: &TaskRecord, out: Option<&Path>) -> Work {
+        let OfWork { job, surroundings, announced, memory } = &self.work;
+        let (memory, announced) = (*memory, *announced);
+        let (totals, folder) = (self.totals, &self.folder);
+        let given = OfRun { memory, totals, surroundings, folder, announced };
+        work(job, task, out, &given, || self.describe(&task.value, task.seq))
     }
 
     /// Announces published tasks to workers.
@@ -177,114 +194,6 @@ impl Queue {
         withdrawn
     }
 
-    /// Collects the tasks that workers have marked done.
-    pub(crate) fn collect(&mut self, events: &mut Vec<Event>) {
-        let segment = Arc::clone(&self.segment);
-        for slot in segment.shared().done.drain() {
-            self.collect_one(slot, events);
-        }
-    }
-
-    /// Collects everything of a dead worker: what it completed, and the slots of what it did not.
-    pub(crate) fn collect_from(&mut self, dead: WorkerId, events: &mut Vec<Event>) -> Vec<u16> {
-        let segment = Arc::clone(&self.segment);
-        let tasks = segment.shared().tasks;
-        let mut claimed = Vec::new();
-        for slot in 0..tasks.len() as u16 {
-            let Some(seen) = tasks.sighted(slot).filter(|seen| seen.owner() == Some(dead)) else {
-                continue;
-            };
-            if seen.state() == Some(State::Done) {
-                self.collect_one(slot, events);
-            } else if tasks.vacate(slot, seen) {
-                self.forget_task_file(slot);
-                claimed.push(slot);
-            }
-        }
-        claimed
-    }
-
-    fn collect_one(&mut self, slot: u16, events: &mut Vec<Event>) {
-        let tasks = self.segment.shared().tasks;
-        // The bit is a hint; the word decides.
-        let Some(seen) = tasks.sighted(slot).filter(|seen| seen.state() == Some(State::Done))
-        else {
-            return;
-        };
-        let read = tasks.read(slot, &mut self.frame).map_err(OutcomeError::from);
-        match read.and_then(|()| understand(&self.frame)) {
-            Ok(mut outcome) if tasks.vacate(slot, seen) => {
-                self.forget_task_file(slot);
-                self.take_files(slot, &mut outcome);
-                events.push(Event::Collected { slot, outcome, starved: false, killed: None });
-            }
-            Ok(_) => self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot))),
-            Err(why) => {
-                let why = why.to_string();
-                self.violation = Some(Violation::new("the outcome in task slot", slot, why));
-            }
-        }
-    }
-
-    /// Opens the files that an attempt wrote, before another process can. If that fails, the
-    /// attempt is repeated.
-    fn take_files(&mut self, slot: u16, outcome: &mut OutcomeFrame) {
-        let OutcomeFrame { stdout, stderr, result, emitted, .. } = &*outcome;
-        let left = [stdout, stderr, result, emitted].map(|stream| match stream {
-            Stream::Here(_) => None,
-            Stream::File(left) => Some(*left),
-        });
-        if left == [None; STREAMS] {
-            if matches!(outcome.verdict, Verdict::Lost(_)) {
-                self.look_at_folder();
-            }
-            return;
-        }
-        let names = codec::stream_files(slot, self.publications[usize::from(slot)].0);
-        let open = |at: usize| {
-            let path = self.folder.join(&names[at]);
-            left[at].map(|left| Spilled::open(path, left, &self.open_ones)).transpose()
-        };
-        match open(0).and_then(|stdout| Ok([stdout, open(1)?, open(2)?, open(3)?])) {
-            Ok(spilled) => self.keep(slot, spilled, outcome),
-            Err(why) => {
-                outcome.verdict = Verdict::Lost(format!("its output is lost: {why}"));
-                (outcome.stdout, outcome.stderr) = (Stream::nothing(), Stream::nothing());
-                (outcome.result, outcome.emitted) = (Stream::nothing(), Stream::nothing());
-                self.discard(slot);
-            }
-        }
-        self.look_at_folder();
-    }
-
-    /// Keeps open what an attempt has written, until it is delivered or discarded. The state of a
-    /// task that parks, and the values of more tasks, are read now.
-    fn keep(&mut self, slot: u16, spilled: [Option<Spilled>; STREAMS], outcome: &mut OutcomeFrame) {
-        if let [.., Some(emitted)] = &spilled {
-            match emitted.whole(codec::EMITTED_AT_MOST) {
-                Ok(bytes) if codec::values(&bytes).is_some() => {
-                    outcome.emitted = Stream::Here(bytes.into());
-                }
-                Ok(_) => {
-                    let why = "the values of more tasks are malformed";
-                    outcome.verdict = Verdict::Trouble(why.into());
-                }
-                Err(why) => {
-                    outcome.verdict = Verdict::Lost(format!("what it emitted is lost: {why}"));
-                }
-            }
-        }
-        if let (Verdict::Parked(_), [_, _, Some(state), _]) = (&outcome.verdict, &spilled) {
-            match state.whole(codec::STATE_AT_MOST) {
-                Ok(state) => outcome.result = Stream::Here(state.into()),
-                Err(why) => {
-                    outcome.verdict = Verdict::Lost(format!("its state is lost: {why}"));
-                }
-            }
-        }
-        self.spilled.insert(slot, spilled);
-    }
-
     /// Reports once if the folder has been made again.
     fn look_at_folder(&mut self) {
         let now = identity(&self.folder);
@@ -296,6 +205,11 @@ impl Queue {
         self.notice = Some(format!(
             "something has removed the run's folder {folder} (TMPDIR): it was made again"
         ));
+    }
+
+    /// The folder and the names of the files that the attempt in this slot writes.
+    pub(crate) fn files_of(&self, slot: u16) -> (&Path, [String; STREAMS]) {
+        (&self.folder, codec::stream_files(slot, self.publications[slot].number))
     }
 
     /// A task's output, for the writer.
@@ -317,55 +231,39 @@ impl Queue {
             (Stream::File(_), None) => Piece::Bytes(Vec::new()),
         };
         let (stdout, stderr) = (piece(outcome.stdout, out), piece(outcome.stderr, err));
-        let (result, writer) = (piece(outcome.result, res), Some(self.writers[usize::from(slot)]));
+        let (result, writer) = (piece(outcome.result, res), Some(self.publications[slot].writer));
         Delivery { stdout, stderr, result, writer, ..Delivery::nothing(seq, seq) }
     }
 
-    /// What each line of this task's output begins with; empty for nothing.
-    pub(crate) fn tag(&self, value: &[u8], seq: u64) -> Vec<u8> {
-        self.tag.as_ref().map(|tag| tag.of(value, seq)).unwrap_or_default()
+    /// The details of the attempt in this slot, which is over; once.
+    pub(crate) fn take_details(&mut self, slot: u16) -> Option<Details> {
+        self.publications[slot].details.take()
+    }
+
+    /// The attempt in this slot was lost with its worker: what else is known of it.
+    pub(crate) fn note_loss(&mut self, slot: u16, details: Details) {
+        self.publications[slot].details = Some(details);
     }
 
     /// Bytes of memory that each command may have, if that is limited.
     pub(crate) fn memory_per_task(&self) -> Option<u64> {
-        Some(self.memory).filter(|bytes| *bytes > 0)
-    }
-
-    /// A task as the user could run it again: its command, or else its value.
-    pub(crate) fn describe(&self, value: &[u8], seq: u64) -> Vec<u8> {
-        self.job.describe(value, seq, self.out.as_ref())
-    }
-
-    /// The key by which logs of other runs identify a task.
-    pub(crate) fn outline_key(&self, value: &[u8], seq: u64) -> Vec<u8> {
-        match &self.job {
-            Job::Commands(template) => {
-                template.outline().key(value, self.made_by(value, seq).as_os_str().as_bytes())
-            }
-            Job::Values | Job::Lines(_) => value.to_vec(),
-        }
-    }
-
-    /// The file that a task makes when it is run by hand: at its final place.
-    fn made_by(&self, value: &[u8], seq: u64) -> PathBuf {
-        let file = self.out.as_ref().and_then(|out| out.file(value, seq).ok());
-        file.map(|file| file.path()).unwrap_or_default()
+        Some(self.work.memory).filter(|bytes| *bytes > 0)
     }
 
     /// Removes the files that the slot's last attempt wrote or was to read.
     pub(crate) fn discard(&mut self, slot: u16) {
         self.forget_task_file(slot);
         self.spilled.remove(&slot);
-        for name in codec::stream_files(slot, self.publications[usize::from(slot)].0) {
+        for name in codec::stream_files(slot, self.publications[slot].number) {
             // Mostly there is none.
             let _ = std::fs::remove_file(self.folder.join(name));
         }
     }
 
     fn forget_task_file(&self, slot: u16) {
-        let (publication, in_file) = self.publications[usize::from(slot)];
+        let Publication { number, in_file, .. } = self.publications[slot];
         if in_file {
-            let _ = std::fs::remove_file(self.folder.join(codec::task_file(slot, publication)));
+            let _ = std::fs::remove_file(self.folder.join(codec::task_file(slot, number)));
         }
     }
 }
@@ -394,7 +292,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::{AtCap, Engine, Input, Limits, Policy, View, Window, is_answer};
+    use crate::engine::{
+        AtCap, Engine, Event, Input, Limits, Policy, StartRules, View, Window, is_answer,
+    };
     use crate::measure::meter::Meter;
 
     #[test]
@@ -451,11 +351,14 @@ mod tests {
 
     prop_compose! {
         fn outcome()(
-            verdict in verdict(), wall_ns in number(), usage in usage(), leaked in any::<bool>(),
+            verdict in verdict(), (began_ns, wall_ns) in (any::<u64>(), number()),
+            usage in usage(), leaked in any::<bool>(),
             stdout in stream(), stderr in stream(),
         ) -> OutcomeFrame {
             let [result, emitted] = [(); 2].map(|()| Stream::nothing());
-            OutcomeFrame { verdict, wall_ns, usage, leaked, stdout, stderr, result, emitted }
+            OutcomeFrame {
+                verdict, began_ns, wall_ns, usage, leaked, stdout, stderr, result, emitted,
+            }
         }
     }
 
@@ -471,6 +374,8 @@ mod tests {
             admits: true,
             has_client: false,
             longest_first: false,
+            needs_total: false,
+            starts: StartRules::default(),
             memory: Some(1 << 30),
             policy: Policy::default(),
             seed: 1,

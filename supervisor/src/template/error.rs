@@ -1,7 +1,8 @@
 //! Why a command or `--out` cannot be used.
 
+use super::expression::BadExpression;
 use super::scanner::Refused;
-use super::second_evaluation::safe_form;
+use super::second_evaluation::EvaluatedValue;
 
 /// Why a command cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,20 +13,33 @@ pub(crate) enum TemplateError {
     /// A word holds a NUL byte.
     #[error("the command holds a NUL byte, which no argument can carry")]
     NulInWord,
+    /// With `-X`, a value is a part of a word of a script.
+    #[error(
+        "-X: in a script each {{}} must be a word of its own: use -m, or give the command as \
+         several words"
+    )]
+    Repeated,
     /// It is not certain how the shell reads a value at this place, or the value is run as code.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// A value would be run as code by this program.
-    #[error("{{}} in the script of {}: {}", .0.escape_ascii(), safe_form(.0))]
-    Evaluated(Vec<u8>),
+    #[error("{0}")]
+    Evaluated(EvaluatedValue),
 }
 
-/// A replacement string of GNU parallel that msup does not have.
+/// A replacement string that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{shown} is not supported: {instead} (--literal takes such braces literally)")]
-pub(crate) struct Foreign {
-    pub(super) shown: String,
-    pub(super) instead: &'static str,
+pub(crate) enum Foreign {
+    /// GNU parallel has it, and msup does not.
+    #[error("{shown} is not supported: {instead} (--literal takes such braces literally)")]
+    Missing { shown: String, instead: &'static str },
+    /// Of `--plus` or `--rpl`.
+    #[error("{shown}: {why}")]
+    Bad {
+        shown: String,
+        #[source]
+        why: BadExpression,
+    },
 }
 
 /// Why a template of `--out` cannot be used.
@@ -38,6 +52,9 @@ pub(crate) enum OutTemplateError {
         "{{%}}, {{threads}} and {{out}} may differ from attempt to attempt, or are not known yet"
     )]
     OfAttempt,
+    /// It depends on how many tasks there are.
+    #[error("{{##}} and {{0#}} cannot stand here: files are made before all tasks are known")]
+    OfAll,
     #[error("gives every task the same file: use a replacement string such as {{.}} or {{#}}")]
     SameForAll,
 }

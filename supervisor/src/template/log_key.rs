@@ -28,7 +28,7 @@ impl Outline {
             }
             parts.extend(word.iter().map(|piece| match piece {
                 TemplatePart::Text(text) => Part::Text(unquoted(text)),
-                TemplatePart::Replacement(Replacement::Value(part)) => Part::Value(*part),
+                TemplatePart::Replacement(Replacement::Value(part)) => Part::Value(part.clone()),
                 TemplatePart::Replacement(_) => Part::Number,
             }));
         }

@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 
 use super::error::{OutFileError, OutTemplateError};
 use super::parsing::parse_word;
-use super::rendering::push_number;
-use super::replacement::{Form, Replacement, Strings};
-use super::{TemplatePart, Word};
+use super::replacement::{Form, Number, Replacement};
+use super::strings::Strings;
+use super::{Facts, TemplatePart, Word};
 
 /// The number of bytes that every file name may have.
 const NAME_AT_MOST: usize = 255;
@@ -33,19 +33,34 @@ impl OutTemplate {
     /// # Errors
     /// [`OutTemplateError`].
     pub(crate) fn parse(typed: &[u8], strings: &Strings) -> Result<OutTemplate, OutTemplateError> {
-        let word = parse_word(typed, strings);
-        let has = |wanted: fn(&TemplatePart) -> bool| word.iter().any(wanted);
+        let template = OutTemplate::parse_for_one(typed, strings)?;
         let differs = |piece: &TemplatePart| match piece {
-            TemplatePart::Replacement(Replacement::Seq) => true,
+            TemplatePart::Replacement(Replacement::Number(Number::Seq)) => true,
             TemplatePart::Replacement(Replacement::Value(part)) => part.form != Form::Out,
             _ => false,
         };
+        match template.word.iter().any(differs) {
+            true => Ok(template),
+            false => Err(OutTemplateError::SameForAll),
+        }
+    }
+
+    /// The same where there is only one task.
+    ///
+    /// # Errors
+    /// [`OutTemplateError`].
+    pub(crate) fn parse_for_one(
+        typed: &[u8],
+        strings: &Strings,
+    ) -> Result<OutTemplate, OutTemplateError> {
+        let word = parse_word(typed, strings);
+        let has = |wanted: fn(&TemplatePart) -> bool| word.iter().any(wanted);
         if typed.contains(&0) {
             Err(OutTemplateError::Nul)
         } else if has(|piece| matches!(piece, TemplatePart::Replacement(r) if r.is_of_attempt())) {
             Err(OutTemplateError::OfAttempt)
-        } else if !has(differs) {
-            Err(OutTemplateError::SameForAll)
+        } else if has(TemplatePart::needs_total) {
+            Err(OutTemplateError::OfAll)
         } else {
             Ok(OutTemplate { word })
         }
@@ -63,7 +78,11 @@ impl OutTemplate {
                 TemplatePart::Replacement(Replacement::Value(part)) => {
                     path.extend_from_slice(&part.of(value, b""));
                 }
-                TemplatePart::Replacement(_) => push_number(&mut path, seq),
+                TemplatePart::Replacement(Replacement::Number(number)) => {
+                    number.push(&mut path, Facts { seq, ..Facts::default() });
+                }
+                // These were refused.
+                TemplatePart::Replacement(_) => {}
             }
         }
         let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);

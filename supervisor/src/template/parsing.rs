@@ -3,18 +3,20 @@
 use super::error::TemplateError;
 use super::log_key::Outline;
 use super::pasted::Pasted;
-use super::replacement::{Replacement, Selection, Strings};
+use super::replacement::{Replacement, Selection};
 use super::script::Script;
-use super::second_evaluation::Evaluation;
+use super::second_evaluation::{EvaluatedValue, Evaluation};
 use super::shell::{BASH, CALL};
-use super::{Kind, Reading, Template, TemplatePart, Word, shell_words};
+use super::strings::Strings;
+use super::{Feeding, Kind, Reading, Template, TemplatePart, Word, shell_words};
 
 impl Template {
     /// Takes the words of COMMAND as typed.
     ///
     /// Several words are executed directly, each as exactly one argument. A single word is a
     /// command line: a shell runs it if it needs one, else its words at blanks are executed
-    /// directly. The value is appended when there is no replacement string at all. A function that
+    /// directly. The value is appended when there is no replacement string at all,
+    /// unless commands get blocks. A function that
     /// bash has exported runs through bash.
     ///
     /// # Errors
@@ -58,7 +60,12 @@ impl Template {
         }
         let pasted = Pasted::parse(words, reading);
         let outline = Outline::new(std::slice::from_ref(&pasted.line));
-        Ok(Template { kind: Kind::Pasted(pasted), outline })
+        Ok(Template {
+            kind: Kind::Pasted(pasted),
+            outline,
+            feeding: reading.feeding,
+            repeats: false,
+        })
     }
 
     /// Returns the template in which every value is a command line of its own, without
@@ -66,7 +73,28 @@ impl Template {
     pub(crate) fn each_input(reading: Reading) -> Template {
         let whole = vec![TemplatePart::Replacement(Replacement::Value(Selection::WHOLE))];
         let outline = Outline::new(&[whole]);
-        Template { kind: Kind::EachInput(Box::new(reading)), outline }
+        Template {
+            kind: Kind::EachInput(Box::new(reading)),
+            outline,
+            feeding: Feeding::Values,
+            repeats: false,
+        }
+    }
+
+    /// Repeats what stands around replacement strings for each argument (`-X`).
+    ///
+    /// # Errors
+    /// It is a script with a value that is only a part of a word.
+    pub(crate) fn repeating(mut self) -> Result<Template, TemplateError> {
+        self.repeats = true;
+        match &mut self.kind {
+            Kind::Script(script) if !script.has_only_words() => Err(TemplateError::Repeated),
+            Kind::Pasted(pasted) => {
+                pasted.repeat();
+                Ok(self)
+            }
+            _ => Ok(self),
+        }
     }
 
     fn from_line(typed: &[u8], reading: &Reading) -> Result<Template, TemplateError> {
@@ -77,14 +105,19 @@ impl Template {
             return Template::direct(shell_words::words(line), reading);
         }
         let mut source = line.to_vec();
-        if mask == line {
+        if mask == line && reading.appends() {
             source.push(b' ');
             source.extend_from_slice(&reading.strings.whole);
         }
         let shell = reading.shell_for(first);
         let script = Script::parse(&source, &shell, reading)?;
         let outline = Outline::new(&[parse_word(&source, &reading.strings)]);
-        Ok(Template { kind: Kind::Script(script), outline })
+        Ok(Template {
+            kind: Kind::Script(script),
+            outline,
+            feeding: reading.feeding,
+            repeats: false,
+        })
     }
 
     fn direct<'a>(
@@ -95,14 +128,20 @@ impl Template {
         let before = if is_function { &[BASH, b"-c", CALL][..] } else { &[] };
         let words = before.iter().copied().chain(words);
         let mut words: Vec<Word> = words.map(|word| parse_word(word, &reading.strings)).collect();
-        if words.iter().flatten().all(|piece| matches!(piece, TemplatePart::Text(_))) {
+        let is_text = |piece: &TemplatePart| matches!(piece, TemplatePart::Text(_));
+        if reading.appends() && words.iter().flatten().all(is_text) {
             words.push(vec![TemplatePart::Replacement(Replacement::Value(Selection::WHOLE))]);
         }
         if !reading.unsafe_replace {
-            refuse_evaluated(&words)?;
+            refuse_evaluated(&words, &reading.strings.whole)?;
         }
         let outline = Outline::new(&words[before.len()..]);
-        Ok(Template { kind: Kind::Direct(words), outline })
+        Ok(Template {
+            kind: Kind::Direct(words),
+            outline,
+            feeding: reading.feeding,
+            repeats: false,
+        })
     }
 }
 
@@ -116,6 +155,11 @@ fn trim_end(line: &[u8]) -> &[u8] {
     // A backslash there may escape the byte after it.
     let escaped = line[..end].ends_with(b"\\");
     &line[..line.len().min(end + usize::from(escaped))]
+}
+
+/// A word without replacement strings.
+pub(super) fn literal_word(word: &[u8]) -> Word {
+    if word.is_empty() { Word::new() } else { vec![TemplatePart::Text(word.to_vec())] }
 }
 
 /// Splits a word at its replacement strings.
@@ -141,21 +185,36 @@ pub(super) fn parse_word(word: &[u8], strings: &Strings) -> Word {
     pieces
 }
 
-/// Fails if a shell among these words would run a value as code.
-fn refuse_evaluated(words: &[Word]) -> Result<(), TemplateError> {
+/// Fails if a shell among these words would run a value as code. `whole`: what stands for a value.
+fn refuse_evaluated(words: &[Word], whole: &[u8]) -> Result<(), TemplateError> {
     let mut evaluation = Evaluation::default();
     for word in words {
         let is_value = |piece: &TemplatePart| {
             matches!(piece, TemplatePart::Replacement(Replacement::Value(_)))
         };
-        let text = word.iter().flat_map(|piece| match piece {
-            TemplatePart::Text(text) => text.as_slice(),
-            TemplatePart::Replacement(_) => b"{}",
-        });
-        let text: Vec<u8> = text.copied().collect();
+        let text = spelled(word, b"{}");
         if let Some(program) = evaluation.word(&text, word.iter().any(is_value)) {
-            return Err(TemplateError::Evaluated(program.to_vec()));
+            let is_whole = |piece: &TemplatePart| match piece {
+                TemplatePart::Text(_) => true,
+                TemplatePart::Replacement(Replacement::Value(part)) => *part == Selection::WHOLE,
+                TemplatePart::Replacement(_) => false,
+            };
+            // A script that is a value, and nothing else, is no script of ours.
+            let is_all = words.len() == 3 && word.len() > 1 && spelled(&words[1], b"") == b"-c";
+            let script = is_all && word.iter().all(is_whole);
+            let script = script.then(|| spelled(word, whole));
+            let (program, whole) = (program.to_vec(), whole.to_vec());
+            return Err(TemplateError::Evaluated(EvaluatedValue { program, whole, script }));
         }
     }
     Ok(())
+}
+
+/// The text of a word, in which this stands for each replacement string.
+fn spelled(word: &Word, string: &[u8]) -> Vec<u8> {
+    let parts = word.iter().map(|piece| match piece {
+        TemplatePart::Text(text) => text.as_slice(),
+        TemplatePart::Replacement(_) => string,
+    });
+    parts.collect::<Vec<_>>().concat()
 }

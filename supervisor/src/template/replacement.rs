@@ -1,11 +1,15 @@
 //! Replacement strings: how they are spelled, and which part of which argument they stand for.
 
 use std::borrow::Cow;
+use std::io::Write;
+use std::sync::Arc;
 
+use super::edit::Edit;
+use super::rendering::{Facts, Totals};
 use crate::arguments;
 
 /// A part of an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
     /// `{}`
     Whole,
@@ -21,6 +25,8 @@ pub(super) enum Form {
     BaseWithout(u8),
     /// `{+.}`, `{+..}`, `{+...}`: this number of extensions.
     Extensions(u8),
+    /// What `--plus` and `--rpl` make of it.
+    Edited(Arc<Edit>),
     /// `{out}`: not a part of an argument but the file that the task makes.
     Out,
 }
@@ -35,30 +41,72 @@ pub(super) enum Which {
 }
 
 /// A part of one argument, or the same part of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Selection {
     pub(super) which: Which,
     pub(super) form: Form,
 }
 
 /// What a replacement string asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Replacement {
     /// A part of the value.
     Value(Selection),
-    /// `{#}`: the task's sequence number.
-    Seq,
+    /// A number that the task has before it is started.
+    Number(Number),
     /// `{%}`: the slot number of the worker that takes the task.
     Slot,
+    /// `{0%}`: the same with as many digits as the largest one has.
+    PaddedSlot,
+    /// A variable that a shell expands, in GNU parallel's reading.
+    Variable(&'static str),
+}
+
+/// A number that a task has before it is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    /// `{#}`: its sequence number.
+    Seq,
+    /// `{0#}`: the same with as many digits as the number of all tasks has.
+    PaddedSeq,
+    /// `{##}`: the number of all tasks.
+    Total,
     /// `{threads}`: how many threads the command may use.
     Threads,
 }
 
+impl Number {
+    /// Whether all tasks must be known before.
+    pub(super) fn needs_total(self) -> bool {
+        matches!(self, Number::PaddedSeq | Number::Total)
+    }
+
+    /// Appends it to a text.
+    pub(super) fn push(self, text: &mut Vec<u8>, facts: Facts<'_>) {
+        let Facts { seq, threads, totals: Totals { tasks, .. }, .. } = facts;
+        let written = match self {
+            Number::Seq => write!(text, "{seq}"),
+            Number::PaddedSeq => {
+                let digits = digits(tasks);
+                write!(text, "{seq:0digits$}")
+            }
+            Number::Total => write!(text, "{tasks}"),
+            Number::Threads => write!(text, "{threads}"),
+        };
+        written.expect("a Vec takes every write");
+    }
+}
+
+/// How many digits this number has.
+pub(super) fn digits(number: u64) -> usize {
+    number.max(1).ilog10() as usize + 1
+}
+
 /// What stands for the whole value, unless another string was chosen.
-const BRACES: &[u8] = b"{}";
+pub(super) const BRACES: &[u8] = b"{}";
 
 /// Spellings of parts of an argument without their braces, and without a number.
-const FORMS: [(&[u8], Form); 13] = [
+pub(super) static FORMS: [(&[u8], Form); 13] = [
     (b"", Form::Whole),
     (b"/", Form::Base),
     (b"//", Form::Dir),
@@ -74,84 +122,49 @@ const FORMS: [(&[u8], Form); 13] = [
     (b"+...", Form::Extensions(3)),
 ];
 
-/// Those among them that are always replaced.
-const ALWAYS: [&[u8]; 5] = [b"", b".", b"/", b"//", b"/."];
-
-/// The other spellings.
-const OTHERS: [(&[u8], Replacement); 4] = [
-    (b"{#}", Replacement::Seq),
-    (b"{%}", Replacement::Slot),
-    (b"{threads}", Replacement::Threads),
-    (b"{out}", Replacement::Value(Selection { which: Which::All, form: Form::Out })),
-];
-
-/// Which replacement strings a run has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Strings {
-    /// The one for the whole value (`{}`); not empty.
-    pub(crate) whole: Cow<'static, [u8]>,
-    /// The number of arguments of a value: there are those with a number (`{1}`), and those with
-    /// several dots or a plus. `None`: there are none of these.
-    pub(crate) numbered: Option<usize>,
+/// A spelling that stands for no part of a value, or for the file that is made.
+pub(super) struct Other {
+    pub(super) spelling: &'static [u8],
+    pub(super) replacement: Replacement,
+    /// GNU parallel has it: always, or with `--plus`.
+    gnu: Option<Plus>,
 }
 
-impl Strings {
-    /// Those of a run whose values have one argument. Braces with a number that may mean something
-    /// else are taken literally.
-    pub(crate) const USUAL: Strings = Strings::of(1);
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plus {
+    NotNeeded,
+    Needed,
+}
 
-    /// Those of a run whose values have this number of arguments.
-    pub(crate) const fn of(arguments: usize) -> Strings {
-        Strings { whole: Cow::Borrowed(BRACES), numbered: Some(arguments) }
+impl Other {
+    /// Whether a run has it. `gnu`: only what GNU parallel has; `literal`: not what only that has.
+    pub(super) fn is_there(&self, gnu: bool, plus: bool, literal: bool) -> bool {
+        match self.gnu {
+            Some(Plus::NotNeeded) => true,
+            Some(Plus::Needed) => plus || !(gnu || literal),
+            None => !gnu,
+        }
     }
+}
 
-    /// The replacement string that stands at this place of a text, and its length.
-    pub(super) fn at(&self, text: &[u8], at: usize) -> Option<(Replacement, usize)> {
-        let here = &text[at..];
-        if here.starts_with(&self.whole) {
-            return Some((Replacement::Value(Selection::WHOLE), self.whole.len()));
-        }
-        if here.first() != Some(&b'{') || here.starts_with(BRACES) {
-            return None;
-        }
-        if let Some((spelling, replacement)) = OTHERS.iter().find(|(s, _)| here.starts_with(s)) {
-            return Some((*replacement, spelling.len()));
-        }
-        let end = here.iter().position(|byte| *byte == b'}')?;
-        let (which, spelling) = which(&here[1..end])?;
-        let (_, form) = FORMS.iter().find(|(known, _)| *known == spelling)?;
-        let means_it = match which {
-            Which::All => self.numbered.is_some() || ALWAYS.contains(&spelling),
-            Which::Nth(number) => self.numbered.is_some_and(|arguments| {
-                let before = text[..at].last();
-                // A parameter of a shell.
-                before != Some(&b'$') && (arguments > 1 || !may_repeat(before, number, spelling))
-            }),
-        };
-        let part = Selection { which, form: *form };
-        means_it.then_some((Replacement::Value(part), end + 1))
-    }
+/// The other spellings.
+pub(super) static OTHERS: [Other; 7] = [
+    other(b"{#}", Replacement::Number(Number::Seq), Some(Plus::NotNeeded)),
+    other(b"{%}", Replacement::Slot, Some(Plus::NotNeeded)),
+    other(b"{##}", Replacement::Number(Number::Total), Some(Plus::Needed)),
+    other(b"{0#}", Replacement::Number(Number::PaddedSeq), Some(Plus::Needed)),
+    other(b"{0%}", Replacement::PaddedSlot, Some(Plus::Needed)),
+    other(b"{threads}", Replacement::Number(Number::Threads), None),
+    // Only with --out, which is not GNU parallel's.
+    other(b"{out}", Replacement::Value(Selection::OUT), Some(Plus::NotNeeded)),
+];
 
-    /// Returns `line` with each byte of a replacement string overwritten by [`INERT`], which means
-    /// nothing to a shell: the rest can be judged as shell syntax.
-    pub(super) fn masked(&self, line: &[u8]) -> Vec<u8> {
-        let mut mask = line.to_vec();
-        let mut at = 0;
-        while at < line.len() {
-            match self.at(line, at) {
-                Some((_, len)) => {
-                    mask[at..at + len].fill(INERT);
-                    at += len;
-                }
-                None => at += 1,
-            }
-        }
-        mask
-    }
+const fn other(spelling: &'static [u8], replacement: Replacement, gnu: Option<Plus>) -> Other {
+    Other { spelling, replacement, gnu }
 }
 
 /// Splits what stands between the braces into a number, if it begins with one, and the form.
-fn which(inner: &[u8]) -> Option<(Which, &[u8])> {
+pub(super) fn which(inner: &[u8]) -> Option<(Which, &[u8])> {
     let unsigned = inner.strip_prefix(b"-").unwrap_or(inner);
     let digits = unsigned.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, form) = inner.split_at(inner.len() - unsigned.len() + digits);
@@ -163,26 +176,19 @@ fn which(inner: &[u8]) -> Option<(Which, &[u8])> {
     }
 }
 
-/// Whether braces with this number may say, in a regular expression, how often the character before
-/// them repeats. After `]` and `)` any number is taken for that, after letters and dots any number
-/// but 1 (`out.{1}` has the first argument).
-fn may_repeat(before: Option<&u8>, number: i32, form: &[u8]) -> bool {
-    let is_plain = form.is_empty() && number > 0;
-    match before {
-        Some(b']' | b')') => is_plain,
-        Some(last) => is_plain && number != 1 && (last.is_ascii_alphanumeric() || *last == b'.'),
-        None => false,
-    }
-}
-
 impl Replacement {
     /// Whether it is not known before an attempt begins.
-    pub(super) fn is_of_attempt(self) -> bool {
+    pub(super) fn is_of_attempt(&self) -> bool {
         match self {
-            Replacement::Slot | Replacement::Threads => true,
+            Replacement::Slot | Replacement::PaddedSlot | Replacement::Variable(_) => true,
+            Replacement::Number(number) => *number == Number::Threads,
             Replacement::Value(part) => part.form == Form::Out,
-            Replacement::Seq => false,
         }
+    }
+
+    /// Whether it depends on how many tasks there are.
+    pub(super) fn needs_total(&self) -> bool {
+        matches!(self, Replacement::Number(number) if number.needs_total())
     }
 }
 
@@ -190,8 +196,11 @@ impl Selection {
     /// The whole value.
     pub(super) const WHOLE: Selection = Selection { which: Which::All, form: Form::Whole };
 
+    /// The file that the task makes.
+    pub(super) const OUT: Selection = Selection { which: Which::All, form: Form::Out };
+
     /// Whether the value has no such argument.
-    pub(super) fn is_missing(self, value: &[u8]) -> bool {
+    pub(super) fn is_missing(&self, value: &[u8]) -> bool {
         match self.which {
             Which::All => false,
             Which::Nth(number) => nth(value, number).is_none(),
@@ -200,11 +209,11 @@ impl Selection {
 
     /// What this stands for in a value of several arguments, with blanks between them. `out`: the
     /// file that the task makes.
-    pub(super) fn of<'a>(self, value: &'a [u8], out: &'a [u8]) -> Cow<'a, [u8]> {
+    pub(super) fn of<'a>(&'a self, value: &'a [u8], out: &'a [u8]) -> Cow<'a, [u8]> {
         let mut all = self.each(value, out);
         let first = all.next().unwrap_or_default();
         match all.next() {
-            None => Cow::Borrowed(first),
+            None => first,
             Some(second) => {
                 let several = [first, second].into_iter().chain(all);
                 Cow::Owned(several.collect::<Vec<_>>().join(&b' '))
@@ -213,16 +222,23 @@ impl Selection {
     }
 
     /// The same, one after the other. An argument that does not exist is empty.
-    pub(super) fn each<'a>(self, value: &'a [u8], out: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let form = self.form;
-        let value = if form == Form::Out { out } else { value };
+    pub(super) fn each<'a>(
+        &'a self,
+        value: &'a [u8],
+        out: &'a [u8],
+    ) -> impl Iterator<Item = Cow<'a, [u8]>> {
+        let form = &self.form;
+        let value = if *form == Form::Out { out } else { value };
         let nth = match self.which {
-            _ if form == Form::Out => Some(value),
+            _ if *form == Form::Out => Some(value),
             Which::All => None,
             Which::Nth(number) => Some(nth(value, number).unwrap_or_default()),
         };
         let all = nth.is_none().then(|| arguments::split(value)).into_iter().flatten();
-        nth.into_iter().chain(all).map(move |argument| form.of(argument))
+        nth.into_iter().chain(all).map(move |argument| match form {
+            Form::Edited(edit) => edit.of(argument),
+            form => Cow::Borrowed(form.of(argument)),
+        })
     }
 }
 
@@ -237,31 +253,28 @@ fn nth(value: &[u8], number: i32) -> Option<&[u8]> {
 
 impl Form {
     /// What this form stands for in an argument.
-    fn of(self, argument: &[u8]) -> &[u8] {
+    fn of<'a>(&self, argument: &'a [u8]) -> &'a [u8] {
         match self {
-            Form::Out | Form::Whole => argument,
+            Form::Out | Form::Whole | Form::Edited(_) => argument,
             Form::Base => base(argument),
             Form::Dir => directory(argument),
             Form::Before => {
                 let slash = argument.iter().rposition(|byte| *byte == b'/');
                 &argument[..slash.unwrap_or(0)]
             }
-            Form::Without(extensions) => without(argument, extensions),
-            Form::BaseWithout(extensions) => without(base(argument), extensions),
+            Form::Without(extensions) => without(argument, *extensions),
+            Form::BaseWithout(extensions) => without(base(argument), *extensions),
             // As in GNU parallel, the dot may be that of a folder.
             Form::Extensions(1) => {
                 let dot = argument.iter().rposition(|byte| *byte == b'.');
                 dot.map_or(b"", |dot| &argument[dot + 1..])
             }
             Form::Extensions(extensions) => {
-                dot(argument, extensions).map_or(b"", |dot| &argument[dot + 1..])
+                dot(argument, *extensions).map_or(b"", |dot| &argument[dot + 1..])
             }
         }
     }
 }
-
-/// What stands in the place of a replacement string.
-pub(super) const INERT: u8 = 0xff;
 
 /// Where this number of extensions begins, if the last part of the path has that number.
 fn dot(path: &[u8], extensions: u8) -> Option<usize> {

@@ -8,13 +8,13 @@
 use msup_protocol::env as names;
 
 use super::Reading;
-use super::rendering::push_number;
+use super::length::{begun, growing, of_program};
 use super::replacement::{Form, Selection, Which};
 use super::scanner::{Quoting, Refused, TemplatePart, scan};
 use super::shell::Shell;
 use super::shell_words::{push_inside_quotes, push_quoted, quoted_words};
 use super::{Facts, Rendered, SlotMark};
-use crate::arguments;
+use crate::arguments::{self, Length};
 
 /// What the names of the variables begin with that hold values for scripts. It is followed by the
 /// number of the argument if there may be several, and by what stands for the form.
@@ -76,7 +76,7 @@ impl Script {
                 _ => continue,
             };
             if !used.contains(part) {
-                used.push(*part);
+                used.push(part.clone());
             }
         }
         // All arguments first: see `env`.
@@ -91,6 +91,14 @@ impl Script {
         self.parts.iter().chain(&self.numbers).any(|part| part.form == Form::Out)
     }
 
+    /// Whether it depends on how many tasks there are.
+    pub(super) fn needs_total(&self) -> bool {
+        self.pieces.iter().any(|(piece, _)| match piece {
+            TemplatePart::Number(number) => number.needs_total(),
+            _ => false,
+        })
+    }
+
     /// Returns the command that runs the script for one value.
     pub(super) fn render(&self, value: &[u8], facts: Facts<'_>) -> Rendered {
         let mut text = Vec::with_capacity(self.len);
@@ -99,17 +107,50 @@ impl Script {
             match piece {
                 TemplatePart::Text(bytes) => text.extend_from_slice(bytes),
                 TemplatePart::Value(part, quoting) => {
-                    push_references(&mut text, *part, *quoting, *is_word, value);
+                    push_references(&mut text, part, *quoting, *is_word, value);
                 }
-                TemplatePart::Seq => push_number(&mut text, facts.seq),
-                TemplatePart::Threads => push_number(&mut text, facts.threads.into()),
-                TemplatePart::Slot => slots.push(text.len()),
+                TemplatePart::Number(number) => number.push(&mut text, facts),
+                TemplatePart::Slot => slots.push((text.len(), 1)),
+                TemplatePart::PaddedSlot => {
+                    slots.push((text.len(), facts.totals.slot_digits()));
+                }
             }
         }
         let argv = argv(&self.shell, text, self.dashed);
         let script_arg = argv.len() - 1;
-        let slot_marks = slots.into_iter().map(|at| SlotMark::new(script_arg, at)).collect();
-        Rendered { argv, env: self.env(value, facts.out), slot_marks }
+        let marks = slots.into_iter().map(|(at, digits)| SlotMark::new(script_arg, at, digits));
+        Rendered { argv, env: self.env(value, facts.out), slot_marks: marks.collect() }
+    }
+
+    /// What it takes without arguments.
+    pub(super) fn length(&self) -> Length {
+        let text = self.pieces.iter().map(|(piece, _)| match piece {
+            TemplatePart::Text(bytes) => bytes.len(),
+            TemplatePart::Value(..) => 0,
+            _ => REFERENCE_LEN,
+        });
+        of_program(self.program()).and(begun(text.sum()))
+    }
+
+    /// What an argument adds: references to variables in the script, and the variables.
+    pub(super) fn length_of(&self, argument: &[u8]) -> Length {
+        let is_value = |piece: &TemplatePart| matches!(piece, TemplatePart::Value(..));
+        let references = self.pieces.iter().filter(|(piece, _)| is_value(piece)).count();
+        let parts = self.parts.iter().chain(&self.numbers);
+        let variables = parts.map(|part| {
+            let all = Selection { which: Which::All, ..part.clone() };
+            Length { chars: 0, ..Length::of(REFERENCE_LEN + all.of(argument, b"").len()) }
+        });
+        let text = growing(references * REFERENCE_LEN);
+        // What users see is the value in its place.
+        let text = Length { chars: references * (argument.len() + 1), ..text };
+        variables.fold(text, Length::and)
+    }
+
+    /// Whether each value is a word of its own.
+    pub(super) fn has_only_words(&self) -> bool {
+        let is_value = |piece: &TemplatePart| matches!(piece, TemplatePart::Value(..));
+        self.pieces.iter().all(|(piece, is_word)| *is_word || !is_value(piece))
     }
 
     /// The program that runs it.
@@ -137,15 +178,18 @@ impl Script {
                 TemplatePart::Value(part, quoting) if *is_word => {
                     for (nth, one) in part.each(value, facts.out).enumerate() {
                         shown.extend((nth > 0).then_some(b' '));
-                        push_value(&mut shown, one, *quoting);
+                        push_value(&mut shown, &one, *quoting);
                     }
                 }
                 TemplatePart::Value(part, quoting) => {
                     push_value(&mut shown, &part.of(value, facts.out), *quoting);
                 }
-                TemplatePart::Seq => push_number(&mut shown, facts.seq),
-                TemplatePart::Threads => push_number(&mut shown, facts.threads.into()),
-                TemplatePart::Slot => push_number(&mut shown, 1),
+                TemplatePart::Number(number) => number.push(&mut shown, facts),
+                TemplatePart::Slot => shown.push(b'1'),
+                TemplatePart::PaddedSlot => {
+                    let digits = facts.totals.slot_digits().into();
+                    shown.extend(format!("{:0digits$}", 1).bytes());
+                }
             }
         }
         shown
@@ -155,12 +199,12 @@ impl Script {
         let mut env: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
             let contents = part.each(value, out);
-            for (argument, content) in numbers(*part, value).zip(contents) {
-                let name = variable(part.form, argument).into_bytes();
+            for (argument, content) in numbers(part, value).zip(contents) {
+                let name = variable(&part.form, argument).into_bytes();
                 // One may be named by its number and be among all, too.
                 let is_known = part.which != Which::All && env.iter().any(|(n, _)| *n == name);
                 if !is_known {
-                    env.push((name, content.to_vec()));
+                    env.push((name, content.into_owned()));
                 }
             }
         }
@@ -168,7 +212,7 @@ impl Script {
             let content = part.of(value, out);
             let number = Some(&content[..]).filter(|part| is_number(part)).unwrap_or_default();
             // Set even when empty: an outer run may have exported the same name.
-            env.push((number_variable(*part, value).into_bytes(), number.to_vec()));
+            env.push((number_variable(part, value).into_bytes(), number.to_vec()));
         }
         env
     }
@@ -227,7 +271,7 @@ fn looks_like_option(script: &[u8]) -> bool {
 }
 
 /// The variable with this form of the argument with this number; 0 if it is the only one.
-fn variable(form: Form, argument: usize) -> String {
+fn variable(form: &Form, argument: usize) -> String {
     let number = if argument > 0 { argument.to_string() } else { String::new() };
     let form = match form {
         Form::Out => return names::OUT.into(),
@@ -241,13 +285,14 @@ fn variable(form: Form, argument: usize) -> String {
         Form::BaseWithout(many) => format!("_BASE_NOEXT{many}"),
         Form::Extensions(1) => "_EXT".into(),
         Form::Extensions(many) => format!("_EXT{many}"),
+        Form::Edited(edit) => format!("_EDIT_{}", edit.name()),
     };
     [MSUP_V, &number, &form].concat()
 }
 
 /// The numbers of the arguments that a part stands for; 0 if the value has one and no number was
 /// given.
-fn numbers(part: Selection, value: &[u8]) -> std::ops::RangeInclusive<usize> {
+fn numbers(part: &Selection, value: &[u8]) -> std::ops::RangeInclusive<usize> {
     let many = arguments::split(value).count();
     let counted = |number: i32| number.unsigned_abs() as usize;
     match part.which {
@@ -263,17 +308,17 @@ fn numbers(part: Selection, value: &[u8]) -> std::ops::RangeInclusive<usize> {
 }
 
 /// The variable with a part as a number.
-fn number_variable(part: Selection, value: &[u8]) -> String {
+fn number_variable(part: &Selection, value: &[u8]) -> String {
     let argument = match part.which {
         Which::All => 0,
         Which::Nth(_) => *numbers(part, value).start(),
     };
-    variable(part.form, argument) + NUMBER_SUFFIX
+    variable(&part.form, argument) + NUMBER_SUFFIX
 }
 
 fn push_references(
     text: &mut Vec<u8>,
-    part: Selection,
+    part: &Selection,
     quoting: Quoting,
     is_word: bool,
     value: &[u8],
@@ -283,7 +328,7 @@ fn push_references(
         return text.extend(format!("${{{name}:?the value is not a number}}").into_bytes());
     }
     let variables: Vec<String> = numbers(part, value)
-        .map(|argument| format!("${{{}}}", variable(part.form, argument)))
+        .map(|argument| format!("${{{}}}", variable(&part.form, argument)))
         .collect();
     let (before, between, after) = match quoting {
         Quoting::Unquoted if is_word => ("\"", "\" \"", "\""),

@@ -54,6 +54,10 @@ enum State {
     Caller,
     /// Behind `eval`.
     Everything,
+    /// Behind `env`: among its options.
+    Env,
+    /// The next word is split into several (`env -S`).
+    Split,
 }
 
 impl Evaluation {
@@ -62,6 +66,23 @@ impl Evaluation {
     pub(super) fn word(&mut self, word: &[u8], has_value: bool) -> Option<&[u8]> {
         let option = word.len() > 1 && matches!(word[0], b'-' | b'+');
         self.state = match self.state {
+            State::Env if is_split_flag(word) => {
+                if has_value {
+                    return Some(&self.program);
+                }
+                self.state = State::Nothing;
+                match split_text(word) {
+                    b"" => State::Split,
+                    text => self.words_of(text),
+                }
+            }
+            State::Env if option => State::Env,
+            State::Split if has_value => return Some(&self.program),
+            State::Split => {
+                self.state = State::Nothing;
+                self.words_of(word)
+            }
+            State::Env => self.next_program(State::Nothing, word),
             State::Everything if has_value => return Some(&self.program),
             State::Script if has_value => return Some(&self.program),
             State::Script if option => State::Script,
@@ -86,6 +107,16 @@ impl Evaluation {
         None
     }
 
+    /// Takes the words of a text without values. Returns the state behind them.
+    fn words_of(&mut self, text: &[u8]) -> State {
+        for word in text.split(|byte| byte.is_ascii_whitespace() || b"'\"".contains(byte)) {
+            if !word.is_empty() {
+                let _ = self.word(word, false);
+            }
+        }
+        self.state
+    }
+
     /// From here on all words are evaluated (`eval`).
     pub(super) fn evaluates_all(&mut self, program: &[u8]) {
         (self.state, self.program) = (State::Everything, program.to_vec());
@@ -107,6 +138,7 @@ impl Evaluation {
         let name = word.rsplit(|byte| *byte == b'/').next().unwrap_or(word);
         let state = match state {
             _ if SHELLS.contains(&name) => State::Options,
+            _ if name == b"env" => State::Env,
             _ if CALLERS.contains(&name) => {
                 self.called = true;
                 State::Caller
@@ -117,6 +149,22 @@ impl Evaluation {
         self.program = name.to_vec();
         state
     }
+}
+
+/// `-S`, `-iS`, `-Stext`, `--split-string`, `--split-string=text`.
+fn is_split_flag(word: &[u8]) -> bool {
+    match word.strip_prefix(b"-") {
+        Some(long @ [b'-', ..]) => long.starts_with(b"-split-string"),
+        Some(short) => short.contains(&b'S'),
+        None => false,
+    }
+}
+
+/// The text in the same word as such a flag.
+fn split_text(word: &[u8]) -> &[u8] {
+    let end = if word.starts_with(b"--") { b'=' } else { b'S' };
+    let at = word.iter().position(|byte| *byte == end);
+    at.map_or(&[], |at| &word[at + 1..])
 }
 
 /// `-c`, `-lc`, `--command`, `--command=...`, but no other long option.
@@ -130,13 +178,44 @@ fn is_script_flag(word: &[u8]) -> bool {
     }
 }
 
-/// Why a value cannot stand there and what to write instead, for messages.
-pub(super) fn safe_form(program: &[u8]) -> String {
-    let program = program.escape_ascii().to_string();
+/// A value that a program would run as code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EvaluatedValue {
+    pub(super) program: Vec<u8>,
+    /// What stands for it.
+    pub(super) whole: Vec<u8>,
+    /// All that the command does, if that is to run this script.
+    pub(super) script: Option<Vec<u8>>,
+}
+
+impl std::fmt::Display for EvaluatedValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [program, whole] = [&self.program, &self.whole].map(|text| text.escape_ascii());
+        match self.script.as_deref().map(String::from_utf8_lossy) {
+            Some(script) if !script.contains(['\'', '\n']) => write!(
+                f,
+                "{whole} in the script of {program}: it would be run as code; leave {program} -c \
+                 out: msup runs '{script}' as a script and quotes the value (or insist with \
+                 --unsafe-replace)"
+            ),
+            _ => {
+                let form = safe_form(&self.program, &self.whole);
+                write!(f, "{whole} in the script of {program}: {form}")
+            }
+        }
+    }
+}
+
+/// Why a value cannot stand there and what to write instead, for messages. `whole`: what stands for
+/// the value.
+pub(super) fn safe_form(program: &[u8], whole: &[u8]) -> String {
+    let (program, whole) = (program.escape_ascii().to_string(), whole.escape_ascii());
     let instead = match program.as_str() {
         "eval" | "alias" => "leave it out".into(),
+        "print -P" => "leave -P out".into(),
+        "env" => "leave -S out, and write the command as words of its own".into(),
         "trap" => "give it to a variable first, x={}, and write trap 'rm \"$x\"' EXIT".into(),
-        _ => format!("hand it over as an argument, {program} -c 'echo \"$1\"' _ {{}}"),
+        _ => format!("hand it over as an argument, {program} -c 'echo \"$1\"' _ {whole}"),
     };
     format!("it would be run as code; {instead} (or insist with --unsafe-replace)")
 }
@@ -168,6 +247,13 @@ mod tests {
             "ksh|-xc|a{}b",
             "find|.|-exec|sh|-c|cat {}|;",
             "$SHELL|-c|echo {}",
+            "env|-S|sh -c \"echo {}\"",
+            "env|-i|-vS|echo {}",
+            "env|-Secho {}",
+            "env|--split-string=echo {}",
+            "env|-S|sh -c|echo {}",
+            "env|-S|'sh' -c|echo {}",
+            "env|A=b|sh|-c|{}",
         ] {
             assert!(evaluates(line), "{line}");
         }
@@ -183,6 +269,9 @@ mod tests {
             "echo|{}",
             "bash|-o|{}",
             "tar|-cf|{}.tar|{}",
+            "env|A={}|echo|{}",
+            "env|-S|printf %s|{}",
+            "env|-u|A|sort|-S|{}",
         ] {
             assert!(!evaluates(line), "{line}");
         }

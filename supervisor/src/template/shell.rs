@@ -82,6 +82,11 @@ impl Shell {
         &self.argv[0]
     }
 
+    /// The program and the arguments that run this command line.
+    pub(crate) fn command(&self, line: &[u8]) -> Vec<Vec<u8>> {
+        super::script::literal_argv(self, line)
+    }
+
     /// Whether this first word is a function of bash.
     pub(super) fn is_function(&self, word: &[u8]) -> bool {
         self.functions.contains(word)

@@ -1,6 +1,6 @@
 //! Command lines: which of them need a shell, their words, and words quoted for a shell.
 
-use super::replacement::{INERT, Strings};
+use super::strings::{INERT, Strings};
 
 /// Keywords, and builtins that have no program of their own (or not everywhere).
 const SHELL_WORDS: [&str; 56] = [
@@ -72,7 +72,9 @@ pub(crate) fn quoted_words(words: &[Vec<u8>]) -> Vec<u8> {
             line.push(b' ');
         }
         let command = index == 0;
-        if is_plain(word) && !(command && (is_shell_word(word) || is_assignment(word))) {
+        // zsh reads `=ls` as the path of that program.
+        let is_plain = is_plain(word) && !word.starts_with(b"=");
+        if is_plain && !(command && (is_shell_word(word) || is_assignment(word))) {
             line.extend_from_slice(word);
         } else {
             push_quoted(&mut line, word);

@@ -1,5 +1,6 @@
 //! Tests of templates: tables for what is rendered.
 
+mod edited;
 mod random;
 mod refusals;
 mod several;
@@ -8,12 +9,19 @@ mod shells;
 use super::*;
 
 fn at(seq: u64) -> Facts<'static> {
-    Facts { seq, threads: 4, out: b"out dir/x.png" }
+    let totals = Totals { tasks: 120, slots: 16 };
+    Facts { seq, threads: 4, out: b"out dir/x.png", totals }
 }
 
 fn reading(shell: &str) -> Reading {
     let shell = Shell::named(shell.as_ref()).expect("a known shell");
-    Reading { shell, fixed_shell: false, unsafe_replace: false, strings: Strings::USUAL }
+    Reading {
+        shell,
+        fixed_shell: false,
+        unsafe_replace: false,
+        strings: Strings::USUAL,
+        feeding: Feeding::Values,
+    }
 }
 
 fn parsed(words: &[&str], reading: &Reading) -> Result<Template, TemplateError> {
@@ -163,7 +171,7 @@ fn lines_that_need_a_shell() {
         ": p",
         "cd {}",
         "  cd x",
-        "\tread",
+        "\ttype",
         "time p",
         "exec p",
         "p {} > {.}.out",

@@ -79,7 +79,7 @@ pub(crate) struct Crew {
     pub(crate) runs_commands: bool,
     members: Vec<Option<Member>>,
     /// The pids of all members, and of one that is being buried.
-    pids: HashSet<i32>,
+    pub(super) pids: HashSet<i32>,
     /// Members whose pidfd became readable.
     noted: Vec<WorkerId>,
     of_the_dead: WorkerCounts,

@@ -31,6 +31,11 @@ impl Lender {
         Lender { procs, at_most, holders: Vec::new(), lent: 0 }
     }
 
+    /// There is this number of tokens from now on, without those lent.
+    pub(crate) fn allow_procs(&mut self, procs: u32) {
+        self.procs = procs;
+    }
+
     /// The number of tokens to be in use now, given one look at the words. `is_stuck`: whether a
     /// worker's process makes no progress by itself.
     pub(crate) fn look(

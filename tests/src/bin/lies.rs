@@ -60,6 +60,7 @@ fn outcome(what: &str) -> OutcomeFrame {
     let (stdout, stderr) = (Stream::nothing(), Stream::nothing());
     OutcomeFrame {
         verdict,
+        began_ns: 1,
         wall_ns,
         usage,
         leaked: false,

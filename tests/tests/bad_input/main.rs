@@ -98,7 +98,7 @@ fn assert_names_number(line: &str, number: usize) {
 }
 
 fn script(sandbox: &Sandbox, name: &str, mode: u32, body: &str) -> PathBuf {
-    let path = sandbox.file(name, format!("#!/bin/sh\n{body}\n").as_bytes());
+    let path = sandbox.program(name, format!("#!/bin/sh\n{body}\n").as_bytes());
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is the test's own");
     path
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 
-use msup_tests::{Sandbox, program, run};
+use msup_tests::{Sandbox, copy_program, program, run};
 
 use super::{
     assert_names, quiet, quiet_program, refused, refused_by, refused_in_lines, script, stderr_of,
@@ -32,7 +32,7 @@ fn a_missing_msup_worker_is_named() {
     let folder = sandbox.path().join("alone");
     fs::create_dir(&folder).expect("the sandbox is writable");
     let alone = folder.join("msup");
-    fs::copy(program("msup"), &alone).expect("msup is readable");
+    copy_program(&program("msup"), &alone);
     let mut command = quiet_program(&sandbox, &alone, &["echo"]);
     // Nor is one installed elsewhere to be found.
     command.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env_remove("MSUP_WORKER");

@@ -13,7 +13,7 @@ fn a_program_that_hangs_is_stopped_with_all_that_it_started() {
     let output = ran(&sandbox, &flags, &["1", "hang", "2"]);
     let said = text(&output.stderr);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), "1\n2\n".into()));
-    assert!(said.contains("task 2 failed: timeout: hang"), "{said}");
+    assert!(said.contains("task 2 failed: timeout after 1 s: hang"), "{said}");
     assert_eq!(starts(&sandbox).len(), 2);
 }
 
@@ -51,7 +51,7 @@ fn a_halted_run_stops_its_programs() {
     let output = ran(&sandbox, &flags, &["hang", "bad", "hang", "hang"]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(255), "{said}");
-    assert!(said.contains("halting: 0 succeeded, 1 failed"), "{said}");
+    assert!(said.contains("--halt: stopping after 1 failure"), "{said}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{code, files};
 
 /// The folders and files at the top, each with all that it may use. What a line names stands on a
 /// line above it.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("arguments", &[]),
     ("engine", &[]),
     ("template", &["arguments"]),
@@ -16,11 +16,12 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("journal", &["engine", "os"]),
     ("measure", &["engine", "os"]),
     ("workers", &["engine", "os"]),
+    ("pipeline", &["arguments", "journal", "template"]),
     ("input", &["arguments", "journal", "os"]),
     ("report", &["arguments", "engine", "journal", "os"]),
     ("output", &["journal", "os", "report", "template"]),
     ("tasks", &["engine", "journal", "os", "output", "template"]),
-    ("cli", &["arguments", "engine", "input", "journal", "os", "report", "template"]),
+    ("cli", &["arguments", "engine", "input", "journal", "os", "pipeline", "report", "template"]),
     (
         "run",
         &[
@@ -32,6 +33,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "measure",
             "os",
             "output",
+            "pipeline",
             "report",
             "sysmon",
             "tasks",

@@ -76,7 +76,8 @@ class Executor(_Base):
         )
         self._pool: Optional[Pool] = None
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        # Reentrant: the handler of a signal may shut it down while it starts.
+        self._lock = threading.RLock()
         self._is_shut_down = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -159,6 +160,8 @@ class Executor(_Base):
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             if self._pool is None:
                 self._start()
+            if self._is_shut_down:
+                raise RuntimeError("cannot schedule new futures after shutdown")
         assert self._pool is not None
         # Ctrl-C may end this wait, but not the start: that is the part of another thread.
         self._pool.ready.wait()
@@ -177,6 +180,9 @@ class Executor(_Base):
             # If this executor is collected, what is there is done all the same.
             weakref.finalize(self, pool.close).atexit = False
             self._pool = pool
+            if self._is_shut_down:
+                # `shutdown` has not seen this one.
+                pool.close()
         except BaseException as why:
             self._pool = None
             pool.stop("the start of the executor was interrupted")

@@ -128,6 +128,9 @@ class Link:
 
     def stop(self) -> None:
         """Tells msup to kill what runs, and to exit. Any thread may call it."""
+        if self.folder:
+            # What was printed before is shown.
+            self._printed.keep(self.folder)
         self._shut(socket.SHUT_RDWR)
 
     def kill(self) -> None:
@@ -144,6 +147,9 @@ class Link:
         """Waits until msup has exited, and closes everything. Returns why it did: its last words,
         or its end."""
         process = self._server.process
+        if self.folder:
+            # msup may have been killed, and its folder is still there.
+            self._printed.keep(self.folder)
         try:
             self._wait(process)
         except subprocess.TimeoutExpired:

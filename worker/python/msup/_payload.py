@@ -27,6 +27,9 @@ PIPE, OUTPUT = "client-pipe-", "client-output-"
 BEGIN = struct.Struct("<Q")
 #: More bytes than this go into a file.
 INLINE = 1 << 20
+#: A result of more bytes is not copied: it is mapped into memory. Each takes a descriptor until it
+#: is unpickled, and a map may have thousands of results that wait.
+MAPPED_FROM = 64 << 20
 
 #: Flags of a call. The function may be kept: its pickle is the name of it.
 KEPT = 1
@@ -165,11 +168,16 @@ def make(folder: str) -> None:
 
 
 def take(folder: str, name: bytes) -> Any:
-    """The bytes of a result in a file, mapped into memory. The file is removed. Raises OSError."""
-    import mmap
-
+    """The bytes of a result in a file; many bytes are mapped into memory. The file is removed.
+    Raises OSError."""
     path = os.path.join(folder, name.decode())
+    data: Any
     with open(path, "rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if os.fstat(file.fileno()).st_size > MAPPED_FROM:
+            import mmap
+
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        else:
+            data = file.read()
     os.unlink(path)
     return data

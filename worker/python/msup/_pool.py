@@ -23,7 +23,7 @@ from ._frames import TASK_HEAD
 from ._launch import Settings
 from ._link import Link, LinkError
 from ._mapping import Failure, Mapping
-from ._stderr import show
+from ._stderr import show_bytes
 from ._window import Window
 
 #: A call that waits: its future, the function, positional arguments, keywords.
@@ -342,7 +342,7 @@ class Pool(threading.Thread):
                 link.show_printed()
             for name, output in (("stdout", details.stdout), ("stderr", details.stderr)):
                 if output:
-                    show(name, output.decode(errors="backslashreplace"))
+                    show_bytes(name, output)
         try:
             return _outcomes.read(result, details, link.folder, self._settings.task_timeout)
         except _outcomes.BadStart:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import struct
+import threading
 from contextlib import suppress
-from typing import List, Optional, Set
+from typing import Dict, List, Optional, Tuple
 
 from ._payload import BEGIN, OUTPUT, PIPE
-from ._stderr import show
+from ._stderr import show_bytes
 
 
 #: So many bytes are read at once, and from a full pipe at one look: a library that prints without
@@ -25,49 +27,79 @@ class Printed:
     """The files of one executor's workers."""
 
     def __init__(self) -> None:
-        #: Descriptors of files whose workers end with msup.
-        self._kept: List[int] = []
-        #: Pipes that were full when they were looked at last.
-        self._full: Set[str] = set()
+        #: Descriptors of files whose workers end with msup, by the names of these.
+        self._kept: Dict[str, int] = {}
+        #: They were shown: nothing is kept any more.
+        self._is_over = False
+        # At Ctrl-C two threads may keep them.
+        self._lock = threading.RLock()
+        #: Pipes that were full when they were looked at last, and what was in the files beside
+        #: them then: how much, and since when.
+        self._full: Dict[str, Optional[Tuple[int, int]]] = {}
 
     def show_dead(self, folder: str) -> None:
         """Shows what those workers have printed last that do not live any more."""
         for name, number in _named(folder, OUTPUT):
             if os.path.exists(f"/proc/{number}"):
                 continue
-            path = os.path.join(folder, name)
+            descriptor = self._taken(folder, name, number)
+            if descriptor >= 0:
+                _show_file(descriptor)
+
+    def _taken(self, folder: str, name: str, number: str) -> int:
+        """The file of a dead worker; its names are removed. -1 if there is none, or it is kept."""
+        path = os.path.join(folder, name)
+        with self._lock:
+            if name in self._kept:
+                return -1
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
-                continue
+                return -1
             for each in (path, os.path.join(folder, PIPE + number)):
                 with suppress(OSError):
                     os.unlink(each)
-            _show_file(descriptor)
+            return descriptor
 
     def keep(self, folder: str) -> None:
-        """Opens all files: msup will remove the folder."""
-        if self._kept:
-            return
-        for name, _ in _named(folder, OUTPUT):
-            try:
-                self._kept.append(os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC))
-            except OSError:
-                continue
+        """Opens all files: msup will remove the folder. Not so many that the program has no
+        descriptors left."""
+        with self._lock:
+            if self._is_over:
+                return
+            left = _descriptors_left() // 2
+            for name, _ in _named(folder, OUTPUT):
+                if name in self._kept:
+                    continue
+                if left <= 0:
+                    return
+                left -= 1
+                with suppress(OSError):
+                    path = os.path.join(folder, name)
+                    self._kept[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def show_kept(self) -> None:
         """Shows what is in those files: when msup and its workers have ended."""
-        while self._kept:
-            _show_file(self._kept.pop())
+        with self._lock:
+            self._is_over = True
+            kept, self._kept = self._kept, {}
+        for descriptor in kept.values():
+            _show_file(descriptor)
 
     def empty_full_pipes(self, folder: str) -> None:
-        """Shows what is in pipes that stay full. A library may hold the lock of the interpreter
-        while it prints: then the worker cannot empty its pipe, and waits for ever."""
-        full = {name for name, _ in _named(folder, PIPE) if _is_full(os.path.join(folder, name))}
-        for name in full & self._full:
-            descriptor = _opened(os.path.join(folder, name))
-            if descriptor >= 0:
-                _show(descriptor, _FROM_A_PIPE)
+        """Shows what is in pipes that stay full, and that nothing is taken from. A library may hold
+        the lock of the interpreter while it prints: then the worker cannot empty its pipe, and
+        waits for ever."""
+        full: Dict[str, Optional[Tuple[int, int]]] = {}
+        for name, number in _named(folder, PIPE):
+            path = os.path.join(folder, name)
+            if not _is_full(path):
+                continue
+            full[name] = content = _content(os.path.join(folder, OUTPUT + number))
+            if name in self._full and self._full[name] == content:
+                descriptor = _opened(path)
+                if descriptor >= 0:
+                    _show(descriptor, _FROM_A_PIPE)
         self._full = full
 
 
@@ -78,6 +110,24 @@ def _named(folder: str, beginning: str) -> List[tuple[str, str]]:
     except OSError:
         return []
     return [(name, name[len(beginning) :]) for name in names if name.startswith(beginning)]
+
+
+def _content(path: str) -> Optional[Tuple[int, int]]:
+    """The length of a file and the time when it was written last."""
+    try:
+        file = os.stat(path)
+    except OSError:
+        return None
+    return file.st_size, file.st_mtime_ns
+
+
+def _descriptors_left() -> int:
+    """How many more this process may open."""
+    try:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return most - len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0
 
 
 def _opened(pipe: str) -> int:
@@ -127,4 +177,4 @@ def _show(descriptor: int, at_most: Optional[int] = None) -> None:
     finally:
         os.close(descriptor)
     if pieces:
-        show("stdout", b"".join(pieces).decode(errors="backslashreplace"))
+        show_bytes("stdout", b"".join(pieces))

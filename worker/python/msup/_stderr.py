@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import select
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import Any, Deque
 
 #: How lines of msup itself begin.
@@ -47,8 +49,10 @@ class Messages:
         text = self._held + self._decoder.decode(data, is_last)
         self._held = ""
         shown = []
-        while text:
-            line, newline, text = text.partition("\n")
+        *lines, rest = text.split("\n")
+        for line, newline in [*((line, "\n") for line in lines), (rest, "")]:
+            if not line and not newline:
+                break
             begins = self._at_start and line[: len(_OWN)] == _OWN[: len(line)]
             if begins and not newline and not is_last:
                 # Perhaps a line of msup, perhaps not yet.
@@ -61,6 +65,23 @@ class Messages:
             self._at_start = bool(newline)
         if shown:
             show("stderr", "".join(shown))
+
+
+def show_bytes(name: str, data: bytes) -> None:
+    """Writes bytes as `show` does text. What is no text goes to the stream as it is, where that has
+    a place for bytes."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        stream: Any = getattr(sys, name, None)
+        if isinstance(stream, io.TextIOWrapper):
+            # A stream that cannot be written loses it, as in `show`.
+            with suppress(BaseException):
+                stream.flush()
+                stream.buffer.write(data)
+            return
+        text = data.decode(errors="backslashreplace")
+    show(name, text)
 
 
 def show(name: str, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import threading
 import time
 from typing import Any, Dict, Optional
 
@@ -16,6 +17,10 @@ from ._pickling import PROTOCOL, UNPICKLABLE, Pickler
 
 #: How often a worker looks whether the executor's file is there, in seconds.
 LOOKS_EVERY = 0.01
+
+#: How long threads that tasks have left may keep a worker that has run all its tasks from its exit,
+#: in seconds: as long as msup waits for workers that it has told to exit.
+LEAVES_WITHIN = 5
 
 #: The result of most tasks that are called for what they do.
 NONE = pickle.dumps(None, PROTOCOL)
@@ -37,6 +42,7 @@ class Worker:
         self._files = 0
         #: After this number of tasks the worker exits; None: never.
         self._tasks_at_most: Optional[int] = None
+        self._has_run_all = False
 
     def main(self) -> int:
         """Prepares the process, then runs tasks until there are no more. Returns the exit
@@ -46,7 +52,17 @@ class Worker:
         except BaseException as why:
             return self._report_bad_start(why)
         self._run()
-        return self._loop.exit_status()
+        status = self._loop.exit_status()
+        if self._has_run_all:
+            # msup does not know that it exits, and gives its place to no other worker before.
+            threading.Thread(target=self._leave, args=(status,), daemon=True).start()
+        return status
+
+    def _leave(self, status: int) -> None:
+        """Ends this process if threads that tasks have left keep it from that."""
+        time.sleep(LEAVES_WITHIN)
+        self._capture.flush()
+        os._exit(status)
 
     def _prepare(self) -> None:
         """Waits for the executor's file and does what it says: the paths, `__main__`, the
@@ -129,15 +145,15 @@ class Worker:
             if failure is not None:
                 self._fail(failure)
                 failure = None
+            elif len(data) > _payload.INLINE:
+                self._finish_large(data)
             else:
                 capture.drain(loop)
-                if len(data) > _payload.INLINE:
-                    self._finish_large(data)
-                else:
-                    loop.check(done_with(data, len(data)))
+                loop.check(done_with(data, len(data)))
             data = b""
             left -= 1
             if left == 0:
+                self._has_run_all = True
                 return
 
     def _fail(self, why: BaseException, letter: bytes = _payload.RAISED) -> None:
@@ -155,11 +171,15 @@ class Worker:
 
     def _finish_large(self, data: bytes) -> None:
         """Reports a result that goes into a file, or why it cannot."""
+        self._capture.flush()
         try:
             name = self._sent(data)
         except OSError as why:
             self._fail(why)
             return
+        # Only now: if this process is killed while it writes the file, what it has printed is
+        # shown by the executor.
+        self._capture.drain(self._loop)
         self._loop.check(self._loop.done_with(name, len(name)))
 
     def _sent(self, data: bytes) -> bytes:

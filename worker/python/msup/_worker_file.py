@@ -36,7 +36,8 @@ def _run(function: Callable[[str], Any]) -> int:
 
     loop = _library.attach()
     _bad_start.end()
-    capture = Capture(os.path.dirname(loop.folder or "")) if loop.supervised else None
+    folder = os.path.dirname(loop.folder or "")
+    capture = Capture(folder, has_run=True) if loop.supervised else None
     while loop.check(loop.next_task(loop.place)) == 1:
         value = os.fsdecode(loop.value())
         failure = None

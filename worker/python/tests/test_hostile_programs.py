@@ -83,6 +83,27 @@ class Interrupted(test_programs.Programs):
         wait_for_the_end_of(below)
 
 
+    def test_a_handler_that_shuts_down_while_the_executor_starts(self):
+        seen = self.run_script("""
+            import msup, signal
+            from msup import _executor
+            class Pool(_executor.Pool):
+                def __init__(self, settings):
+                    super().__init__(settings)
+                    signal.raise_signal(signal.SIGTERM)
+            if __name__ == "__main__":
+                pool = msup.Executor(procs=1)
+                signal.signal(signal.SIGTERM, lambda *_: pool.shutdown(cancel_futures=True))
+                _executor.Pool = Pool
+                # For ever, if the handler waits for the start.
+                try: pool.submit(abs, -1)
+                except RuntimeError as why: print(why)
+                pool.shutdown()
+                print("shut down")
+        """)
+        self.assertEqual(seen, (0, "cannot schedule new futures after shutdown\nshut down\n", ""))
+
+
 class Forks(test_programs.Programs):
     def test_while_msup_starts(self):
         """Another thread forks between the steps of a start."""

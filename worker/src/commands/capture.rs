@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use msup_protocol::codec::{Usage, Verdict};
 use msup_protocol::layout::Header;
+use msup_protocol::live::Finish;
 use msup_protocol::slot::WorkerSlot;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::children::{Children, Left};
+use super::feed::Feed;
+use super::outbox::Outbox;
 use super::spawn::Child;
 use super::talk::Talk;
 use crate::guardian;
@@ -66,6 +69,8 @@ struct Ready {
     exits: bool,
     /// More of the task can be written, or the program has closed its standard input.
     input: bool,
+    /// More of the output can be written to the supervisor.
+    outbox: bool,
 }
 
 /// A running command and the sinks for its output.
@@ -74,21 +79,27 @@ pub(super) struct Capture<'a> {
     sinks: &'a mut Streams,
     buffer: &'a mut [MaybeUninit<u8>],
     children: &'a mut Children,
+    slot: &'a WorkerSlot,
     kept: io::Result<()>,
+    /// What goes into a command's standard input.
+    feed: Option<Feed<'a>>,
     /// With a program that keeps running: what it writes to standard output is its answer.
     talk: Option<&'a mut Talk>,
+    /// With `--lb`: outputs go to the supervisor as they come.
+    outbox: Option<Outbox<'a>>,
 }
 
 impl<'a> Capture<'a> {
     /// Of a command that was just started.
     pub(super) fn new(
         child: Child,
+        (feed, outbox): (Option<Feed<'a>>, Option<Outbox<'a>>),
         sinks: &'a mut Streams,
-        buffer: &'a mut [MaybeUninit<u8>],
-        children: &'a mut Children,
+        (buffer, children): (&'a mut [MaybeUninit<u8>], &'a mut Children),
+        slot: &'a WorkerSlot,
     ) -> Capture<'a> {
-        let streams = [Some(child.stdout), Some(child.stderr)];
-        Capture { streams, sinks, buffer, children, kept: Ok(()), talk: None }
+        let (streams, kept, talk) = (child.outputs, Ok(()), None);
+        Capture { streams, sinks, buffer, children, slot, kept, feed, talk, outbox }
     }
 
     /// Of a program that keeps running, with the streams that it has not closed.
@@ -96,10 +107,11 @@ impl<'a> Capture<'a> {
         streams: [Option<OwnedFd>; 2],
         talk: &'a mut Talk,
         sinks: &'a mut Streams,
-        buffer: &'a mut [MaybeUninit<u8>],
-        children: &'a mut Children,
+        (buffer, children): (&'a mut [MaybeUninit<u8>], &'a mut Children),
+        slot: &'a WorkerSlot,
     ) -> Capture<'a> {
-        Capture { streams, sinks, buffer, children, kept: Ok(()), talk: Some(talk) }
+        let (kept, feed, talk, outbox) = (Ok(()), None, Some(talk), None);
+        Capture { streams, sinks, buffer, children, slot, kept, feed, talk, outbox }
     }
 
     /// The streams that are open, and whether all that was read could be kept.
@@ -109,13 +121,9 @@ impl<'a> Capture<'a> {
 
     /// Waits until the command has exited and its session is empty, and keeps what it writes. With
     /// `leaves_processes()` it does not wait for the session.
-    pub(super) fn until_finished(
-        mut self,
-        command: i32,
-        (header, slot): (&Header, &WorkerSlot),
-    ) -> Finished {
+    pub(super) fn until_finished(mut self, command: i32, header: &Header) -> Finished {
         while !self.turn(command, None) {}
-        self.bury(command, header.leaves_processes(), slot)
+        self.bury(command, header.leaves_processes())
     }
 
     /// What the program does before it gets a task.
@@ -178,16 +186,27 @@ impl<'a> Capture<'a> {
 
     /// Reaps a command that has exited, and reads the rest of its output. Waits for the processes
     /// that it left in its session, unless they are to be left `alone`.
-    pub(super) fn bury(mut self, command: i32, alone: bool, slot: &WorkerSlot) -> Finished {
+    pub(super) fn bury(mut self, command: i32, alone: bool) -> Finished {
         // Its number may be reused as soon as it is reaped.
         guardian::release();
         let exit = self.children.reap_command(command);
         // For most commands, one system call tells that nothing is left.
-        let mut leaked = self.children.any_left() && self.see_session_off(command, alone, slot);
+        let mut leaked = self.children.any_left() && self.see_session_off(command, alone);
+        let sent = self.outbox.as_mut().map_or(Ok(()), |outbox| outbox.exit(self.sinks));
+        self.keep_error(sent);
         leaked |= self.drain(command);
-        let verdict = match std::mem::replace(&mut self.kept, Ok(())) {
-            Ok(()) => exit.verdict,
-            Err(why) => Verdict::Trouble(format!("cannot keep its output: {why}")),
+        if let Some(outbox) = &mut self.outbox {
+            outbox.finish(match exit.verdict {
+                Verdict::Exited(0) => Finish::Succeeded,
+                Verdict::Exited(_) => Finish::Failed,
+                _ => Finish::Other,
+            });
+        }
+        let kept = std::mem::replace(&mut self.kept, Ok(()));
+        let verdict = match (kept, self.feed.as_mut().map_or(Ok(()), Feed::finish)) {
+            (Ok(()), Ok(())) => exit.verdict,
+            (Err(why), _) => Verdict::Trouble(format!("cannot keep its output: {why}")),
+            (_, Err(why)) => Verdict::Trouble(format!("cannot read its input: {why}")),
         };
         let cpu = exit.cpu + self.children.take_adopted();
         let usage = Usage {
@@ -203,7 +222,7 @@ impl<'a> Capture<'a> {
 
     /// Waits for the processes that the command left in its session, unless they are to be left
     /// `alone`. Returns whether the command left anything that was not waited for.
-    fn see_session_off(&mut self, command: i32, alone: bool, slot: &WorkerSlot) -> bool {
+    fn see_session_off(&mut self, command: i32, alone: bool) -> bool {
         let began = Instant::now();
         let mut only_daemons = 0;
         while !alone && !guardian::told_to_exit() {
@@ -212,7 +231,7 @@ impl<'a> Capture<'a> {
             match seen {
                 Left::Nothing => break,
                 Left::OnlyDaemons if only_daemons >= SEEN_ALONE => break,
-                Left::InSession(count) => slot.set_left(count),
+                Left::InSession(count) => self.slot.set_left(count),
                 Left::OnlyDaemons | Left::Unseen => {}
             }
             let pause = match seen {
@@ -221,7 +240,7 @@ impl<'a> Capture<'a> {
             };
             self.turn(command, Some(pause.clamp(LOOK_AFTER[0], LOOK_AFTER[1])));
         }
-        slot.set_left(0);
+        self.slot.set_left(0);
         self.children.note_daemons()
     }
 
@@ -243,14 +262,39 @@ impl<'a> Capture<'a> {
     /// Waits until there is something to read or to write, or a child has exited, and handles it.
     /// Returns whether the command has exited.
     fn turn(&mut self, command: i32, patience: Option<Duration>) -> bool {
-        let ready = self.ready(patience);
-        if let Some(talk) = self.talk.as_mut().filter(|_| ready.input) {
-            talk.send();
+        let soon = self.feed.as_ref().and_then(Feed::looks_within);
+        let ready = self.ready([patience, soon].into_iter().flatten().min());
+        match (&mut self.talk, &mut self.feed) {
+            (Some(talk), _) if ready.input => talk.send(),
+            (None, Some(feed)) if ready.input || soon.is_some() => feed.send(),
+            _ => {}
+        }
+        if let Some(outbox) = self.outbox.as_mut().filter(|_| ready.outbox) {
+            let sent = outbox.send(self.sinks);
+            self.keep_error(sent);
         }
         for (at, _) in ready.streams.into_iter().enumerate().filter(|(_, ready)| *ready) {
             self.read(at);
         }
+        if self.slot.is_looked_at() {
+            self.show();
+        }
         ready.exits && self.children.reap_adopted(command)
+    }
+
+    /// Shows the supervisor what was read so far. If that fails, it sees less.
+    fn show(&self) {
+        for sink in &self.sinks[..self.streams.len()] {
+            let _ = sink.show();
+        }
+        self.slot.show_output();
+    }
+
+    /// Notes that something could not be kept, if that is so.
+    fn keep_error(&mut self, result: io::Result<()>) {
+        if self.kept.is_ok() {
+            self.kept = result;
+        }
     }
 
     fn read_if_ready(&mut self, at: usize) -> bool {
@@ -268,8 +312,13 @@ impl<'a> Capture<'a> {
             Ok((bytes, _)) => match &mut self.talk {
                 Some(talk) if at == 0 => talk.hear(bytes),
                 // If the disk is full, the rest is still read, so that the command can continue.
-                _ if self.kept.is_ok() => self.kept = self.sinks[at].write_all(bytes),
-                _ => {}
+                _ if self.kept.is_err() => {}
+                _ => {
+                    self.kept = match &mut self.outbox {
+                        Some(outbox) => outbox.push(at, bytes, self.sinks),
+                        None => self.sinks[at].write_all(bytes),
+                    }
+                }
             },
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => self.give_up(errno.into()),
@@ -293,11 +342,16 @@ impl<'a> Capture<'a> {
     }
 
     fn wait(&self, patience: Option<Duration>) -> io::Result<Ready> {
-        let input = self.talk.as_ref().and_then(|talk| talk.input());
+        let feed = self.feed.as_ref().and_then(Feed::input);
+        let input = self.talk.as_ref().and_then(|talk| talk.input()).or(feed);
         let read = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let outbox = self.outbox.as_ref().and_then(Outbox::awaited);
+        // While parts wait, the command waits.
+        let streams = self.streams.each_ref().map(|fd| fd.as_ref().filter(|_| outbox.is_none()));
         let mut polled = Vec::with_capacity(4);
         polled.push(read(self.children.fd()));
-        polled.extend(self.streams.iter().flatten().map(|fd| read(fd.as_fd())));
+        polled.extend(streams.iter().flatten().map(|fd| read(fd.as_fd())));
+        polled.extend(outbox.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
         polled.extend(input.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
         let timeout = patience.and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut polled, timeout.as_ref()) {
@@ -306,8 +360,9 @@ impl<'a> Capture<'a> {
         }
         let mut answers = polled.iter().map(|fd| !fd.revents().is_empty());
         let exits = answers.next().unwrap_or(false);
-        let streams =
-            [0, 1].map(|at: usize| self.streams[at].is_some() && answers.next().unwrap_or(false));
-        Ok(Ready { streams, exits, input: answers.next().unwrap_or(false) })
+        let mut next = |is_polled: bool| is_polled && answers.next().unwrap_or(false);
+        let streams = streams.map(|fd| next(fd.is_some()));
+        let outbox = next(outbox.is_some());
+        Ok(Ready { streams, exits, input: next(input.is_some()), outbox })
     }
 }

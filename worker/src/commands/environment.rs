@@ -4,15 +4,15 @@ use std::env;
 use std::ffi::{CString, NulError};
 use std::os::unix::ffi::OsStringExt;
 
-use msup_protocol::codec::Command;
+use msup_protocol::codec::{Command, SlotPlace};
 use msup_protocol::env as names;
 use msup_protocol::packed::WorkerId;
-use serde_bytes::ByteBuf;
 
 /// The worker's own environment, which commands inherit, and its slot number.
 pub(super) struct Environment {
     inherited: Vec<CString>,
     slot: String,
+    slot_from_0: WorkerId,
     /// Whether the user has not set the number of threads for OpenMP programs.
     sets_openmp: bool,
 }
@@ -28,6 +28,7 @@ impl Environment {
             names::OUT,
             names::PARALLEL_SEQ,
             names::PARALLEL_JOBSLOT,
+            names::KEEPS_IGNORED,
         ];
         let inherited = env::vars_os()
             .filter(|(name, _)| !ours.iter().any(|ours| name == ours))
@@ -39,7 +40,12 @@ impl Environment {
             })
             .collect();
         let sets_openmp = env::var_os(names::OMP_THREADS).is_none();
-        Environment { inherited, slot: (u32::from(me) + 1).to_string(), sets_openmp }
+        Environment {
+            inherited,
+            slot: (u32::from(me) + 1).to_string(),
+            slot_from_0: me,
+            sets_openmp,
+        }
     }
 
     /// The environment of one attempt: inherited, then msup's own, then the command's.
@@ -47,8 +53,7 @@ impl Environment {
         &self,
         seq: u64,
         attempt: u32,
-        threads: u32,
-        extra: &[(ByteBuf, ByteBuf)],
+        command: &Command,
     ) -> Result<Vec<CString>, NulError> {
         let seq = seq.to_string();
         let own = [
@@ -56,11 +61,18 @@ impl Environment {
             (names::ATTEMPT, &attempt.to_string()),
             (names::PARALLEL_SEQ, seq.as_str()),
         ];
-        let mut all = self.of_slot(threads);
+        let mut all = self.of_slot(command.threads);
         for (name, value) in own {
             all.push(CString::new(format!("{name}={value}"))?);
         }
-        for (name, value) in extra {
+        let variable = &command.place.slot_variable;
+        if !variable.is_empty() {
+            // A name of the user's may be inherited, too.
+            let assigned = [variable.as_slice(), b"="].concat();
+            all.retain(|entry| !entry.to_bytes().starts_with(&assigned));
+            all.push(CString::new([&assigned, self.slot_from_0.to_string().as_bytes()].concat())?);
+        }
+        for (name, value) in &command.env {
             all.push(CString::new([name.as_slice(), b"=", value].concat())?);
         }
         Ok(all)
@@ -90,10 +102,11 @@ impl Environment {
     pub(super) fn arguments(&self, command: Command) -> Result<Vec<CString>, NulError> {
         let Command { mut argv, slot_marks, .. } = command;
         // From the last to the first, so that the remaining offsets stay valid.
-        for (argument, at) in slot_marks.into_iter().rev() {
+        for SlotPlace { argument, at, digits } in slot_marks.into_iter().rev() {
             if let Some(bytes) = argv.get_mut(argument as usize) {
                 let at = (at as usize).min(bytes.len());
-                bytes.splice(at..at, self.slot.bytes());
+                let slot = format!("{:0>digits$}", self.slot, digits = digits.into());
+                bytes.splice(at..at, slot.bytes());
             }
         }
         argv.into_iter().map(|argument| CString::new(argument.into_vec())).collect()
@@ -103,6 +116,8 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use msup_protocol::codec::Place;
+    use serde_bytes::ByteBuf;
 
     #[test]
     fn the_slot_number_goes_where_it_is_marked() {
@@ -111,21 +126,30 @@ mod tests {
         let command = Command {
             argv,
             env: vec![],
-            slot_marks: vec![(1, 0), (2, 1), (2, 2)],
+            slot_marks: [(1, 0, 1), (2, 1, 1), (2, 2, 4)]
+                .map(|(argument, at, digits)| SlotPlace { argument, at, digits })
+                .to_vec(),
             ..Command::default()
         };
         let argv = environment.arguments(command).expect("no NUL");
-        assert_eq!(argv, [c"echo", c"12", c"a12-12-b"].map(CString::from));
+        assert_eq!(argv, [c"echo", c"12", c"a12-0012-b"].map(CString::from));
     }
 
     #[test]
     fn a_task_sees_its_numbers() {
         let environment = Environment::of_this_process(0);
-        let extra = [(ByteBuf::from(*b"MSUP_V"), ByteBuf::from(vec![0xff]))];
-        let all = environment.for_task(7, 2, 3, &extra).expect("no NUL");
-        for entry in
-            [c"MSUP_SEQ=7", c"PARALLEL_SEQ=7", c"MSUP_SLOT=1", c"MSUP_ATTEMPT=2", c"MSUP_THREADS=3"]
-        {
+        let env = vec![(ByteBuf::from(*b"MSUP_V"), ByteBuf::from(vec![0xff]))];
+        let place = Place { slot_variable: ByteBuf::from(*b"GPU"), ..Place::default() };
+        let command = Command { threads: 3, env, place, ..Command::default() };
+        let all = environment.for_task(7, 2, &command).expect("no NUL");
+        for entry in [
+            c"MSUP_SEQ=7",
+            c"PARALLEL_SEQ=7",
+            c"MSUP_SLOT=1",
+            c"MSUP_ATTEMPT=2",
+            c"MSUP_THREADS=3",
+            c"GPU=0",
+        ] {
             assert!(all.iter().any(|found| found.as_c_str() == entry), "{entry:?}");
         }
         assert_eq!(all.last().map(|entry| entry.as_bytes()), Some(&b"MSUP_V=\xff"[..]));

@@ -12,14 +12,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use msup_protocol::codec::{self, Line, Usage, Verdict};
+use msup_protocol::slot::WorkerSlot;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::pipe::{PipeFlags, pipe_with};
+use serde_bytes::ByteBuf;
 
 use super::account::{Account, Used};
 use super::answer::{Answer, BadAnswer};
 use super::capture::{Between, Capture, Finished};
-use super::spawn::Child;
+use super::place::Prepared;
+use super::spawn::{Child, GivenStreams};
 use super::talk::Talk;
 use super::{ActiveTime, Runner};
 use crate::attach::Post;
@@ -32,8 +35,10 @@ use crate::task_loop::cut;
 const COMPUTES: u64 = 1;
 const SLEEPS: u64 = 2;
 
-/// The program of this worker.
+/// A program of this worker.
 pub(super) struct Program {
+    /// With this command line it was started.
+    argv: Vec<ByteBuf>,
     pid: i32,
     /// Its standard output and standard error, as far as it has not closed them.
     streams: [Option<OwnedFd>; 2],
@@ -90,8 +95,9 @@ impl Runner {
         let clock = ActiveTime::new(post.seat.shared().header);
         let mut spent = Spent::default();
         let verdict = loop {
-            let started = match self.program.take() {
-                Some(program) => Ok(program),
+            let known = self.programs.iter().position(|program| program.argv == line.program.argv);
+            let started = match known {
+                Some(at) => Ok(self.programs.swap_remove(at)),
                 None => self.start(&line.program),
             };
             let mut program = match started {
@@ -100,12 +106,12 @@ impl Runner {
             };
             spent.pid = program.pid.unsigned_abs();
             post.seat.slot().set_command(spent.pid);
-            match self.exchange(&mut program, line, output) {
+            match self.exchange(&mut program, line, output, post.seat.slot()) {
                 Said::Answered(verdict) => {
                     spent.used.add(program.account.advance());
                     spent.used.cpu += self.children.take_adopted();
                     spent.peak = spent.peak.max(program.account.peak);
-                    self.program = Some(program);
+                    self.programs.push(program);
                     break verdict;
                 }
                 Said::Unread => self.see_off(program, post, output, &mut spent),
@@ -147,13 +153,15 @@ impl Runner {
     fn spawn(&mut self, argv: &[CString], wanted: &codec::Program) -> io::Result<Program> {
         let (stdin, ours) = pipe_with(PipeFlags::CLOEXEC)?;
         let talk = Talk::new(ours)?;
-        let (envp, stdin) = (self.environment.for_program(), Some(stdin.as_fd()));
-        let child = self.spawner.spawn(argv, &envp, stdin, wanted.memory, &mut self.children)?;
-        let Child { pid, stdout, stderr } = child;
+        let streams = GivenStreams { stdin: Some(stdin.as_fd()), outputs: None };
+        let (envp, given) = (self.environment.for_program(), (wanted.memory, &Prepared::default()));
+        let child = self.spawner.spawn(argv, &envp, streams, given, &mut self.children)?;
+        let Child { pid, outputs: streams } = child;
         let ms = Duration::from_millis;
         Ok(Program {
+            argv: wanted.argv.clone(),
             pid,
-            streams: [Some(stdout), Some(stderr)],
+            streams,
             talk,
             has_answered: false,
             has_exited: false,
@@ -166,14 +174,20 @@ impl Runner {
     }
 
     /// Gives the task to the program and waits for its answer.
-    fn exchange(&mut self, program: &mut Program, line: &Line, output: &mut Streams) -> Said {
+    fn exchange(
+        &mut self,
+        program: &mut Program,
+        line: &Line,
+        output: &mut Streams,
+        slot: &WorkerSlot,
+    ) -> Said {
         if program.has_exited {
             return Said::Unread;
         }
         let streams = mem::take(&mut program.streams);
         let talk = &mut program.talk;
-        let (buffer, children) = (&mut self.buffer, &mut self.children);
-        let mut capture = Capture::of_program(streams, talk, output, buffer, children);
+        let own = (&mut *self.buffer, &mut self.children);
+        let mut capture = Capture::of_program(streams, talk, output, own, slot);
         // What a new program writes first is its answer.
         let before = match program.has_answered {
             true => capture.look(program.pid),
@@ -223,11 +237,11 @@ impl Runner {
         }
         program.talk.hang_up();
         let Program { pid, streams, mut talk, account, .. } = program;
-        let (buffer, children) = (&mut self.buffer, &mut self.children);
-        let mut capture = Capture::of_program(streams, &mut talk, output, buffer, children);
+        let own = (&mut *self.buffer, &mut self.children);
+        let mut capture = Capture::of_program(streams, &mut talk, output, own, post.seat.slot());
         capture.until_exited(pid, None);
         let alone = post.seat.shared().header.leaves_processes();
-        let finished = capture.bury(pid, alone, post.seat.slot());
+        let finished = capture.bury(pid, alone);
         spent.add(&finished, &account);
         match (why, finished.verdict) {
             (Some(why), _) => Verdict::Failed(cut(why.to_string())),
@@ -249,8 +263,8 @@ impl Runner {
     ) {
         program.talk.hang_up();
         let Program { pid, streams, mut talk, account, ending, .. } = program;
-        let (buffer, children) = (&mut self.buffer, &mut self.children);
-        let mut capture = Capture::of_program(streams, &mut talk, output, buffer, children);
+        let own = (&mut *self.buffer, &mut self.children);
+        let mut capture = Capture::of_program(streams, &mut talk, output, own, post.seat.slot());
         let mut is_over = capture.until_exited(pid, Some(ending.exits_within));
         for (next, wait) in ending.signals {
             if !is_over {
@@ -262,17 +276,18 @@ impl Runner {
             signal(pid, Signal::SIGKILL as i32);
             capture.until_exited(pid, None);
         }
-        let finished = capture.bury(pid, true, post.seat.slot());
+        let finished = capture.bury(pid, true);
         spent.add(&finished, &account);
     }
 
-    /// Ends the program before this worker exits. What it still writes belongs to no task.
-    pub(super) fn end_program(&mut self, post: &Post) {
-        let Some(program) = self.program.take() else { return };
-        let name = |nth: usize| format!("{}.last.{nth}", post.seat.me());
-        let mut unheard: Streams = array::from_fn(|nth| Sink::new(post.folder.join(name(nth))));
-        self.see_off(program, post, &mut unheard, &mut Spent::default());
-        unheard.iter_mut().for_each(Sink::discard);
+    /// Ends the programs before this worker exits. What they still write belongs to no task.
+    pub(super) fn end_programs(&mut self, post: &Post) {
+        for program in std::mem::take(&mut self.programs) {
+            let name = |nth: usize| format!("{}.last.{nth}", post.seat.me());
+            let mut unheard: Streams = array::from_fn(|nth| Sink::new(post.folder.join(name(nth))));
+            self.see_off(program, post, &mut unheard, &mut Spent::default());
+            unheard.iter_mut().for_each(Sink::discard);
+        }
     }
 }
 

@@ -16,11 +16,13 @@ use std::time::Duration;
 
 use libc::{c_char, c_int, c_void};
 use msup_protocol::crash;
+use msup_protocol::env as names;
 use msup_protocol::launch::BlockedSignals;
 use msup_protocol::timeslice::Timeslice;
 use rustix::pipe::PipeFlags;
 
 use super::children::Children;
+use super::place::Prepared;
 use crate::guardian;
 
 const STACK_BYTES: usize = 64 << 10;
@@ -32,19 +34,31 @@ const TRIES: u32 = 6;
 /// A running command.
 pub(super) struct Child {
     pub(super) pid: i32,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+    /// Where its standard output and standard error can be read, unless they go elsewhere.
+    pub(super) outputs: [Option<OwnedFd>; 2],
+}
+
+/// The streams of a command that are made before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GivenStreams<'a> {
+    /// Its standard input; `None`: an empty one.
+    pub(super) stdin: Option<BorrowedFd<'a>>,
+    /// Its standard output and standard error; `None`: two new pipes.
+    pub(super) outputs: Option<[BorrowedFd<'a>; 2]>,
 }
 
 /// What every start needs.
 pub(super) struct Spawner {
     stack: Box<[MaybeUninit<u64>]>,
-    null: File,
+    /// Of this process: /dev/null, unless commands are to have what msup got.
+    stdin: File,
     nofile: u64,
     timeslice: Option<Timeslice>,
     search: Vec<Vec<u8>>,
     /// The last bare program name and where it was found.
     found: Option<(CString, CString)>,
+    /// The last command could not enter its folder.
+    pub(super) is_outside: bool,
 }
 
 impl Spawner {
@@ -52,21 +66,23 @@ impl Spawner {
     pub(super) fn new(nofile: u64) -> io::Result<Spawner> {
         let path =
             std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        reset_ignored_signals();
+        if std::env::var_os(names::KEEPS_IGNORED).is_none() {
+            reset_ignored_signals();
+        }
         Ok(Spawner {
             stack: Box::new_uninit_slice(STACK_BYTES / 8),
-            null: File::options().read(true).open("/dev/null")?,
+            stdin: io::stdin().as_fd().try_clone_to_owned()?.into(),
             nofile,
             timeslice: Timeslice::of_commands(),
             search: path.as_bytes().split(|byte| *byte == b':').map(<[u8]>::to_vec).collect(),
             found: None,
+            is_outside: false,
         })
     }
 
-    /// Starts `argv` in a session of its own, so without a terminal, and with its two outputs in
-    /// new pipes. `stdin` is its standard input; `None`: an empty one. The command dies with this
-    /// process. `memory` limits its data in bytes, 0 for no limit. `children` are this process'
-    /// other children.
+    /// Starts `argv` in a session of its own, so without a terminal. The command dies with this
+    /// process. `memory` limits its data in bytes, 0 for no limit; `place`: where it runs.
+    /// `children` are this process' other children.
     ///
     /// # Errors
     /// Why the program cannot be executed, or no process created.
@@ -74,15 +90,18 @@ impl Spawner {
         &mut self,
         argv: &[CString],
         envp: &[CString],
-        stdin: Option<BorrowedFd<'_>>,
-        memory: u64,
+        given: GivenStreams<'_>,
+        (memory, place): (u64, &Prepared),
         children: &mut Children,
     ) -> io::Result<Child> {
         let program = argv.first().ok_or(io::ErrorKind::InvalidInput)?;
         let candidates = self.candidates(program);
-        let (stdout, stdout_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        let (stderr, stderr_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        let stdin = stdin.unwrap_or(self.null.as_fd()).as_raw_fd();
+        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+        let pipes = if given.outputs.is_none() { Some([pipe()?, pipe()?]) } else { None };
+        let ends = pipes.as_ref().map(|pipes| pipes.each_ref().map(|(_, end)| end.as_fd()));
+        // One of the two is there.
+        let ends = given.outputs.or(ends).unwrap_or([self.stdin.as_fd(); 2]);
+        let stdin = given.stdin.unwrap_or(self.stdin.as_fd()).as_raw_fd();
         let argv = pointers(argv);
         let mut script_argv = vec![c"sh".as_ptr(), ptr::null()];
         script_argv.extend(&argv[1..]);
@@ -91,28 +110,37 @@ impl Spawner {
             argv,
             script_argv,
             envp: pointers(envp),
-            fds: [stdin, stdout_end.as_raw_fd(), stderr_end.as_raw_fd()],
+            fds: [stdin, ends[0].as_raw_fd(), ends[1].as_raw_fd()],
             // SAFETY: no arguments, cannot fail.
             parent: unsafe { libc::getpid() },
             nofile: self.nofile,
             timeslice: self.timeslice,
             memory,
+            folder: place.folder.as_ref().map_or(ptr::null(), |folder| folder.as_ptr()),
+            nice: place.nice,
             tried: 0,
             errno: 0,
+            is_outside: false,
         };
         let mut pause = Duration::from_millis(1);
+        self.is_outside = false;
         for tries_left in (0..TRIES).rev() {
             match self.start(&mut order) {
                 Ok(pid) => {
                     self.remember(program, &candidates[order.tried]);
-                    return Ok(Child { pid, stdout, stderr });
+                    let outputs =
+                        pipes.map_or([None, None], |pipes| pipes.map(|(end, _)| Some(end)));
+                    return Ok(Child { pid, outputs });
                 }
                 Err(why) if tries_left > 0 && is_passing(&why) && !guardian::told_to_exit() => {
                     std::thread::sleep(pause);
                     pause *= 4;
                     children.reap_left();
                 }
-                Err(why) => return Err(why),
+                Err(why) => {
+                    self.is_outside = order.is_outside;
+                    return Err(why);
+                }
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
@@ -136,7 +164,7 @@ impl Spawner {
     }
 
     fn candidates(&self, program: &CStr) -> Vec<CString> {
-        if program.to_bytes().contains(&b'/') {
+        if program.is_empty() || program.to_bytes().contains(&b'/') {
             return vec![program.to_owned()];
         }
         let known = self.found.iter().filter(|(name, _)| name.as_c_str() == program);
@@ -207,9 +235,14 @@ struct Order {
     nofile: u64,
     timeslice: Option<Timeslice>,
     memory: u64,
-    /// The child's answers: the last candidate it tried, and why it could execute none.
+    /// Its folder; null: that of this process.
+    folder: *const c_char,
+    nice: Option<i8>,
+    /// The child's answers: the last candidate it tried, and why it could execute none; and whether
+    /// it could not enter its folder.
     tried: usize,
     errno: c_int,
+    is_outside: bool,
 }
 
 extern "C" fn child(order: *mut c_void) -> c_int {
@@ -223,7 +256,7 @@ extern "C" fn child(order: *mut c_void) -> c_int {
     unsafe { libc::_exit(127) }
 }
 
-fn prepare(order: &Order) -> Result<(), c_int> {
+fn prepare(order: &mut Order) -> Result<(), c_int> {
     // SAFETY: changes this process only.
     check(unsafe { libc::setsid() })?;
     // SAFETY: as above; SIGKILL is a valid death signal.
@@ -234,13 +267,27 @@ fn prepare(order: &Order) -> Result<(), c_int> {
         return Err(libc::ESRCH);
     }
     for (target, fd) in order.fds.into_iter().enumerate() {
-        // SAFETY: three open descriptors, all above 2, onto this process' own 0, 1 and 2.
+        // SAFETY: three open descriptors onto this process' own 0, 1 and 2. All are above 2, except
+        // that 2 may be its own.
         check(unsafe { libc::dup2(fd, target as c_int) })?;
     }
     restore_nofile(order.nofile);
     limit_memory(order.memory)?;
+    if !order.folder.is_null() {
+        // The table of folders is this process' own (no CLONE_FS).
+        // SAFETY: a null-terminated string, owned by the sleeping parent.
+        let entered = check(unsafe { libc::chdir(order.folder) });
+        order.is_outside = entered.is_err();
+        entered?;
+    }
     if let Some(timeslice) = &order.timeslice {
         timeslice.take();
+    }
+    // After the time slice, which is set together with the level that the worker has.
+    if let Some(nice) = order.nice {
+        // As in GNU parallel, a level that is not allowed is left as it is.
+        // SAFETY: changes this process only.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice.into()) };
     }
     for signal in [libc::SIGPIPE, libc::SIGTERM] {
         // SAFETY: the table of handlers is this process' own (no CLONE_SIGHAND). It must be reset

@@ -8,7 +8,7 @@ use clap::Parser;
 
 use super::printed;
 use crate::cli::Refusal;
-use crate::journal::{Folder, JournalError, runs};
+use crate::journal::{Folder, JournalError, registry, runs};
 use crate::report::escape;
 
 /// Remove the journals of finished runs, or of the given RUNs. Journals of running runs are never
@@ -37,6 +37,9 @@ impl Clean {
     pub(crate) fn run(&self) -> Result<(), Refusal> {
         let folders: Vec<Folder> = if self.runs.is_empty() {
             runs::check_place()?;
+            if !self.dry_run {
+                runs::remove_remains();
+            }
             let all = runs::list().into_iter();
             let is_over = |folder: &Folder| folder.is_finished() || folder.is_empty_run();
             all.filter(|folder| self.all || is_over(folder)).collect()
@@ -57,6 +60,9 @@ impl Clean {
             // The next folders are removed even if this cannot be printed.
             let shown = escape::message(folder.path().as_os_str().as_bytes());
             printing = printing.and(writeln!(out, "{shown}"));
+        }
+        if !self.dry_run {
+            registry::remove_dangling();
         }
         printed(printing)
     }

@@ -7,9 +7,10 @@ use msup_protocol::{barrier, process_tree, timeslice};
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
-use crate::cli::shared_memory;
+use crate::cli::{settings, shared_memory};
 use crate::os::cgroup::Groups;
 use crate::os::{cpu_quota, limits, memory};
+use crate::report::escape;
 
 /// One mechanism, whether it is there, and what that means.
 struct Finding {
@@ -37,6 +38,9 @@ pub(crate) fn report() -> String {
         ),
         Err(why) => writeln!(text, "    workers that the limits allow: none: {why}"),
     };
+    for line in settings::describe() {
+        let _ = writeln!(text, "    {}", escape::message(line));
+    }
     text
 }
 

@@ -9,43 +9,65 @@ use crate::arguments;
 use crate::cli::{Plan, Refusal};
 use crate::input::{self, Group};
 use crate::report::escape;
-use crate::template::Job;
+use crate::template::{Job, Totals, gnu_quoted};
 
 /// Prints the command of each task on a line of its own, as it could be typed; for a task loop, the
-/// values.
+/// values. Each is quoted this number of times.
 ///
 /// # Errors
 /// The values cannot be read, or standard output not written.
-pub(crate) fn run(plan: Plan) -> Result<(), Refusal> {
-    let Plan { work, values, outputs, .. } = plan;
+pub(crate) fn run(plan: Plan, quotes: u8) -> Result<(), Refusal> {
+    let Plan { work, values, outputs, concurrency, .. } = plan;
+    let (slots, waits) = (concurrency.slots(), values.needs_total);
     let doorbell = eventfd(0, EventfdFlags::NONBLOCK).map_err(io::Error::from);
+    let (values_room, looks) = (values.room, &outputs.looks);
     let reader = input::start(values.source, values.format, doorbell.map_err(Refusal::Input)?)?;
     let mut out = BufWriter::new(io::stdout());
-    let mut seq = 0;
+    let (mut seq, mut held) = (0, Vec::new());
+    let mut totals = Totals { tasks: 0, slots };
+    let mut print = |values: Vec<Vec<u8>>, totals| -> io::Result<()> {
+        for value in values {
+            seq += 1;
+            if let Some(room) = &values_room {
+                room.release(&value);
+            }
+            let mut line = work.job.describe(&value, seq, outputs.files.as_ref(), totals);
+            if !matches!(work.job, Job::Commands(_)) {
+                line = arguments::shown(&line);
+            }
+            for _ in 0..quotes {
+                line = gnu_quoted(&line);
+            }
+            // GNU parallel takes what it prints for the output of the task.
+            if looks.returns && quotes == 0 {
+                line = looks.of(&value, (seq, totals), false).applied_to(&line);
+            }
+            line.push(b'\n');
+            out.write_all(&line)?;
+        }
+        out.flush()
+    };
     for group in reader {
-        match group {
-            Group::Values(values) => {
-                for value in values {
-                    seq += 1;
-                    let mut line = work.job.describe(&value, seq, outputs.files.as_ref());
-                    if !matches!(work.job, Job::Commands(_)) {
-                        line = arguments::shown(&line);
-                    }
-                    line.push(b'\n');
-                    if let Err(why) = out.write_all(&line) {
-                        return printed(Err(why));
-                    }
-                }
+        let printed_now = match group {
+            Group::Values(values) if waits => {
+                held.extend(values);
+                Ok(())
+            }
+            Group::Values(values) => print(values, totals),
+            Group::End(_) => {
+                totals.tasks = held.len() as u64;
+                print(std::mem::take(&mut held), totals)
             }
             Group::Hint(text) => {
                 let _ = writeln!(io::stderr(), "msup: {}", escape::message(text));
+                Ok(())
             }
-            Group::Failed(why) => {
-                printed(out.flush())?;
-                return Err(Refusal::Input(io::Error::other(why)));
-            }
-            Group::Missing(_) | Group::End(_) => {}
+            Group::Failed(why) => return Err(Refusal::Input(io::Error::other(why))),
+            Group::Missing(_) => Ok(()),
+        };
+        if let Err(why) = printed_now {
+            return printed(Err(why));
         }
     }
-    printed(out.flush())
+    Ok(())
 }

@@ -1,51 +1,71 @@
-//! `msup log`: all runs, or the tasks of one.
+//! `msup log`: all runs, the tasks of one, or all about one task.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write, stdout};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
+mod listing;
+mod task;
+mod tasks;
+
+use std::io::{Write, stderr, stdout};
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
-use rustix::fs::OFlags;
 
 use super::printed;
-use crate::cli::Refusal;
-use crate::journal::runs;
-use crate::journal::{End, Folder, JournalError, Past, Record, Seed, State, read, seed};
+pub(super) use listing::command_of;
+pub(super) use task::under_way;
+
+use crate::cli::{Refusal, pipeline};
+use crate::journal::{Folder, State, runs};
 use crate::report::escape;
 
-/// How often the journal of a run that goes on is read.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// What `--json` prints about tasks and runs, as a JSON Schema.
+const SCHEMA: &str = include_str!("../../../../docs/log.schema.json");
 
-/// List all runs, or the finished tasks of one run.
+/// List all runs, the finished tasks of one run, or all about one task.
 #[derive(Debug, Parser)]
-#[command(name = "msup log", override_usage = "msup log [OPTIONS] [RUN]")]
+#[command(name = "msup log", override_usage = "msup log [OPTIONS] [RUN [SEQ]]")]
 pub(crate) struct Log {
-    /// The run: its id, its folder with a '/' (./FOLDER), or last: the newest run started in the
-    /// current folder, else the newest of any folder
+    /// The run: its id, its folder with a '/' (./FOLDER), the file of a pipeline, or last: the
+    /// newest run started in the current folder, else the newest of any folder
     run: Option<PathBuf>,
 
+    /// All about the task with this number, and its output if that is kept
+    seq: Option<u64>,
+
+    /// Only tasks that have failed or are quarantined; without RUN those of the last run
+    #[arg(long, conflicts_with_all = ["state", "seq"])]
+    failed: bool,
+
     /// Only tasks in this state
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", conflicts_with = "seq")]
     state: Option<Wanted>,
 
     /// Only tasks whose cause of failure contains TEXT ("exit 3", "signal 11")
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "seq")]
     cause: Option<String>,
 
-    /// Only the N tasks that took longest, longest first
-    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    /// Only the N tasks whose last attempt took longest, longest first; with --attempts the N
+    /// longest attempts
+    #[arg(long, value_name = "N", conflicts_with_all = ["follow", "seq"])]
     slowest: Option<usize>,
+
+    /// Print all attempts, not only the last one of each task
+    #[arg(long, conflicts_with = "seq")]
+    attempts: bool,
 
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 
+    /// Print the JSON Schema of what --json prints
+    #[arg(long, exclusive = true)]
+    schema: bool,
+
+    /// Print the output of task SEQ as it is, and nothing else
+    #[arg(long, requires = "seq", conflicts_with = "json")]
+    raw: bool,
+
     /// Keep printing tasks as they finish, until the run is finished or stopped
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "seq")]
     follow: bool,
 }
 
@@ -62,192 +82,53 @@ impl Log {
     /// # Errors
     /// The run cannot be read, or standard output cannot be written.
     pub(crate) fn run(&self) -> Result<(), Refusal> {
-        match &self.run {
-            None => list(self.json),
-            Some(run) => {
-                let folder = match run.as_os_str() == "last" {
-                    true => runs::newest(runs::Wanted::Any)?.folder,
-                    false => runs::named(run)?,
-                };
-                tasks(self, &folder)
-            }
+        if self.schema {
+            return printed(stdout().write_all(SCHEMA.as_bytes()));
+        }
+        match (&self.run, self.seq) {
+            (Some(run), Some(seq)) => task::show(self, &folder_of(Some(run))?, seq),
+            (None, _) if !self.is_about_tasks() => listing::show(self.json),
+            (run, _) => tasks::show(self, &folder_of(run.as_deref())?),
+        }
+    }
+
+    /// Whether a flag asks for tasks: without RUN those of the last one.
+    fn is_about_tasks(&self) -> bool {
+        let asks = self.failed || self.attempts || self.follow;
+        asks || self.state.is_some() || self.cause.is_some() || self.slowest.is_some()
+    }
+
+    /// Whether tasks in this state are wanted.
+    fn wants_state(&self, state: State) -> bool {
+        match self.state {
+            None if self.failed => state != State::Succeeded,
+            None => true,
+            Some(Wanted::Succeeded) => state == State::Succeeded,
+            Some(Wanted::Failed) => state == State::Failed,
+            Some(Wanted::Quarantined) => state == State::Quarantined,
         }
     }
 }
 
-/// All runs, the oldest first.
-fn list(json: bool) -> Result<(), Refusal> {
-    runs::check_place()?;
-    let mut out = BufWriter::new(stdout().lock());
-    for folder in runs::list() {
-        let line = match Past::read(&folder) {
-            _ if folder.is_empty_run() => empty_line(&folder, json),
-            Ok(past) if json => json_of(&past, &folder),
-            Ok(past) => line_of(&past, &folder),
-            Err(why) => escape::message(why.to_string()),
-        };
-        if let Err(why) = writeln!(out, "{line}") {
-            return printed(Err(why));
-        }
-    }
-    printed(out.flush())
-}
-
-/// The line of a run that was cut off before anything was journaled.
-fn empty_line(folder: &Folder, json: bool) -> String {
-    let run = folder.path().file_name().unwrap_or_default();
-    if json {
-        let run = run.display().to_string();
-        return json_line(
-            &serde_json::json!({ "run": run, "folder": folder.path(), "state": "empty" }),
-        );
-    }
-    format!("{}  empty", escape::value(run.as_bytes()))
-}
-
-fn json_line(fields: &serde_json::Value) -> String {
-    let mut line = Vec::new();
-    // Writing into memory cannot fail.
-    let _ = escape::json(&mut line, fields);
-    String::from_utf8_lossy(&line).into_owned()
-}
-
-fn line_of(past: &Past, folder: &Folder) -> String {
-    let [succeeded, failed, quarantined] = counts(past);
-    let command =
-        past.run.arguments.iter().map(|word| escape::value(&word.0)).collect::<Vec<_>>().join(" ");
-    format!(
-        "{}  {}  {succeeded} succeeded, {failed} failed, {quarantined} quarantined  {command}",
-        past.run.run,
-        state_of(past, folder)
-    )
-}
-
-fn json_of(past: &Past, folder: &Folder) -> String {
-    let [succeeded, failed, quarantined] = counts(past);
-    json_line(&serde_json::json!({
-        "run": past.run.run,
-        "folder": folder.path(),
-        "began": past.began,
-        "state": state_of(past, folder),
-        "generations": past.generations,
-        "arguments": past.run.arguments,
-        "succeeded": succeeded,
-        "failed": failed,
-        "quarantined": quarantined,
-    }))
-}
-
-fn counts(past: &Past) -> [u64; 3] {
-    [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state))
-}
-
-fn state_of(past: &Past, folder: &Folder) -> &'static str {
-    match past.finished {
-        Some((_, true)) => "finished",
-        _ if folder.is_running() => "running",
-        _ if past.halted => "halted",
-        _ => "cut-off",
+/// Says that some lines of a journal are not read.
+pub(super) fn say_damaged(folder: &Folder, lines: u64) {
+    if lines > 0 {
+        let are = if lines == 1 { "line is" } else { "lines are" };
+        let journal = escape::message(folder.journal().as_os_str().as_encoded_bytes());
+        let _ = writeln!(stderr(), "msup: {journal}: {lines} {are} damaged or missing");
     }
 }
 
-fn tasks(log: &Log, folder: &Folder) -> Result<(), Refusal> {
-    let path = folder.journal();
-    let error = JournalError::at(&path);
-    let mut file = folder.open_journal(OFlags::RDONLY)?;
-    let seed = seed(BufReader::new(&file)).map_err(&error)?;
-    let seed = seed.ok_or_else(|| JournalError::NoJournal(path.clone()))?;
-    file.rewind().map_err(&error)?;
-    let mut out = BufWriter::new(stdout().lock());
-    // With --follow each end is printed as it comes.
-    let last = if log.follow { None } else { Some(last_ends(&file, &seed).map_err(&error)?) };
-    let (mut at, mut slowest, mut printing, mut number) = (0, Vec::new(), Ok(()), 0);
-    loop {
-        // This is asked first: what the run writes until it is over is read below.
-        let goes_on = log.follow && folder.is_running();
-        file.seek(SeekFrom::Start(at)).map_err(&error)?;
-        let condition = read(BufReader::new(&file), &seed, |_, record| {
-            let Record::End(end) = record else { return };
-            number += 1;
-            // Of a task that was run again, only the last end counts.
-            let is_past = last.as_ref().is_some_and(|last| !last.contains(&number));
-            if is_past || !log.wants(&end) || printing.is_err() {
-                return;
-            }
-            if log.slowest.is_some() {
-                slowest.push(end);
-            } else {
-                printing = log.show(&end, &mut out);
-            }
-        });
-        at += condition.map_err(&error)?.whole;
-        printing = printing.and_then(|()| out.flush());
-        if !goes_on || printing.is_err() {
-            break;
-        }
-        thread::sleep(LOOK_EVERY);
+/// The folder of a run as typed, or of the last one.
+///
+/// # Errors
+/// There is none, or it cannot be used.
+pub(super) fn folder_of(run: Option<&Path>) -> Result<Folder, Refusal> {
+    match run.filter(|run| run.as_os_str() != "last") {
+        None => Ok(runs::newest(runs::Wanted::Any)?.folder),
+        Some(run) => match pipeline::history_of(run) {
+            Some(folder) => Ok(runs::named(&folder)?),
+            None => Ok(runs::named(run)?),
+        },
     }
-    slowest.sort_by(|one, other| other.seconds.total_cmp(&one.seconds));
-    for end in slowest.iter().take(log.slowest.unwrap_or(0)) {
-        printing = printing.and_then(|()| log.show(end, &mut out));
-    }
-    printed(printing.and_then(|()| out.flush()))
-}
-
-/// A task. Its number alone is not enough: if the list was changed between two generations, another
-/// task may have it.
-type Task = (u64, Vec<u8>);
-
-fn task_of(end: &End) -> Task {
-    (end.seq, end.value.0.clone())
-}
-
-/// The last end of each task: its number among all ends of the journal, from 1.
-fn last_ends(journal: &File, seed: &Seed) -> io::Result<HashSet<u64>> {
-    let (mut last, mut number) = (HashMap::<Task, u64>::new(), 0);
-    read(BufReader::new(journal), seed, |_, record| match record {
-        Record::End(end) => {
-            number += 1;
-            last.insert(task_of(&end), number);
-        }
-        Record::Moved { seq, value, to } => {
-            if let Some(number) = last.remove(&(seq, value.0.clone())) {
-                last.insert((to, value.0), number);
-            }
-        }
-        _ => {}
-    })?;
-    Ok(last.into_values().collect())
-}
-
-impl Log {
-    fn wants(&self, end: &End) -> bool {
-        let state = match self.state {
-            None => end.state,
-            Some(Wanted::Succeeded) => State::Succeeded,
-            Some(Wanted::Failed) => State::Failed,
-            Some(Wanted::Quarantined) => State::Quarantined,
-        };
-        let cause = end.cause.as_deref().unwrap_or_default();
-        end.state == state && self.cause.as_deref().is_none_or(|wanted| cause.contains(wanted))
-    }
-
-    fn show(&self, end: &End, out: &mut impl Write) -> io::Result<()> {
-        if self.json {
-            escape::json(out, end)?;
-            return writeln!(out);
-        }
-        let End { seq, attempt, seconds, .. } = end;
-        let how = match (end.state, &end.cause) {
-            (State::Succeeded, _) => "succeeded".to_owned(),
-            (State::Failed, cause) => format!("failed: {}", shown(cause.as_deref())),
-            (State::Quarantined, cause) => format!("quarantined: {}", shown(cause.as_deref())),
-        };
-        let value = escape::value(&end.value.0);
-        writeln!(out, "{seq}\t{how}\tattempt {attempt}\t{seconds:.3} s\t{value}")
-    }
-}
-
-fn shown(cause: Option<&str>) -> String {
-    escape::cause(cause.unwrap_or("?"))
 }

@@ -1,11 +1,20 @@
-//! `--dry-run`, and what `msup resume`, `retry`, `log`, `clean`, `doctor` and `serve` do.
+//! `--dry-run`, and what `msup resume`, `retry`, `log`, `clean`, `doctor`, `ctl`, `top`, `serve`,
+//! `report`, `trace`, `man` and `completions` do.
 
 pub(crate) mod clean;
+pub(crate) mod completions;
+pub(crate) mod ctl;
 pub(crate) mod doctor;
 pub(crate) mod dry_run;
+mod live;
 pub(crate) mod log;
+pub(crate) mod man;
+pub(crate) mod report;
 pub(crate) mod resume_retry;
 pub(crate) mod serve;
+pub(crate) mod top;
+pub(crate) mod trace;
+mod whole;
 
 use std::io;
 

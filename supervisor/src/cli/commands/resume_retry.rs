@@ -1,17 +1,20 @@
 //! `msup resume` and `msup retry`: an earlier run's command line, with limits given anew.
 
+mod error;
+
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write, stderr};
+use std::io::{Write, stderr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+pub(crate) use error::ResumeError;
 use msup_protocol::exit;
 
 use crate::cli::args::{Args, Typed};
 use crate::cli::logs::{Continued, Retried};
 use crate::cli::shared::{Limits, Reporting};
-use crate::cli::{Command, Refusal, help, plan};
+use crate::cli::{Command, MetricsPlace, Refusal, help, pipeline, plan};
 use crate::journal::runs::{self, Wanted};
 use crate::journal::{Folder, JournalError, Past, State, take_over};
 use crate::os::terminal;
@@ -47,7 +50,7 @@ pub(in crate::cli) struct Resume {
     mut_arg("run", |arg| {
         arg.help(
             "The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the \
-             newest run started in the current folder, else the newest run of any folder]",
+             newest run started in the current folder]",
         )
     })
 )]
@@ -88,8 +91,7 @@ pub(in crate::cli) struct Retry {
 )]
 struct Anew {
     /// The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the newest
-    /// interrupted run started in the current folder, else the newest interrupted run of any
-    /// folder]
+    /// interrupted run started in the current folder]
     run: Option<PathBuf>,
 
     #[command(flatten)]
@@ -101,52 +103,6 @@ struct Anew {
 
     #[command(flatten)]
     reporting: Reporting,
-}
-
-/// Why a run cannot be resumed or retried.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ResumeError {
-    #[error(
-        "{}: this run is empty: it was interrupted before any task started (start it again)",
-        .0.display()
-    )]
-    EmptyRun(PathBuf),
-    /// What became of the run that may have been meant, or why there is none.
-    #[error("nothing to resume: {0}")]
-    NothingToResume(String),
-    /// The state of the run.
-    #[error("nothing to retry: {0}")]
-    NothingToRetry(String),
-    #[error("-a: retry takes the values from the journal")]
-    RetryWithList,
-    #[error(
-        "-a: the newest interrupted run, {run}, is of another folder, {}: if the list is for that \
-         run, name it (msup resume -a FILE {run})",
-        folder.display()
-    )]
-    ListForAnother { run: String, folder: PathBuf },
-    #[error("{}: not the command line of a run", .0.display())]
-    NoCommandLine(PathBuf),
-    /// A path that was given has no absolute form.
-    #[error("{}: {why}", path.display())]
-    Path {
-        path: PathBuf,
-        #[source]
-        why: io::Error,
-    },
-    #[error("{}: the folder in which the run was begun: {why}", folder.display())]
-    WorkingFolder {
-        folder: PathBuf,
-        #[source]
-        why: io::Error,
-    },
-    #[error("--replay: {}: the outputs of this run were not kept", .0.display())]
-    NotKept(PathBuf),
-    #[error(
-        "{}: the values of this run were kept here and are gone: give them with -a FILE",
-        .0.display()
-    )]
-    ValuesGone(PathBuf),
 }
 
 /// `msup resume` with these flags.
@@ -203,14 +159,28 @@ fn find(anew: &Anew, wanted: Wanted) -> Result<(Folder, Past), Refusal> {
         return Ok((folder, past));
     }
     let choice = runs::newest(wanted).map_err(|why| match wanted {
-        Wanted::Unfinished => Refusal::from(nothing_to_resume(why)),
+        Wanted::Unfinished => {
+            Refusal::from(of_pipeline().unwrap_or_else(|| nothing_to_resume(why)))
+        }
         Wanted::Any => Refusal::from(why),
     })?;
     let past = read(&choice.folder)?;
-    let begun_in = Path::new(OsStr::from_bytes(&past.run.folder.0));
-    if anew.arg_file.is_some() && std::env::current_dir().is_ok_and(|here| here != begun_in) {
-        let (run, folder) = (past.run.run.to_string(), begun_in.to_owned());
-        return Err(ResumeError::ListForAnother { run, folder }.into());
+    if choice.is_elsewhere {
+        if wanted == Wanted::Unfinished
+            && let Some(why) = of_pipeline()
+        {
+            return Err(why.into());
+        }
+        let (none, command) = match wanted {
+            Wanted::Any => ("no run was begun", "msup retry"),
+            Wanted::Unfinished if anew.arg_file.is_some() => {
+                ("no run was interrupted", "msup resume -a FILE")
+            }
+            Wanted::Unfinished => ("no run was interrupted", "msup resume"),
+        };
+        let folder = OsStr::from_bytes(&past.run.folder.0).into();
+        let run = past.run.run.to_string();
+        return Err(ResumeError::Elsewhere { none, run, folder, command }.into());
     }
     let mut out = stderr().lock();
     // The run goes on even if this cannot be printed.
@@ -257,6 +227,11 @@ fn left_of(past: &Past) -> String {
         }
         None => format!(" ({finished} tasks had finished)"),
     }
+}
+
+/// What is said where the last run of this folder was one of a pipeline.
+fn of_pipeline() -> Option<ResumeError> {
+    pipeline::last_file().map(ResumeError::OfPipeline)
 }
 
 /// No run is unfinished: says what became of the newest one instead, if it is over.
@@ -310,7 +285,18 @@ fn go_on(
     retried: Option<Retried>,
     replays: bool,
 ) -> Result<Command, Refusal> {
-    if replays || retried.is_none() {
+    let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
+    let no_run = || ResumeError::NoCommandLine(folder.path().to_owned());
+    let mut args = Args::read(words)?.flags().ok_or_else(no_run)?;
+    let is_live = args.output.is_shown_live();
+    if replays && is_live {
+        return Err(ResumeError::ShownLive(folder.path().to_owned()).into());
+    }
+    let is_filed = args.output.filing.is_asked();
+    if replays && is_filed {
+        return Err(ResumeError::InFiles(folder.path().to_owned()).into());
+    }
+    if replays || retried.is_none() && !is_live && !is_filed {
         check_outputs(&folder, &past, replays)?;
     }
     // Paths are relative to the present folder, not to that of the run.
@@ -320,10 +306,10 @@ fn go_on(
     };
     let arg_file = anew.arg_file.map(absolute).transpose()?;
     anew.reporting.summary = anew.reporting.summary.map(absolute).transpose()?;
+    if let Some(MetricsPlace::File(path)) = anew.reporting.metrics.take() {
+        anew.reporting.metrics = Some(MetricsPlace::File(absolute(path)?));
+    }
     let folder = Folder::at(absolute(folder.path().to_owned())?);
-    let words = past.run.arguments.iter().map(|word| OsString::from_vec(word.0.clone()));
-    let no_run = || ResumeError::NoCommandLine(folder.path().to_owned());
-    let mut args = Args::read(words)?.flags().ok_or_else(no_run)?;
     args.limits.replace(anew.limits);
     args.reporting.add(anew.reporting);
     let run = past.run.run.clone();

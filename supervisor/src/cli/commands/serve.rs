@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::command::CommandStyle;
+use crate::cli::command::CommandReading;
+use crate::cli::list_flags::Separators;
 use crate::cli::logs::{Keeping, Logs};
 use crate::cli::plan::{self, Outputs, Plan};
 use crate::cli::shared::{Failing, Limits, Reporting, Runners};
 use crate::cli::usage::UsageError;
 use crate::cli::values::{self, Values};
-use crate::cli::{Refusal, command, concurrency, help};
+use crate::cli::{Announced, OutputRoute, Refusal, command, concurrency, help};
 use crate::input::{Format, Source};
+use crate::template::LooksTemplate;
 
 /// How long tasks have after SIGTERM where --grace is not given: a client that is gone does not
 /// wait for them.
@@ -50,6 +52,10 @@ pub(in crate::cli) struct Serve {
 pub(crate) enum ServeError {
     #[error("what are the tasks run by? Give --worker PROGRAM or a COMMAND")]
     Nothing,
+    #[error(
+        "{{##}} and {{0#}} cannot be used with msup serve: nothing knows how many tasks there are"
+    )]
+    Total,
     #[error("msup serve takes no values after `:::`: the client sends them")]
     Values,
     #[error(
@@ -67,7 +73,8 @@ impl Serve {
         if running.worker.is_none() && words.is_empty() {
             return Err(UsageError::Serve(ServeError::Nothing).into());
         }
-        if words.iter().any(|word| values::begins_list(word)) {
+        let separators = Separators::usual();
+        if words.iter().any(|word| values::begins_list(word, &separators)) {
             return Err(UsageError::Serve(ServeError::Values).into());
         }
         if io::stdin().is_terminal() || io::stdout().is_terminal() {
@@ -76,30 +83,41 @@ impl Serve {
         let memory_per_task = concurrency::size("--mem-per-task", limits.mem_per_task.as_deref())?;
         let progress = plan::check(&reporting)?;
         let command = plan::typed(&words).filter(|_| running.worker.is_none());
-        let (work, _) = command::read(&running, words, (1, CommandStyle::Own), memory_per_task)?;
+        let read = CommandReading::plain(&running, 1)?;
+        let (work, _) = command::read(&running, words, read, memory_per_task)?;
+        if work.job.needs_total() {
+            return Err(UsageError::Serve(ServeError::Total).into());
+        }
         let keeping = Keeping::Nowhere;
-        let format = Format {
-            separator: vec![0],
-            several: false,
-            commands: false,
-            crlf: false,
-            hints: false,
-        };
+        let format = Format::separated_by(vec![0]);
         Ok(Plan {
             run_id: keeping.run_id(),
             concurrency: concurrency::of(&limits, &running)?,
             work,
-            values: Values { source: Source::Client, format, longest_first: None },
+            values: Values {
+                source: Source::Client,
+                format,
+                block_file: None,
+                room: None,
+                longest_first: None,
+                needs_total: false,
+            },
             outputs: Outputs {
                 keep_order: false,
                 files: None,
-                tag: None,
+                looks: LooksTemplate::default(),
+                route: OutputRoute::Whole,
+                announced: Announced::default(),
+                terminal: None,
                 durable: false,
                 frames: true,
+                filing: None,
+                tmpdir: None,
             },
             failures: plan::what_if_tasks_fail(&failing, GRACE)?,
             reports: plan::reports(&reporting, progress, true, keeping.here(), command),
-            logs: Logs { keeping, keeps_all_output: false, joblog: None },
+            logs: Logs { keeping, keeps_all_output: false, joblog: None, resuming: None },
+            pipeline: None,
         })
     }
 }

@@ -1,29 +1,30 @@
-//! Flags of GNU parallel and xargs that are accepted with the one argument that says what msup does
-//! anyway (`-L 1`). Others are refused.
+//! Flags of GNU parallel and xargs that are accepted, and have no effect.
 
-use super::flags;
-use crate::cli::usage::UsageError;
-
-/// They are accepted with that value and refused with any other.
+/// What they ask for shows in no output: msup does it anyway, or does not need it.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Harmless {
-    #[arg(short = 'L', hide = true)]
-    lines: Option<String>,
-
     #[arg(short = 'i', action = clap::ArgAction::Count, hide = true)]
     braces: u8,
-}
 
-impl Harmless {
-    /// # Errors
-    /// A value asks for something else.
-    pub(in crate::cli) fn check(&self) -> Result<(), UsageError> {
-        let asked = [("-L", &self.lines, "1")];
-        for (flag, value, harmless) in asked {
-            if let Some(value) = value.as_ref().filter(|value| *value != harmless) {
-                return Err(flags::refused_value(flag, value));
-            }
-        }
-        Ok(())
-    }
+    /// Outputs that wait in files are not compressed there.
+    #[arg(long, action = clap::ArgAction::Count, hide = true)]
+    compress: u8,
+
+    #[arg(
+        long,
+        aliases = ["compressprogram", "use-compress-program", "usecompressprogram"],
+        hide = true
+    )]
+    compress_program: Option<String>,
+
+    #[arg(
+        long,
+        aliases = ["decompressprogram", "use-decompress-program", "usedecompressprogram"],
+        hide = true
+    )]
+    decompress_program: Option<String>,
+
+    /// msup counts the tasks while it reads them.
+    #[arg(long, aliases = ["totaljobs", "total"], hide = true)]
+    total_jobs: Option<String>,
 }

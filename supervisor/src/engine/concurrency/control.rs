@@ -4,7 +4,7 @@ use super::oom_backoff::Company;
 use super::start_gate::Starts;
 use super::window::Window;
 use crate::engine::time::Now;
-use crate::engine::{Effect, Limits, View};
+use crate::engine::{Effect, Limits, StartRules, View};
 
 /// How many published tasks there may be.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ enum Rule {
 pub(in crate::engine) struct Control {
     rule: Rule,
     procs: u32,
+    /// The number of tasks that may run at once, where a file or the user says it.
+    jobs: Option<u32>,
     /// The number of commands in flight at the last look.
     in_flight: u32,
 }
@@ -39,7 +41,9 @@ impl Control {
     pub(in crate::engine) fn new(limits: &Limits) -> Control {
         let max_workers = u32::from(limits.max_workers);
         // Where the next finished task may abort the run, workers start none on their own.
-        let none_ahead = limits.policy.halt.is_some();
+        // Nor where each start has conditions.
+        let has_conditions = limits.starts != StartRules::default();
+        let none_ahead = limits.policy.halt.is_some() || has_conditions;
         let rule = if limits.admits {
             let starts = Starts::new(limits.procs, max_workers, limits.memory);
             Rule::Measured { starts, none_ahead }
@@ -48,7 +52,7 @@ impl Control {
             let at_most = limits.most_published.min(each_runs);
             Rule::Fixed { at_most, company: Company::default() }
         };
-        Control { rule, procs: limits.procs, in_flight: 0 }
+        Control { rule, procs: limits.procs, jobs: None, in_flight: 0 }
     }
 
     fn starts(&self) -> Option<&Starts> {
@@ -58,8 +62,39 @@ impl Control {
         }
     }
 
-    /// How many tasks may be published.
+    /// The number of tasks that may run at once, where a file says it.
+    pub(in crate::engine) fn jobs(&self) -> Option<u32> {
+        self.jobs
+    }
+
+    /// This number of tasks may run at once from now on. Returns whether to withdraw the tasks that
+    /// no worker has claimed yet.
+    pub(in crate::engine) fn allow_jobs(&mut self, jobs: u32) -> bool {
+        let former = self.jobs.replace(jobs);
+        if let Rule::Measured { starts, .. } = &mut self.rule {
+            starts.allow_jobs(jobs);
+        }
+        // Each worker that is free would claim one of them.
+        former.is_none_or(|former| jobs < former)
+    }
+
+    /// There is this number of tokens from now on.
+    pub(in crate::engine) fn allow_procs(&mut self, procs: u32) {
+        self.procs = procs;
+        if let Rule::Measured { starts, .. } = &mut self.rule {
+            starts.allow_procs(procs);
+        }
+    }
+
+    /// How many tasks may be published. Where a file says how many may run, no others are: there
+    /// are tokens for more.
     pub(in crate::engine) fn room(&self) -> Room {
+        let Room { refilled_below, at_most } = self.room_by_rule();
+        let jobs = self.jobs.map_or(usize::MAX, |jobs| jobs as usize);
+        Room { refilled_below: refilled_below.min(jobs), at_most: at_most.min(jobs) }
+    }
+
+    fn room_by_rule(&self) -> Room {
         match &self.rule {
             Rule::Measured { starts, none_ahead } => {
                 let ahead = if *none_ahead { starts.target() as usize } else { usize::MAX };

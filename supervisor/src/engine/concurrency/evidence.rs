@@ -79,6 +79,16 @@ impl Evidence {
         self.commands.add(f64::from(window.ended.commands));
     }
 
+    /// Whether it has been measured for this number of seconds.
+    pub(super) fn lasts(&self, seconds: f64) -> bool {
+        self.span >= seconds
+    }
+
+    /// Whether anything can be told from it.
+    pub(super) fn tells(&self) -> bool {
+        self.used.total >= USED || self.commands.total >= COUNTED
+    }
+
     /// Whether the number in flight has grown meanwhile.
     pub(super) fn grows(&self) -> bool {
         self.last > self.first

@@ -56,6 +56,11 @@ impl Memory {
         }
     }
 
+    /// There is this number of tokens from now on.
+    pub(in crate::engine) fn allow_procs(&mut self, procs: u32) {
+        self.procs = procs;
+    }
+
     pub(in crate::engine) fn measured(&mut self, window: &Window, now: Now) {
         self.now = now;
         self.residents.clone_from(&window.residents);

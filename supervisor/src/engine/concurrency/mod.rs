@@ -7,6 +7,7 @@ mod evidence;
 mod judge;
 pub(crate) mod memory_budget;
 pub(crate) mod oom_backoff;
+pub(crate) mod pace;
 pub(crate) mod search;
 pub(crate) mod start_gate;
 pub(crate) mod window;

@@ -60,8 +60,11 @@ const GAIN: f64 = 0.3;
 const CERTAIN: f64 = 1.5;
 const PROBABLE: f64 = 0.5;
 
-/// The number of windows that a trial measures, at least and at most.
-const WINDOWS: [u32; 2] = [4, 25];
+/// The number of windows that a trial measures, at least, if they tell anything: fewer do not tell
+/// how much they differ. Once it has measured for this time, in seconds, it is decided: where many
+/// commands are measured, windows become longer.
+const WINDOWS: f64 = 4.0;
+const DECIDED_AFTER: f64 = 1.0;
 
 /// After a trial that was of no use, commands that it has started, and that were told to come back
 /// later, take places for this time, in seconds.
@@ -88,7 +91,7 @@ enum Phase {
     /// This number is measured, after `settling` seconds.
     Hold { here: Evidence, settling: f64 },
     /// A trial with another number than `before`. `settling`: seconds until it is measured.
-    Trial { before: Evidence, from: f64, here: Evidence, settling: f64, windows: u32 },
+    Trial { before: Evidence, from: f64, here: Evidence, settling: f64 },
 }
 
 /// The number of trials in a row that were of use, and whether these were trials with more.
@@ -132,6 +135,15 @@ impl Search {
             more: Pause::new(MORE_AFTER),
             fewer: Pause::new(FEWER_AFTER),
         }
+    }
+
+    /// There is this number of tokens from now on. What commands do was measured with another one:
+    /// where that makes a difference, the next windows tell.
+    pub(crate) fn allow_procs(&mut self, procs: u32) {
+        self.procs = f64::from(procs);
+        self.cap = self.cap.max(self.procs);
+        self.target = self.target.max(self.procs);
+        self.goal = self.goal.max(self.procs);
     }
 
     /// How many commands may be in flight.
@@ -269,8 +281,9 @@ impl Search {
             here.add(window);
         }
         self.phase = Phase::Hold { here, settling };
-        let least = WINDOWS[usize::from(self.streak.successes == 0)];
-        if here.windows >= f64::from(least) {
+        let least = if self.streak.successes == 0 { DECIDED_AFTER } else { 0.0 };
+        let is_silent = here.lasts(DECIDED_AFTER) && !here.tells();
+        if is_silent || here.windows >= WINDOWS && here.lasts(least) {
             self.begin_trial(here);
         }
     }
@@ -305,13 +318,11 @@ impl Search {
         };
         self.rate_before = self.smoothed.rate;
         let (here, settling) = (Evidence::default(), self.settles_after());
-        self.phase = Phase::Trial { before, from, here, settling, windows: 0 };
+        self.phase = Phase::Trial { before, from, here, settling };
     }
 
     fn try_out(&mut self, window: &Window) {
-        let Phase::Trial { before, from, mut here, mut settling, mut windows } = self.phase else {
-            return;
-        };
+        let Phase::Trial { before, from, mut here, mut settling } = self.phase else { return };
         let is_more = self.goal > from;
         let in_flight = f64::from(window.in_flight);
         let is_there = if is_more { self.is_reached(window) } else { in_flight <= self.goal + 1.0 };
@@ -323,20 +334,20 @@ impl Search {
         }
         if is_there && settling <= 0.0 {
             here.add(window);
-            windows += 1;
         } else if is_there {
             settling -= window.span.as_secs_f64();
         }
-        self.phase = Phase::Trial { before, from, here, settling, windows };
-        if windows < WINDOWS[0] {
+        self.phase = Phase::Trial { before, from, here, settling };
+        let (few, many) = if is_more { (&before, &here) } else { (&here, &before) };
+        let gain = few.gain(many);
+        if here.windows < WINDOWS && gain.is_some() {
             return;
         }
-        let (few, many) = if is_more { (&before, &here) } else { (&here, &before) };
-        let is_last = windows >= WINDOWS[1];
+        let is_last = here.lasts(DECIDED_AFTER);
         // While more have been of use each time, they probably are.
         let is_growing = is_more && self.streak.upwards && self.streak.successes > 0;
         let certain = if is_growing { PROBABLE } else { CERTAIN };
-        let is_useful = match few.gain(many) {
+        let is_useful = match gain {
             // They hardly compute: nothing tells that more do harm.
             None => is_last.then_some(true),
             Some(Gain { slope, .. }) if is_last => Some(slope >= GAIN),

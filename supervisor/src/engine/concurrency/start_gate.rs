@@ -46,6 +46,8 @@ pub(in crate::engine) struct Starts {
     search: Search,
     memory: Memory,
     company: Company,
+    /// The number that may be in flight, where a file or the user says it.
+    jobs: Option<u32>,
     /// The number that may be in flight, by all of these, and which of them sets it.
     target: u32,
     reason: &'static str,
@@ -73,6 +75,7 @@ impl Starts {
             search: Search::new(procs, cap),
             memory: Memory::new(procs, memory),
             company: Company::default(),
+            jobs: None,
             target: procs,
             reason: "",
             left: None,
@@ -137,6 +140,20 @@ impl Starts {
         self.aim(0);
     }
 
+    /// A file or the user says that this number may be in flight.
+    pub(in crate::engine) fn allow_jobs(&mut self, jobs: u32) {
+        self.jobs = Some(jobs);
+        self.aim(0);
+    }
+
+    /// There is this number of tokens from now on.
+    pub(in crate::engine) fn allow_procs(&mut self, procs: u32) {
+        self.procs = procs;
+        self.search.allow_procs(procs);
+        self.memory.allow_procs(procs);
+        self.aim(0);
+    }
+
     /// There is a new segment, in which nothing has been announced yet.
     pub(in crate::engine) fn renew(&mut self) {
         self.told = Told::default();
@@ -182,7 +199,7 @@ impl Starts {
             self.due = (starts > 0).then(|| now + AGAIN);
         }
         if startable > 0 && starts == 0 {
-            self.due = Some(now + AGAIN);
+            self.due = (view.ready > 0).then(|| now + AGAIN);
         }
         // A worker that has a token may claim any ready task. So no task stays ready while the
         // target is below the number of tokens and reached, or while more commands are in flight
@@ -203,7 +220,8 @@ impl Starts {
         };
         let by_memory = (self.memory.at_most(in_flight), "memory");
         let by_company = (self.company.at_most(), "out-of-memory");
-        let limits = [by_search, by_memory, by_company];
+        let by_user = (self.jobs.unwrap_or(u32::MAX), "asked");
+        let limits = [by_search, by_memory, by_company, by_user];
         let (target, reason) = limits.into_iter().min_by_key(|limit| limit.0).unwrap_or(by_search);
         (self.target, self.reason) = (target.max(1), reason);
     }
@@ -257,5 +275,14 @@ mod tests {
         assert_eq!(starts.reason(), "cpus-full");
         starts.out_of_memory(3, SPAN * 100);
         assert_eq!((starts.target(), starts.reason()), (1, "out-of-memory"));
+    }
+    #[test]
+    fn nothing_is_looked_at_again_while_no_task_is_ready() {
+        let mut starts = Starts::new(2, 200, None);
+        let view = |ready| View { idle: 1, running: 1, in_flight: 1, ready, ..View::default() };
+        starts.allow(&view(0), 1, SPAN, &mut Vec::new());
+        assert_eq!(starts.due(), None, "the last task runs, perhaps for hours");
+        starts.allow(&view(1), 1, SPAN, &mut Vec::new());
+        assert_eq!(starts.due(), Some(SPAN + AGAIN), "it may be about to be claimed");
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use msup_protocol::codec::{self, OutcomeFrame, Stream};
 
 use super::counts::Failure;
-use super::outcome::{Cause, Ruling, judge};
+use super::outcome::{Cause, Ruling, has_succeeded, judge};
 use super::retry::{Fate, decide};
+use super::xargs;
 use crate::engine::time::Now;
 use crate::engine::{Effect, Emitted, Engine, Entry, Killed, TaskRecord};
 
@@ -27,6 +28,7 @@ impl Engine {
         let wall = Duration::from_nanos(outcome.wall_ns);
         self.tally.busy = self.tally.busy.saturating_add(wall);
         self.control.finished(outcome.usage.peak);
+        self.pace.finished(has_succeeded(&outcome.verdict), now);
         match self.judge(&outcome, starved, killed) {
             Ruling::Succeeded => {
                 self.tally.note_success(wall, &record.value);
@@ -42,12 +44,19 @@ impl Engine {
 
     /// Judges an outcome; what it has emitted may not be taken in.
     fn judge(&self, outcome: &OutcomeFrame, starved: bool, killed: Option<Killed>) -> Ruling {
+        let plain = self.limits.policy.plain_signals;
         let ruling = judge(outcome.verdict.clone(), starved, killed);
         let emits = outcome.emitted != Stream::nothing();
         match ruling {
             Ruling::Succeeded if emits && self.limits.has_client => {
                 let why = "tasks of msup serve cannot add tasks: the client submits all of them";
                 Ruling::Failed(Cause::Trouble(why.into()))
+            }
+            Ruling::Crashed(Cause::Signal(signal)) if plain.crashes => {
+                Ruling::Failed(Cause::Signal(signal))
+            }
+            Ruling::Outside(Cause::Signal(signal)) if plain.kills => {
+                Ruling::Failed(Cause::Signal(signal))
             }
             ruling => ruling,
         }
@@ -72,7 +81,7 @@ impl Engine {
         let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
         let state = state.into_vec();
         record.state = Some(state.clone().into_boxed_slice());
-        effects.push(Effect::Record(Entry::Parked { seq, value, attempt, after, state }));
+        effects.push(Effect::Record(Entry::Parked { seq, value, attempt, after, state, slot }));
         effects.push(Effect::Discard { slot });
         if self.is_stopped() {
             self.tally.cancelled += 1;
@@ -106,13 +115,13 @@ impl Engine {
                 let waits = matches!(ruling, Ruling::Failed(_));
                 let delay =
                     if waits { self.backoff.delay(record.failures) } else { Duration::ZERO };
-                note_again(&record, ruling, effects);
+                note_again(&record, slot, ruling, effects);
                 effects.push(Effect::Discard { slot });
                 self.retry(record, delay, now);
             }
             Fate::Postponed => {
                 self.tally.cancelled += 1;
-                note_again(&record, ruling, effects);
+                note_again(&record, slot, ruling, effects);
                 let (seq, outcome) = (record.seq, outcome.map(Box::new));
                 effects.push(Effect::Deliver { seq, slot, outcome, end: None });
             }
@@ -124,7 +133,11 @@ impl Engine {
                 let failure = Failure { seq, value, cause: kept, attempts, quarantined };
                 self.tally.note_failure(failure);
                 let status = cause.exit_status();
+                let stops_with = xargs::stops_with(&cause).filter(|_| self.limits.policy.is_xargs);
                 self.finish_task(record, slot, Some((cause, quarantined)), outcome, effects);
+                if let Some(status) = stops_with {
+                    self.drain(status, effects);
+                }
                 self.halt_if_due(status, effects);
             }
         }
@@ -149,7 +162,10 @@ impl Engine {
             _ => None,
         };
         self.close_gap(effects);
-        let end = Some(Entry::End { seq, value, attempt, failure, wall, cpu, emitted });
+        self.tally.note_finished(seq);
+        let slot_left = Some(slot);
+        let end =
+            Some(Entry::End { seq, value, attempt, failure, wall, cpu, emitted, slot: slot_left });
         let outcome = outcome.map(Box::new);
         effects.push(Effect::Deliver { seq, slot, outcome, end });
     }
@@ -184,6 +200,17 @@ impl Engine {
         }
     }
 
+    /// A task that has failed is to run again, with as many retries as a new one.
+    pub(in crate::engine) fn on_retry_asked(&mut self, failed: Failure, effects: &mut Vec<Effect>) {
+        let seq = failed.seq;
+        let is_taken = !self.is_stopped() && !self.is_closing();
+        if is_taken {
+            self.ledger.run_again(seq, failed.value.clone(), failed.attempts);
+            self.tally.take_back(failed);
+        }
+        effects.push(Effect::AnswerRetry { seq, is_taken });
+    }
+
     /// Announces the time limit for attempts when it has changed.
     pub(in crate::engine) fn limit_time(&mut self, effects: &mut Vec<Effect>) {
         effects.extend(self.time_limit.announce().map(Effect::SetTimeout));
@@ -204,8 +231,8 @@ impl Engine {
 
 /// Journals that an attempt has finished and another one follows, in this generation or a later
 /// one.
-fn note_again(record: &TaskRecord, ruling: Ruling, effects: &mut Vec<Effect>) {
+fn note_again(record: &TaskRecord, slot: u16, ruling: Ruling, effects: &mut Vec<Effect>) {
     let Some((cause, kind)) = ruling.failure() else { return };
     let (seq, value, attempt) = (record.seq, record.value.clone(), record.attempt);
-    effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause, kind }));
+    effects.push(Effect::Record(Entry::Again { seq, value, attempt, cause, kind, slot }));
 }

@@ -36,7 +36,7 @@ impl Again {
     pub(crate) fn and(mut self, ruling: &Ruling) -> Again {
         match ruling {
             Ruling::Succeeded | Ruling::Parked(_) | Ruling::Stopped(_) => {}
-            Ruling::Failed(_) => self.failed += 1,
+            Ruling::Failed(_) | Ruling::Final(_) => self.failed += 1,
             Ruling::Crashed(_) => self.crashed += 1,
             Ruling::Outside(_) => self.lost += 1,
             Ruling::Starved(_) => self.starved += 1,
@@ -49,6 +49,17 @@ impl Again {
     }
 }
 
+/// Counts of tasks that finished before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FinishedBefore {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    /// Of other runs: they are not run again, and do not count as failures.
+    pub(crate) passed_over: u64,
+    /// Those of them that are known to have failed.
+    pub(crate) failed_elsewhere: u64,
+}
+
 /// Counts of a run's tasks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
@@ -56,9 +67,8 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     pub(crate) quarantined: u64,
     pub(crate) cancelled: u64,
-    /// Tasks that finished before this generation of the run: those that succeeded, and the others.
-    pub(crate) succeeded_earlier: u64,
-    pub(crate) failed_earlier: u64,
+    /// Tasks that finished before this generation of the run.
+    pub(crate) before: FinishedBefore,
     pub(crate) attempts: u64,
     /// Attempts whose task was retried.
     pub(crate) again: Again,
@@ -75,6 +85,8 @@ pub(crate) struct Tally {
     pub(crate) busy: Duration,
     /// The first few tasks that did not succeed.
     pub(crate) failures: Vec<Failure>,
+    /// Tasks that have failed, and run again because the user wants that.
+    pub(crate) taken_back: Vec<Failure>,
     /// The longest attempts that succeeded, longest first, with the values of their tasks.
     pub(crate) slowest: Vec<(Duration, Vec<u8>)>,
 }
@@ -87,12 +99,12 @@ impl Tally {
 
     /// The number of finished tasks, without cancelled ones.
     pub(crate) fn finished(&self) -> u64 {
-        self.succeeded + self.failed + self.quarantined
+        self.succeeded + self.failed + self.quarantined + self.before.passed_over
     }
 
     /// How many of them finished before this generation of the run.
     pub(crate) fn earlier(&self) -> u64 {
-        self.succeeded_earlier + self.failed_earlier
+        self.before.succeeded + self.before.failed + self.before.passed_over
     }
 
     pub(crate) fn note_failure(&mut self, failure: Failure) {
@@ -103,6 +115,30 @@ impl Tally {
         }
         if self.failures.len() < FAILURES_NAMED {
             self.failures.push(failure);
+        }
+    }
+
+    /// A task that has failed runs again, because the user wants that.
+    pub(crate) fn take_back(&mut self, failure: Failure) {
+        if failure.quarantined {
+            self.quarantined -= 1;
+        } else {
+            self.failed -= 1;
+        }
+        self.failures.retain(|known| known.seq != failure.seq);
+        self.taken_back.push(failure);
+    }
+
+    /// A task has finished, and perhaps was one of those.
+    pub(crate) fn note_finished(&mut self, seq: u64) {
+        self.taken_back.retain(|known| known.seq != seq);
+    }
+
+    /// Nothing runs any more: those that were cancelled have failed, as the journal says.
+    pub(crate) fn settle(&mut self) {
+        for failure in std::mem::take(&mut self.taken_back) {
+            self.cancelled = self.cancelled.saturating_sub(1);
+            self.note_failure(failure);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tasks that other tasks have emitted: their numbers, and where they wait until the ends of these
 //! are in the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The number of the first task that another one has emitted. No list has as many values.
 pub(crate) const EMITTED_FROM: u64 = 1_000_000_000_001;
@@ -13,6 +13,9 @@ pub(super) struct EmittedTasks {
     /// that have emitted them.
     held: BTreeMap<u64, (u64, Vec<Vec<u8>>)>,
     waiting: usize,
+    /// The tasks that have emitted some of them and whose ends wait for those of all tasks before
+    /// them.
+    behind: BTreeSet<u64>,
     /// The number of the next one, and how many were taken in.
     next: u64,
     taken_in: u64,
@@ -20,7 +23,8 @@ pub(super) struct EmittedTasks {
 
 impl EmittedTasks {
     pub(super) fn new() -> EmittedTasks {
-        EmittedTasks { held: BTreeMap::new(), waiting: 0, next: EMITTED_FROM, taken_in: 0 }
+        let (held, behind) = (BTreeMap::new(), BTreeSet::new());
+        EmittedTasks { held, waiting: 0, behind, next: EMITTED_FROM, taken_in: 0 }
     }
 
     /// Counts one with this number, from an earlier generation. Returns the first and the last of
@@ -54,6 +58,7 @@ impl EmittedTasks {
 
     /// What this task has emitted does not wait any more.
     pub(super) fn take(&mut self, parent: u64) -> impl ExactSizeIterator<Item = (u64, Vec<u8>)> {
+        self.behind.remove(&parent);
         let (first, values) = self.held.remove(&parent).unwrap_or_default();
         self.waiting -= values.len();
         values.into_iter().enumerate().map(move |(at, value)| (first + at as u64, value))
@@ -62,7 +67,20 @@ impl EmittedTasks {
     /// Drops all that wait.
     pub(super) fn drop_waiting(&mut self) {
         self.held.clear();
+        self.behind.clear();
         self.waiting = 0;
+    }
+
+    /// The end of this task waits for those of all tasks before it.
+    pub(super) fn awaits_turn(&mut self, parent: u64) {
+        if self.held.contains_key(&parent) {
+            self.behind.insert(parent);
+        }
+    }
+
+    /// Whether all that wait, wait for tasks before those that have emitted them.
+    pub(super) fn are_behind(&self) -> bool {
+        self.held.len() == self.behind.len()
     }
 
     /// How many wait.

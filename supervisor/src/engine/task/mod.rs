@@ -10,3 +10,4 @@ mod ready;
 pub(crate) mod retry;
 pub(crate) mod table;
 pub(crate) mod time_limit;
+pub(super) mod xargs;

@@ -33,20 +33,44 @@ pub(crate) enum Cause {
     LostWorker(WorkerEnd),
     /// The kernel killed it for lack of memory.
     OutOfMemory,
-    /// It exceeded its time limit.
-    TimedOut,
+    /// It exceeded this time limit.
+    TimedOut(Duration),
     /// It left processes running that did not exit in time: their names.
     LeftRunning(String),
     /// It was stopped with the run.
     Stopped,
+    /// The user did not want it to start.
+    Declined,
+    /// The user has killed it.
+    ByUser,
     /// As an earlier generation of the run recorded it.
     Earlier(String),
 }
 
 impl Cause {
-    /// Whether the command itself could say what was wrong, or an earlier generation has said it.
+    /// Whether the command itself could say what was wrong, or an earlier generation has said it,
+    /// or the user.
     pub(crate) fn was_told(&self) -> bool {
-        matches!(self, Cause::Exit(_) | Cause::Earlier(_))
+        matches!(self, Cause::Exit(_) | Cause::Earlier(_) | Cause::Declined | Cause::ByUser)
+    }
+
+    /// Its kind: one of few words, for counters.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Cause::Exit(_) => "exit",
+            Cause::Signal(_) => "signal",
+            Cause::CannotStart(..) => "not-started",
+            Cause::Error(_) => "error",
+            Cause::Panic(_) => "panic",
+            Cause::LostWorker(_) => "lost-worker",
+            Cause::OutOfMemory => "memory",
+            Cause::TimedOut(_) => "timeout",
+            Cause::LeftRunning(_) => "left-running",
+            Cause::Stopped => "stopped",
+            Cause::Declined => "declined",
+            Cause::ByUser => "killed",
+            Cause::Trouble(_) | Cause::Earlier(_) => "other",
+        }
     }
 
     /// The exit status or the signal of its process, where there was one and it is known.
@@ -64,22 +88,27 @@ impl Cause {
     }
 
     /// The exit status and the signal that stand for it in a joblog.
-    pub(crate) fn status(&self) -> (u8, u8) {
-        const NOT_FOUND: u8 = 127;
+    pub(crate) fn status(&self) -> (i16, u8) {
+        const NOT_FOUND: i16 = 127;
+        const DECLINED: i16 = -2;
+        // As GNU parallel writes it.
+        const NO_STATUS: i16 = -1;
         match self {
-            Cause::Exit(status) => (*status, 0),
+            Cause::Exit(status) => ((*status).into(), 0),
+            Cause::Declined => (DECLINED, 0),
             Cause::Signal(signal) | Cause::LostWorker(WorkerEnd::Signaled(signal)) => (0, *signal),
             Cause::OutOfMemory => (0, SIGKILL),
-            Cause::TimedOut | Cause::LeftRunning(_) | Cause::Stopped => (0, SIGTERM),
+            Cause::TimedOut(_) => (NO_STATUS, SIGTERM),
+            Cause::LeftRunning(_) | Cause::Stopped | Cause::ByUser => (0, SIGTERM),
             Cause::CannotStart(..) => (NOT_FOUND, 0),
-            _ => (exit::ERROR, 0),
+            _ => (exit::ERROR.into(), 0),
         }
     }
 
     /// The same as one exit status, as shells report it.
-    pub(super) fn exit_status(&self) -> u8 {
+    pub(in crate::engine) fn exit_status(&self) -> u8 {
         match self.status() {
-            (status, 0) => status,
+            (status, 0) => status as u8,
             (_, signal) => exit::SIGNAL_BASE.saturating_add(signal),
         }
     }
@@ -97,9 +126,11 @@ impl fmt::Display for Cause {
             Cause::Error(text) => write!(f, "error: {text}"),
             Cause::Panic(text) => write!(f, "panic: {text}"),
             Cause::Trouble(text) => f.write_str(text),
-            Cause::TimedOut => f.write_str("timeout"),
+            Cause::TimedOut(limit) => write!(f, "timeout after {} s", Seconds(*limit)),
             Cause::LeftRunning(names) => write!(f, "left processes running: {names}"),
             Cause::Stopped => f.write_str("stopped with the run"),
+            Cause::Declined => f.write_str("not started: the answer was no (-p)"),
+            Cause::ByUser => f.write_str("killed by msup ctl"),
             Cause::OutOfMemory => f.write_str("out of memory (killed by the kernel)"),
             Cause::LostWorker(WorkerEnd::Exited(status)) => {
                 write!(f, "lost worker (it exited with {status} in the middle of the task)")
@@ -108,6 +139,24 @@ impl fmt::Display for Cause {
                 write!(f, "lost worker (signal {signal})")
             }
         }
+    }
+}
+
+/// A time in seconds, as a person writes it: with three digits at most, unless it is long.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        let decimals = match seconds {
+            100.0.. => 0,
+            10.0.. => 1,
+            1.0.. => 2,
+            _ => 3,
+        };
+        let text = format!("{seconds:.decimals$}");
+        let is_whole = !text.contains('.');
+        f.write_str(if is_whole { &text } else { text.trim_end_matches('0').trim_end_matches('.') })
     }
 }
 
@@ -128,6 +177,8 @@ pub(crate) enum Ruling {
     Starved(Cause),
     /// It was stopped because the run was: this says nothing about the task.
     Stopped(Cause),
+    /// The user has killed it: it is not retried.
+    Final(Cause),
 }
 
 impl Ruling {
@@ -136,7 +187,7 @@ impl Ruling {
     pub(super) fn failure(self) -> Option<(Cause, Kind)> {
         match self {
             Ruling::Succeeded | Ruling::Parked(_) => None,
-            Ruling::Failed(cause) => Some((cause, Kind::Failed)),
+            Ruling::Failed(cause) | Ruling::Final(cause) => Some((cause, Kind::Failed)),
             Ruling::Crashed(cause) => Some((cause, Kind::Crashed)),
             Ruling::Outside(cause) | Ruling::Stopped(cause) => Some((cause, Kind::Lost)),
             Ruling::Starved(cause) => Some((cause, Kind::Starved)),
@@ -165,8 +216,10 @@ pub(crate) fn is_answer(verdict: &Verdict) -> bool {
 pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> Ruling {
     match killed {
         // However it reacted to the signal: it may have stopped half-way.
-        Some(Killed::TimedOut) => return Ruling::Failed(Cause::TimedOut),
+        Some(Killed::TimedOut(limit)) => return Ruling::Failed(Cause::TimedOut(limit)),
         Some(Killed::Stopped) => return Ruling::Stopped(Cause::Stopped),
+        Some(Killed::Displaced) => return displaced(),
+        Some(Killed::ByUser) => return Ruling::Final(Cause::ByUser),
         Some(Killed::LeftRunning(names)) if has_succeeded(&verdict) => {
             return Ruling::Failed(Cause::LeftRunning(names));
         }
@@ -193,6 +246,11 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
     }
 }
 
+/// A task that has made room for others is run again, but not for ever.
+fn displaced() -> Ruling {
+    Ruling::Outside(Cause::Trouble("stopped to make room (--memfree, --limit)".into()))
+}
+
 /// Judges the loss of a worker in the middle of a task; `starved` as in [`judge`].
 pub(crate) fn judge_loss(end: WorkerEnd, starved: bool) -> Ruling {
     let cause = Cause::LostWorker(end);
@@ -209,8 +267,10 @@ pub(crate) fn judge_loss(end: WorkerEnd, starved: bool) -> Ruling {
 /// that.
 pub(crate) fn judge_stopped(why: Killed, otherwise: Ruling) -> Ruling {
     match why {
-        Killed::TimedOut => Ruling::Failed(Cause::TimedOut),
+        Killed::TimedOut(limit) => Ruling::Failed(Cause::TimedOut(limit)),
         Killed::Stopped => Ruling::Stopped(Cause::Stopped),
+        Killed::Displaced => displaced(),
+        Killed::ByUser => Ruling::Final(Cause::ByUser),
         Killed::LeftRunning(names) => Ruling::Failed(Cause::LeftRunning(names)),
         Killed::Leftovers => otherwise,
     }
@@ -232,8 +292,17 @@ mod tests {
         assert_eq!(judge(Verdict::Exited(3), true, None), Ruling::Failed(Cause::Exit(3)));
         let judged = |verdict, killed| judge(verdict, false, Some(killed));
         let left = || Killed::LeftRunning("sleep (7)".into());
-        assert_eq!(judged(Verdict::Exited(0), Killed::TimedOut), Ruling::Failed(Cause::TimedOut));
+        for (ms, text) in [(1000, "1"), (300, "0.3"), (1234, "1.23"), (90_000, "90"), (4, "0.004")]
+        {
+            let limit = Duration::from_millis(ms);
+            let timed_out = Cause::TimedOut(limit);
+            assert_eq!(timed_out.to_string(), format!("timeout after {text} s"));
+            let ruling = judged(Verdict::Exited(0), Killed::TimedOut(limit));
+            assert_eq!(ruling, Ruling::Failed(timed_out));
+        }
         assert_eq!(judged(Verdict::Exited(0), Killed::Stopped), Ruling::Stopped(Cause::Stopped));
+        assert_eq!(judged(Verdict::Exited(0), Killed::Displaced), displaced());
+        assert_eq!(judged(Verdict::Exited(0), Killed::ByUser), Ruling::Final(Cause::ByUser));
         let failed = Ruling::Failed(Cause::LeftRunning("sleep (7)".into()));
         assert_eq!(judged(Verdict::Exited(0), left()), failed);
         assert_eq!(judged(Verdict::Exited(3), left()), Ruling::Failed(Cause::Exit(3)));

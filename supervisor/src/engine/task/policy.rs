@@ -15,16 +15,37 @@ pub(crate) struct Policy {
     pub(crate) crash_limit: u32,
     /// A task whose attempts are killed from outside this often has failed.
     pub(crate) outside_limit: u32,
+    /// Signals by which commands end that are failures like any other.
+    pub(crate) plain_signals: PlainSignals,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) halt: Option<Halt>,
     /// A worker that takes longer to start is killed; `None`: no limit.
     pub(crate) start_timeout: Option<Duration>,
     /// How long running tasks may take when the run stops; `None`: no limit.
     pub(crate) drain: Option<Duration>,
+    /// What stops the run, and its exit status, are those of xargs.
+    pub(crate) is_xargs: bool,
+}
+
+/// Signals that say nothing special where a command has ended by them: it has failed, and only
+/// `tries` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PlainSignals {
+    /// Those of crashes.
+    pub(crate) crashes: bool,
+    /// SIGKILL.
+    pub(crate) kills: bool,
 }
 
 /// High, because a task is rarely the reason why it is killed from outside.
 const OUTSIDE_LIMIT: u32 = 10;
+
+impl Policy {
+    /// No task has a second attempt, whatever has become of the first one.
+    pub(crate) fn limit_to_one_attempt(&mut self) {
+        (self.tries, self.crash_limit, self.outside_limit) = (1, 1, 1);
+    }
+}
 
 impl Default for Policy {
     fn default() -> Policy {
@@ -34,10 +55,12 @@ impl Default for Policy {
             backoff,
             crash_limit: 3,
             outside_limit: OUTSIDE_LIMIT,
+            plain_signals: PlainSignals::default(),
             timeout: None,
             halt: None,
             start_timeout: None,
             drain: None,
+            is_xargs: false,
         }
     }
 }
@@ -72,6 +95,8 @@ pub(crate) enum Threshold {
     Number(u64),
     /// Of all tasks, once all are known.
     Percent(f64),
+    /// The same as GNU parallel reckons: one task may be enough.
+    Share(f64),
 }
 
 /// How the tasks of this generation of a run stand.
@@ -89,7 +114,7 @@ pub(super) const LEAST: u64 = 3;
 impl Halt {
     /// Whether all tasks must be known to decide whether it is due.
     pub(in crate::engine) fn needs_total(&self) -> bool {
-        matches!(self.at, Threshold::Percent(_))
+        matches!(self.at, Threshold::Percent(_) | Threshold::Share(_))
     }
 
     /// Whether the run is to be aborted now.
@@ -105,6 +130,9 @@ impl Halt {
             Threshold::Percent(percent) => total.is_some_and(|total| {
                 counted >= least && counted as f64 * 100.0 >= percent * total as f64
             }),
+            Threshold::Share(percent) => total.is_some_and(|total| {
+                counted > 0 && counted as f64 * 100.0 >= percent * total as f64
+            }),
         }
     }
 
@@ -112,13 +140,13 @@ impl Halt {
     /// one was enough, else the number of failures, or their percentage if that was asked for; 0
     /// when successes were counted.
     pub(in crate::engine) fn exit_status(&self, standing: Standing, last: u8) -> u8 {
+        let all = standing.total.unwrap_or(standing.failed);
         match (self.what, self.at) {
             (Counted::Success, _) => 0,
             (_, Threshold::Number(1)) => last,
+            (_, Threshold::Share(percent)) if (percent * all as f64 - 100.0).abs() < 1e-9 => last,
             (_, Threshold::Number(_)) => exit::for_failures(standing.failed),
-            (_, Threshold::Percent(_)) => {
-                share_of(standing.failed, standing.total.unwrap_or(standing.failed))
-            }
+            (_, Threshold::Percent(_) | Threshold::Share(_)) => share_of(standing.failed, all),
         }
     }
 }
@@ -158,6 +186,15 @@ mod tests {
         assert!(!fifth.is_due(Standing { succeeded: 0, failed: 50, total: None }), "of how many?");
         assert!(halt(Counted::Success, Threshold::Percent(50.0)).is_due(of(1, 1, 2)));
         assert!(halt(Counted::Done, Threshold::Percent(30.0)).is_due(of(1, 2, 10)));
+    }
+
+    #[test]
+    fn gnu_parallel_counts_the_first_failure() {
+        let fifth = halt(Counted::Fail, Threshold::Share(20.0));
+        assert!(fifth.is_due(of(1, 1, 5)) && !fifth.is_due(of(1, 1, 6)));
+        assert!(!halt(Counted::Fail, Threshold::Share(20.0)).is_due(of(1, 0, 0)));
+        assert_eq!(fifth.exit_status(of(1, 1, 5), 7), 7, "one was enough");
+        assert_eq!(fifth.exit_status(of(1, 2, 6), 7), 34);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn decide(
     is_stopped: bool,
 ) -> Fate {
     let is_retried = match ruling {
-        Ruling::Succeeded | Ruling::Parked(_) => false,
+        Ruling::Succeeded | Ruling::Parked(_) | Ruling::Final(_) => false,
         Ruling::Failed(_) => record.failures < policy.tries,
         Ruling::Crashed(_) => record.crashes < policy.crash_limit,
         Ruling::Outside(_) => record.outside < policy.outside_limit,
@@ -73,13 +73,13 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Tried;
     use crate::engine::task::outcome::Cause;
     use crate::engine::task::table::Ledger;
+    use crate::engine::{Tried, Turn};
 
     fn fresh() -> TaskRecord {
         let mut ledger = Ledger::new(1);
-        ledger.accept(Vec::new(), Duration::ZERO, Tried::default(), Duration::ZERO);
+        ledger.accept(Vec::new(), Turn::NEXT, Tried::default(), Duration::ZERO);
         let slot = ledger.place(false, 1).expect("a free slot");
         ledger.remove(slot).expect("just placed")
     }
@@ -106,6 +106,7 @@ mod tests {
         assert_eq!(fates(&Ruling::Outside(cause()), &policy), after(9, Fate::Failed));
         assert_eq!(fates(&Ruling::Starved(cause()), &policy), after(3, Fate::Failed));
         assert_eq!(fates(&Ruling::Stopped(cause()), &policy), vec![Fate::Retried; 20]);
+        assert_eq!(fates(&Ruling::Final(cause()), &policy), after(0, Fate::Failed));
         let once = Policy { outside_limit: 1, ..policy };
         assert_eq!(fates(&Ruling::Outside(cause()), &once), after(0, Fate::Failed));
         assert_eq!(fates(&Ruling::Starved(cause()), &once), after(0, Fate::Failed));

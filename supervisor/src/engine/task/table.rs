@@ -1,6 +1,9 @@
 //! The table of unfinished tasks: which are ready, which is in which slot, and how often each was
 //! tried.
 
+mod asked;
+mod returning;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +11,12 @@ use std::time::Duration;
 use super::emitted::EmittedTasks;
 use super::outcome::Ruling;
 use super::ready::Ready;
-use crate::engine::Tried;
 use crate::engine::time::Now;
+use crate::engine::{Tried, Turn};
+
+/// Values are read ahead, and published beyond those that run, up to about this number of bytes:
+/// batches may have megabytes each.
+const BYTES_AHEAD: usize = 16 << 20;
 
 /// A task that has no outcome yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +35,8 @@ pub(crate) struct TaskRecord {
     pub(crate) starved: u32,
     /// How many failed otherwise.
     pub(crate) failures: u32,
-    /// Its expected duration, where that decides the order.
-    pub(crate) expected: Duration,
+    /// When it starts, if it never ran.
+    pub(crate) turn: Turn,
     /// The number of threads that the next or the running attempt is advised to use.
     pub(crate) threads: u32,
     /// It was under way before.
@@ -52,7 +59,7 @@ impl TaskRecord {
     pub(super) fn count(&mut self, ruling: &Ruling) {
         match ruling {
             Ruling::Succeeded | Ruling::Parked(_) | Ruling::Stopped(_) => {}
-            Ruling::Failed(_) => self.failures += 1,
+            Ruling::Failed(_) | Ruling::Final(_) => self.failures += 1,
             Ruling::Crashed(_) => self.crashes += 1,
             Ruling::Outside(_) => self.outside += 1,
             Ruling::Starved(_) => self.starved += 1,
@@ -61,7 +68,7 @@ impl TaskRecord {
 }
 
 /// A task that has not run in this generation.
-fn new_record(seq: u64, value: Vec<u8>, expected: Duration, tried: &Tried) -> TaskRecord {
+fn new_record(seq: u64, value: Vec<u8>, turn: Turn, tried: &Tried) -> TaskRecord {
     let Tried { attempts, failures, crashes, is_suspect, alone, has_emitted, .. } = *tried;
     TaskRecord {
         seq,
@@ -71,7 +78,7 @@ fn new_record(seq: u64, value: Vec<u8>, expected: Duration, tried: &Tried) -> Ta
         outside: 0,
         starved: 0,
         failures,
-        expected,
+        turn,
         threads: 1,
         again: is_suspect,
         epochs: 0,
@@ -97,6 +104,7 @@ pub(crate) struct Ledger {
     /// The number of values of the input that were taken in.
     accepted: u64,
     emitted: EmittedTasks,
+    asked: asked::OpenQuestions,
 }
 
 impl Ledger {
@@ -112,20 +120,27 @@ impl Ledger {
             cursor: 0,
             accepted: 0,
             emitted: EmittedTasks::new(),
+            asked: asked::OpenQuestions::default(),
         }
     }
 
     /// Adds one more value, with what earlier generations know of its task.
-    pub(crate) fn accept(&mut self, value: Vec<u8>, expected: Duration, tried: Tried, now: Now) {
+    pub(crate) fn accept(&mut self, value: Vec<u8>, turn: Turn, tried: Tried, now: Now) {
         self.accepted += 1;
-        let record = new_record(self.accepted, value, expected, &tried);
+        let record = new_record(self.accepted, value, turn, &tried);
         self.add(record, tried, now);
     }
 
     /// The same for a task with this number that another one has emitted in an earlier generation.
     pub(crate) fn accept_emitted(&mut self, seq: u64, value: Vec<u8>, tried: Tried, now: Now) {
-        let record = new_record(seq, value, Duration::ZERO, &tried);
+        let record = new_record(seq, value, Turn::NEXT, &tried);
         self.add(record, tried, now);
+    }
+
+    /// Takes in a task with this number once more, which has had its outcome after `attempts`.
+    pub(crate) fn run_again(&mut self, seq: u64, value: Vec<u8>, attempts: u32) {
+        let tried = Tried { attempts, ..Tried::default() };
+        self.put_back(TaskRecord { again: true, ..new_record(seq, value, Turn::NEXT, &tried) });
     }
 
     /// Counts a task with this number that another one has emitted. Returns the first and the last
@@ -149,8 +164,13 @@ impl Ledger {
     /// What this task has emitted may run.
     pub(crate) fn release(&mut self, parent: u64) {
         for (seq, value) in self.emitted.take(parent) {
-            self.ready.push(new_record(seq, value, Duration::ZERO, &Tried::default()));
+            self.ready.push(new_record(seq, value, Turn::NEXT, &Tried::default()));
         }
+    }
+
+    /// What this task has emitted waits until all tasks before that one have finished.
+    pub(crate) fn awaits_turn(&mut self, parent: u64) {
+        self.emitted.awaits_turn(parent);
     }
 
     /// What this task has emitted never runs. Returns the numbers of the first and the last, if
@@ -203,7 +223,8 @@ impl Ledger {
     /// that are parked, perhaps for hours.
     pub(crate) fn place_suspect(&mut self, threads: u32) -> Option<u16> {
         let has_parked = |record: &TaskRecord| record.state.is_some();
-        let is_last = self.in_slots == 0 && self.ready.is_empty() && self.emitted.waiting() == 0;
+        // What was emitted may wait for the output of the suspect, see `awaits_turn`.
+        let is_last = self.in_slots == 0 && self.ready.is_empty() && self.emitted.are_behind();
         if !is_last || !self.waiting.values().all(has_parked) {
             return None;
         }
@@ -255,40 +276,9 @@ impl Ledger {
         Some(record)
     }
 
-    /// Puts back a task that was withdrawn or must run again: after all others if it is a suspect,
-    /// else before those that are like it.
-    pub(crate) fn put_back(&mut self, record: TaskRecord) {
-        if record.suspect {
-            self.suspects.insert((record.strikes, record.seq), record);
-        } else {
-            self.ready.put_back(record);
-        }
-    }
-
     /// Whether the next task may have been under way in an epoch that was cut short.
     pub(crate) fn next_was_in_a_cut_epoch(&self) -> bool {
         self.ready.next().is_some_and(|next| next.epochs > 0)
-    }
-
-    /// Puts back a task that must not run again before `due`.
-    pub(crate) fn put_back_later(&mut self, record: TaskRecord, due: Now) {
-        self.waiting.insert((due, record.seq), record);
-    }
-
-    /// Puts back the tasks whose wait is over: those that were parked behind each other.
-    pub(crate) fn wake(&mut self, now: Now) {
-        while let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= now) {
-            let record = first.remove();
-            match record.state.is_some() && !record.suspect {
-                true => self.ready.push(record),
-                false => self.put_back(record),
-            }
-        }
-    }
-
-    /// When the first wait is over.
-    pub(crate) fn wakes_at(&self) -> Option<Now> {
-        self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
     /// Sorts the tasks by expected duration, longest first.
@@ -300,6 +290,7 @@ impl Ledger {
     pub(crate) fn drop_pending(&mut self) -> u64 {
         let dropped = self.left() - self.in_slots;
         self.emitted.drop_waiting();
+        self.asked.drop_waiting();
         self.suspects.clear();
         self.ready.clear();
         self.waiting.clear();
@@ -309,9 +300,7 @@ impl Ledger {
     /// The slots that hold a task, in the order in which these tasks start.
     pub(crate) fn in_order(&self) -> Vec<u16> {
         let mut slots: Vec<u16> = self.occupied().collect();
-        slots.sort_by_key(|slot| {
-            self.at(*slot).map(|record| (Reverse(record.expected), record.seq))
-        });
+        slots.sort_by_key(|slot| self.at(*slot).map(|record| (Reverse(record.turn), record.seq)));
         slots
     }
 
@@ -325,15 +314,31 @@ impl Ledger {
         !self.ready.is_empty()
     }
 
+    /// Whether a task could start, or could once others have finished.
+    pub(crate) fn has_unplaced(&self) -> bool {
+        self.has_ready() || !self.suspects.is_empty()
+    }
+
     /// The number of tasks of the input that could start and never ran.
     pub(crate) fn fresh(&self) -> usize {
         self.ready.of_input()
     }
 
+    /// Whether the values of those tasks are many bytes together.
+    pub(crate) fn is_large(&self) -> bool {
+        self.ready.about_bytes(self.fresh()) >= BYTES_AHEAD
+    }
+
+    /// Whether the values in slots and the next one are many bytes together, if they are all about
+    /// as long.
+    pub(crate) fn is_next_large(&self) -> bool {
+        self.ready.about_bytes(self.in_slots + 1) >= BYTES_AHEAD
+    }
+
     /// The number of unfinished tasks.
     pub(crate) fn left(&self) -> usize {
         let elsewhere = self.waiting.len() + self.suspects.len() + self.emitted.waiting();
-        self.ready.len() + elsewhere + self.in_slots
+        self.ready.len() + elsewhere + self.asked.waiting() + self.in_slots
     }
 
     pub(crate) fn in_slots(&self) -> usize {

@@ -54,3 +54,21 @@ fn a_suspect_does_not_wait_for_tasks_that_are_parked() {
     let told = driver.outcome(0, Verdict::Done);
     assert_eq!(told, ["Deliver 2 from 0", "Publish { slot: 1 }"]);
 }
+
+/// With `-k`, the output of the task that has emitted them waits for that of the suspect.
+#[test]
+fn a_suspect_does_not_wait_for_emitted_tasks_that_wait_for_it() {
+    let mut driver = Driver::new();
+    let tried = Tried { attempts: 1, is_suspect: true, ..Tried::default() };
+    let earlier = [Earlier::Tried(tried), Earlier::Nothing];
+    let inputs = earlier.map(|earlier| Input { value: b"v".to_vec(), earlier, ..Input::default() });
+    assert_eq!(driver.step(Event::Inputs(inputs.into())), ["Publish { slot: 0 }"]);
+    driver.step(Event::InputsEnded);
+    assert!(!driver.engine.task(0).expect("it runs").suspect);
+    driver.step(Event::Looked(view(1, 1)));
+    driver.step(Event::WorkerSettled(0));
+    let told = driver.outcome_with(0, Verdict::Done, &[b"x"]);
+    assert!(told.iter().all(|effect| !effect.starts_with("Publish")), "it waits: {told:?}");
+    assert_eq!(driver.step(Event::EndAwaitsTurn(2)), ["Publish { slot: 1 }"]);
+    assert!(driver.engine.task(1).expect("it runs").suspect);
+}

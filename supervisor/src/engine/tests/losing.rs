@@ -181,6 +181,7 @@ fn a_fixed_number_of_jobs_gets_less_company_when_memory_is_short() {
     let starved = |slot| {
         let frame = OutcomeFrame {
             verdict: Verdict::Signaled(9),
+            began_ns: 1,
             wall_ns: 1,
             usage: Usage::default(),
             leaked: false,

@@ -95,6 +95,22 @@ fn tasks_that_were_withdrawn_start_in_the_order_of_the_input() {
     assert_eq!(seqs(&driver, &slots), [3, 4, 5, 6]);
 }
 
+/// A worker looks for its next task from the slot behind its last one on.
+#[test]
+fn tasks_that_were_withdrawn_stand_where_workers_look_for_them_in_their_order() {
+    let limits = Limits { task_slots: 8, most_published: 6, ..limits() };
+    let mut driver = Driver::with(limits);
+    driver.step(inputs((1..=6).map(|n| vec![n])));
+    // The first one runs in slot 0.
+    let held_back = withdrawn(&driver.step(Event::JournalFull(Some("here".into()))));
+    for slot in held_back.into_iter().filter(|slot| *slot != 0) {
+        driver.step(Event::Withdrawn { slot });
+    }
+    driver.step(Event::JournalFull(None));
+    let seqs = (1..8).filter_map(|slot| Some(driver.engine.task(slot)?.seq));
+    assert_eq!(seqs.collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+}
+
 /// The event loop looks at signals and outcomes between two batches.
 #[test]
 fn many_workers_are_started_in_batches() {

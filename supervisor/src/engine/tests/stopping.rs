@@ -22,6 +22,7 @@ fn a_signal_drains_a_second_one_stops_and_a_third_one_kills() {
     // A stopped attempt has not succeeded, though it exited with 0.
     let outcome = OutcomeFrame {
         verdict: Verdict::Exited(0),
+        began_ns: 1,
         wall_ns: 0,
         usage: Usage::default(),
         leaked: false,
@@ -68,7 +69,8 @@ fn without_space_for_the_journal_nothing_is_started() {
     assert_eq!(driver.outcome(0, Verdict::Done), ["Deliver 1 from 0"], "what runs may finish");
     assert!(!driver.engine.wants_input());
     let effects = driver.step(Event::JournalFull(None));
-    assert_eq!(effects, ["Say", "Publish { slot: 0 }", "Publish { slot: 1 }"]);
+    // Workers look at the slot behind that of the task that ran.
+    assert_eq!(effects, ["Say", "Publish { slot: 1 }", "Publish { slot: 0 }"]);
     driver.step(Event::JournalLost("EIO".into()));
     assert_eq!(driver.engine.exit_status(), 102);
 }
@@ -103,4 +105,13 @@ fn while_outputs_wait_for_their_turn_only_retries_start_and_the_first_unfinished
     assert_eq!(driver.outcome(1, Verdict::Done), ["Deliver 2 from 1", "Publish { slot: 1 }"]);
     driver.outcome(1, Verdict::Done);
     assert!(driver.engine.wants_input());
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_no_success_whenever_that_is_found_out() {
+    let with = |is_xargs| {
+        let policy = Policy { is_xargs, ..Policy::default() };
+        Driver::with(Limits { policy, ..limits() }).engine.status_unwritten()
+    };
+    assert_eq!((with(false), with(true)), (255, 123));
 }

@@ -92,7 +92,7 @@ impl Engine {
                 Entry::Withdrawn { seq, value, attempt }
             } else {
                 record.attempt += 1;
-                Entry::Again { seq, value, attempt, cause, kind }
+                Entry::Again { seq, value, attempt, cause, kind, slot }
             }));
             record.again = true;
             self.ledger.put_back(record);

@@ -19,8 +19,9 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let Gone { starting, overdue, leaving } = self.pool.gone(worker);
-        let is_stopped =
-            |(_, ruling): &(u16, Ruling)| matches!(ruling, Ruling::Stopped(_) | Ruling::Failed(_));
+        let is_stopped = |(_, ruling): &(u16, Ruling)| {
+            matches!(ruling, Ruling::Stopped(_) | Ruling::Failed(_) | Ruling::Final(_))
+        };
         // A task loop may exit by itself between two tasks, so that a new process goes on.
         let was_idle = !starting && claimed.is_empty();
         let retires = was_idle && end == WorkerEnd::Exited(exit::SUCCESS);

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use msup_protocol::crash;
 
 use super::error::{FileError, Unsynced};
+use crate::journal::Made;
 use crate::os::files::{self, folder_of};
 use crate::os::threads::{self, ThreadError};
 
@@ -31,7 +32,7 @@ pub(crate) struct Pair {
 #[derive(Debug)]
 pub(crate) enum CommitReport {
     /// The temporary file is complete, and a power cut does not change that.
-    Secured(u16, Result<(), FileError>),
+    Secured(u16, Result<Made, FileError>),
     /// It is in its place.
     Placed(u16, Result<(), FileError>),
     /// What was journaled may not survive a power cut.
@@ -198,7 +199,7 @@ impl Hands {
 }
 
 /// Makes sure that it is a regular file; synced to disk, if `durable`.
-fn secure(temporary: &Path, durable: bool) -> Result<(), FileError> {
+fn secure(temporary: &Path, durable: bool) -> Result<Made, FileError> {
     let meta = fs::symlink_metadata(temporary).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound => FileError::NotWritten,
         _ => FileError::Unreadable(why),
@@ -210,7 +211,7 @@ fn secure(temporary: &Path, durable: bool) -> Result<(), FileError> {
         let synced = files::open_made(temporary).and_then(|file| file.sync_all());
         synced.map_err(|why| FileError::Unsynced(why.into()))?;
     }
-    Ok(())
+    Ok(Made::of(&meta))
 }
 
 /// Removes a temporary file, whatever it is: it is not needed any more.
@@ -249,7 +250,7 @@ mod tests {
         fs::write(&pair.temporary, b"new").expect("writable");
         fs::write(&pair.target, b"old").expect("writable");
         committer.secure(pair.clone());
-        assert!(matches!(committer.wait(), Some(CommitReport::Secured(3, Ok(())))));
+        assert!(matches!(committer.wait(), Some(CommitReport::Secured(3, Ok(_)))));
         assert_eq!(fs::read(&pair.target).expect("readable"), b"old", "not yet");
         committer.place(pair.clone());
         assert!(matches!(committer.wait(), Some(CommitReport::Placed(3, Ok(())))));

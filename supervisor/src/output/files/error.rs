@@ -41,7 +41,7 @@ pub(crate) enum FileError {
     NotWritten,
     #[error("its output file: {0}")]
     Unreadable(#[source] io::Error),
-    #[error("what it has left for its output file is no regular file")]
+    #[error("what it has made is no regular file: a task makes one file, and no folder")]
     NoFile,
     #[error("its output file {0}")]
     Unsynced(#[source] Unsynced),

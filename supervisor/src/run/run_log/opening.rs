@@ -5,14 +5,13 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use msup_protocol::in_flight::InFlight;
 use rustix::fs::OFlags;
 
 use super::{RunLog, Stood};
 use crate::cli::{Continued, Keeping, Retried};
-use crate::engine::Input;
+use crate::engine::{Input, Turn};
 use crate::journal::entries::{KnownTasks, ended, tried};
 use crate::journal::{
     Bytes, Durability, Folder, Journal, JournalError, Keeper, Kept, Known, Name, Opening, Past,
@@ -20,7 +19,7 @@ use crate::journal::{
 };
 use crate::os::files;
 use crate::output::replay::Replay;
-use crate::report::joblog::Joblog;
+use crate::report::joblog::{Joblog, Sends};
 use crate::run::error::RunError;
 
 /// What the log needs to know of its run.
@@ -31,6 +30,8 @@ pub(in crate::run) struct OfRun<'a> {
     pub(in crate::run) slots: u32,
     /// Outputs are kept however large they are.
     pub(in crate::run) keeps_all: bool,
+    /// What commands read.
+    pub(in crate::run) sends: Sends,
 }
 
 /// The result of opening: the log, messages about it, and tasks that are known beforehand.
@@ -46,12 +47,14 @@ pub(in crate::run) struct Opened {
 }
 
 impl RunLog {
+    /// `joblog`: the file, and whether it is one of a run that goes on.
+    ///
     /// # Errors
     /// The journal or the joblog cannot be used.
     pub(in crate::run) fn open(
         keeping: Keeping,
         run: &OfRun<'_>,
-        joblog: Option<&Path>,
+        joblog: Option<(&Path, bool)>,
         describe: impl Fn(&[u8], u64) -> Vec<u8>,
         doorbell: OwnedFd,
     ) -> Result<Opened, RunError> {
@@ -59,9 +62,9 @@ impl RunLog {
         let (words, inputs) = (Vec::new(), Vec::new());
         let mut opened = Opened { log, words, inputs, last_emitted: None, in_flight: None };
         let continues = matches!(keeping, Keeping::Continued { .. });
-        if let Some(path) = joblog {
+        if let Some((path, adds)) = joblog {
             // Checked before anything is made, but emptied last: a failed start changes nothing.
-            Joblog::check(path, continues)?;
+            Joblog::check(path, adds)?;
         }
         match keeping {
             Keeping::Nowhere => {}
@@ -87,8 +90,8 @@ impl RunLog {
                 opened.go_on(*continued, durability, run, &describe, doorbell)?;
             }
         }
-        if let Some(path) = joblog {
-            let mut joblog = Joblog::open(path, continues)?;
+        if let Some((path, adds)) = joblog {
+            let mut joblog = Joblog::open(path, adds, run.sends)?;
             if let Some(folder) = opened.log.folder.as_ref().filter(|_| continues) {
                 joblog.restore(folder, &describe)?;
             }
@@ -173,7 +176,7 @@ impl Opened {
             log.known = Some(KnownTasks::of(past, &describe));
             let inputs = added.into_iter().map(|(seq, value)| {
                 let earlier = log.earlier(seq, &value, || describe(&value, seq));
-                Input { value, seq: Some(seq), expected: Duration::ZERO, earlier }
+                Input { value, seq: Some(seq), turn: Turn::NEXT, earlier }
             });
             self.inputs = inputs.collect();
         }
@@ -356,7 +359,7 @@ impl Retries {
                 shown.push((seq, (before, value.clone())));
                 ended(known)
             };
-            inputs.push(Input { value, seq: Some(seq), expected: Duration::ZERO, earlier });
+            inputs.push(Input { value, seq: Some(seq), turn: Turn::NEXT, earlier });
         }
         inputs.sort_by_key(|input| input.seq);
         Retries { inputs, shown, moved, bound }

@@ -23,6 +23,8 @@ pub(super) enum Happening {
     Kept(u64),
     Shown(u64, String),
     Space,
+    /// The conditions of a start were looked at.
+    Answers,
     PressureEnds,
 }
 

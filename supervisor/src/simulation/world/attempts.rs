@@ -1,5 +1,7 @@
 //! Simulated attempts: how a worker claims a task, and how that goes.
 
+use std::time::Duration;
+
 use msup_protocol::codec::{self, OutcomeFrame, Stream, Usage, Verdict};
 use msup_protocol::exit::WorkerEnd;
 use msup_protocol::in_flight::Entry;
@@ -45,7 +47,7 @@ impl World {
         let nature = self.nature(&value);
         let verdict = match nature {
             Nature::Hangs => {
-                self.stop(worker, Killed::TimedOut);
+                self.stop(worker, Killed::TimedOut(Duration::from_secs(1)));
                 return;
             }
             Nature::Killer => {
@@ -118,6 +120,7 @@ impl World {
             if writes { Stream::Here(value.into_bytes().into()) } else { Stream::nothing() };
         let outcome = OutcomeFrame {
             verdict,
+            began_ns: 1,
             wall_ns: 1_000_000,
             usage: Usage::default(),
             leaked: false,

@@ -4,7 +4,9 @@ use msup_protocol::exit::WorkerEnd;
 use msup_protocol::packed::WorkerId;
 
 use super::{Happening, SIGKILL, SIGSEGV, SIGTERM, World};
-use crate::engine::{Counted, Event, Halt, OutputPressure, TaskRecord, Threshold};
+use crate::engine::{
+    Counted, Event, Halt, Killed, OutputPressure, Permission, Steering, TaskRecord, Threshold,
+};
 use crate::simulation::random::Random;
 
 /// The faults that are still to come.
@@ -57,7 +59,7 @@ impl World {
         self.later(150, Happening::Fault);
         let worker = self.random.below(self.machine.workers.len() as u64) as WorkerId;
         let life = self.machine.worker(worker).life;
-        match self.random.below(12) {
+        match self.random.below(15) {
             0..4 => self.dies(worker, life, WorkerEnd::Signaled(SIGKILL), None),
             4 => self.dies(worker, life, WorkerEnd::Signaled(SIGSEGV), None),
             5 => self.end_epoch(),
@@ -77,8 +79,44 @@ impl World {
                 self.later(100, Happening::PressureEnds);
             }
             10 => self.step(Event::StopSignal(SIGTERM)),
+            11..14 => self.steer(worker),
             _ => self.disk.sync(),
         }
+    }
+
+    /// The user steers the run (`msup ctl`).
+    fn steer(&mut self, worker: WorkerId) {
+        match self.random.below(4) {
+            0 => self.stop(worker, Killed::ByUser),
+            1 => {
+                let procs = 1 + self.random.below(u64::from(self.limits.procs)) as u32;
+                self.step(Event::Steered(Steering::Procs(procs)));
+            }
+            2 => {
+                let jobs = 1 + self.random.below(u64::from(self.limits.max_workers)) as u32;
+                self.step(Event::Steered(Steering::Jobs(jobs)));
+            }
+            _ => {
+                let failed = self.supervisor.failed.len() as u64;
+                if failed > 0 {
+                    let at = self.random.below(failed) as usize;
+                    let failure = self.supervisor.failed.swap_remove(at);
+                    self.step(Event::Steered(Steering::Retry(self.planted.retry(failure))));
+                }
+            }
+        }
+    }
+
+    /// What a look at the conditions of a start says.
+    pub(super) fn answers(&mut self) {
+        let permission = if self.faults.strike(&mut self.random, 4) {
+            Permission::Wait
+        } else if self.faults.strike(&mut self.random, 8) {
+            Permission::StopYoungest
+        } else {
+            Permission::Start
+        };
+        self.step(Event::MayStart(permission));
     }
 
     fn end_epoch(&mut self) {

@@ -4,7 +4,7 @@ use msup_protocol::codec::{OutcomeFrame, Stream};
 use msup_protocol::packed::WorkerId;
 
 use super::{Happening, SIGKILL, SIGTERM, Slot, State, World};
-use crate::engine::{Effect, Emitted, Entry, Event, Killed};
+use crate::engine::{Cause, Effect, Emitted, Entry, Event, Failure, Killed};
 use crate::journal::entries::write_down;
 use crate::journal::record::End;
 use crate::journal::{Record, State as EndState, Trouble};
@@ -35,6 +35,12 @@ impl World {
                     self.later(3, Happening::Dies(worker, life, SIGTERM));
                 }
             }
+            Effect::Ask { seq, .. } => events.push(Event::Answered { seq, starts: true }),
+            Effect::LookBeforeStart => self.later(30, Happening::Answers),
+            Effect::StopYoungest => {
+                let busy = self.machine.workers.iter().rposition(|worker| worker.is_busy());
+                busy.into_iter().for_each(|at| self.stop(at as WorkerId, Killed::Displaced));
+            }
             Effect::KillNow => self.hurry(),
             Effect::Deliver { seq, slot: _, outcome, end } => {
                 let is_shown = self.deliver(seq, outcome.as_deref(), end.as_ref());
@@ -54,11 +60,16 @@ impl World {
             Effect::Finish => {
                 self.supervisor.finished = Some(self.supervisor.engine.exit_status());
             }
+            Effect::Halt { .. } => self.tell(|| "halts".into()),
             Effect::Say(text) => self.tell(|| text),
+            Effect::AnswerRetry { seq, is_taken: true } => {
+                self.history.retries(&self.values.at(seq));
+            }
             Effect::Skip { seq, last } if seq == last => self.shows_again(seq),
             Effect::Skip { .. }
             | Effect::AllowStarts(_)
             | Effect::AllowOneForOne(_)
+            | Effect::AnswerRetry { is_taken: false, .. }
             | Effect::Discard { .. }
             | Effect::SetTimeout(_) => {}
         }
@@ -150,7 +161,7 @@ impl World {
         if !(self.values.are_cut_off && matches!(entry, Entry::InputsEnd(_))) {
             let will_be_shown = self.planted.will_be_shown(is_shown);
             let (entry, now) = (self.planted.entry(entry), self.agenda.now().as_secs_f64());
-            write_down(&mut supervisor.journal, entry, will_be_shown, now);
+            write_down(&mut supervisor.journal, (entry, None), will_be_shown, now);
         }
     }
 
@@ -192,7 +203,13 @@ impl World {
             }
             _ => {}
         });
-        for End { value, state, cause, .. } in finished {
+        for End { seq, value, attempt, state, cause, .. } in finished {
+            if state != EndState::Succeeded {
+                let (value, cause) = (value.0.clone(), Cause::Earlier(String::new()));
+                let quarantined = state == EndState::Quarantined;
+                let failure = Failure { seq, value, cause, attempts: attempt, quarantined };
+                self.supervisor.failed.push(failure);
+            }
             let value = text(&value.0);
             let has_output = self.supervisor.outputs.contains(&value);
             let is_blamed = cause.is_some_and(|cause| cause.starts_with("msup was killed"));

@@ -1,12 +1,12 @@
 //! Simulated supervisors: how one takes up the run, dies, and is followed by another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Happening, Values, World};
-use crate::engine::{Engine, Limits};
+use crate::engine::{Engine, Failure, Limits};
 use crate::journal::entries::KnownTasks;
-use crate::journal::{Bytes, Journal, Record, Run, SCHEMA, Sync, Trouble};
+use crate::journal::{Bytes, Journal, Record, Run, SCHEMA, State, Sync, Trouble};
 use crate::simulation::disk::FakeFile;
 use crate::simulation::history::History;
 use crate::simulation::{RUN, text};
@@ -30,6 +30,8 @@ pub(super) struct Supervisor {
     pub(super) outputs: BTreeSet<String>,
     /// Tasks that have added others, and whose outputs are not shown.
     pub(super) emitting: BTreeSet<u64>,
+    /// The tasks that have failed in it, and whose ends are in the journal.
+    pub(super) failed: Vec<Failure>,
     /// It began when no fault was left.
     pub(super) is_calm: bool,
     /// The exit status, once it has finished.
@@ -53,6 +55,7 @@ impl Supervisor {
             is_urgent: false,
             outputs: BTreeSet::new(),
             emitting: BTreeSet::new(),
+            failed: Vec::new(),
             is_calm,
             finished: None,
         }
@@ -78,20 +81,26 @@ impl World {
             self.machine.noted.fill(None);
             self.disk.lose_power(&mut self.random);
         }
-        let mut left = BTreeSet::new();
+        self.history.keeps(&self.ends_left(), power_cut);
+        self.resume();
+    }
+
+    /// The tasks that have ends in the journal, and whether they have succeeded.
+    pub(super) fn ends_left(&self) -> BTreeMap<String, bool> {
+        let mut left = BTreeMap::new();
         self.disk.read(|record| {
             if let Record::End(end) = record {
-                left.insert(text(&end.value.0));
+                left.insert(text(&end.value.0), end.state == State::Succeeded);
             }
         });
-        self.history.keeps(&left, power_cut);
-        self.resume();
+        left
     }
 
     /// Another supervisor takes up the run.
     pub(super) fn resume(&mut self) {
         self.machine.clear();
         self.agenda.clear();
+        self.history.is_taken_up(&self.ends_left());
         let Ok(mut past) = self.disk.past() else {
             // Not even its beginning has survived: the user starts it again.
             self.disk.clear();

@@ -1,5 +1,6 @@
 //! Lists of commands: words, operators, redirections and `case`.
 
+use super::builtins::{Builtin, assigned, is_computed, is_declaring, is_expanded};
 use super::level::{Case, Ending, Level, Word};
 use super::{Dialect, Doubt, Quoting, Scanner};
 use crate::template::shell_words::{is_assignment, is_blank, is_name_byte};
@@ -32,9 +33,9 @@ const BEFORE_COMMANDS: [&[u8]; 21] = [
 /// Commands that run their arguments as code.
 const EVALUATING: [&[u8]; 3] = [b"eval", b"trap", b"alias"];
 
-/// Commands that give variables an attribute, perhaps that of an integer.
-const DECLARING: [&[u8]; 6] =
-    [b"declare", b"typeset", b"local", b"export", b"readonly", b"integer"];
+/// Some of them are builtins, which may have options before the command.
+const WITH_OPTIONS: [&[u8]; 7] =
+    [b"command", b"builtin", b"exec", b"time", b"coproc", b"noglob", b"nocorrect"];
 
 /// Comparisons that shells evaluate as expressions.
 const COMPARING: [&[u8]; 6] = [b"-eq", b"-ne", b"-lt", b"-le", b"-gt", b"-ge"];
@@ -137,7 +138,8 @@ impl Scanner<'_> {
             let compares = (level.condition || level.compares)
                 && (COMPARING.contains(&level.previous.as_slice())
                     || COMPARING.contains(&self.word_after()));
-            self.numeric = level.numeric || compares;
+            let assigns = level.begins || level.declares;
+            self.numeric = level.numeric || compares || (assigns && self.assigns_computed());
         }
     }
 
@@ -156,11 +158,18 @@ impl Scanner<'_> {
         if std::mem::take(&mut level.redirects) {
             return;
         }
-        let word: Vec<u8> = typed.iter().copied().filter(|byte| !b"'\"\\".contains(byte)).collect();
+        let word = unquoted(typed);
         if let Some(program) = level.evaluation.word(&word, has_value).filter(|_| !self.anywhere) {
             let program = program.to_vec();
             self.refuse_evaluated(&program);
         }
+        let masked = unquoted(&self.strings.masked(typed));
+        let is_print = self.dialect == Dialect::Zsh && level.command.first == b"print";
+        if is_print && !level.begins && word.starts_with(b"-") && word.contains(&b'P') {
+            // Substitutions in what it prints are run (promptsubst).
+            level.evaluation.evaluates_all(b"print -P");
+        }
+        self.follow_builtin(level, &masked, has_value);
         if let Some(case) = level.cases.last_mut().filter(|case| **case != Case::List) {
             let next = match (*case, typed) {
                 (Case::Subject, _) => Case::In,
@@ -182,19 +191,54 @@ impl Scanner<'_> {
             *case = next;
         } else if level.condition {
             level.condition = typed != b"]]";
+            // In zsh, a command may follow.
+            level.begins = !level.condition;
         } else if level.begins {
             self.first_word(level, typed, &word);
         } else if level.previous == b"function" {
             level.begins = true;
-        } else if level.declares && typed.starts_with(b"-") && typed.contains(&b'i') {
-            level.numeric = true;
+        } else if level.command.first == b"repeat" && level.command.behind == 1 {
+            // `repeat 3 COMMAND`
+            (level.begins, level.numeric) = (true, false);
+            level.builtin = Builtin::default();
+        } else if is_loop(&level.command.first)
+            && level.command.behind == 2
+            && matches!(typed, b"do" | b"{")
+        {
+            // `for x do`
+            level.begins = true;
+        } else if level.declares && typed.starts_with(b"-") {
+            let is_rich = matches!(self.dialect, Dialect::Zsh | Dialect::Ksh);
+            let is_number = |letter: &u8| *letter == b'i' || (is_rich && b"FE".contains(letter));
+            level.numeric |= typed.iter().any(is_number);
         }
+        level.command.behind += 1;
         level.previous = typed.to_vec();
     }
 
     /// A word where a command may begin.
     fn first_word(&mut self, level: &mut Level, typed: &[u8], word: &[u8]) {
-        level.begins = BEFORE_COMMANDS.contains(&typed) || is_assignment(typed);
+        let is_option =
+            word.first() == Some(&b'-') && WITH_OPTIONS.contains(&&level.command.first[..]);
+        if is_option {
+            // `exec -a NAME`
+            level.previous_is_option = level.command.first == b"exec" && word.ends_with(b"a");
+            return;
+        }
+        let is_argument = std::mem::take(&mut level.previous_is_option);
+        level.begins = BEFORE_COMMANDS.contains(&word)
+            || is_assignment(typed)
+            || is_argument
+            || level.previous == b"coproc"
+            || (self.dialect == Dialect::Zsh && word == b"-");
+        if !is_assignment(typed) {
+            (level.command.first, level.command.behind) = (word.to_vec(), 0);
+        }
+        let builtin = Builtin::named(word, self.dialect);
+        if builtin.is_known() {
+            level.numeric = builtin.computes;
+            level.builtin = builtin;
+        }
         match typed {
             b"case" => level.cases.push(Case::Subject),
             b"esac" if level.cases.last() == Some(&Case::List) => {
@@ -202,15 +246,52 @@ impl Scanner<'_> {
             }
             b"[[" => level.condition = true,
             _ if EVALUATING.contains(&word) => level.evaluation.evaluates_all(word),
-            _ if DECLARING.contains(&word) => {
-                (level.declares, level.numeric) = (true, word == b"integer");
+            _ if is_declaring(word) => {
+                level.declares = true;
+                level.numeric |= word == b"integer";
             }
             _ => {
-                level.numeric = word == b"let";
+                level.numeric |= word == b"let";
                 let evaluates = matches!(self.dialect, Dialect::Zsh | Dialect::Ksh);
                 level.compares = evaluates && matches!(word, b"[" | b"test");
             }
         }
+    }
+
+    /// A word of a command: whether a value in it would be taken for a name, or computed.
+    fn follow_builtin(&mut self, level: &mut Level, masked: &[u8], has_value: bool) {
+        let mut doubt = level.builtin.word(masked, has_value, self.dialect);
+        level.numeric |= level.builtin.computes;
+        let assigns = level.begins || level.declares;
+        let name = assigned(masked).filter(|_| assigns);
+        if let Some(name) = name.filter(|_| has_value) {
+            if is_expanded(name) {
+                doubt = Some(Doubt::Expanded);
+            }
+            // bash reads `declare x={}` as elements if x is an array.
+            let array = [name, b"=("].concat();
+            let is_array = self.source.windows(array.len()).any(|part| part == array);
+            if level.declares
+                && is_array
+                && matches!(&level.command.first[..], b"declare" | b"typeset")
+            {
+                doubt = Some(Doubt::Elements);
+            }
+        }
+        if level.declares && level.numeric && !masked.starts_with(b"-") {
+            self.integers.push(name.unwrap_or(masked).to_vec());
+        }
+        if let Some(doubt) = doubt.filter(|_| !self.anywhere) {
+            self.refuse(self.last_value, doubt);
+        }
+    }
+
+    /// Whether an assignment begins here to a variable whose value is computed.
+    fn assigns_computed(&self) -> bool {
+        let name = self.rest(0).iter().take_while(|byte| is_name_byte(**byte)).count();
+        let (name, rest) = self.rest(0).split_at(name);
+        let assigns = rest.starts_with(b"=") || rest.starts_with(b"+=");
+        assigns && (is_computed(name) || self.integers.iter().any(|known| known == name))
     }
 
     pub(super) fn refuse_evaluated(&mut self, program: &[u8]) {
@@ -233,12 +314,25 @@ impl Scanner<'_> {
             _ => {}
         }
         self.copy(len);
+        // `&>` is a redirection in most shells, and in some the end of a command.
+        let in_commands = level.cases.last().is_none_or(|case| *case == Case::List);
+        if byte == b'&' && len == 1 && self.peek(0) == Some(b'>') && in_commands {
+            level.begins |= self.dialect == Dialect::Posix;
+            return;
+        }
         level.next_command();
     }
 
     fn redirection(&mut self, level: &mut Level) {
-        let is_descriptor = |word: &[u8]| word.iter().all(u8::is_ascii_digit);
-        if level.word.is_some_and(|word| is_descriptor(&self.source[word.start..self.at])) {
+        let is_descriptor = |word: &[u8]| {
+            let name = word.strip_prefix(b"{").and_then(|word| word.strip_suffix(b"}"));
+            let is_name = name.is_some_and(|name| {
+                !name.is_empty() && name.iter().all(|byte| is_name_byte(*byte))
+            });
+            is_name || word.iter().all(u8::is_ascii_digit)
+        };
+        let word = level.word.filter(|word| word.values == self.values);
+        if word.is_some_and(|word| is_descriptor(&self.source[word.start..self.at])) {
             level.word = None;
         }
         match (self.peek(0), self.rest(1)) {
@@ -251,6 +345,7 @@ impl Scanner<'_> {
             (Some(b'<'), [b'<', b'<', ..]) => {
                 self.end_word(level);
                 self.copy(3);
+                level.builtin.skip_next();
                 return level.evaluation.reads_next();
             }
             (Some(b'<'), [b'<', rest @ ..]) => {
@@ -276,4 +371,14 @@ impl Scanner<'_> {
     pub(super) fn is_replacement(&self) -> bool {
         self.replacement_at(0).is_some()
     }
+}
+
+/// Whether this word begins a loop over words.
+pub(super) fn is_loop(word: &[u8]) -> bool {
+    matches!(word, b"for" | b"foreach" | b"select")
+}
+
+/// A word without its quotes.
+fn unquoted(word: &[u8]) -> Vec<u8> {
+    word.iter().copied().filter(|byte| !b"'\"\\".contains(byte)).collect()
 }

@@ -53,7 +53,7 @@ impl Scanner<'_> {
         let name = self.rest(1).iter().take_while(|byte| is_name_byte(**byte)).count();
         let next = self.replacement_at(1 + name);
         let number =
-            matches!(next, Some((Replacement::Seq | Replacement::Slot | Replacement::Threads, _)));
+            next.is_some_and(|(replacement, _)| !matches!(replacement, Replacement::Value(_)));
         if number && quoting == Quoting::Here {
             // Otherwise the digits become part of the name.
             self.text(b"${");
@@ -62,9 +62,21 @@ impl Scanner<'_> {
             return self.text(b"}");
         }
         self.copy(1 + name);
+        if self.dialect == Dialect::Zsh && self.peek(0) == Some(b'[') && self.has_value_in_index() {
+            return self.subscript();
+        }
         if number && quoting != Quoting::Number {
             self.text(b"\"\"");
         }
+    }
+
+    /// Whether a value is in the `[..]` that begins here.
+    fn has_value_in_index(&self) -> bool {
+        let len = self.rest(0).iter().position(|byte| *byte == b']').unwrap_or(0);
+        (1..len).any(|ahead| {
+            let found = self.replacement_at(ahead);
+            found.is_some_and(|(replacement, _)| matches!(replacement, Replacement::Value(_)))
+        })
     }
 
     /// Consumes `$(..)`.

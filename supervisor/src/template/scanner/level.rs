@@ -1,6 +1,7 @@
 //! What is known of a list of commands while it is read.
 
 use super::Evaluation;
+use super::builtins::Builtin;
 use super::here::Here;
 
 /// What ends a list of commands.
@@ -27,6 +28,13 @@ pub(super) struct Word {
     pub(super) values: usize,
 }
 
+/// The word that began a command, as typed, and how many stand behind it.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Beginning {
+    pub(super) first: Vec<u8>,
+    pub(super) behind: usize,
+}
+
 /// The state of a list of commands.
 #[derive(Debug)]
 pub(super) struct Level {
@@ -38,6 +46,10 @@ pub(super) struct Level {
     /// Here-documents whose bodies begin with the next line.
     pub(super) heres: Vec<Here>,
     pub(super) evaluation: Evaluation,
+    pub(super) builtin: Builtin,
+    pub(super) command: Beginning,
+    /// The next word is the argument of an option before a command.
+    pub(super) previous_is_option: bool,
     /// The word before, as typed.
     pub(super) previous: Vec<u8>,
     /// The next word is the target of a redirection.
@@ -61,6 +73,9 @@ impl Level {
             cases: Vec::new(),
             heres: Vec::new(),
             evaluation: Evaluation::default(),
+            builtin: Builtin::default(),
+            command: Beginning::default(),
+            previous_is_option: false,
             previous: Vec::new(),
             redirects: false,
             condition: false,
@@ -77,6 +92,9 @@ impl Level {
         }
         self.begins = true;
         self.evaluation = Evaluation::default();
+        self.builtin = Builtin::default();
+        self.command.first.clear();
+        self.previous_is_option = false;
         self.previous.clear();
         (self.redirects, self.compares, self.declares, self.numeric) = (false, false, false, false);
     }

@@ -5,6 +5,7 @@
 //! reads the place of a value, it refuses that place: a value is never split, read as a pattern or
 //! shown as the name of a variable.
 
+mod builtins;
 mod commands;
 mod expansions;
 mod here;
@@ -12,9 +13,10 @@ mod level;
 mod parentheses;
 mod refusal;
 
-use super::replacement::{Replacement, Selection, Strings};
+use super::replacement::{Number, Replacement, Selection};
 use super::second_evaluation::Evaluation;
 use super::shell::Dialect;
+use super::strings::Strings;
 use level::Ending;
 use refusal::Doubt;
 pub(crate) use refusal::Refused;
@@ -40,12 +42,11 @@ pub(super) enum TemplatePart {
     Text(Vec<u8>),
     /// A place for this part of the value.
     Value(Selection, Quoting),
-    /// The sequence number.
-    Seq,
-    /// The number of threads.
-    Threads,
-    /// The slot number.
+    /// A number of the task.
+    Number(Number),
+    /// The slot number, and the same with zeros before it.
     Slot,
+    PaddedSlot,
 }
 
 /// Values that are nested deeper are refused.
@@ -90,6 +91,8 @@ struct Scanner<'a> {
     doubt: Option<Doubt>,
     /// Words are read as expressions here.
     numeric: bool,
+    /// Variables that have been declared as integers.
+    integers: Vec<Vec<u8>>,
     refused: Option<Refused>,
 }
 
@@ -125,6 +128,7 @@ impl<'a> Scanner<'a> {
             last_value: 0,
             doubt: None,
             numeric: false,
+            integers: Vec::new(),
             refused: None,
         }
     }
@@ -140,6 +144,7 @@ impl<'a> Scanner<'a> {
         let Some((replacement, len)) = self.replacement_at(0) else { return false };
         let place = self.at;
         self.at += len;
+        let is_number = !matches!(replacement, Replacement::Value(_) | Replacement::Variable(_));
         match replacement {
             Replacement::Value(part) => {
                 if let Some(doubt) = self.doubt {
@@ -156,12 +161,12 @@ impl<'a> Scanner<'a> {
                 (self.values, self.last_value) = (self.values + 1, place);
                 self.pieces.push(TemplatePart::Value(part, quoting));
             }
-            Replacement::Seq => self.pieces.push(TemplatePart::Seq),
-            Replacement::Threads => self.pieces.push(TemplatePart::Threads),
+            Replacement::Number(number) => self.pieces.push(TemplatePart::Number(number)),
             Replacement::Slot => self.pieces.push(TemplatePart::Slot),
+            Replacement::PaddedSlot => self.pieces.push(TemplatePart::PaddedSlot),
+            Replacement::Variable(name) => self.text(name.as_bytes()),
         }
-        let number = !matches!(replacement, Replacement::Value(_));
-        if number && quoting == Quoting::Unquoted && matches!(self.peek(0), Some(b'<' | b'>')) {
+        if is_number && quoting == Quoting::Unquoted && matches!(self.peek(0), Some(b'<' | b'>')) {
             // Otherwise `{#}>file` redirects the descriptor of that number.
             self.text(b"\"\"");
         }

@@ -1,6 +1,7 @@
 //! What begins or ends with a parenthesis in a list of commands: subshells, arithmetic, arrays,
 //! functions and the patterns of `case`.
 
+use super::commands::is_loop;
 use super::level::{Case, Ending, Level};
 use super::{Dialect, Doubt, Scanner};
 use crate::template::shell_words::is_blank;
@@ -22,22 +23,35 @@ impl Scanner<'_> {
             None if empty && !level.begins && !level.condition => self.define(level),
             Some(typed) => {
                 let array = typed.ends_with(b"=");
-                self.nested(|inside| inside.parenthesized(array));
+                self.in_pattern(!array && !level.condition, |inside| inside.parenthesized(array));
             }
             None if level.condition => self.nested(|inside| inside.parenthesized(false)),
             None => {
                 let loops = matches!(level.previous.as_slice(), b"for" | b"select");
                 let may_compute = self.peek(1) == Some(b'(') && (level.begins || loops);
+                // A command may follow: `for ((..)) do`, and in zsh `if (..) {`.
                 if may_compute && self.compute() {
-                    level.begins = false;
+                    level.begins = true;
                 } else if level.begins {
                     self.copy(1);
                     self.nested(|inside| inside.commands(Ending::Parenthesis));
-                    level.begins = false;
                 } else {
-                    self.nested(|inside| inside.parenthesized(true));
+                    let is_pattern = !is_loop(&level.command.first);
+                    self.in_pattern(is_pattern, |inside| inside.parenthesized(true));
+                    level.begins |= is_loop(&level.command.first);
                 }
             }
+        }
+    }
+
+    /// Goes one level down. What stands there is a pattern for names of files, if `is_pattern`: zsh
+    /// runs code in one (`*(e:CODE:)`).
+    fn in_pattern(&mut self, is_pattern: bool, inside: impl FnOnce(&mut Self)) {
+        let values = self.values;
+        self.nested(inside);
+        let runs = is_pattern && self.dialect == Dialect::Zsh && !self.anywhere;
+        if runs && self.values > values {
+            self.refuse(self.last_value, Doubt::Pattern);
         }
     }
 
@@ -75,11 +89,22 @@ impl Scanner<'_> {
                 b')' => return self.copy(1),
                 b'(' => self.nested(|inside| inside.parenthesized(array)),
                 b'#' if array && blank => self.comment(),
+                // The index of an element, or in zsh which files are meant.
+                b'[' if (array && blank) || self.dialect == Dialect::Zsh => self.index(),
                 _ => self.element(),
             }
             blank = is_blank(byte) || byte == b'\n';
         }
         self.open_end();
+    }
+
+    /// Consumes `[..]`: an expression, unless the array is of another kind.
+    fn index(&mut self) {
+        let numeric = std::mem::replace(&mut self.numeric, true);
+        while self.peek(0).is_some_and(|byte| !b"])\n \t".contains(&byte)) {
+            self.element();
+        }
+        self.numeric = numeric;
     }
 
     /// Consumes `)`. Whether it ends these commands.

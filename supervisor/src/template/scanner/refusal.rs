@@ -34,6 +34,18 @@ pub(crate) enum Doubt {
     Parenthesis,
     /// A word that is run as code.
     Evaluated,
+    /// A word that is taken for the name of a variable.
+    Name,
+    /// One that is computed.
+    Computed,
+    /// `declare -a x={}`
+    Elements,
+    /// `*({})` in zsh.
+    Pattern,
+    /// `PS4={}`
+    Expanded,
+    /// Behind a value that may be an option or an operator.
+    Operator,
 }
 
 impl Doubt {
@@ -60,6 +72,31 @@ impl Doubt {
             Doubt::Case => "shells read this case differently",
             Doubt::Parenthesis => "shells read the parentheses before it differently",
             Doubt::Evaluated => "it would be run as code",
+            Doubt::Name => {
+                "the shell takes it for the name of a variable, and the index of an array in that \
+                 would be run as code; write the name itself (or insist with --unsafe-replace)"
+            }
+            Doubt::Computed => {
+                "the shell computes it, and the index of an array in that would be run as code; \
+                 write $(({})) (or insist with --unsafe-replace)"
+            }
+            Doubt::Elements => {
+                "the shell reads it as the elements of an array, and it would be run as code; \
+                 write x=({}) (or insist with --unsafe-replace)"
+            }
+            Doubt::Pattern => {
+                "zsh runs code that stands in the parentheses of a pattern; quote the whole word \
+                 (or insist with --unsafe-replace)"
+            }
+            Doubt::Expanded => {
+                "the shell expands this variable when it uses it, and it would be run as code; \
+                 use another variable (or insist with --unsafe-replace)"
+            }
+            Doubt::Operator => {
+                "the value before it may be -v, and this one the name of a variable, which would \
+                 be run as code; write the operator or the format itself (or insist with \
+                 --unsafe-replace)"
+            }
         }
     }
 }
@@ -118,7 +155,7 @@ impl std::fmt::Display for Refused {
         match (program, doubt) {
             (Some(program), _) => {
                 let name = program.escape_ascii();
-                write!(f, " in what {name} runs: {}", safe_form(program))
+                write!(f, " in what {name} runs: {}", safe_form(program, b"{}"))
             }
             // A variable is evaluated once more in an expression, and not at all in such a
             // here-document.
@@ -129,7 +166,12 @@ impl std::fmt::Display for Refused {
                 | Doubt::QuotedExpression
                 | Doubt::OldArithmetic
                 | Doubt::QuotedHere
-                | Doubt::HereDelimiter,
+                | Doubt::HereDelimiter
+                | Doubt::Name
+                | Doubt::Computed
+                | Doubt::Elements
+                | Doubt::Expanded
+                | Doubt::Operator,
             ) => write!(f, ": {}", doubt.reason()),
             (None, _) => write!(f, ": {}{VARIABLE}", doubt.reason()),
         }

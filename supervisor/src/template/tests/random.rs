@@ -2,6 +2,7 @@
 //! is executed.
 
 use std::env::var;
+use std::process::Output;
 
 use proptest::prelude::*;
 
@@ -175,7 +176,12 @@ proptest! {
             let scene = Scene::new();
             let text = line.replace("{}", PLAIN).into_bytes();
             let text = script::literal_argv(&reading.shell, &text);
-            let expected = scene.run(shell, &Rendered::without_replacements(text)).stdout;
+            let Output { stdout: expected, stderr: said, .. } =
+                scene.run(shell, &Rendered::without_replacements(text));
+            // A shell that reads a script in backquotes when it comes to it runs what is before a
+            // mistake in that script. Ours are in parentheses, which are read before anything runs.
+            let said = String::from_utf8_lossy(&said).to_lowercase();
+            prop_assume!(!(line.contains('`') && said.contains("syntax error")));
             let shown = scene.run(shell, &template.render(PLAIN.as_bytes(), at(1))).stdout;
             prop_assert_eq!(show(&shown), show(&expected), "{}: {:?}", shell, line);
             let value = MARKED[value];

@@ -37,6 +37,10 @@ fn places_that_shells_read_differently_are_refused_with_the_position() {
         ("zsh", "echo ${(f){}}", "${..}"),
         ("ksh", "echo ${x:-{}}", "${..}"),
         ("ksh", "echo ${ echo {}; }", "${..}"),
+        ("zsh", "echo one({})", "parentheses of a pattern"),
+        ("zsh", "ls *(e:{}:)", "parentheses of a pattern"),
+        ("zsh", "ls ({}|b)", "parentheses of a pattern"),
+        ("zsh", "for f in one(.{}); do :; done", "parentheses of a pattern"),
     ] {
         let said = refusal(shell, line);
         assert!(said.contains(says), "{shell}: {line:?}: {said}");
@@ -75,7 +79,9 @@ fn values_that_a_shell_would_run_as_code_are_refused() {
         assert!(parsed(&[line], &insists).is_ok(), "{line:?}");
     }
     for words in [
-        &["bash", "-c", "echo {}"][..],
+        &["bash", "-c", "echo {}", "_"][..],
+        &["bash", "-c", "it's {}"],
+        &["bash", "-c", "echo {.}"],
         &["bash", "-c"],
         &["env", "A=b", "sh", "-ec", "x{.}y"],
         &["find", ".", "-exec", "sh", "-c", "cat {}", ";"],
@@ -84,6 +90,8 @@ fn values_that_a_shell_would_run_as_code_are_refused() {
         let said = parsed(words, &reading("sh")).expect_err("refused").to_string();
         assert!(said.contains("-c 'echo \"$1\"' _ {}"), "{words:?}: {said}");
     }
+    let said = parsed(&["bash", "-c", "echo {}"], &reading("sh")).expect_err("refused").to_string();
+    assert!(said.contains("leave bash -c out: msup runs 'echo {}' as a script"), "{said}");
 }
 
 #[test]
@@ -136,6 +144,17 @@ fn values_are_numbers_where_shells_evaluate_expressions() {
         ("bash", "declare -i x={}", "declare -i x=${MSUP_V_NUM:?the value is not a number}"),
         ("bash", "a[{}]={}", "a[${MSUP_V_NUM:?the value is not a number}]=\"${MSUP_V}\""),
         ("bash", "p ${a[{}]}", "p ${a[${MSUP_V_NUM:?the value is not a number}]}"),
+        ("bash", "a=([{}]=2)", "a=([${MSUP_V_NUM:?the value is not a number}]=2)"),
+        ("zsh", "p $a[{}]", "p $a[${MSUP_V_NUM:?the value is not a number}]"),
+        ("zsh", "exit {}", "exit ${MSUP_V_NUM:?the value is not a number}"),
+        ("zsh", "printf %d {};", "printf %d ${MSUP_V_NUM:?the value is not a number};"),
+        ("ksh", "shift {}", "shift ${MSUP_V_NUM:?the value is not a number}"),
+        ("bash", "RANDOM={}", "RANDOM=${MSUP_V_NUM:?the value is not a number}"),
+        (
+            "bash",
+            "typeset -i x y=1; x={}",
+            "typeset -i x y=1; x=${MSUP_V_NUM:?the value is not a number}",
+        ),
     ] {
         let template = parsed(&[line], &reading(shell)).expect("a template");
         let rendered = template.render(b"v", at(1));
@@ -148,13 +167,68 @@ fn values_are_numbers_where_shells_evaluate_expressions() {
 }
 
 #[test]
+fn values_are_refused_where_builtins_take_names_or_compute() {
+    for (shell, line) in [
+        ("sh", "unset {}"),
+        ("bash", "x=1 command -p unset -v \"x{}\""),
+        ("bash", "if true; then read -r x {} <f; fi"),
+        ("bash", "for x do mapfile -t {} <f; done"),
+        ("zsh", "if [[ a == a ]] { unset {} }"),
+        ("zsh", "for x (a b) unset {}"),
+        ("zsh", "repeat 3 unset {}; :"),
+        ("bash", "unset &>/dev/null {}"),
+        ("bash", "declare {}=1"),
+        ("bash", "local -n x={}"),
+        ("bash", "declare -a x={}"),
+        ("bash", "x=(1); declare x={}"),
+        ("bash", "[[ -v {} ]]"),
+        ("sh", "test -v a[{}]"),
+        ("sh", "[ {1} {2} ]"),
+        ("sh", "printf {1} {2} x; :"),
+        ("bash", "printf -v {} %s x; :"),
+        ("zsh", "print -rv {} x; :"),
+        ("zsh", "export {}"),
+        ("ksh", "readonly {}"),
+        ("zsh", "printf '%s %d' x {}"),
+        ("bash", "wait -p {}"),
+        ("ksh", "set -A {} x"),
+        ("bash", "PS4={}; set -x"),
+        ("bash", "echo `unset {}`"),
+    ] {
+        let said = refusal(shell, line);
+        assert!(said.contains("run as code") && said.contains("--unsafe"), "{line:?}: {said}");
+        let insists = Reading { unsafe_replace: true, ..reading(shell) };
+        assert!(parsed(&[line], &insists).is_ok(), "{line:?}");
+    }
+    for (shell, line) in [
+        ("bash", "read x <<< {}; mapfile -t a <{}; read x <<<\"a {}\" y"),
+        ("bash", "printf '%s' {}; printf -- %s {}; printf '%d' {}; printf -v x %s {}"),
+        ("sh", "export {}; export A={}; readonly A={}; exit {}; shift {}; return {}"),
+        ("bash", "declare A={}; local -r \"A={}\" B='x{}'; set -- {}; wait {}"),
+        ("sh", "test {} = x; [ -n {} ] && [ {} = {} ]; [ -e {} ]"),
+        ("zsh", "print -r -- {}; export A={}; printf '%5s %%' {} {}; exit {}"),
+        ("bash", "echo unset {}; unset x; echo {}"),
+        ("bash", "for ((;;)) do echo {1}>x {2}; done"),
+    ] {
+        let accepted = parsed(&[line], &reading(shell));
+        assert!(accepted.is_ok(), "{line:?}: {}", accepted.expect_err("refused"));
+    }
+}
+
+#[test]
 fn functions_that_bash_exports_run_through_bash() {
     let with_function = |shell: &str, fixed_shell| {
         let shell = reading(shell).shell.with_functions([
             std::ffi::OsStr::new("BASH_FUNC_doit%%"),
             std::ffi::OsStr::new("PATH"),
         ]);
-        Reading { shell, fixed_shell, unsafe_replace: false, strings: Strings::USUAL }
+        Reading {
+            shell,
+            fixed_shell,
+            unsafe_replace: false,
+            strings: Strings::USUAL,
+            feeding: Feeding::Values,
+        }
     };
     let argv = |words: &[&str], reading: &Reading| {
         let argv = parsed(words, reading).expect("a template").render(b"v", at(1)).argv;

@@ -107,13 +107,18 @@ fn what_is_shown_of_several_can_be_pasted() {
 #[test]
 fn a_number_beyond_the_lists_is_refused() {
     let refused = |word: &str, arguments| {
-        refuse_foreign(&[word.as_bytes().to_vec()], arguments).err().map(|why| why.to_string())
+        let strings = Strings::of(arguments);
+        refuse_foreign(&[word.as_bytes().to_vec()], &strings).err().map(|why| why.to_string())
     };
     for (word, arguments) in [("{1}", 1), ("{2}", 2), ("{-2/}", 2), ("[a]{7}", 1), ("${3}", 1)] {
         assert_eq!(refused(word, arguments), None, "{word}");
     }
-    for (word, arguments) in [("{2}", 1), ("{-2}", 1), ("a {3.}", 2)] {
+    for (word, arguments, said) in [
+        ("{2}", 1, "one list of values"),
+        ("{-2}", 1, "one list of values"),
+        ("a {3.}", 2, "no such list"),
+    ] {
         let why = refused(word, arguments).expect(word);
-        assert!(why.contains("no such list"), "{why}");
+        assert!(why.contains(said), "{why}");
     }
 }

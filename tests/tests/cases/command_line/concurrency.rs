@@ -66,7 +66,8 @@ fn tokens_are_counted_by_procs_alone() {
 #[test]
 fn a_number_of_jobs_that_is_none_is_refused_with_the_forms() {
     for text in ["many", "--2", "+", "%", "1.5", "", "3 "] {
-        assert_refused(&["-j", text, "true", ":::", "a"], &[&format!("--jobs {text}: "), "N%"]);
+        let shown = if text.is_empty() { "''" } else { text };
+        assert_refused(&["-j", text, "true", ":::", "a"], &[&format!("--jobs {shown}: "), "N%"]);
     }
     assert_refused(&["-P", "2", "--procs", "2", "true", ":::", "a"], &["--jobs", "--procs"]);
     assert_refused(&["--procs", "0", "true", ":::", "a"], &["--procs 0"]);

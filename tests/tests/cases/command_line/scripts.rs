@@ -7,10 +7,10 @@ use super::{assert_refused, ran, shown, stderr_of, stdout_of};
 #[test]
 fn a_value_in_the_script_of_a_shell_is_refused_with_the_safe_form() {
     let words: [&[&str]; 7] = [
-        &["bash", "-c", "echo {}"],
+        &["bash", "-c", "echo {}", "_"],
         &["sh", "-c", "cat {.}.txt"],
         &["env", "zsh", "-ec", "{}"],
-        &["/bin/dash", "-c", "cat \"{}\""],
+        &["env", "/bin/dash", "-c", "cat \"{}\""],
         &["ksh", "-c", "echo '{/}'"],
         &["bash -c \"echo {}\""],
         &["true && bash -c 'echo {}'"],
@@ -19,6 +19,10 @@ fn a_value_in_the_script_of_a_shell_is_refused_with_the_safe_form() {
         let command = [words, &[":::", "$(touch pwned)"]].concat();
         assert_refused(&command, &["-c 'echo \"$1\"' _ {}", "--unsafe-replace"]);
     }
+    // The shortest form, where the script is all that runs.
+    let words = ["bash", "-c", "echo {}", ":::", "$(touch pwned)"];
+    assert_refused(&words, &["leave bash -c out: msup runs 'echo {}' as", "--unsafe-replace"]);
+    assert_eq!(shown(&["echo {}", ":::", "$(touch pwned)"]), "$(touch pwned)\n");
     // Appended, the value would be the script.
     assert_refused(&["bash", "-c", ":::", "touch pwned"], &["--unsafe-replace"]);
 }

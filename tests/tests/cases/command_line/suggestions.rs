@@ -43,15 +43,16 @@ fn an_unknown_flag_that_resembles_nothing_is_named_alone() {
 fn a_misspelled_subcommand_is_answered_with_the_nearest_one() {
     assert_refused(&["resum"], &["resum: no such program", "did you mean 'msup resume'?"]);
     assert_refused(&["claen"], &["did you mean 'msup clean'?"]);
+    for word in ["paralel", "pararell", "parralel"] {
+        assert_refused(&[word, "echo", ":::", "a"], &["did you mean 'msup parallel'?"]);
+    }
+    assert_refused(&["xarg"], &["did you mean 'msup xargs'?"]);
 }
 
 #[test]
 fn a_program_that_is_called_nearly_like_a_subcommand_is_run() {
-    use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();
-    let program = sandbox.file("logs", b"#!/bin/sh\necho \"it is run: $1\"\n");
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(&program, mode).expect("ours");
+    sandbox.program("logs", b"#!/bin/sh\necho \"it is run: $1\"\n");
     let path = std::env::var("PATH").expect("text");
     let path = format!("{}:{path}", sandbox.path().display());
     let list = sandbox.file("list", b"a\n");
@@ -66,6 +67,16 @@ fn a_program_that_is_called_nearly_like_a_subcommand_is_run() {
 }
 
 #[test]
+fn what_stands_beside_its_flag_is_answered_with_the_right_form() {
+    assert_refused(&["--progress", "5s", "echo", ":::", "a"], &["--progress=5s"]);
+    assert_refused(&["echo", "{2}", ":::", "a"], &["one list of values", "--colsep"]);
+    let words = ["-I%", "sh", "-c", "echo %", ":::", "a"];
+    assert_refused(&words, &["% in the script of sh", "leave sh -c out: msup runs 'echo %'"]);
+    let words = ["-I%", "env", "sh", "-c", "echo %", ":::", "a"];
+    assert_refused(&words, &["% in the script of sh", "sh -c 'echo \"$1\"' _ %"]);
+}
+
+#[test]
 fn help_is_shown_for_the_word_as_for_the_flag() {
     let sandbox = Sandbox::new();
     let shown = |words: &[&str]| {
@@ -73,9 +84,16 @@ fn help_is_shown_for_the_word_as_for_the_flag() {
         assert_eq!(output.status.code(), Some(0), "{words:?}");
         stdout_of(&output)
     };
-    assert!(shown(&["help"]).contains("Usage: msup [OPTIONS]"));
-    assert_eq!(shown(&["help"]), shown(&["--help"]));
+    assert!(shown(&["help", "--all"]).contains("Usage: msup [OPTIONS]"));
+    assert_eq!(shown(&["help"]), shown(&["-h"]));
+    assert_eq!(shown(&["help", "--all"]), shown(&["--help"]));
     assert_eq!(shown(&["help", "retry"]), shown(&["retry", "--help"]));
+    for tool in ["parallel", "xargs"] {
+        let page = format!("docs/guide/coming-from-{tool}.md");
+        assert!(shown(&["help", tool]).contains(&page), "{tool}");
+        assert!(shown(&["-h"]).contains(&format!("msup {tool}")), "{tool}");
+        assert!(shown(&["--help"]).contains(&format!("msup {tool}")), "{tool}");
+    }
     for words in [["doctor", "--help"], ["doctor", "-h"], ["help", "doctor"]] {
         assert!(shown(&words).contains("Usage: msup doctor"), "{words:?}");
     }

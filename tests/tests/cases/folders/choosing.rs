@@ -1,10 +1,12 @@
 //! Which run a bare `resume` takes.
 
 use std::fs;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use msup_tests::{Sandbox, run, spawn_piped, wait_until};
+use msup_tests::{Sandbox, kill, run, spawn_piped, wait_until};
+use nix::sys::signal::Signal;
 
 use super::{cut_off, folder, kill_once, msup_in, runs, said, text, was_resumed};
 
@@ -32,10 +34,14 @@ fn resume_takes_the_newest_unfinished_run_of_this_folder() {
     assert!(!was_resumed(&b, "other") && !was_resumed(&a, "old"), "{words}");
     let (words, status) = said(&msup_in(&sandbox, &a, &["resume"]));
     assert!(status == Some(0) && was_resumed(&a, "old"), "{words}");
-    // Nothing is left here: another folder's run is taken, and that is said.
-    let (words, status) = said(&msup_in(&sandbox, &a, &["resume"]));
+    // Nothing is left here, and another folder's work was not asked for.
+    for command in ["resume", "retry"] {
+        let (words, status) = said(&msup_in(&sandbox, &folder(&sandbox, command), &[command]));
+        assert!(status == Some(255) && !was_resumed(&b, "other"), "{words}");
+        assert!(words.contains("in this folder. The newest one is"), "{words}");
+    }
+    let (words, status) = said(&msup_in(&sandbox, &b, &["resume"]));
     assert!(status == Some(0) && was_resumed(&b, "other"), "{words}");
-    assert!(words.contains(&b.display().to_string()), "{words}");
     let (words, status) = said(&msup_in(&sandbox, &a, &["resume"]));
     assert!(status == Some(255) && words.contains("nothing to resume"), "{words}");
 }
@@ -165,7 +171,8 @@ fn the_newest_run_is_told_by_its_record_and_not_by_its_name() {
     assert!(status == Some(0) && was_resumed(here, "new"), "{words}");
     let listed = text(&msup_in(&sandbox, here, &["log"]).stdout);
     let lines: Vec<&str> = listed.lines().collect();
-    assert!(lines.len() == 2 && lines[0].contains("old") && lines[1].contains("new"), "{listed}");
+    assert!(lines[1].contains("cut-off") && lines[2].contains("finished"), "{listed}");
+    assert_eq!(lines.len(), 3, "with a line of headings");
 }
 
 #[test]
@@ -207,4 +214,20 @@ fn ids_of_runs_differ_and_sort_by_time() {
     assert!(random.iter().all(|bits| bits.is_some_and(|bits| bits > 1 << 40)), "{ids:?}");
     let clean = run(&mut sandbox.msup(["clean"]));
     assert_eq!(text(&clean.stdout).lines().count(), 3);
+}
+
+#[test]
+fn a_run_that_has_done_nothing_is_not_kept() {
+    let sandbox = Sandbox::new();
+    let log = ["--joblog", "log", "--resume"];
+    assert!(run(sandbox.msup(log).args(["true {}", ":::", "x"])).status.success());
+    let (words, status) = said(&run(sandbox.msup(log).args(["false {}", ":::", "x"])));
+    assert!(status == Some(255) && words.contains("another one now"), "{words}");
+    assert_eq!(runs(&sandbox).len(), 1, "the other command was not run");
+    let child = sandbox.msup(["true"]).stdin(Stdio::piped()).spawn().expect("built");
+    wait_until(|| runs(&sandbox).len() == 2);
+    kill(child.id() as i32, Signal::SIGINT);
+    let output = child.wait_with_output().expect("ours");
+    assert_eq!(output.status.code(), None, "of the signal");
+    assert_eq!(runs(&sandbox).len(), 1, "no value was read");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use msup_tests::{Sandbox, run, run_with_input};
 
-use super::{cannot_give_away, cut_off, folder, give_away, msup_in, said, text, was_resumed};
+use super::{cannot_give_away, cut_off, folder, give_away, msup_in, runs, said, text, was_resumed};
 
 /// What takes a run's id or folder, without that.
 const ALL: [&[&str]; 4] = [&["resume"], &["retry", "--failed"], &["log"], &["clean"]];
@@ -238,4 +238,31 @@ fn a_journal_that_is_no_file_is_refused_at_once() {
         assert_eq!(status, Some(255), "{name}: {words}");
         assert!(!sandbox.path().join("ran").exists());
     }
+}
+
+/// Looking at all runs takes time: old ones are removed together.
+#[test]
+fn the_newest_500_runs_are_kept_once_there_are_50_more() {
+    let sandbox = Sandbox::new();
+    let one_more = || assert!(run(&mut sandbox.msup(["-q", "true", ":::", "x"])).status.success());
+    one_more();
+    let first = runs(&sandbox).remove(0);
+    let place = first.parent().expect("the folder of all runs").to_owned();
+    let copy = |nth: usize| {
+        let copy = place.join(format!("{nth:013}-0"));
+        fs::create_dir(&copy).expect("writable");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o700)).expect("ours");
+        for file in fs::read_dir(&first).expect("readable").flatten() {
+            if file.file_name() != "lock" {
+                fs::copy(file.path(), copy.join(file.file_name())).expect("writable");
+            }
+        }
+    };
+    // Older than the first one, and finished.
+    (1..=547).for_each(copy);
+    one_more();
+    assert_eq!(runs(&sandbox).len(), 549, "not yet");
+    one_more();
+    assert_eq!(runs(&sandbox).len(), 500);
+    assert!(first.exists() && !place.join("0000000000001-0").exists(), "the oldest are gone");
 }

@@ -181,6 +181,21 @@ fn a_full_folder_is_named_with_its_variable() {
     assert!(words.contains(&folder) && words.contains("TMPDIR"), "{words}");
 }
 
+/// A part of the last block was written: this is not a change by another process.
+#[test]
+fn a_full_folder_is_not_taken_for_a_changed_output() {
+    for bytes in [8 << 10, 64 << 10, 300 << 10] {
+        let sandbox = Sandbox::new();
+        let msup = msup_tests::program("msup").display().to_string();
+        let task = "seq 20000; sleep 0.1; seq 20000; : {}";
+        let script =
+            format!("TMPDIR=$PWD/disk exec {msup} --no-journal -j4 '{task}' ::: $(seq 8) >shown");
+        let Some(mut command) = sandbox.on_small_disk("disk", bytes, &script) else { return };
+        let (words, _) = said(&run(&mut command));
+        assert!(words.contains("No space left") && !words.contains("changed"), "{bytes}: {words}");
+    }
+}
+
 #[test]
 fn shared_memory_that_cannot_be_made_is_named() {
     let sandbox = Sandbox::new();

@@ -1,9 +1,11 @@
 //! Which runs are over, which still run, and what is said of them.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
-use msup_tests::{Sandbox, run, spawn_piped, wait_until};
+use msup_tests::{Sandbox, kill, overheard, records, run, spawn_piped, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::text;
@@ -30,7 +32,7 @@ fn a_run_whose_halt_condition_was_met_is_over() {
     let task = "echo {} >>log; sleep 0.2";
     let halting = ["-j1", "--halt", "now,success=1", task, ":::", "a", "b", "c"];
     let (words, status) = said(&sandbox, &halting);
-    assert_eq!((status, &logged(&sandbox)["state"]), (Some(0), &"halted".into()), "{words}");
+    assert_eq!((status, &logged(&sandbox)["state"]), (Some(0), &"stopped".into()), "{words}");
     let id = logged(&sandbox)["run"].as_str().expect("text").to_owned();
     assert!(words.contains(&format!("; the others: msup resume {id}\n")), "{words}");
     let (words, status) = said(&sandbox, &["resume"]);
@@ -38,7 +40,7 @@ fn a_run_whose_halt_condition_was_met_is_over() {
     assert!(words.contains("was halted") && words.contains(&id), "{words}");
     // Named it is resumed, and halts again.
     assert_eq!(said(&sandbox, &["resume", &id]).1, Some(0));
-    assert_eq!(logged(&sandbox)["state"], "halted");
+    assert_eq!(logged(&sandbox)["state"], "stopped");
     let (words, status) = said(&sandbox, &["resume", &id]);
     assert_eq!((status, &logged(&sandbox)["state"]), (Some(0), &"finished".into()), "{words}");
     assert!(!words.contains("msup resume"), "nothing is left: {words}");
@@ -57,6 +59,30 @@ fn a_run_that_halts_with_its_last_task_is_finished() {
     }
 }
 
+/// Nothing is left of it to resume.
+#[test]
+fn a_run_that_a_signal_finds_in_its_last_tasks_is_finished() {
+    let sandbox = Sandbox::new();
+    let task = ": >began-{}; while [ ! -e go ]; do sleep 0.01; done";
+    let mut child =
+        spawn_piped(&mut sandbox.msup(["--journal", "j", "-j2", task, ":::", "a", "b"]));
+    let heard = overheard(&mut child);
+    let is_there = |name: &str| sandbox.path().join(name).exists();
+    let journal = sandbox.path().join("j/journal.jsonl");
+    wait_until(|| {
+        is_there("began-a") && is_there("began-b") && records(&journal, "inputs-end") == 1
+    });
+    kill(child.id() as i32, Signal::SIGINT);
+    wait_until(|| heard.lock().expect("no panic").contains("stopping when"));
+    sandbox.file("go", b"");
+    assert_eq!(child.wait().expect("ours").signal(), Some(Signal::SIGINT as i32));
+    let (words, status) = said(&sandbox, &["resume", "./j"]);
+    assert_eq!(
+        (status, words.as_str()),
+        (Some(0), "msup: ./j: this run is finished: 2 succeeded\n")
+    );
+}
+
 #[test]
 fn a_halted_run_stays_halted_when_its_failures_are_retried() {
     let sandbox = Sandbox::new();
@@ -64,7 +90,7 @@ fn a_halted_run_stays_halted_when_its_failures_are_retried() {
     assert_eq!(said(&sandbox, &halting).1, Some(1));
     sandbox.file("ok", b"");
     let (words, status) = said(&sandbox, &["retry"]);
-    assert_eq!((status, &logged(&sandbox)["state"]), (Some(0), &"halted".into()), "{words}");
+    assert_eq!((status, &logged(&sandbox)["state"]), (Some(0), &"stopped".into()), "{words}");
     assert_eq!(said(&sandbox, &["resume"]).1, Some(255));
 }
 

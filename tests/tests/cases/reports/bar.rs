@@ -94,7 +94,10 @@ fn nothing_wraps_and_nothing_smears_at_any_width() {
         assert!(!screen.has_wrapped(), "{columns}: {screen:?}");
         assert!(rows[0].starts_with("0/58 · "), "{columns}: {screen:?}");
         assert_eq!(rows.iter().filter(|row| row.contains("/58")).count(), 1, "{screen:?}");
-        assert!(rows[1..TALLEST].iter().all(|row| row.contains(" s  vvv")), "{screen:?}");
+        assert!(
+            rows[1..TALLEST].iter().all(|row| row.contains("ing  ") && row.contains("  vvv")),
+            "{screen:?}"
+        );
         assert!(rows[TALLEST..].iter().all(String::is_empty), "{columns}: {screen:?}");
         // What others write takes the place of the bar.
         wait_until(|| screen.cursor() == (0, 0));
@@ -103,6 +106,23 @@ fn nothing_wraps_and_nothing_smears_at_any_width() {
         wait_until(|| screen.rows().iter().any(|row| row.starts_with("msup: and 48 more")));
         assert!(screen.all_rows()[0].starts_with("msup: 0 of 58 tasks"), "{screen:?}");
     }
+}
+
+#[test]
+fn long_tasks_are_shown_with_what_they_do() {
+    let sandbox = Sandbox::new();
+    let screen = Screen::new(24, 80);
+    // What a command leaves running is waited for.
+    let script = "case {} in computes) while [ ! -e go ]; do :; done;; \
+                  leaves) while [ ! -e go ]; do sleep 0.3; done & exit;; \
+                  waits) while [ ! -e go ]; do sleep 0.3; done; esac";
+    let script = format!("$MSUP --bar -j3 '{script}' ::: computes waits leaves");
+    let mut child = screen.shell(&sandbox, &script);
+    for text in ["computing  computes", "waiting    waits", "waiting    leaves"] {
+        wait_until(|| bar(&screen).iter().any(|row| row.contains(text)));
+    }
+    sandbox.file("go", b"");
+    assert!(child.wait().expect("ours").success());
 }
 
 #[test]
@@ -244,4 +264,38 @@ fn progress_is_told_in_lines_where_that_is_asked_for() {
     assert!(said.contains(" · 1 failed"), "{said}");
     let output = msup_tests::run(&mut sandbox.msup(["--progress=often", "true"]));
     assert_eq!(output.status.code(), Some(255));
+}
+
+/// With `--lb`, too.
+#[test]
+fn the_bar_stands_between_lines_at_any_width() {
+    for columns in [50, 80, 200] {
+        let sandbox = Sandbox::new();
+        let screen = Screen::new(24, columns);
+        let script = "$MSUP --lb --bar -j1 'for n in $(seq 40); do echo line $n; sleep 0.05; done; \
+                      : {}' ::: a";
+        let mut child = screen.shell(&sandbox, script);
+        assert!(child.wait().expect("ours").success());
+        wait_until(|| screen.all_rows().iter().any(|row| row.starts_with("msup: 1 of 1")));
+        assert!(screen.count(" running") > 5, "{columns}: {}", screen.count(" running"));
+        let rows = screen.all_rows();
+        let expected: Vec<String> = (1..=40).map(|n| format!("line {n}")).collect();
+        assert_eq!(rows[..40], expected, "{columns}");
+    }
+}
+
+/// Commands would write into it.
+#[test]
+fn there_is_no_bar_where_commands_write_to_the_terminal_themselves() {
+    for columns in [50, 80, 200] {
+        let sandbox = Sandbox::new();
+        let screen = Screen::new(24, columns);
+        let script = "$MSUP -u --bar -j2 'for n in 1 2 3 4; do echo {}; sleep 0.2; done' ::: a b";
+        let mut child = screen.shell(&sandbox, script);
+        assert!(child.wait().expect("ours").success());
+        wait_until(|| screen.all_rows().iter().any(|row| row.starts_with("msup: 2 of 2")));
+        assert_eq!(screen.count(" running"), 0, "{columns}: {screen:?}");
+        let rows = screen.all_rows();
+        assert_eq!(rows.iter().filter(|row| *row == "a" || *row == "b").count(), 8, "{rows:?}");
+    }
 }

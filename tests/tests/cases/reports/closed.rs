@@ -83,3 +83,43 @@ fn what_was_asked_for_and_cannot_be_printed_is_no_success() {
         assert_eq!(bash(&sandbox, &script), ["0\n", ""], "{arguments}");
     }
 }
+
+/// The runtime of Rust opens `/dev/null` in the place of a stream that is closed.
+#[test]
+fn a_standard_output_that_was_never_open_is_no_success() {
+    let sandbox = Sandbox::new();
+    for words in ["-k echo", "--lb echo", "--dry-run echo", "--no-journal echo"] {
+        let [status, said] = bash(&sandbox, &format!("$MSUP {words} ::: a >&-; echo $?"));
+        assert!(status == "255\n" && said.contains("standard output is closed"), "{words}: {said}");
+    }
+    for words in ["--help", "--version", "log", "doctor", "man"] {
+        let [status, said] = bash(&sandbox, &format!("$MSUP {words} >&-; echo $?"));
+        assert_eq!((status.as_str(), said.lines().count()), ("255\n", 1), "{words}: {said}");
+    }
+    // The command misses it itself.
+    let [status, _] = bash(&sandbox, "$MSUP -q -u echo ::: a >&-; echo $?");
+    assert_eq!(status, "1\n");
+    let [status, _] = bash(&sandbox, "echo a b | $MSUP xargs -n1 echo >&-; echo $?");
+    assert_eq!(status, "123\n", "as xargs");
+    for words in ["true ::: a >&-", "--results made echo ::: a >&-", "echo ::: a >/dev/null"] {
+        let [status, said] = bash(&sandbox, &format!("$MSUP -q {words}; echo $?"));
+        assert_eq!([status.as_str(), &said], ["0\n", ""], "{words}: nothing is missing");
+    }
+    let [status, _] = bash(&sandbox, "$MSUP -q echo ::: a 1<>/dev/null; echo $?");
+    assert_eq!(status, "0\n", "a user has opened it");
+}
+
+#[test]
+fn a_standard_input_that_was_never_open_is_no_empty_list() {
+    let sandbox = Sandbox::new();
+    for (words, expected) in [
+        ("echo", "255\n"),
+        ("-a - echo", "255\n"),
+        ("--pipe cat", "255\n"),
+        ("xargs echo", "1\n"),
+        ("-q echo ::: a", "a\n0\n"),
+    ] {
+        let [status, said] = bash(&sandbox, &format!("$MSUP {words} <&-; echo $?"));
+        assert_eq!(status, expected, "{words}: {said}");
+    }
+}

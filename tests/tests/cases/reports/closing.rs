@@ -2,7 +2,6 @@
 //! `-q`.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use msup_tests::{
@@ -219,7 +218,7 @@ fn quiet_keeps_a_line_for_failures_in_which_the_command_could_not_speak() {
     let flags = ["-q", "-k", "-j1", "--timeout", "2s", "--grace", "100ms", "--crash-limit", "1"];
     let text = said(sandbox.msup(flags).args([script, ":::", "a", "b", "c", "d"]));
     let expected = "msup: task 1 failed: signal 1: a\n\
-                    msup: task 2 failed: timeout: b\n\
+                    msup: task 2 failed: timeout after 2 s: b\n\
                     msup: task 4 was quarantined: signal 11: d\n";
     assert_eq!(text, expected, "a command that exits with a status has said why");
     sandbox.file("no-program", b"");
@@ -227,8 +226,7 @@ fn quiet_keeps_a_line_for_failures_in_which_the_command_could_not_speak() {
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.contains(" failed: cannot start: Permission denied"), "{text}");
     assert!(text.contains(" failed: ./none: no such file: none"), "{text}");
-    let adrift = sandbox.file("adrift", b"#!/no/such/interpreter\n");
-    std::fs::set_permissions(adrift, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    sandbox.program("adrift", b"#!/no/such/interpreter\n");
     let text =
         said(&mut sandbox.msup(["-q", "-k", "-j1", "{}", "x", ":::", "./adrift", "no-such"]));
     assert!(text.contains(" failed: ./adrift: its interpreter does not exist: "), "{text}");

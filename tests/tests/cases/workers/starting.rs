@@ -1,7 +1,6 @@
 //! Workers that take long to start, or never do.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use msup_tests::{Sandbox, kill, numbers, overheard, program, run, spawn_piped, wait_until};
@@ -11,9 +10,7 @@ use nix::sys::signal::Signal;
 fn slow_worker(sandbox: &Sandbox) -> PathBuf {
     let loads = "echo >>started; until test -e go; do sleep 0.01; done";
     let script = format!("#!/bin/sh\n{loads}\nexec {}\n", program("says_done").display());
-    let path = sandbox.file("slow", script.as_bytes());
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("ours");
-    path
+    sandbox.program("slow", script.as_bytes())
 }
 
 fn started(sandbox: &Sandbox) -> usize {

@@ -165,7 +165,7 @@ fn a_number_that_stays_above_the_goal_is_measured_all_the_same() {
         let before = Evidence::default();
         let here = before;
         search.phase = match is_trial {
-            true => Phase::Trial { before, from: 7.0, here, settling: 0.0, windows: 0 },
+            true => Phase::Trial { before, from: 7.0, here, settling: 0.0 },
             false => Phase::Hold { here, settling: 0.0 },
         };
         (search.goal, search.target, search.more.left) = (4.9, 7.0, Duration::ZERO);
@@ -175,4 +175,19 @@ fn a_number_that_stays_above_the_goal_is_measured_all_the_same() {
         });
         assert!(highest.max() > Some(7), "idle CPUs, and nothing is tried");
     }
+}
+
+/// Thousands of commands take so long to measure that each window lasts for seconds.
+#[test]
+fn long_windows_do_not_make_trials_longer() {
+    let mut search = Search::new(2, 6400);
+    for _ in 0..8 {
+        search.measured(&window(search.target(), 0.0, 0.0, 0));
+    }
+    assert_eq!(search.target(), 64);
+    for _ in 0..12 {
+        let long = Window { span: SPAN * 50, ..window(search.target(), 0.0, 0.0, 0) };
+        search.measured(&long);
+    }
+    assert!(search.target() >= 1024, "{}", search.target());
 }

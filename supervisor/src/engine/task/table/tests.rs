@@ -1,14 +1,14 @@
 //! Tests of the order in which tasks start.
 
 use super::*;
-use crate::engine::EMITTED_FROM;
+use crate::engine::{EMITTED_FROM, Turn};
 
 /// The order in which 100 tasks are claimed from a ring of this number of slots, if at most
 /// `most` are in slots and the first one takes as long as 26 of the others.
 fn claimed(slots: usize, most: usize) -> Vec<u64> {
     let mut ledger = Ledger::new(slots);
     for _ in 0..100 {
-        ledger.accept(Vec::new(), Duration::ZERO, Tried::default(), Duration::ZERO);
+        ledger.accept(Vec::new(), Turn::NEXT, Tried::default(), Duration::ZERO);
     }
     // What workers do: go from slot to slot, each as soon as it holds a task.
     let (mut claims, mut head, mut long) = (Vec::new(), 0, None);
@@ -52,7 +52,7 @@ fn numbers(ledger: &mut Ledger, many: usize) -> Vec<u64> {
 
 fn accept(ledger: &mut Ledger, many: usize) {
     for _ in 0..many {
-        ledger.accept(Vec::new(), Duration::ZERO, Tried::default(), Duration::ZERO);
+        ledger.accept(Vec::new(), Turn::NEXT, Tried::default(), Duration::ZERO);
     }
 }
 
@@ -111,7 +111,7 @@ fn the_lowest_number_starts_alone_even_if_it_is_a_suspect() {
     let mut ledger = Ledger::new(4);
     let tried = |is_suspect| Tried { attempts: 1, is_suspect, ..Tried::default() };
     for is_suspect in [false, true, false] {
-        ledger.accept(Vec::new(), Duration::ZERO, tried(is_suspect), Duration::ZERO);
+        ledger.accept(Vec::new(), Turn::NEXT, tried(is_suspect), Duration::ZERO);
     }
     added(&mut ledger, 1, 1);
     let mut order = Vec::new();

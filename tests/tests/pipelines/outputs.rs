@@ -1,0 +1,112 @@
+//! No task makes a file that another task makes, or that a source has found.
+
+use super::{Place, said};
+
+/// Runs it twice; it is refused both times, before anything has started.
+fn is_refused(pipeline: &str, words: &str) {
+    let place = Place::with_inputs(pipeline, 2);
+    for _ in 0..2 {
+        let output = place.run(&[]);
+        assert_eq!(output.status.code(), Some(255), "{}", said(&output));
+        assert!(said(&output).contains(words), "{words}: {}", said(&output));
+        assert!(said(&output).contains("p.toml, line "), "{}", said(&output));
+        assert_eq!(place.read("in/0.txt"), "input 0\n");
+    }
+}
+
+#[test]
+fn inputs_are_not_overwritten() {
+    is_refused(
+        r#"
+[[stage]]
+name = "a"
+from = "in/*.txt"
+run = "tr a-z A-Z < {} > {out}"
+out = "in/{/}"
+"#,
+        "a: in/0.txt would overwrite in/0.txt, which the glob of a source has found",
+    );
+    is_refused(
+        r#"
+[[stage]]
+name = "a"
+from = {command = "ls in/*.txt"}
+run = "tr a-z A-Z < {} > {out}"
+out = "{}"
+"#,
+        "a: in/0.txt would overwrite in/0.txt, which a source lists and which was there before",
+    );
+}
+
+#[test]
+fn a_value_may_be_the_name_of_what_is_made() {
+    let place = Place::new(
+        r#"
+[[stage]]
+name = "a"
+from = {values = ["x.pdf", "y.pdf"]}
+run = "echo {} > {out}"
+out = "{}"
+"#,
+    );
+    place.ran(&[]);
+    let output = place.run(&[]);
+    assert!(said(&output).contains("2 up to date"), "{}", said(&output));
+}
+
+#[test]
+fn one_file_has_one_maker() {
+    is_refused(
+        r#"
+[[stage]]
+name = "a"
+from = {values = ["x", "y/../x"]}
+run = "echo {} > {out}"
+out = "v/{}"
+"#,
+        "two tasks make the same file: v/y/../x: a: x, and a: y/../x",
+    );
+}
+
+#[test]
+fn emitted_items_that_make_one_file_fail_in_every_run() {
+    let place = Place::new(
+        r#"
+[[stage]]
+name = "split"
+from = {values = ["1", "2"]}
+run = "echo x"
+emits = "lines"
+
+[[stage]]
+name = "make"
+after = "split"
+run = "echo {item} > {out}"
+out = "o/{}"
+"#,
+    );
+    for _ in 0..3 {
+        let output = place.run(&[]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains("two tasks make the same file: o/x"), "{}", said(&output));
+    }
+    let output = place.run(&["--dry-run"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("make: 1 cannot run"));
+}
+
+#[test]
+fn sources_that_repeat_values_or_differ_are_not_joined() {
+    let join = |one: &str, two: &str| {
+        format!(
+            "[[stage]]\nname = 'a'\nfrom = {{values = {one}}}\nrun = 'true'\n\
+             [[stage]]\nname = 'b'\nfrom = {{values = {two}}}\nrun = 'true'\n\
+             [[stage]]\nname = 'c'\nafter = ['a', 'b']\nrun = 'true {{item}}'\n"
+        )
+    };
+    is_refused(&join("['a', 'a', 'b']", "['a', 'b', 'c']"), "the source of 'a' repeats values");
+    is_refused(
+        &join("['a', 'b']", "['a', 'c']"),
+        "'b' of stage 'a' is not among the values of 'b'",
+    );
+    is_refused(&join("['a']", "['a', 'z']"), "'z' of stage 'b' is not among the values of 'a'");
+}
