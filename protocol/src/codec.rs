@@ -3,6 +3,8 @@
 mod command;
 
 pub use command::{Command, CommandInput, Extent, Folder, Place, SlotPlace};
+use std::array;
+
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -324,10 +326,20 @@ pub fn values(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(values)
 }
 
-/// The names, in the run's folder, of an attempt's streams, in this order.
+/// What the names of an attempt's streams are made of, in this order.
+const STREAM_ENDINGS: [&str; STREAMS] = ["out", "err", "result", "emitted"];
+
+/// The names, in the run's folder, of an attempt's streams.
 #[must_use]
 pub fn stream_files(index: u16, publication: u64) -> [String; STREAMS] {
-    ["out", "err", "result", "emitted"].map(|ending| format!("{index}.{publication}.{ending}"))
+    array::from_fn(|stream| stream_file(index, publication, stream))
+}
+
+/// The name, in the run's folder, of one of an attempt's streams.
+#[must_use]
+pub fn stream_file(index: u16, publication: u64, stream: usize) -> String {
+    let ending = STREAM_ENDINGS[stream];
+    format!("{index}.{publication}.{ending}")
 }
 
 /// The name of the file that shows what is in memory of a stream whose file has this name, while

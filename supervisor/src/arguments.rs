@@ -53,8 +53,11 @@ impl Length {
 }
 
 /// A value of these arguments.
-pub(crate) fn join(arguments: &[Vec<u8>]) -> Vec<u8> {
-    arguments.join(&BETWEEN)
+pub(crate) fn join(mut arguments: Vec<Vec<u8>>) -> Vec<u8> {
+    match arguments.len() {
+        1 => arguments.remove(0),
+        _ => arguments.join(&BETWEEN),
+    }
 }
 
 /// The arguments of a value.
@@ -113,7 +116,7 @@ mod tests {
             arguments in proptest::collection::vec("[\u{1}-\u{4}a]{0,5}", 1..5),
         ) {
             let arguments: Vec<Vec<u8>> = arguments.into_iter().map(String::into_bytes).collect();
-            let value = join(&arguments);
+            let value = join(arguments.clone());
             prop_assert_eq!(split(&value).collect::<Vec<_>>(), arguments.clone());
             let escaped = escape(&value);
             prop_assert!(!escaped.contains(&0));

@@ -4,7 +4,8 @@ use std::env;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use msup_protocol::bell::Bell;
 use msup_protocol::crash::{self, Role};
@@ -49,7 +50,7 @@ impl CannotAttach {
 pub(crate) struct Post {
     pub(crate) seat: Seat<'static, Futex>,
     pub(crate) bell: Bell<'static>,
-    pub(crate) folder: PathBuf,
+    pub(crate) folder: Arc<Path>,
     /// The file in which this worker notes the attempts it takes up, if a journal is kept.
     pub(crate) in_flight: Option<InFlight>,
     /// The file from which commands get blocks, if they do.
@@ -93,7 +94,7 @@ pub(crate) fn attach(release: Option<&str>, manner: Manner) -> Result<Option<Pos
     let seat = Seat::new(shared, me, Futex).ok_or(CannotAttach::Slot(me))?;
     let bell = Bell::new(shared.header.bell(), bell_fd.as_fd());
     guardian::keep_awake(&seat.slot().park);
-    Ok(Some(Post { seat, bell, folder: folder.into(), in_flight, blocks, ends }))
+    Ok(Some(Post { seat, bell, folder: PathBuf::from(folder).into(), in_flight, blocks, ends }))
 }
 
 impl Post {

@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use msup_protocol::codec::{self, EMITTED_AT_MOST, LeftFile, Stream, VALUE_AT_MOST};
 
@@ -14,18 +15,43 @@ const IN_MEMORY: usize = 64 << 10;
 /// The number of bytes that are copied at once.
 const BLOCK: usize = 64 << 10;
 
+/// Where a stream goes that is too large for memory. Most are not: a path is made when it is used.
+#[derive(Debug)]
+pub(crate) enum Place {
+    At(PathBuf),
+    /// In the run's folder.
+    OfAttempt {
+        folder: Arc<Path>,
+        index: u16,
+        publication: u64,
+        /// Which of the attempt's streams it is.
+        stream: usize,
+    },
+}
+
+impl Place {
+    fn path(&self) -> PathBuf {
+        match self {
+            Place::At(path) => path.clone(),
+            Place::OfAttempt { folder, index, publication, stream } => {
+                folder.join(codec::stream_file(*index, *publication, *stream))
+            }
+        }
+    }
+}
+
 /// A growing stream of bytes with bounded memory.
 #[derive(Debug)]
 pub(crate) struct Sink {
-    path: PathBuf,
+    place: Place,
     here: Vec<u8>,
     file: Option<(File, u64)>,
 }
 
 impl Sink {
-    /// An empty sink that spills to `path`.
-    pub(crate) fn new(path: PathBuf) -> Sink {
-        Sink { path, here: Vec::new(), file: None }
+    /// An empty sink that spills to this place.
+    pub(crate) fn new(place: Place) -> Sink {
+        Sink { place, here: Vec::new(), file: None }
     }
 
     /// The number of bytes in memory, which go into the outcome's frame.
@@ -58,12 +84,12 @@ impl Sink {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn spill(&mut self) -> io::Result<()> {
-        self.append().map_err(|why| describe(&self.path, &why))
+        self.append().map_err(|why| describe(&self.place.path(), &why))
     }
 
     fn append(&mut self) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = Some((create(&self.path)?, 0));
+            self.file = Some((create(&self.place.path())?, 0));
         }
         if let Some((file, len)) = &mut self.file {
             file.write_all(&self.here)?;
@@ -82,8 +108,9 @@ impl Sink {
         if self.here.is_empty() {
             return Ok(());
         }
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        create(&self.path.with_file_name(codec::look_file(&name)))?.write_all(&self.here)
+        let path = self.place.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        create(&path.with_file_name(codec::look_file(&name)))?.write_all(&self.here)
     }
 
     /// Checks that the file has the right length and is in its place, and restores it there: a task
@@ -93,15 +120,15 @@ impl Sink {
     /// What was written is lost.
     pub(crate) fn secure(&mut self) -> io::Result<()> {
         let Some((file, len)) = &mut self.file else { return Ok(()) };
-        let meta = file.metadata()?;
+        let (path, meta) = (self.place.path(), file.metadata()?);
         if meta.len() != *len {
-            return Err(describe(&self.path, &io::Error::other("its content was changed")));
+            return Err(describe(&path, &io::Error::other("its content was changed")));
         }
-        let is_there = fs::symlink_metadata(&self.path)
+        let is_there = fs::symlink_metadata(&path)
             .is_ok_and(|there| (there.dev(), there.ino()) == (meta.dev(), meta.ino()));
         if !is_there {
-            let restored = restore(file, *len, &self.path);
-            *file = restored.map_err(|why| describe(&self.path, &why))?;
+            let restored = restore(file, *len, &path);
+            *file = restored.map_err(|why| describe(&path, &why))?;
         }
         Ok(())
     }
@@ -110,7 +137,7 @@ impl Sink {
     pub(crate) fn discard(&mut self) {
         self.here.clear();
         if self.file.take().is_some() {
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(self.place.path());
         }
     }
 
@@ -202,7 +229,7 @@ mod tests {
     #[test]
     fn a_flood_goes_to_the_file_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut sink = Sink::new(folder.path().join("out"));
+        let mut sink = Sink::new(Place::At(folder.path().join("out")));
         let chunk: Vec<u8> = (0..=255).cycle().take(10_000).collect();
         for _ in 0..20 {
             sink.write_all(&chunk).expect("writable");
@@ -215,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_little_stays_in_memory() {
-        let mut sink = Sink::new(PathBuf::from("/proc/nonexistent/out"));
+        let mut sink = Sink::new(Place::At("/proc/nonexistent/out".into()));
         sink.write_all(b"hello").expect("memory");
         assert_eq!(sink.stream(), Stream::Here(b"hello".to_vec().into()));
         let why = sink.spill().expect_err("no folder").to_string();
@@ -225,7 +252,7 @@ mod tests {
     #[test]
     fn no_more_values_are_taken_in_than_msup_reads() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut sink = Sink::new(folder.path().join("emitted"));
+        let mut sink = Sink::new(Place::At(folder.path().join("emitted")));
         let value = vec![b'v'; (1 << 20) - size_of::<u32>()];
         for _ in 0..EMITTED_AT_MOST >> 20 {
             sink.push_value(&value).expect("not too much yet");
@@ -241,7 +268,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("run/1/out");
         let content: Vec<u8> = (0..=255).cycle().take(200_000).collect();
-        let mut sink = Sink::new(path.clone());
+        let mut sink = Sink::new(Place::At(path.clone()));
         sink.write_all(&content).expect("writable");
         for what in 0..4 {
             fs::remove_dir_all(folder.path().join("run")).expect("there");

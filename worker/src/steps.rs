@@ -1,6 +1,7 @@
 //! The steps of every task loop: claim the next task, then report its outcome.
 
-use std::io;
+use std::sync::Arc;
+use std::{array, io};
 
 use msup_protocol::codec::{self, OutcomeFrame, STREAMS, TaskFrame, Usage, Verdict};
 use msup_protocol::crash;
@@ -12,7 +13,7 @@ use msup_protocol::worker_side::Next;
 
 use crate::attach::Post;
 use crate::ctx::leave;
-use crate::sink::{self, Sink};
+use crate::sink::{self, Place, Sink};
 
 /// What an attempt writes: standard output, standard error, its result, and values of more tasks.
 pub(crate) type Streams = [Sink; STREAMS];
@@ -72,8 +73,7 @@ impl Steps {
             // CRASH: claimed_before_run. Running(dead), Claimed(dead): the task is run again.
             crash::point("claimed_before_run");
             let began = now_ns();
-            let output = codec::stream_files(claim.index(), claim.publication())
-                .map(|name| Sink::new(self.post.folder.join(name)));
+            let output = self.streams_of(&claim);
             match self.read_task(&claim) {
                 Ok(task) => {
                     let TaskFrame { seq, attempt, .. } = task;
@@ -110,6 +110,14 @@ impl Steps {
         if let (Some(in_flight), Some(entry)) = (&self.post.in_flight, entry) {
             in_flight.note(claim.index(), entry);
         }
+    }
+
+    fn streams_of(&self, claim: &Claim) -> Streams {
+        let (index, publication) = (claim.index(), claim.publication());
+        array::from_fn(|stream| {
+            let folder = Arc::clone(&self.post.folder);
+            Sink::new(Place::OfAttempt { folder, index, publication, stream })
+        })
     }
 
     fn read_task(&mut self, claim: &Claim) -> io::Result<TaskFrame> {

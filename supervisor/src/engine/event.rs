@@ -22,7 +22,7 @@ pub(crate) enum Event {
         /// The task's slot, free again.
         slot: u16,
         /// What the worker reported.
-        outcome: OutcomeFrame,
+        outcome: Box<OutcomeFrame>,
         /// It was killed, and the kernel has just killed a process for lack of memory.
         starved: bool,
         /// Why the supervisor sent signals to its processes, if it did.

@@ -117,6 +117,7 @@ impl Driver {
             result: Stream::nothing(),
             emitted: Stream::Here(values.into()),
         };
+        let outcome = Box::new(outcome);
         self.step(Event::Collected { slot, outcome, starved: false, killed: None })
     }
 }

@@ -99,6 +99,9 @@ impl Combined {
     /// # Errors
     /// One line: why and where it cannot be read.
     pub(super) fn next(&mut self) -> Result<Option<Arguments>, String> {
+        if self.others.is_empty() {
+            return self.first.next();
+        }
         if self.head.is_none() {
             self.head = self.first.next()?;
         }

@@ -136,7 +136,7 @@ impl Shaped {
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
         let Shaped { values, shuffled, shape, batches } = self;
         loop {
-            let all = batches.next(|| {
+            let mut all = batches.next(|| {
                 let combined = match shuffled {
                     Some(values) => values.pop(),
                     None => values.next()?,
@@ -149,12 +149,15 @@ impl Shaped {
                 value.iter_mut().for_each(|argument| trim(argument, shape.trims));
                 Ok(Some(value))
             })?;
-            let all = all.concat();
+            let all = match all.len() {
+                1 => all.remove(0),
+                _ => all.concat(),
+            };
             if all.is_empty() {
                 return Ok(None);
             }
             if !shape.leaves_out(&all) {
-                return Ok(Some(arguments::join(&all)));
+                return Ok(Some(arguments::join(all)));
             }
         }
     }

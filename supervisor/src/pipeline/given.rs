@@ -64,13 +64,13 @@ impl Pipeline {
                 }
             }
         }
-        (!all.is_empty()).then(|| arguments::join(&all))
+        (!all.is_empty()).then(|| arguments::join(all))
     }
 
     /// The same as it counts for the key: the names of lists do not.
     pub(super) fn arguments_for_key(&self, id: TaskId) -> Option<Vec<u8>> {
         match self.kinds[id.stage].arguments {
-            Arguments::Lists => Some(arguments::join(&[b"list".to_vec(), b"list0".to_vec()])),
+            Arguments::Lists => Some(arguments::join(vec![b"list".to_vec(), b"list0".to_vec()])),
             _ => self.arguments_of(id),
         }
     }

@@ -45,8 +45,7 @@ impl Run {
                     self.crew.hurry();
                 }
                 Effect::Deliver { seq, slot, outcome, end } => {
-                    let shown =
-                        self.deliver(seq, slot, outcome.map(|outcome| *outcome), end.as_ref());
+                    let shown = self.deliver(seq, slot, outcome, end.as_ref());
                     if let Some(Entry::End { seq, emitted: Some(_), .. }) = &end
                         && !shown.will_be_shown
                     {
@@ -122,7 +121,7 @@ impl Run {
         &mut self,
         seq: u64,
         slot: u16,
-        outcome: Option<OutcomeFrame>,
+        outcome: Option<Box<OutcomeFrame>>,
         end: Option<&Entry>,
     ) -> Handed {
         let made = self.commits.as_mut().and_then(|commits| commits.take_made(slot));

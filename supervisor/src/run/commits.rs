@@ -62,6 +62,10 @@ impl Commits {
 
     /// Refuses a task that would make no file, or one that another task makes. `seq` is its number.
     pub(super) fn claim(&mut self, input: &mut Input, seq: u64) {
+        if let Earlier::Refused(_) = input.earlier {
+            // It makes no file: another task may.
+            return;
+        }
         let file = self.template.file(&input.value, seq).map_err(FileError::from);
         let claimed = file.and_then(|file| {
             let Some(file) = file else { return Ok(()) };

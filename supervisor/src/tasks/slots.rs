@@ -217,7 +217,7 @@ impl Queue {
         &mut self,
         seq: u64,
         slot: u16,
-        outcome: Option<OutcomeFrame>,
+        outcome: Option<Box<OutcomeFrame>>,
     ) -> Delivery {
         let Some(outcome) = outcome else {
             self.discard(slot);
@@ -404,6 +404,7 @@ mod tests {
                 meter.ended(&outcome.usage, is_answer(&outcome.verdict));
                 let slot = nth as u16 % 4;
                 let starved = nth % 3 == 0;
+                let outcome = Box::new(outcome);
                 let event = Event::Collected { slot, outcome, starved, killed: None };
                 engine.step(event, now, &mut Vec::new());
                 let span = Duration::from_millis(50);

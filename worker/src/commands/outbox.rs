@@ -125,16 +125,15 @@ impl<'a> Outbox<'a> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
-    use std::path::PathBuf;
 
     use msup_protocol::codec::Stream;
     use rustix::pipe::{PipeFlags, pipe_with};
 
     use super::*;
-    use crate::sink::Sink;
+    use crate::sink::{Place, Sink};
 
     fn sinks() -> Streams {
-        std::array::from_fn(|_| Sink::new(PathBuf::from("/proc/nonexistent/out")))
+        std::array::from_fn(|_| Sink::new(Place::At("/proc/nonexistent/out".into())))
     }
 
     /// What arrives of this stream, and what is left in its sink.

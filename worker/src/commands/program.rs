@@ -26,7 +26,7 @@ use super::spawn::{Child, GivenStreams};
 use super::talk::Talk;
 use super::{ActiveTime, Runner};
 use crate::attach::Post;
-use crate::sink::Sink;
+use crate::sink::{Place, Sink};
 use crate::steps::Streams;
 use crate::task_loop::cut;
 
@@ -284,7 +284,8 @@ impl Runner {
     pub(super) fn end_programs(&mut self, post: &Post) {
         for program in std::mem::take(&mut self.programs) {
             let name = |nth: usize| format!("{}.last.{nth}", post.seat.me());
-            let mut unheard: Streams = array::from_fn(|nth| Sink::new(post.folder.join(name(nth))));
+            let place = |nth: usize| Place::At(post.folder.join(name(nth)));
+            let mut unheard: Streams = array::from_fn(|nth| Sink::new(place(nth)));
             self.see_off(program, post, &mut unheard, &mut Spent::default());
             unheard.iter_mut().for_each(Sink::discard);
         }

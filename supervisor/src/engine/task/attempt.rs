@@ -16,7 +16,7 @@ impl Engine {
     pub(in crate::engine) fn on_collected(
         &mut self,
         slot: u16,
-        outcome: OutcomeFrame,
+        outcome: Box<OutcomeFrame>,
         (starved, killed): (bool, Option<Killed>),
         now: Now,
         effects: &mut Vec<Effect>,
@@ -68,7 +68,7 @@ impl Engine {
         mut record: TaskRecord,
         slot: u16,
         after: Duration,
-        outcome: OutcomeFrame,
+        outcome: Box<OutcomeFrame>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
@@ -97,7 +97,7 @@ impl Engine {
         mut record: TaskRecord,
         slot: u16,
         ruling: Ruling,
-        outcome: Option<OutcomeFrame>,
+        outcome: Option<Box<OutcomeFrame>>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
@@ -122,7 +122,7 @@ impl Engine {
             Fate::Postponed => {
                 self.tally.cancelled += 1;
                 note_again(&record, slot, ruling, effects);
-                let (seq, outcome) = (record.seq, outcome.map(Box::new));
+                let seq = record.seq;
                 effects.push(Effect::Deliver { seq, slot, outcome, end: None });
             }
             Fate::Failed | Fate::Quarantined => {
@@ -149,7 +149,7 @@ impl Engine {
         record: TaskRecord,
         slot: u16,
         failure: Option<(Cause, bool)>,
-        outcome: Option<OutcomeFrame>,
+        outcome: Option<Box<OutcomeFrame>>,
         effects: &mut Vec<Effect>,
     ) {
         let [wall, cpu] = outcome
@@ -166,7 +166,6 @@ impl Engine {
         let slot_left = Some(slot);
         let end =
             Some(Entry::End { seq, value, attempt, failure, wall, cpu, emitted, slot: slot_left });
-        let outcome = outcome.map(Box::new);
         effects.push(Effect::Deliver { seq, slot, outcome, end });
     }
 

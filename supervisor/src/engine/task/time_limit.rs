@@ -27,7 +27,9 @@ impl TimeLimit {
 
     /// An attempt succeeded after this time.
     pub(in crate::engine) fn note(&mut self, wall: Duration) {
-        self.median.note(wall);
+        if let Some(Timeout::Medians(_)) = self.timeout {
+            self.median.note(wall);
+        }
     }
 
     /// Whether a limit was announced.

@@ -190,7 +190,7 @@ fn a_fixed_number_of_jobs_gets_less_company_when_memory_is_short() {
             result: Stream::nothing(),
             emitted: Stream::nothing(),
         };
-        Event::Collected { slot, outcome: frame, starved: true, killed: None }
+        Event::Collected { slot, outcome: Box::new(frame), starved: true, killed: None }
     };
     let effects = driver.step(starved(0));
     assert!(effects.contains(&"Withdraw { slot: 1 }".to_owned()), "{effects:?}");

@@ -32,6 +32,7 @@ fn a_signal_drains_a_second_one_stops_and_a_third_one_kills() {
         emitted: Stream::nothing(),
     };
     let killed = Some(Killed::Stopped);
+    let outcome = Box::new(outcome);
     driver.step(Event::Collected { slot: 0, outcome, starved: false, killed });
     assert_eq!((driver.engine.tally().cancelled, driver.engine.tally().succeeded), (5, 0));
 }

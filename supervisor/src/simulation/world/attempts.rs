@@ -129,6 +129,7 @@ impl World {
             result,
             emitted,
         };
+        let outcome = Box::new(outcome);
         self.step(Event::Collected { slot, outcome, starved: false, killed });
     }
 

@@ -78,6 +78,7 @@ impl Queue {
                 let error = self.spilled.get(&slot).and_then(|[_, error, ..]| error.as_ref());
                 let details = details_of(&outcome, seen.owner(), now, error);
                 self.publications[slot].details = Some(details);
+                let outcome = Box::new(outcome);
                 events.push(Event::Collected { slot, outcome, starved: false, killed: None });
             }
             Ok(_) => self.violation = Some(Violation::new("task slot", slot, tasks.sighted(slot))),
