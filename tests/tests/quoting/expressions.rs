@@ -83,6 +83,13 @@ const PLACES: &[&str] = &[
     "command {}; ./dump x",
     "f() { :; }; unset -f {}; ./dump x",
     "exec 3>&{}; ./dump x",
+    "./dump x >&{}",
+    "./dump x >& \"x{}\"",
+    "./dump x 1>&1{}",
+    "(./dump x) >\\\n&{}",
+    "./dump x >&$(printf %s {})",
+    "./dump x &>{}",
+    "./dump x >>&{}",
     "sleep {} & wait",
 ];
 

@@ -74,6 +74,10 @@ const REFUSED: &[&str] = &[
     "cat <<\\E\n{}\nE",
     "./dump $'{}'",
     "./dump $'a\\n{}'",
+    "./dump >&{}",
+    "./dump 1>&x{}",
+    "(./dump) >& \"{}\"",
+    "./dump >\\\n&{}",
 ];
 
 /// Words that are the name of a variable, or that shells read once more.
@@ -167,9 +171,10 @@ fn code_in_words_is_refused() {
 /// Without the protection the values do run: the tests of this folder would see it.
 #[test]
 fn the_values_would_run_if_they_were_not_refused() {
-    for script in ["sh -c {}", "eval {}", "eval './dump {}'"] {
+    for script in ["sh -c {}", "eval {}", "eval './dump {}'", "echo >&{}", "echo 1>&x{}"] {
         let place = Place::new();
-        place.msup(&["-0", "--unsafe-replace", "--", script], &list(&code(), 0));
+        let words = ["-0", "--unsafe-replace", "--shell", "/bin/bash", "--", script];
+        place.msup(&words, &list(&code(), 0));
         assert!(place.is_marked(), "{script:?} made nothing");
     }
 }

@@ -1,7 +1,7 @@
-//! Lists of commands: words, operators, redirections and `case`.
+//! Lists of commands: words and `case`.
 
 use super::builtins::{Builtin, assigned, is_computed, is_declaring, is_expanded};
-use super::level::{Case, Ending, Level, Word};
+use super::level::{Case, Ending, Level, Target, Word};
 use super::{Dialect, Doubt, Quoting, Scanner};
 use crate::template::shell_words::{is_assignment, is_blank, is_name_byte};
 
@@ -63,7 +63,7 @@ impl Scanner<'_> {
                     level.next_command();
                 }
                 b'#' if level.word.is_none() => self.comment(),
-                b'\\' if self.peek(1) == Some(b'\n') => self.copy(2),
+                b'\\' if self.peek(1) == Some(b'\n') => self.continued_line(),
                 b';' | b'&' | b'|' => self.operator(level, byte),
                 b'<' | b'>' if !level.condition => self.redirection(level),
                 b'(' => self.open(level),
@@ -132,7 +132,7 @@ impl Scanner<'_> {
         self.numeric = level.numeric;
     }
 
-    fn begin_word(&mut self, level: &mut Level) {
+    pub(super) fn begin_word(&mut self, level: &mut Level) {
         if level.word.is_none() {
             level.word = Some(Word { start: self.at, values: self.values });
             let compares = (level.condition || level.compares)
@@ -155,7 +155,10 @@ impl Scanner<'_> {
         self.numeric = false;
         let typed = &self.source[start..self.at];
         let has_value = self.values > values;
-        if std::mem::take(&mut level.redirects) {
+        if let Some(target) = level.redirects.take() {
+            if target == Target::Duplicate && has_value && !self.anywhere {
+                self.refuse(self.last_value, Doubt::Duplicate);
+            }
             return;
         }
         let word = unquoted(typed);
@@ -297,74 +300,6 @@ impl Scanner<'_> {
     pub(super) fn refuse_evaluated(&mut self, program: &[u8]) {
         self.refuse(self.last_value, Doubt::Evaluated);
         self.refused = self.refused.take().map(|refused| refused.by(program));
-    }
-
-    fn operator(&mut self, level: &mut Level, byte: u8) {
-        self.end_word(level);
-        let len = self.rest(0).iter().take_while(|next| b";&|".contains(next)).count();
-        match (byte, level.cases.last_mut()) {
-            (b'|', Some(Case::Pattern { begun })) => {
-                *begun = true;
-                return self.copy(1);
-            }
-            (_, Some(Case::Pattern { .. } | Case::Subject | Case::In)) => {
-                self.be_in_doubt(Doubt::Case);
-            }
-            (b';', Some(case)) if len > 1 => *case = Case::Pattern { begun: false },
-            _ => {}
-        }
-        self.copy(len);
-        // `&>` is a redirection in most shells, and in some the end of a command.
-        let in_commands = level.cases.last().is_none_or(|case| *case == Case::List);
-        if byte == b'&' && len == 1 && self.peek(0) == Some(b'>') && in_commands {
-            level.begins |= self.dialect == Dialect::Posix;
-            return;
-        }
-        level.next_command();
-    }
-
-    fn redirection(&mut self, level: &mut Level) {
-        let is_descriptor = |word: &[u8]| {
-            let name = word.strip_prefix(b"{").and_then(|word| word.strip_suffix(b"}"));
-            let is_name = name.is_some_and(|name| {
-                !name.is_empty() && name.iter().all(|byte| is_name_byte(*byte))
-            });
-            is_name || word.iter().all(u8::is_ascii_digit)
-        };
-        let word = level.word.filter(|word| word.values == self.values);
-        if word.is_some_and(|word| is_descriptor(&self.source[word.start..self.at])) {
-            level.word = None;
-        }
-        match (self.peek(0), self.rest(1)) {
-            // A process substitution, which is a word or part of one.
-            (_, [b'(', ..]) => {
-                self.begin_word(level);
-                self.copy(2);
-                return self.nested(|inside| inside.commands(Ending::Parenthesis));
-            }
-            (Some(b'<'), [b'<', b'<', ..]) => {
-                self.end_word(level);
-                self.copy(3);
-                level.builtin.skip_next();
-                return level.evaluation.reads_next();
-            }
-            (Some(b'<'), [b'<', rest @ ..]) => {
-                self.end_word(level);
-                let tabs = rest.first() == Some(&b'-');
-                self.copy(2 + usize::from(tabs));
-                let program = level.evaluation.reads().map(<[u8]>::to_vec);
-                return level.heres.extend(self.here(tabs, program));
-            }
-            (_, [b'&' | b'>' | b'|', ..]) => {
-                self.end_word(level);
-                self.copy(2);
-            }
-            _ => {
-                self.end_word(level);
-                self.copy(1);
-            }
-        }
-        level.redirects = true;
     }
 
     /// Whether a replacement string stands here.

@@ -35,6 +35,14 @@ pub(super) struct Beginning {
     pub(super) behind: usize,
 }
 
+/// What the next word is to a redirection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    File,
+    /// Behind `>&`: a descriptor, or a file whose name bash expands twice.
+    Duplicate,
+}
+
 /// The state of a list of commands.
 #[derive(Debug)]
 pub(super) struct Level {
@@ -53,7 +61,7 @@ pub(super) struct Level {
     /// The word before, as typed.
     pub(super) previous: Vec<u8>,
     /// The next word is the target of a redirection.
-    pub(super) redirects: bool,
+    pub(super) redirects: Option<Target>,
     /// Between `[[` and `]]`.
     pub(super) condition: bool,
     /// In a command whose words may be compared as expressions.
@@ -77,7 +85,7 @@ impl Level {
             command: Beginning::default(),
             previous_is_option: false,
             previous: Vec::new(),
-            redirects: false,
+            redirects: None,
             condition: false,
             compares: false,
             declares: false,
@@ -96,6 +104,7 @@ impl Level {
         self.command.first.clear();
         self.previous_is_option = false;
         self.previous.clear();
-        (self.redirects, self.compares, self.declares, self.numeric) = (false, false, false, false);
+        self.redirects = None;
+        (self.compares, self.declares, self.numeric) = (false, false, false);
     }
 }

@@ -10,6 +10,7 @@ mod commands;
 mod expansions;
 mod here;
 mod level;
+mod operators;
 mod parentheses;
 mod refusal;
 

@@ -46,6 +46,10 @@ pub(crate) enum Doubt {
     Expanded,
     /// Behind a value that may be an option or an operator.
     Operator,
+    /// Behind an operator that a continued line cuts.
+    OperatorOverLines,
+    /// `>&{}`
+    Duplicate,
 }
 
 impl Doubt {
@@ -96,6 +100,14 @@ impl Doubt {
                 "the value before it may be -v, and this one the name of a variable, which would \
                  be run as code; write the operator or the format itself (or insist with \
                  --unsafe-replace)"
+            }
+            Doubt::OperatorOverLines => {
+                "shells read the operator before it, which is cut by a continued line, \
+                 differently: write it on one line"
+            }
+            Doubt::Duplicate => {
+                "bash expands the word behind >& twice, and it would be run as code; \
+                 write > {} 2>&1 (or insist with --unsafe-replace)"
             }
         }
     }
@@ -171,7 +183,9 @@ impl std::fmt::Display for Refused {
                 | Doubt::Computed
                 | Doubt::Elements
                 | Doubt::Expanded
-                | Doubt::Operator,
+                | Doubt::Operator
+                | Doubt::OperatorOverLines
+                | Doubt::Duplicate,
             ) => write!(f, ": {}", doubt.reason()),
             (None, _) => write!(f, ": {}{VARIABLE}", doubt.reason()),
         }

@@ -37,6 +37,8 @@ fn places_that_shells_read_differently_are_refused_with_the_position() {
         ("zsh", "echo ${(f){}}", "${..}"),
         ("ksh", "echo ${x:-{}}", "${..}"),
         ("ksh", "echo ${ echo {}; }", "${..}"),
+        ("bash", "cat <\\\n<E\n{}\nE", "write it on one line"),
+        ("bash", "echo >\\\n\\\n&{}", "write it on one line"),
         ("zsh", "echo one({})", "parentheses of a pattern"),
         ("zsh", "ls *(e:{}:)", "parentheses of a pattern"),
         ("zsh", "ls ({}|b)", "parentheses of a pattern"),
@@ -94,6 +96,28 @@ fn values_that_a_shell_would_run_as_code_are_refused() {
     assert!(said.contains("leave bash -c out: msup runs 'echo {}' as a script"), "{said}");
 }
 
+/// The word behind `>&` is expanded once more when it is no number.
+#[test]
+fn values_that_bash_expands_twice_are_refused() {
+    for shell in ["sh", "bash", "zsh"] {
+        for line in [
+            "echo >&{}",
+            "echo >&x{}",
+            "echo 1>& '{}' x",
+            "echo >&1{.}",
+            "exec >&\"{}\"; true",
+            "(echo) >&\\\n{}",
+            "x=$(echo >&d/{/})",
+            "echo >&$(cat {})",
+        ] {
+            let said = refusal(shell, line);
+            assert!(said.contains("write > {} 2>&1 (or insist"), "{shell}: {line:?}: {said}");
+            let insists = Reading { unsafe_replace: true, ..reading(shell) };
+            assert!(parsed(&[line], &insists).is_ok(), "{shell}: {line:?}");
+        }
+    }
+}
+
 #[test]
 fn values_beside_scripts_and_numbers_within_are_accepted() {
     for line in [
@@ -114,6 +138,8 @@ fn values_beside_scripts_and_numbers_within_are_accepted() {
         "for ((i = 0; i < {}; i++)); do echo {}; done",
         "[[ {} =~ ^(a|b)$ && ! {} < x ]] && echo {}",
         "cat <(sort {}) >(wc) 2>&1 >{}.log <&-",
+        "echo {} >&2 {}; echo {} >&- {} >& x {} > {} 2>&1",
+        "cat {} |\\\n wc {} >\\\n {}; (\\\necho {})",
         "x=$((1 << 2)); echo $x {}",
         "f() { echo {}; } 2>/dev/null; f; (( 1 < 2 )) && echo {}",
     ] {

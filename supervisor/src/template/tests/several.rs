@@ -78,7 +78,6 @@ fn a_script_refers_to_each_argument() {
         ("x=a{}; p", r#"x=a"${MSUP_V1} ${MSUP_V2}"; p"#),
         ("p > {}", r#"p > "${MSUP_V1} ${MSUP_V2}""#),
         (">| {} q", r#">| "${MSUP_V1} ${MSUP_V2}" q"#),
-        (">& {} q", r#">& "${MSUP_V1} ${MSUP_V2}" q"#),
         ("p >>{} q", r#"p >>"${MSUP_V1} ${MSUP_V2}" q"#),
         ("for x in {}; do p; done", r#"for x in "${MSUP_V1}" "${MSUP_V2}"; do p; done"#),
         (r"p \ {}", r#"p \ "${MSUP_V1} ${MSUP_V2}""#),
