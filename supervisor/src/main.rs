@@ -38,6 +38,8 @@ mod simulation;
 
 mod report;
 
+mod shard;
+
 mod os;
 
 use cli::{Command, Plan, Refusal, commands};
@@ -82,6 +84,10 @@ fn carry_out(command: Command) -> ExitCode {
         Command::Ctl(ctl) => ctl.run(),
         Command::Top(top) => top.run(),
         Command::Clean(clean) => clean.run(),
+        Command::Collect(collect) => match collect.run() {
+            Ok(status) => return ExitCode::from(status),
+            Err(why) => Err(why),
+        },
         Command::Doctor => print(&commands::doctor::report()),
         Command::Print(text) => print(&text),
         Command::Complain(text, status) => {

@@ -47,7 +47,9 @@ fn shown(sandbox: &Sandbox, arguments: &[&str]) -> String {
 #[test]
 fn help_of_every_command() {
     let sandbox = Sandbox::new();
-    for command in ["", "run", "resume", "retry", "log", "top", "ctl", "clean", "doctor", "serve"] {
+    for command in
+        ["", "run", "resume", "retry", "log", "top", "ctl", "clean", "collect", "doctor", "serve"]
+    {
         let arguments: Vec<&str> =
             [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let name = if command.is_empty() { "msup" } else { command };

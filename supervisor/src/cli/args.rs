@@ -16,6 +16,7 @@ use super::output_flags::OutputFlags;
 use super::pipe_flags::PipeFlags;
 use super::place_flags::PlaceFlags;
 use super::resuming::ResumingFlags;
+use super::shard::ShardFlags;
 use super::shared::{Failing, Limits, Reporting, Runners};
 use super::start_flags::StartFlags;
 use super::string_flags::StringFlags;
@@ -55,6 +56,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     pub(super) lists: ListFlags,
+
+    #[command(flatten)]
+    pub(super) shard: ShardFlags,
 
     #[command(flatten)]
     pub(super) strings: StringFlags,

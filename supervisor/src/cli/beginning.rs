@@ -12,6 +12,7 @@ use super::list_flags::ListFlags;
 use super::logged::NumberedCommands;
 use super::logs::{Continued, Keeping};
 use super::pipe_flags::OpenedBlocks;
+use super::shard;
 use super::usage::{BadValue, UsageError};
 use super::values::{self, TypedList, Values, source, source_again};
 use crate::input::{Columns, Format, Room, Shape, Source};
@@ -122,6 +123,11 @@ impl OpenedValues {
         continued: Option<Continued>,
     ) -> Result<(Values, Keeping), Refusal> {
         let OpenedValues { mut source, format, names, block_file, room, again, .. } = self;
+        let shard = args.shard.choice().map_err(UsageError::from)?.map(|choice| choice.shard);
+        if shard.is_some() && args.journal.is_some() && args.joblog.is_some() {
+            // Each start of a shard would empty it.
+            return Err(UsageError::JoblogOfShard.into());
+        }
         if let Source::Lists(lists) = &mut source {
             let shuffles = shape.shuffles && !self.is_given_anew;
             lists.shape = Shape { shuffles, ..shape };
@@ -138,16 +144,25 @@ impl OpenedValues {
             None => {
                 let file = again.into_iter().map(OsString::into_vec);
                 let file = file.flat_map(|file| [b"--block-file".to_vec(), file]);
-                let flags = ListFlags::kept(&names).chain(file).collect();
-                Keeping::new(args, shell, flags, source.is_read_once())?
+                let kept = ListFlags::kept(&names).chain(shard::kept(shard));
+                let flags = kept.chain(file).collect();
+                Keeping::new(args, shell, flags, (shard, source.is_read_once()))?
             }
             Some(continued) => {
                 let (continued, durability) = (Box::new(continued), args.durability);
                 Keeping::Continued { continued, durability }
             }
         };
-        let (longest_first, needs_total) = (None, false);
-        let values = Values { source, format, block_file, room, longest_first, needs_total };
+        let values = Values {
+            source,
+            format,
+            block_file,
+            room,
+            longest_first: None,
+            needs_total: false,
+            shard,
+            work: String::new(),
+        };
         Ok((values, keeping))
     }
 }

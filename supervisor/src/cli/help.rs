@@ -4,7 +4,10 @@ use clap::Arg;
 
 /// The headings, each with the names of its flags in the order in which `--help` shows them.
 const HEADINGS: [(&str, &[&str]); 11] = [
-    ("Which tasks", &["failed", "quarantined", "force", "until", "only", "check"]),
+    (
+        "Which tasks",
+        &["shard", "shards", "failed", "quarantined", "force", "until", "only", "check"],
+    ),
     (
         "How many at once",
         &[
@@ -181,6 +184,7 @@ Subcommands (msup SUBCOMMAND --help shows the flags of one):
   top [RUN]       Watch a run that goes on: rate, CPU use, running tasks
   ctl [RUN] VERB  Pause a run, let it go on or stop it, ask how it is doing
   clean [RUN]...  Remove the journals of finished runs
+  collect FOLDER  Show what the shards of a list have done together (--shard)
   serve           Take tasks from another program (docs/guide/serve.md)
   doctor          Show what this machine offers: CPUs, control groups, limits
   parallel ...    Read a command line as GNU parallel does (msup help parallel)

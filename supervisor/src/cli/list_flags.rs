@@ -180,9 +180,14 @@ impl ListFlags {
             }
         }
         if !self.column_name.is_empty() {
-            names = self.column_name.iter().map(|name| name.as_bytes().to_vec()).collect();
+            return Ok(self.kept_names());
         }
         Ok(names.into_iter().zip(1..).collect())
+    }
+
+    /// The names of columns that were kept with a run.
+    pub(super) fn kept_names(&self) -> Vec<(Vec<u8>, i32)> {
+        self.column_name.iter().map(|name| name.as_bytes().to_vec()).zip(1..).collect()
     }
 
     /// The flags that keep these names with a run.

@@ -8,6 +8,7 @@ use super::args::Args;
 use super::resuming::ResumingPlan;
 use super::usage::UsageError;
 use crate::journal::{Durability, Folder, Locks, Past, runs};
+use crate::shard::Shard;
 
 /// What is written down about the run.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) enum Keeping {
     /// In a folder of its own, here or among all others.
     New {
         place: Option<PathBuf>,
+        /// Which share of the tasks it has, if not all. The named place is shared by all shards.
+        shard: Option<Shard>,
         /// When it begins, among all runs.
         order: u64,
         /// The command line, without the program.
@@ -84,7 +87,7 @@ impl Retried {
 impl Keeping {
     /// Where a run that begins keeps its journal. `shell`: the shell that was chosen for scripts:
     /// a resume in another environment must not choose another one. `flags`: what else must be the
-    /// same then. `spools`: values must be kept.
+    /// same then. `shard`: which share of the tasks it has; `spools`: values must be kept.
     ///
     /// # Errors
     /// The folder of `--journal` has no absolute path.
@@ -92,7 +95,7 @@ impl Keeping {
         args: &Args,
         shell: Option<Vec<u8>>,
         flags: Vec<Vec<u8>>,
-        spools: bool,
+        (shard, spools): (Option<Shard>, bool),
     ) -> Result<Keeping, UsageError> {
         if args.no_journal {
             return Ok(Keeping::Nowhere);
@@ -104,6 +107,7 @@ impl Keeping {
             shell.chain(flags).chain(args.reading.typed.iter().cloned().map(OsString::into_vec));
         Ok(Keeping::New {
             place,
+            shard,
             order: runs::next_order(),
             arguments: words.collect(),
             spools,

@@ -34,6 +34,7 @@ mod progress;
 mod refusal;
 mod resuming;
 mod settings;
+mod shard;
 mod shared;
 pub(crate) mod shared_memory;
 mod showing;
@@ -58,6 +59,7 @@ use args::{Args, Typed};
 use command::CommandStyle;
 pub(crate) use command::Work;
 use commands::clean::Clean;
+use commands::collect::Collect;
 use commands::ctl::Ctl;
 use commands::log::Log;
 use commands::report::ReportCommand;
@@ -98,6 +100,7 @@ pub(crate) enum Command {
     Ctl(Ctl),
     Top(Top),
     Clean(Clean),
+    Collect(Collect),
     Doctor,
     /// Print this: help, or the version.
     Print(String),
@@ -120,6 +123,7 @@ impl Command {
             | Command::Top(_)
             | Command::NothingLeft(..)
             | Command::Clean(_)
+            | Command::Collect(_)
             | Command::Complain(..) => false,
         }
     }
@@ -167,6 +171,9 @@ pub(crate) fn parse() -> Result<Command, Refusal> {
         Some("top") => Typed::read("msup top", rest())?.then(|top| Ok(Command::Top(top))),
         Some("ctl") => Typed::read("msup ctl", rest())?.then(|ctl| Ok(Command::Ctl(ctl))),
         Some("clean") => Typed::read("msup clean", rest())?.then(|clean| Ok(Command::Clean(clean))),
+        Some("collect") => {
+            Typed::read("msup collect", rest())?.then(|collect| Ok(Command::Collect(collect)))
+        }
         Some("man") if words.len() <= 2 => Ok(Command::Print(commands::man::text(&words[1..])?)),
         Some("completions") if words.len() <= 2 => {
             Ok(Command::Print(commands::completions::text(&words[1..])?))

@@ -1,5 +1,6 @@
 //! The validated plan of a run. Nothing after this looks at a flag again.
 
+mod described;
 mod outputs;
 
 use std::ffi::OsString;
@@ -33,6 +34,9 @@ use crate::input::Shape;
 use crate::report::bar::Manner;
 use crate::report::escape;
 use crate::template::{Feeding, Job, LooksTemplate, OutFiles, typed_words};
+
+pub(super) use described::Described;
+use described::digest;
 
 /// Everything a run needs to know.
 #[derive(Debug)]
@@ -189,9 +193,9 @@ pub(super) fn make(mut args: Args, mut continued: Option<Continued>) -> Result<P
     let resuming = outputs::resuming(&args, &outputs, &work.job)?;
     let (mut values, keeping) = opened.begin(&args, shape, shell, continued)?;
     values.longest_first = longest_first(args.from.as_deref(), &work.job)?;
-    let looks_need_total = outputs.looks.needs_total();
-    values.needs_total =
-        looks_need_total || work.job.needs_total() || work.surroundings.needs_total();
+    values.work = values.shard.map_or(String::new(), |_| digest(&work, outputs.files.as_ref()));
+    let [looks, places] = [outputs.looks.needs_total(), work.surroundings.needs_total()];
+    values.needs_total = looks || places || work.job.needs_total();
     Ok(Plan {
         run_id: keeping.run_id(),
         concurrency,
@@ -241,7 +245,12 @@ fn warn(
     let missing = args.places.missing_variable(style)?;
     if begins && !args.reporting.quiet {
         let operators = other_tools::warn_of_operators(words);
-        for warning in operators.into_iter().chain(missing) {
+        let share = args.shard.choice()?.map(|choice| choice.to_string());
+        let lonely = share.as_ref().filter(|_| args.journal.is_none() && !args.dry_run);
+        let lonely = lonely.map(|_| {
+            "without --journal FOLDER, msup collect cannot tell what this shard has done".to_owned()
+        });
+        for warning in operators.into_iter().chain(missing).chain(share).chain(lonely) {
             let _ = writeln!(stderr(), "msup: {}", escape::message(&warning));
         }
     }

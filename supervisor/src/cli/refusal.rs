@@ -10,6 +10,7 @@ use crate::journal::JournalError;
 use crate::os::limits::TooFewFiles;
 use crate::os::programs::ProgramError;
 use crate::os::threads::ThreadError;
+use crate::report::joblog::JoblogError;
 use crate::template::{Foreign, TemplateError};
 
 /// Why msup does nothing: one line that says what is wrong, where, and what to do instead.
@@ -29,6 +30,8 @@ pub(crate) enum Refusal {
     TooFewFiles(#[from] TooFewFiles),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Joblog(#[from] JoblogError),
     #[error(transparent)]
     Resume(#[from] ResumeError),
     #[error(transparent)]

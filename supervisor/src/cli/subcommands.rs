@@ -7,7 +7,7 @@ use super::topics;
 use super::usage::UsageError;
 
 /// All of them. Programs of these names can still be run: `msup -- doctor`.
-const SUBCOMMANDS: [&str; 14] = [
+const SUBCOMMANDS: [&str; 15] = [
     "run",
     "resume",
     "retry",
@@ -17,6 +17,7 @@ const SUBCOMMANDS: [&str; 14] = [
     "top",
     "ctl",
     "clean",
+    "collect",
     "doctor",
     "serve",
     "help",
@@ -49,9 +50,9 @@ Print a manual page in the language of man
 
 Usage: msup man [PAGE]
 
-Pages: run, resume, retry, log, report, trace, top, ctl, clean, serve, inputs,
-strings, pipelines, failures, outputs, settings, parallel, xargs; without PAGE,
-that of msup itself
+Pages: run, resume, retry, log, report, trace, top, ctl, clean, collect, serve,
+inputs, strings, pipelines, failures, outputs, settings, parallel, xargs;
+without PAGE, that of msup itself
 
   msup man | man -l -
 ";

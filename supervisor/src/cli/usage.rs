@@ -9,6 +9,7 @@ use msup_protocol::env as names;
 use super::commands::serve::ServeError;
 use super::logged::LoggedError;
 use super::settings::SettingsError;
+use super::shard::ShardError;
 use super::subcommands;
 use crate::input::BadRegexp;
 use crate::os::limits::Most;
@@ -60,6 +61,13 @@ impl BadValue {
 /// What is wrong with a command line, and what to do instead.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UsageError {
+    #[error(
+        "--joblog with --shard and --journal: msup collect --joblog FILE FOLDER writes it for all \
+        shards"
+    )]
+    JoblogOfShard,
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     #[error(transparent)]
     Value(#[from] BadValue),
     /// `--progress` without a time, and this word.

@@ -17,6 +17,7 @@ use super::usage::UsageError;
 use crate::input::{Format, List, Lists, Room, Shape, Source};
 use crate::journal::{JournalError, KeptInput};
 use crate::os::streams;
+use crate::shard::Shard;
 
 /// The values, one for each task.
 #[derive(Debug)]
@@ -31,6 +32,10 @@ pub(crate) struct Values {
     pub(crate) longest_first: Option<JobLog>,
     /// Commands depend on how many tasks there are.
     pub(crate) needs_total: bool,
+    /// Which of them are tasks of this run, if not all.
+    pub(crate) shard: Option<Shard>,
+    /// A digest of what is done with each of them, if this is a shard.
+    pub(crate) work: String,
 }
 
 /// A list of values as typed behind COMMAND.

@@ -13,6 +13,8 @@ use super::{Failure, OutputPressure, Permission, Window};
 pub(crate) enum Event {
     /// More input was read, in order.
     Inputs(Vec<Input>),
+    /// The next values, this number of them, are no tasks of this run: those of other shards.
+    OfOthers(u64),
     /// All input was read.
     InputsEnded,
     /// Reading the input failed: why. What was read before counts.
@@ -135,6 +137,8 @@ pub(crate) struct Input {
     pub(crate) value: Vec<u8>,
     /// Its number, from 1, where some before it are skipped; else the next one.
     pub(crate) seq: Option<u64>,
+    /// How many values between it and the one before are no tasks of this run.
+    pub(crate) others: u64,
     pub(crate) turn: Turn,
     pub(crate) earlier: Earlier,
 }

@@ -81,7 +81,8 @@ impl Intake {
 
 impl Engine {
     pub(super) fn on_inputs(&mut self, inputs: Vec<Input>, now: Now, effects: &mut Vec<Effect>) {
-        for Input { value, seq, turn, earlier } in inputs {
+        for Input { value, seq, others, turn, earlier } in inputs {
+            self.leave_to_others(others, effects);
             let emitted = seq.filter(|seq| *seq >= EMITTED_FROM);
             let skipped = match (emitted, seq) {
                 (Some(seq), _) => self.ledger.count_emitted(seq),
@@ -141,11 +142,18 @@ impl Engine {
         }
     }
 
+    /// The next values, this number of them, are no tasks of this run.
+    pub(super) fn leave_to_others(&mut self, values: u64, effects: &mut Vec<Effect>) {
+        if let Some((seq, last)) = self.ledger.leave_to_others(values) {
+            effects.push(Effect::Skip { seq, last });
+        }
+    }
+
     /// The numbers of emitted tasks follow those of the list: with `-k`, their outputs must not
     /// wait for those between.
     pub(super) fn close_gap(&mut self, effects: &mut Vec<Effect>) {
         let values = self.ledger.accepted();
-        let is_due = self.intake.is_complete() && self.ledger.taken_in() > values;
+        let is_due = self.intake.is_complete() && self.ledger.has_emitted();
         if is_due && !std::mem::replace(&mut self.intake.has_no_gap, true) {
             effects.push(Effect::Skip { seq: values + 1, last: EMITTED_FROM - 1 });
         }

@@ -104,6 +104,7 @@ impl Engine {
                 self.intake.receive(now);
                 self.on_inputs(inputs, now, effects);
             }
+            Event::OfOthers(values) => self.leave_to_others(values, effects),
             Event::InputsEnded => self.on_inputs_ended(effects),
             Event::InputFailed(why) => self.on_input_failed(why, effects),
             Event::Collected { slot, outcome, starved, killed } => {
@@ -261,6 +262,11 @@ impl Engine {
     /// The number of all tasks, once known.
     pub(crate) fn total(&self) -> Option<u64> {
         self.intake.is_complete().then(|| self.ledger.taken_in())
+    }
+
+    /// The largest number that a task has, once all input was read.
+    pub(crate) fn last_number(&self) -> Option<u64> {
+        self.intake.is_complete().then(|| self.ledger.last_number())
     }
 
     /// Whether it was stopped before all input was read.

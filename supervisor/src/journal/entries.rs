@@ -13,6 +13,10 @@ use crate::engine::{Cause, Earlier, Emitted, Entry, Kind, Tried};
 #[derive(Debug)]
 pub(crate) struct KnownTasks {
     matches: Matches,
+    /// Those that have failed are tried again.
+    pub(crate) tries_again: bool,
+    /// The digest of the list in which they were, if they are of earlier starts of a shard.
+    pub(crate) digest: Option<String>,
 }
 
 impl KnownTasks {
@@ -22,7 +26,8 @@ impl KnownTasks {
     }
 
     pub(crate) fn of(past: Past, describe: impl Fn(&[u8], u64) -> Vec<u8>) -> KnownTasks {
-        KnownTasks { matches: past.by_content(describe) }
+        let digest = past.digest.clone();
+        KnownTasks { matches: past.by_content(describe), tries_again: false, digest }
     }
 
     /// What is known of the task with this number and content.

@@ -8,6 +8,7 @@ use msup_protocol::env as names;
 use super::SCHEMA;
 use super::locks::Busy;
 use crate::os::threads::ThreadError;
+use crate::shard::Shard;
 
 /// Why a run's folder or its journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,31 @@ pub(crate) enum JournalError {
         #[source]
         why: io::Error,
     },
+    #[error(
+        "{}: the shards of this folder are of {there}, this one is {here}: give it another folder",
+        folder.display()
+    )]
+    OtherShards { folder: PathBuf, there: u64, here: Shard },
+    #[error(
+        "{}: this shard was started with another command, or in another folder ({}): repeat \
+        its command line, or give another --journal",
+        folder.display(), other.display()
+    )]
+    OtherWork { folder: PathBuf, other: PathBuf },
+    #[error("{}: no journals of shards (the FOLDER of --shard I/N --journal FOLDER)", .0.display())]
+    NoShards(PathBuf),
+    #[error(
+        "{}: this journal is of another command, folder or number of shards than the others",
+        .0.display()
+    )]
+    MixedShards(PathBuf),
+    #[error(
+        "{}: this shard has read another list than {}: shards that are collected need the same",
+        folder.display(), other.display()
+    )]
+    OtherList { folder: PathBuf, other: PathBuf },
+    #[error("msup {0} has begun these shards, and this release cannot read its command line")]
+    OtherRelease(String),
     #[error("{}: no outputs were kept", .0.display())]
     NoOutputs(PathBuf),
     #[error(transparent)]

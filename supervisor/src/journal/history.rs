@@ -10,7 +10,6 @@ use std::path::Path;
 use msup_protocol::in_flight;
 use rustix::fs::OFlags;
 
-use crate::engine::EMITTED_FROM;
 use crate::os::files::folder_of;
 
 use super::error::JournalError;
@@ -18,12 +17,10 @@ use super::folder::Folder;
 use super::line::Seed;
 use super::matches::Matches;
 use super::outputs::{Kept, KeptFor};
-use super::reader::{self, Condition};
-use super::record::{Batch, End, Intent, Record, Run, SCHEMA, State};
+use super::reader::Condition;
+use super::reading::RecordsRead;
+use super::record::{Batch, End, Intent, Record, Run, State};
 use super::story::{Known, Name, Stories, Story};
-
-/// Since this schema attempts are journaled before they start.
-const STARTS_SINCE: u32 = 2;
 
 /// The contents of a journal.
 #[derive(Debug)]
@@ -36,9 +33,11 @@ pub(crate) struct Past {
     pub(crate) last: f64,
     pub(crate) generations: u32,
     /// Generations whose attempts were not journaled before they started (schema 1).
-    unrecorded: u32,
+    pub(super) unrecorded: u32,
     /// The number of values read, if all were.
     pub(crate) inputs: Option<u64>,
+    /// The digest of the list of which this shard has a share, if all was read.
+    pub(crate) digest: Option<String>,
     /// What the file of values that cannot be read again contains, in order.
     pub(crate) kept: Vec<Batch>,
     /// How the last generation finished: its exit status, and whether nothing was left to do.
@@ -47,7 +46,22 @@ pub(crate) struct Past {
     pub(crate) halted: bool,
     pub(crate) condition: Condition,
     pub(crate) seed: Seed,
-    stories: Stories,
+    pub(super) stories: Stories,
+}
+
+/// What the starts of a shard have done.
+#[derive(Debug)]
+pub(crate) struct ShardStarts {
+    pub(crate) past: Past,
+    /// Of each, oldest first.
+    pub(crate) heads: Vec<StartHead>,
+}
+
+/// The run of a start, and how it has finished, if it has.
+#[derive(Debug)]
+pub(crate) struct StartHead {
+    pub(crate) run: Run,
+    pub(crate) finished: Option<(u8, bool)>,
 }
 
 /// What became of attempts that had succeeded when the last generation died.
@@ -80,36 +94,36 @@ impl Past {
     ///
     /// # Errors
     /// As above.
-    pub(crate) fn of(mut journal: impl BufRead + Seek, path: &Path) -> Result<Past, JournalError> {
-        let error = JournalError::at(path);
-        let no_journal = || JournalError::NoJournal(path.to_owned());
-        let seed = reader::seed(&mut journal).map_err(&error)?.ok_or_else(no_journal)?;
-        journal.rewind().map_err(&error)?;
-        let mut reading = Reading::default();
-        let condition = reader::read(journal, &seed, |at, record| reading.take(at, record));
-        let mut condition = condition.map_err(error)?;
-        let (run, began) = reading.run.ok_or_else(no_journal)?;
-        if reading.newest > SCHEMA {
-            return Err(JournalError::Later { journal: path.to_owned(), schema: reading.newest });
+    pub(crate) fn of(journal: impl BufRead + Seek, path: &Path) -> Result<Past, JournalError> {
+        let mut reading = RecordsRead::default();
+        let (condition, seed) = reading.read(journal, path)?;
+        reading.past(condition, seed, path)
+    }
+
+    /// What the journals of several starts of a shard say together, oldest first, each as one more
+    /// generation. `None` without any.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn of_starts(folders: &[Folder]) -> Result<Option<ShardStarts>, JournalError> {
+        let mut reading = RecordsRead::default();
+        reading.stories.are_starts = true;
+        let (mut last, mut damaged) = (None, 0);
+        let mut heads = Vec::with_capacity(folders.len());
+        for folder in folders {
+            let (path, file) = (folder.journal(), folder.open_journal(OFlags::RDONLY)?);
+            let (condition, seed) = reading.read(BufReader::with_capacity(1 << 20, file), &path)?;
+            damaged += condition.damaged;
+            let (run, finished) = (reading.head.take(), reading.finished);
+            heads.extend(run.map(|run| StartHead { run, finished }));
+            last = Some((condition, seed, path));
         }
-        let Reading { last, generations, unrecorded, inputs, kept, finished, halted, .. } = reading;
-        let mut stories = reading.stories;
-        // No task is beyond the input, whatever a line says.
-        condition.damaged += reading.lists.last().map_or(0, |last| stories.keep_up_to(last));
-        Ok(Past {
-            run,
-            began,
-            last,
-            generations,
-            unrecorded,
-            inputs,
-            kept,
-            finished,
-            halted,
-            condition,
-            seed,
-            stories,
-        })
+        let Some((condition, seed, path)) = last else { return Ok(None) };
+        if reading.finished.is_none() {
+            reading.stories.start_has_died();
+        }
+        let past = reading.past(Condition { damaged, ..condition }, seed, &path)?;
+        Ok(Some(ShardStarts { past, heads }))
     }
 
     /// Finds out what was in flight when the last generation died, from the notes of its workers.
@@ -182,12 +196,18 @@ impl Past {
         self.stories.unshown().filter(|end| !kept.has(end.seq, &end.value.0, end.attempt)).count()
     }
 
+    /// How many values of the list are tasks of this run, if all were read.
+    pub(crate) fn tasks_of_list(&self) -> Option<u64> {
+        let share = |values| self.run.shard.map_or(values, |shard| shard.share_of(values));
+        self.inputs.map(share)
+    }
+
     /// Whether it is certain that each task of the list has finished. If there were several lists,
     /// it is not.
     pub(crate) fn leaves_nothing(&self) -> bool {
         let Stories { ends, open, added, .. } = &self.stories;
         let numbers: HashSet<u64> = ends.keys().map(|name| name.0).collect();
-        self.inputs.map(|values| values + added.len() as u64) == Some(ends.len() as u64)
+        self.tasks_of_list().map(|tasks| tasks + added.len() as u64) == Some(ends.len() as u64)
             && numbers.len() == ends.len()
             && open.keys().all(|name| ends.contains_key(name))
     }
@@ -284,89 +304,5 @@ fn is_placed(temporary: &Path) -> Result<bool, JournalError> {
         Ok(_) => Ok(false),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(folder_of(temporary).is_dir()),
         Err(why) => Err(JournalError::Undecided { temporary: temporary.to_owned(), why }),
-    }
-}
-
-#[derive(Default)]
-struct Reading {
-    run: Option<(Run, f64)>,
-    last: f64,
-    newest: u32,
-    generations: u32,
-    unrecorded: u32,
-    inputs: Option<u64>,
-    kept: Vec<Batch>,
-    finished: Option<(u8, bool)>,
-    halted: bool,
-    stories: Stories,
-    lists: Lists,
-}
-
-/// How far the generations have read their lists, which may differ in length.
-#[derive(Debug, Default)]
-struct Lists {
-    /// The largest number that a task can have, as far as known.
-    last: u64,
-    /// A list was read to its end; and whether this generation's was.
-    is_known: bool,
-    is_read: bool,
-    /// The largest number of a task in this generation.
-    mentioned: u64,
-}
-
-impl Lists {
-    /// A generation begins. If the one before has not read its list to the end, that may be longer
-    /// than the others.
-    fn begin(&mut self) {
-        let mentioned = std::mem::take(&mut self.mentioned);
-        if !std::mem::take(&mut self.is_read) {
-            self.last = self.last.max(mentioned);
-        }
-    }
-
-    fn end(&mut self, total: u64) {
-        (self.is_known, self.is_read, self.last) = (true, true, self.last.max(total));
-    }
-
-    /// No task has a larger number, if a list was read to its end.
-    fn last(mut self) -> Option<u64> {
-        self.begin();
-        self.is_known.then_some(self.last)
-    }
-}
-
-impl Reading {
-    fn take(&mut self, at: f64, record: Record) {
-        self.last = at;
-        let of_list = record.task().filter(|seq| *seq < EMITTED_FROM);
-        self.lists.mentioned = self.lists.mentioned.max(of_list.unwrap_or(0));
-        match record {
-            Record::Run(run) => {
-                self.newest = self.newest.max(run.schema);
-                self.generations = self.generations.max(run.generation);
-                self.unrecorded += u32::from(run.schema < STARTS_SINCE);
-                let is_exact = run.schema >= STARTS_SINCE;
-                let has_died = is_exact && self.run.is_some() && self.finished.is_none();
-                (self.finished, self.halted) = (None, false);
-                self.stories.begin(is_exact, has_died);
-                self.lists.begin();
-                self.run.get_or_insert((run, at));
-            }
-            // A generation that runs some tasks again has read fewer.
-            Record::InputsEnd { total } => {
-                self.inputs = self.inputs.max(Some(total));
-                self.lists.end(total);
-            }
-            Record::Kept(kept) => self.kept.push(kept),
-            Record::Moved { to, .. } => {
-                self.inputs = self.inputs.map(|total| total.max(to));
-                self.lists.last = self.lists.last.max(to);
-                self.stories.take(record);
-            }
-            Record::Finish { status, complete, halted } => {
-                (self.finished, self.halted) = (Some((status, complete)), halted && !complete);
-            }
-            of_task => self.stories.take(of_task),
-        }
     }
 }

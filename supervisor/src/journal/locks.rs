@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 use super::folder::Folder;
 
@@ -104,8 +104,24 @@ impl Folder {
 
     /// Whether its supervisor is alive.
     pub(crate) fn is_running(&self) -> bool {
-        let Ok(own) = self.open(LOCK, OFlags::RDONLY) else { return false };
-        matches!(take(&own, Busy::Running), Err(Busy::Running))
+        matches!(self.is_locked(), Ok(true))
+    }
+
+    /// Whether its supervisor is certainly not alive, if it has run on this machine.
+    pub(crate) fn is_left(&self) -> bool {
+        matches!(self.is_locked(), Ok(false))
+    }
+
+    /// # Errors
+    /// It cannot be told.
+    fn is_locked(&self) -> io::Result<bool> {
+        let own = self.open(LOCK, OFlags::RDONLY)?;
+        // Over NFS an exclusive lock needs a file that is open for writing.
+        match flock(&own, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(why) => Err(why.into()),
+        }
     }
 }
 
@@ -136,7 +152,7 @@ impl Drop for Undo {
 fn take(file: &File, taken: Busy) -> Result<(), Busy> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(taken),
+        Err(Errno::WOULDBLOCK) => Err(taken),
         Err(errno) => Err(Busy::Error(errno.into())),
     }
 }

@@ -7,6 +7,7 @@ use msup_protocol::codec::STATE_AT_MOST;
 
 use super::details::{Details, Sample};
 use crate::engine::EMITTED_FROM;
+use crate::shard::Shard;
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -67,6 +68,8 @@ pub(crate) enum Record {
     Kept(Batch),
     /// All input was read: the number of values.
     InputsEnd { total: u64 },
+    /// The digest of the list, of which this shard has a share: whether shards have read the same.
+    List { digest: String },
     /// How the run was doing.
     Sample(Sample),
     /// A generation is over: its exit status, whether every task has finished, and if not, whether
@@ -150,7 +153,7 @@ impl Record {
             }
             Record::InputsEnd { total } => *total <= LARGEST,
             Record::Sample(sample) => sample.is_sane(),
-            Record::Finish { .. } | Record::Unknown => true,
+            Record::List { .. } | Record::Finish { .. } | Record::Unknown => true,
         }
     }
 }
@@ -171,6 +174,16 @@ pub(crate) struct Run {
     /// The run whose task has started this one, if one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) within: Option<String>,
+    /// Which share of the tasks it has, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shard: Option<Shard>,
+    /// A digest of what it does with each value, if it is a shard.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) work: String,
+    /// Where its supervisor runs, if it is a shard: one that runs elsewhere cannot be asked whether
+    /// it is alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) machine: Option<String>,
 }
 
 /// An attempt that may start.

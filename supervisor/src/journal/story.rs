@@ -42,6 +42,8 @@ pub(crate) struct Story {
     pub(crate) alone: u32,
     /// A published attempt, and its task slot, of which nothing else is known.
     open: Option<(u32, u16)>,
+    /// In how many starts of a shard it was in flight when they died.
+    died_with: u32,
     /// It has parked: until when, in seconds since 1970, and the state that it left.
     pub(crate) parked: Option<(f64, Vec<u8>)>,
     /// It has added tasks to the run.
@@ -70,7 +72,13 @@ pub(super) struct Stories {
     cut_off: u64,
     /// Attempts are journaled before they start.
     is_exact: bool,
+    /// The generations are starts of a shard, of which two may have run at the same time.
+    pub(super) are_starts: bool,
 }
+
+/// A task that was in flight in so many starts of a shard when they died runs alone: one death may
+/// be that of its machine.
+const SUSPECT_AFTER: u32 = 2;
 
 impl Story {
     fn has_started(&mut self, attempt: u32) {
@@ -87,10 +95,32 @@ impl Stories {
         if has_died && !self.has_started {
             self.open.values_mut().for_each(|story| story.alone = 0);
         }
+        if has_died && self.are_starts {
+            self.start_has_died();
+        }
         self.has_started = false;
         (self.is_exact, self.cut_off) = (is_exact, 0);
         for name in std::mem::take(&mut self.cells).into_values() {
             self.open.entry(name).and_modify(|story| story.open = None);
+        }
+    }
+
+    /// A start of a shard has died, with what was in flight.
+    pub(super) fn start_has_died(&mut self) {
+        let in_flight = |(cell, name): (&u16, &Name)| {
+            let (attempt, there) = self.open.get(name)?.open?;
+            (there == *cell).then(|| (name.clone(), attempt))
+        };
+        let in_flight: Vec<(Name, u32)> = self.cells.iter().filter_map(in_flight).collect();
+        let is_alone = in_flight.len() == 1;
+        for (name, attempt) in in_flight {
+            let story = self.story(name);
+            story.has_started(attempt);
+            story.died_with += 1;
+            if story.died_with >= SUSPECT_AFTER {
+                story.is_suspect = true;
+                story.alone += u32::from(is_alone);
+            }
         }
     }
 
@@ -185,6 +215,9 @@ impl Stories {
 
     /// A task has finished except that its output has not been shown.
     pub(super) fn wait_for_output(&mut self, end: End) {
+        if self.has_succeeded_before(&end) {
+            return;
+        }
         self.note_added(&end);
         let name = (end.seq, end.value.0.clone());
         self.intents.remove(&name);
@@ -192,6 +225,19 @@ impl Stories {
         story.has_started(end.attempt);
         story.has_emitted |= end.emitted.is_some();
         self.unshown.insert(name, end);
+    }
+
+    /// Whether a start of a shard that did not know of it has run this task once more. What it has
+    /// done then, and added, does not count.
+    fn has_succeeded_before(&mut self, end: &End) -> bool {
+        let name = (end.seq, end.value.0.clone());
+        let is_known = self.are_starts
+            && self.ends.get(&name).is_some_and(|known| known.state == State::Succeeded);
+        if is_known {
+            self.open.remove(&name);
+            self.intents.remove(&name);
+        }
+        is_known
     }
 
     /// It is run again: what it has printed before is not shown any more.
@@ -208,6 +254,9 @@ impl Stories {
 
     /// A task has finished. If it is run again and finishes again, the last time counts.
     pub(super) fn end(&mut self, end: End) {
+        if self.has_succeeded_before(&end) {
+            return;
+        }
         self.note_added(&end);
         let End { seq, value, attempt, state, cause, .. } = end;
         let name = (seq, value.0);

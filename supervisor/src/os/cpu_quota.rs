@@ -1,5 +1,5 @@
 //! The number of CPUs this process may use: its allowed CPUs, limited by the quotas of its control
-//! groups.
+//! groups, and by what Slurm has granted.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,18 @@ use super::membership::{GroupPlace, Membership};
 /// Whole CPUs: a quota of 1.5 counts as 2, since 1 would waste a third of it.
 pub(crate) fn cpus() -> u32 {
     let allowed = cpu_time::cpus().max(1);
-    quota().map_or(allowed, |quota| rounded_up(quota).min(allowed))
+    let within = quota().map_or(allowed, |quota| rounded_up(quota).min(allowed));
+    let granted = granted(|variable| std::env::var(variable).ok());
+    granted.map_or(within, |(_, granted)| granted.min(within))
+}
+
+/// What Slurm has granted: the variable that says it, and CPUs. Not every installation keeps
+/// processes to them.
+pub(crate) fn granted(variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, u32)> {
+    ["SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"].into_iter().find_map(|name| {
+        let cpus = variable(name)?.parse().ok().filter(|cpus| *cpus > 0)?;
+        Some((name, cpus))
+    })
 }
 
 /// The smallest quota of the control groups that this process is in, in CPUs.
@@ -54,6 +65,22 @@ mod tests {
     #[test]
     fn a_quota_is_rounded_up() {
         assert_eq!([0.2, 1.0, 1.5, 2.0, 2.01].map(rounded_up), [1, 1, 2, 2, 3]);
+    }
+
+    #[test]
+    fn what_slurm_has_granted_to_a_task_counts_more_than_what_it_has_on_the_node() {
+        let in_environment = |all: &'static str| {
+            granted(move |name: &str| {
+                let mut all = all.split(' ').filter_map(|one| one.split_once('='));
+                all.find(|(other, _)| *other == name).map(|(_, value)| value.to_owned())
+            })
+        };
+        assert_eq!(in_environment(""), None);
+        assert_eq!(in_environment("SLURM_CPUS_ON_NODE=8"), Some(("SLURM_CPUS_ON_NODE", 8)));
+        let both = in_environment("SLURM_CPUS_ON_NODE=8 SLURM_CPUS_PER_TASK=2");
+        assert_eq!(both, Some(("SLURM_CPUS_PER_TASK", 2)));
+        assert_eq!(in_environment("SLURM_CPUS_ON_NODE=0"), None);
+        assert_eq!(in_environment("SLURM_CPUS_ON_NODE=72(x2)"), None);
     }
 
     #[test]

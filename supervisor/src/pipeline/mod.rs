@@ -43,7 +43,7 @@ pub(crate) use graph::{Graph, StageId};
 pub(crate) use history::Success;
 pub(crate) use history::{History, TaskPast, Unfinished};
 pub(crate) use jobs::{StageLimits, of as jobs_of};
-pub(crate) use keys::{Made, TaskKey};
+pub(crate) use keys::{Digester, Made, TaskKey};
 pub(crate) use outlook::StageCounts;
 pub(crate) use outputs::{SourceKind, SourceValues};
 pub(crate) use state::{Pipeline, Scope, StageKind};

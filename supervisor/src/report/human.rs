@@ -52,6 +52,8 @@ pub(crate) struct Next {
     pub(crate) others: Option<Vec<u8>>,
     /// The file of the pipeline, quoted.
     pub(crate) pipeline: Option<Vec<u8>>,
+    /// It is a start of a shard, which the next one continues: the same command line does that.
+    pub(crate) is_start: bool,
 }
 
 impl Next {
@@ -66,6 +68,14 @@ impl Next {
             };
         }
         let is_left = tally.cancelled > 0 || self.unshown != [0, 0] || self.unread;
+        if self.is_start {
+            let again = "start the same command line again".to_owned();
+            return match tally.failed + tally.quarantined {
+                _ if is_left => Some(("go on", again)),
+                0 => None,
+                _ => Some(("retry them", again)),
+            };
+        }
         let (text, verb, run) = match (tally.failed, tally.quarantined) {
             _ if is_left && self.retry.is_some() => {
                 ("go on", self.retry.unwrap_or_default(), &self.others)

@@ -175,6 +175,25 @@ impl Joblog {
         self.held.contains_key(&seq)
     }
 
+    /// The line of a task that finished before, `at` seconds since 1970, as the journal tells. The
+    /// size of its output is unknown.
+    fn line_of(&self, at: f64, end: &End, command: &[u8]) -> Vec<u8> {
+        let (exit, signal) = match end.state {
+            State::Succeeded => (0, 0),
+            _ if end.signal.is_some() => (0, end.signal.unwrap_or_default()),
+            _ => (end.exit.unwrap_or(exit::ERROR).into(), 0),
+        };
+        let (seq, wall, start) = (end.seq, end.seconds, at - end.seconds);
+        let (sent, received) = (self.sent(&end.value.0), 0);
+        Line { seq, start, wall, sent, received, exit, signal, command }.bytes()
+    }
+
+    /// Adds the line of a task that finished before, `at` seconds since 1970.
+    pub(crate) fn add_ended(&mut self, at: f64, end: &End, command: &[u8]) {
+        let line = self.line_of(at, end, command);
+        self.push(&line);
+    }
+
     /// Adds the lines of tasks that finished before: a kill may have come between the journal and
     /// this file. The size of their outputs is unknown.
     ///
@@ -197,16 +216,8 @@ impl Joblog {
         let mut missing = Vec::new();
         let mut unshown = HashMap::new();
         folder.each_end(|at, end, is_shown| {
-            let (exit, signal) = match end.state {
-                State::Succeeded => (0, 0),
-                _ if end.signal.is_some() => (0, end.signal.unwrap_or_default()),
-                _ => (end.exit.unwrap_or(exit::ERROR).into(), 0),
-            };
-            let (seq, wall, start) = (end.seq, end.seconds, at - end.seconds);
-            let command = &describe(&end.value.0, seq);
-            let (sent, received) = (self.sent(&end.value.0), 0);
-            let line = Line { seq, start, wall, sent, received, exit, signal, command }.bytes();
-            let name = (seq, end.value.0);
+            let line = self.line_of(at, &end, &describe(&end.value.0, end.seq));
+            let name = (end.seq, end.value.0);
             if !is_shown {
                 unshown.insert(name, line);
                 return;

@@ -12,6 +12,7 @@ pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod paint;
 pub(crate) mod rate;
+pub(crate) mod shards;
 pub(crate) mod stages;
 pub(crate) mod summary;
 pub(crate) mod table;

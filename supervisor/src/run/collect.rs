@@ -4,7 +4,7 @@ use msup_protocol::codec::Verdict;
 use msup_protocol::exit::{self, WorkerEnd};
 use msup_protocol::packed::WorkerId;
 
-use super::{Run, SIGKILL, SIGPIPE};
+use super::{Run, SIGKILL, SIGPIPE, SIGUSR1};
 use crate::engine::Event;
 use crate::journal::{Details, runs};
 
@@ -59,8 +59,11 @@ impl Run {
         let arrived = self.wakeups.signals.arrived();
         self.inputs.reading_on.heard(arrived.len());
         events.extend(arrived.into_iter().map(Event::StopSignal));
-        if self.wakeups.signals.asked() {
-            self.tell_running();
+        match (self.wakeups.signals.asked(), self.inputs.share.shard) {
+            // Schedulers send it before they stop a shard.
+            (true, Some(_)) => events.push(Event::StopSignal(SIGUSR1)),
+            (true, None) => self.tell_running(),
+            (false, _) => {}
         }
         if self.wakeups.signals.pauses() {
             self.pause();

@@ -14,8 +14,10 @@ use msup_protocol::codec::{self, OutcomeFrame, Stream, Verdict};
 use msup_protocol::crash;
 
 use crate::engine::{Earlier, Engine, Event, Input, Killed, TaskRecord, has_succeeded};
+use crate::journal::claims::Placed;
 use crate::journal::{Bytes, Intent, Made};
-use crate::output::files::committer::{CommitReport, Committer, Pair, remove};
+use crate::os::leftovers::remove;
+use crate::output::files::committer::{CommitReport, Committer, Pair};
 use crate::output::files::error::FileError;
 use crate::template::{OutFile, OutFiles};
 
@@ -43,6 +45,8 @@ pub(super) struct Commits {
     /// Temporary files that are removed as soon as the journal says that they are not placed: an
     /// intent without its temporary file means that it was.
     void: Vec<PathBuf>,
+    /// How many files another start of the shard has placed first.
+    made_elsewhere: u64,
 }
 
 impl Commits {
@@ -57,6 +61,22 @@ impl Commits {
             held: HashMap::new(),
             intended: Vec::new(),
             void: Vec::new(),
+            made_elsewhere: 0,
+        }
+    }
+
+    /// What is said of files that another start of the shard has made, if there are any.
+    pub(super) fn remark(&self) -> Option<String> {
+        match self.made_elsewhere {
+            0 => None,
+            1 => Some(
+                "another start of this shard has made 1 file: the copy made here was \
+                       removed"
+                    .into(),
+            ),
+            n => Some(format!(
+                "another start of this shard has made {n} files: the copies made here were removed"
+            )),
         }
     }
 
@@ -78,6 +98,14 @@ impl Commits {
             && is_open
         {
             input.earlier = Earlier::Refused(why.to_string());
+        }
+    }
+
+    /// The file of this value is made by another shard.
+    pub(super) fn leave(&mut self, value: &[u8], seq: u64) {
+        if let Ok(Some(file)) = self.template.file(value, seq) {
+            // If a task before it makes the same file, its own shard says so.
+            let _ = self.reserve(&file, seq);
         }
     }
 
@@ -175,16 +203,17 @@ impl Commits {
                     self.intended.push(slot);
                 }
             }
-            CommitReport::Placed(slot, Ok(())) => {
+            CommitReport::Placed(slot, Ok(placed)) => {
+                self.made_elsewhere += u64::from(placed == Placed::Elsewhere);
                 self.begun.remove(&slot);
                 self.release(slot, Ok(()), events);
             }
-            CommitReport::Placed(slot, failed) => {
+            CommitReport::Placed(slot, Err(why)) => {
                 // Journaled before its end, which may have to wait until its output has been shown.
                 if let Some(task) = engine.task(slot) {
                     log.void(task);
                 }
-                self.release(slot, failed, events);
+                self.release(slot, Err(why), events);
             }
             CommitReport::Secured(slot, Err(why)) => self.release(slot, Err(why), events),
             CommitReport::JournalLost(why) => events.push(Event::JournalLost(why.to_string())),

@@ -8,6 +8,7 @@ use msup_protocol::exit;
 use msup_protocol::token::Census;
 
 use super::clock::LOOK_AT_LEAST;
+use super::commits::Commits;
 use super::pipeline::PipelineRun;
 use super::{Exit, Run};
 use crate::engine::{Event, Leave};
@@ -120,6 +121,9 @@ impl Run {
         if let Some(commits) = self.commits.as_mut().filter(|_| self.log.is_sound()) {
             commits.finish();
         }
+        if let Some(text) = self.commits.as_ref().and_then(Commits::remark) {
+            self.shown.say(&text);
+        }
         let mut status = status;
         if self.log.is_cut_off {
             if self.log.missing == 0 && !self.engine.is_unread() {
@@ -196,6 +200,7 @@ impl Run {
             resume: name(Wanted::Unfinished),
             others: name(Wanted::Any),
             pipeline: pipeline.map(|fed| quoted_words(&[fed.file.as_os_str().as_bytes().to_vec()])),
+            is_start: self.log.is_start(),
         };
         let report = Report {
             summary,

@@ -10,6 +10,7 @@ use super::Run;
 use super::error::RunError;
 use super::pipeline::PipelineRun;
 use super::reading_on::ReadingOn;
+use super::share::Share;
 use crate::arguments;
 use crate::cli::{JobLog, LoggedState, PipelinePlan, ResumingPlan, Values};
 use crate::engine::{Earlier, Effect, Event, Input, Tried, Turn};
@@ -25,6 +26,7 @@ pub(super) struct Inputs {
     last_emitted: Option<u64>,
     /// The number of values missing before the next one that is read.
     missing: u64,
+    pub(super) share: Share,
     longest_first: Option<JobLog>,
     /// The memory that blocks take.
     pub(super) room: Option<Arc<Room>>,
@@ -54,7 +56,7 @@ impl Inputs {
         (known, last_emitted, resuming): (Vec<Input>, Option<u64>, Option<ResumingPlan>),
         doorbell: OwnedFd,
     ) -> Result<Inputs, RunError> {
-        let Values { source, format, room, longest_first, .. } = values;
+        let Values { source, format, room, longest_first, shard, .. } = values;
         Ok(Inputs {
             several: format.several,
             are_blocks: matches!(source, Source::Blocks(_)),
@@ -63,6 +65,7 @@ impl Inputs {
             known,
             last_emitted,
             missing: 0,
+            share: Share::of(shard),
             longest_first,
             room,
             stop: None,
@@ -129,7 +132,7 @@ impl Run {
                     if let Some(text) = self.log.all_read() {
                         self.shown.say(&text);
                     }
-                    Event::InputsEnded
+                    self.end_of_list(effects)
                 }
                 Ok(Group::Hint(text)) => {
                     self.shown.say(&text);
@@ -146,7 +149,7 @@ impl Run {
                 self.inputs.is_refused = true;
                 self.engine.step(Event::InputFailed(why), self.clock.now(), effects);
             }
-            if let Some(tasks) = self.engine.total() {
+            if let Some(tasks) = self.engine.last_number() {
                 self.queue.totals.tasks = self.queue.totals.tasks.max(tasks);
             }
         }
@@ -166,10 +169,15 @@ impl Run {
             false => self.log.spool(&values),
         }
         // Missing values keep their numbers.
-        let missing = std::mem::take(&mut self.inputs.missing);
-        let first = self.engine.accepted_values() + 1 + missing;
+        let (missing, others) = (self.inputs.missing, self.inputs.share.others());
+        let first = self.engine.accepted_values() + 1 + missing + others;
         let mut inputs = Vec::with_capacity(values.len());
         for (number, value) in (first..).zip(values) {
+            if self.inputs.share.leaves_out(number, &value) {
+                // Its file is the one of another shard's task.
+                self.commits.iter_mut().for_each(|commits| commits.leave(&value, number));
+                continue;
+            }
             let content = || self.queue.describe(&value, number);
             let key = || self.queue.outline_key(&value, number);
             let log = self.inputs.longest_first.as_ref();
@@ -187,9 +195,11 @@ impl Run {
                 let has_failed = self.log.replays_failure(number);
                 self.shown.looks.insert(number, self.queue.looks(&value, number, has_failed));
             }
-            let seq = (number == first && missing > 0).then_some(number);
+            let missing = std::mem::take(&mut self.inputs.missing);
+            let seq = (missing > 0).then_some(number);
             let turn = Turn { expected, ..Turn::NEXT };
-            let mut input = Input { value, seq, turn, earlier };
+            let others = self.inputs.share.take_others();
+            let mut input = Input { value, seq, others, turn, earlier };
             if let Some(commits) = &mut self.commits {
                 commits.claim(&mut input, number);
             }
@@ -199,6 +209,16 @@ impl Run {
             inputs.push(input);
         }
         Event::Inputs(inputs)
+    }
+
+    /// All values were read: the last ones may be no tasks of this run.
+    pub(super) fn end_of_list(&mut self, effects: &mut Vec<Effect>) -> Event {
+        let others = self.inputs.share.take_others();
+        self.engine.step(Event::OfOthers(others), self.clock.now(), effects);
+        match self.inputs.share.digest().map(|digest| self.log.note_list(digest)) {
+            Some(Err(why)) => Event::InputFailed(why),
+            _ => Event::InputsEnded,
+        }
     }
 
     /// What happened to a task before. Where the journal does not know it, a joblog or the files of

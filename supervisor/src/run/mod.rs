@@ -25,6 +25,7 @@ mod sampling;
 mod segment_recovery;
 mod serving;
 mod setup;
+mod share;
 mod shown;
 mod start_conditions;
 mod stats;
@@ -58,6 +59,7 @@ use wakeups::Wakeups;
 use watching::Watch;
 
 const SIGKILL: u8 = 9;
+const SIGUSR1: u8 = 10;
 const SIGPIPE: u8 = 13;
 
 /// How msup exits.

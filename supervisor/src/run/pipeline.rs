@@ -136,7 +136,7 @@ impl PipelineRun {
             (None, None) => Earlier::Nothing,
         };
         let turn = Turn { rank: order.rank, expected: order.expected };
-        Input { value: order.value.clone(), seq: None, turn, earlier }
+        Input { value: order.value.clone(), turn, earlier, ..Input::default() }
     }
 }
 

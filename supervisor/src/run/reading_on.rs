@@ -6,7 +6,7 @@ use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
 use super::Run;
-use crate::engine::{Effect, Event};
+use crate::engine::Effect;
 use crate::input::Group;
 
 /// How long a pipe is read after the stop, which delays the exit. What was written to it has
@@ -83,7 +83,7 @@ impl Run {
                     if !self.inputs.reading_on.is_end(found) {
                         return;
                     }
-                    Event::InputsEnded
+                    self.end_of_list(effects)
                 }
                 Ok(Group::Hint(text)) => {
                     self.shown.say(&text);

@@ -1,6 +1,7 @@
 //! The log of a run: its journal, kept outputs, and the joblog beside it.
 
 mod opening;
+mod starts;
 
 use std::fs::File;
 use std::io;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::shown::Handed;
 use crate::cli::Retried;
-use crate::engine::{Earlier, Engine, Entry, Event, TaskRecord};
+use crate::engine::{Earlier, Engine, Entry, Event, TaskRecord, Tried};
 use crate::journal::entries::{KnownTasks, earlier, write_down};
 use crate::journal::{
     Bytes, Details, Folder, Found, Intent, Journal, Keeper, Record, Sample, State, Trouble, runs,
@@ -21,6 +22,7 @@ use crate::output::replay::{Replay, ShownAgain};
 use crate::report::joblog::Joblog;
 
 pub(super) use opening::{OfRun, Opened};
+pub(super) use starts::OtherStarts;
 
 /// The log of a run; each part is optional.
 #[derive(Debug, Default)]
@@ -103,7 +105,12 @@ impl RunLog {
             }
             _ => {}
         }
-        earlier(found, runs::seconds())
+        match earlier(found, runs::seconds()) {
+            Earlier::Failed { attempts, .. } if known.tries_again => {
+                Earlier::Tried(Tried { attempts, ..Tried::default() })
+            }
+            earlier => earlier,
+        }
     }
 
     /// Whether the output of the task with this number in an earlier generation is shown now.

@@ -1,6 +1,5 @@
 //! Starts a run: makes its parts from the plan, each from the parts before it.
 
-use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use super::filing::Filer;
 use super::inputs::Inputs;
 use super::publishing::Publisher;
 use super::reports::Reports;
-use super::run_log::{OfRun, Opened, RunLog};
+use super::run_log::{OfRun, Opened, OtherStarts, RunLog};
 use super::segment_recovery::{Epoch, Epochs, Segments};
 use super::serving;
 use super::shown::Shown;
@@ -32,6 +31,7 @@ use crate::cli::{
 };
 use crate::engine::{Engine, Leave, Limits, Policy};
 use crate::input::{Deal, DealEnd, Source};
+use crate::journal::claims::Claims;
 use crate::os::cgroup::Groups;
 use crate::os::files;
 use crate::os::orphans::Orphanage;
@@ -119,14 +119,14 @@ impl Run {
         let describe = |value: &[u8], seq| queue.describe(value, seq);
         let continues = matches!(logs.keeping, Keeping::Continued { .. });
         let (keeps_all, has_blocks) = (logs.keeps_all_output, values.block_file.is_some());
-        let of_run = OfRun { id: &run_id, slots: epochs.sizes().tasks, keeps_all, sends };
+        let (id, slots, shard) = (&run_id, epochs.sizes().tasks, values.shard);
+        let of_run = OfRun { id, shard, work: &values.work.clone(), slots, keeps_all, sends };
         let adds = continues || logs.resuming.is_some();
         let joblog = logs.joblog.as_deref().map(|path| (path, adds));
-        let Opened { mut log, words, inputs, last_emitted, in_flight } =
+        let Opened { mut log, words, inputs, last_emitted, in_flight, others } =
             RunLog::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?)?;
         (recipe.in_flight, recipe.blocks) = (in_flight, values.block_file.take());
         recipe.inheritance.close();
-        let journal = log.journal_file().map_err(RunError::of("the journal"))?;
         let Concurrency { procs, max_workers, .. } = concurrency;
         let filing = outputs.filing.take();
         log.results_are_on(filing.as_ref().and_then(FilingPlan::on));
@@ -137,7 +137,7 @@ impl Run {
             live,
             ..style(&outputs, &reports, &folder)
         };
-        let commits = commits(outputs, journal, &run_id, continues || is_again, &wakeups)?;
+        let commits = commits(outputs, (&log, others), (id, continues || is_again), &wakeups)?;
         let (members, doorbell) = (Arc::clone(&segment), wakeups.doorbell()?);
         let (filer, speaker) =
             (filing.map(|plan| Filer::new(plan, has_blocks)), reports.voice.speaker());
@@ -373,13 +373,17 @@ fn routes(
 /// into its place.
 fn commits(
     outputs: Outputs,
-    journal: Option<File>,
-    run_id: &str,
-    continues: bool,
+    (log, others): (&RunLog, Option<OtherStarts>),
+    (run_id, continues): (&str, bool),
     wakeups: &Wakeups,
 ) -> Result<Option<Commits>, RunError> {
     let Outputs { files: Some(files), durable, .. } = outputs else { return Ok(None) };
-    let committer = Committer::start(durable, journal, wakeups.doorbell()?)?;
-    let places = Places::new(run_id.to_owned(), continues, durable);
+    let journal = log.journal_file().map_err(RunError::of("the journal"))?;
+    let (claims, mut dead) = others.map(|others| (others.claims, others.dead)).unzip();
+    let claims = claims.map(|folder| Claims::new(folder, durable)).transpose();
+    let claims = claims.map_err(RunError::of("the claims of this shard"))?;
+    let committer = Committer::start(durable, journal, claims, wakeups.doorbell()?)?;
+    let dead = dead.take().into_iter().flatten().chain(continues.then(|| run_id.to_owned()));
+    let places = Places::new(run_id.to_owned(), dead.collect(), durable);
     Ok(Some(Commits::new(files, places, committer)))
 }

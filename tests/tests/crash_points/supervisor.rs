@@ -124,6 +124,44 @@ fn filed_before_names() {
     assert_eq!(log.lines().count(), 2);
 }
 
+/// The supervisor of a shard dies at `label`; the next start does the rest. `claims`: how often its
+/// file has been claimed then.
+fn a_start_dies(label: &str, claims: usize) {
+    let sandbox = Sandbox::new();
+    sandbox.file("list", b"w\nx\n");
+    let start = || {
+        let mut msup = sandbox.msup(["--shard", "1/2", "--journal", "j", "--out", "{}.out"]);
+        msup.args(["echo {} >>log; echo made {} >{out}", "::::", "list"]);
+        msup
+    };
+    let mut msup = start();
+    msup.env("MSUP_CRASH_SUPERVISOR", format!("{label}:crashed"));
+    assert!(is_killed(msup.status().expect("msup is built")), "{label} was not reached");
+    assert!(!sandbox.path().join("w.out").exists());
+    let after = run(&mut start());
+    assert!(after.status.success(), "{}", String::from_utf8_lossy(&after.stderr));
+    assert_eq!(std::fs::read(sandbox.path().join("w.out")).expect("made"), b"made w\n");
+    let names = |folder: &str| {
+        let entries = std::fs::read_dir(sandbox.path().join(folder)).expect("readable").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(".").iter().filter(|name| name.starts_with(".msup-")).count(), 0);
+    assert_eq!(names("j/shard-1").len(), 2, "starts");
+    assert_eq!(names("j/claims-1").iter().filter(|name| name.contains('-')).count(), claims);
+    assert!(run(&mut sandbox.msup(["collect", "j"])).status.code() == Some(1), "0/2 is missing");
+}
+
+#[test]
+fn start_before_journal() {
+    a_start_dies("start_before_journal", 1);
+}
+
+/// The next start sweeps the temporary file of the dead one, whose claim counts no more.
+#[test]
+fn claim_before_rename() {
+    a_start_dies("claim_before_rename", 2);
+}
+
 /// What the task printed was not kept yet: it runs again.
 #[test]
 fn rename_before_end() {

@@ -6,22 +6,36 @@ use super::{code, files};
 
 /// The folders and files at the top, each with all that it may use. What a line names stands on a
 /// line above it.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("arguments", &[]),
     ("engine", &[]),
+    ("shard", &[]),
     ("template", &["arguments"]),
     ("os", &[]),
     ("last_resort", &["os"]),
     ("sysmon", &["os"]),
-    ("journal", &["engine", "os"]),
+    ("journal", &["engine", "os", "shard"]),
     ("measure", &["engine", "os"]),
     ("workers", &["engine", "os"]),
     ("pipeline", &["arguments", "journal", "template"]),
     ("input", &["arguments", "journal", "os"]),
-    ("report", &["arguments", "engine", "journal", "os"]),
+    ("report", &["arguments", "engine", "journal", "os", "shard"]),
     ("output", &["journal", "os", "report", "template"]),
     ("tasks", &["engine", "journal", "os", "output", "template"]),
-    ("cli", &["arguments", "engine", "input", "journal", "os", "pipeline", "report", "template"]),
+    (
+        "cli",
+        &[
+            "arguments",
+            "engine",
+            "input",
+            "journal",
+            "os",
+            "pipeline",
+            "report",
+            "shard",
+            "template",
+        ],
+    ),
     (
         "run",
         &[
@@ -35,6 +49,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "output",
             "pipeline",
             "report",
+            "shard",
             "sysmon",
             "tasks",
             "template",

@@ -18,7 +18,7 @@ use crate::template::{Job, Totals, gnu_quoted};
 /// The values cannot be read, or standard output not written.
 pub(crate) fn run(plan: Plan, quotes: u8) -> Result<(), Refusal> {
     let Plan { work, values, outputs, concurrency, .. } = plan;
-    let (slots, waits) = (concurrency.slots(), values.needs_total);
+    let (slots, waits, shard) = (concurrency.slots(), values.needs_total, values.shard);
     let doorbell = eventfd(0, EventfdFlags::NONBLOCK).map_err(io::Error::from);
     let (values_room, looks) = (values.room, &outputs.looks);
     let reader = input::start(values.source, values.format, doorbell.map_err(Refusal::Input)?)?;
@@ -30,6 +30,9 @@ pub(crate) fn run(plan: Plan, quotes: u8) -> Result<(), Refusal> {
             seq += 1;
             if let Some(room) = &values_room {
                 room.release(&value);
+            }
+            if shard.is_some_and(|shard| !shard.has(seq)) {
+                continue;
             }
             let mut line = work.job.describe(&value, seq, outputs.files.as_ref(), totals);
             if !matches!(work.job, Job::Commands(_)) {

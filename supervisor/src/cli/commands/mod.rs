@@ -1,7 +1,8 @@
-//! `--dry-run`, and what `msup resume`, `retry`, `log`, `clean`, `doctor`, `ctl`, `top`, `serve`,
-//! `report`, `trace`, `man` and `completions` do.
+//! `--dry-run`, and what `msup resume`, `retry`, `log`, `clean`, `collect`, `doctor`, `ctl`, `top`,
+//! `serve`, `report`, `trace`, `man` and `completions` do.
 
 pub(crate) mod clean;
+pub(crate) mod collect;
 pub(crate) mod completions;
 pub(crate) mod ctl;
 pub(crate) mod doctor;

@@ -95,7 +95,10 @@ fn extent_of(runs: &mut [Reported]) -> Result<(RunExtent, usize), JournalError> 
                     run.get_or_insert((begun.clone(), at));
                     *finished = None;
                 }
-                Record::InputsEnd { total: all } => *total = Some(*all),
+                Record::InputsEnd { total: all } => {
+                    let shard = run.as_ref().and_then(|(run, _)| run.shard);
+                    *total = Some(shard.map_or(*all, |shard| shard.share_of(*all)));
+                }
                 Record::Finish { complete, .. } => *finished = Some(*complete),
                 _ => {}
             }

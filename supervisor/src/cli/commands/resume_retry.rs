@@ -16,7 +16,7 @@ use crate::cli::logs::{Continued, Retried};
 use crate::cli::shared::{Limits, Reporting};
 use crate::cli::{Command, MetricsPlace, Refusal, help, pipeline, plan};
 use crate::journal::runs::{self, Wanted};
-use crate::journal::{Folder, JournalError, Past, State, take_over};
+use crate::journal::{Folder, JournalError, Past, ShardFolder, State, take_over};
 use crate::os::terminal;
 use crate::report::escape;
 
@@ -197,6 +197,9 @@ fn read(folder: &Folder) -> Result<Past, Refusal> {
     if folder.is_empty_run() {
         return Err(ResumeError::EmptyRun(folder.path().to_owned()).into());
     }
+    if ShardFolder::has_start(folder) {
+        return Err(ResumeError::Shard(folder.path().to_owned()).into());
+    }
     Ok(Past::read(folder)?)
 }
 
@@ -220,7 +223,7 @@ fn left_of(past: &Past) -> String {
     let counts =
         [State::Succeeded, State::Failed, State::Quarantined].map(|state| past.count(state));
     let finished: u64 = counts.into_iter().sum();
-    match past.inputs {
+    match past.tasks_of_list() {
         Some(values) => {
             let total = values + past.added().len() as u64;
             format!(" ({} of {total} tasks left)", total.saturating_sub(finished))

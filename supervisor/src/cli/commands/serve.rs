@@ -101,6 +101,8 @@ impl Serve {
                 room: None,
                 longest_first: None,
                 needs_total: false,
+                shard: None,
+                work: String::new(),
             },
             outputs: Outputs {
                 keep_order: false,

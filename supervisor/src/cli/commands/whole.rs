@@ -3,6 +3,7 @@
 use clap::{Arg, Command, CommandFactory, ValueHint};
 
 use super::clean::Clean;
+use super::collect::Collect;
 use super::ctl::Ctl;
 use super::log::Log;
 use super::report::ReportCommand;
@@ -32,6 +33,7 @@ pub(super) fn command() -> Command {
         .subcommand(visible(Top::command(), "top"))
         .subcommand(visible(Ctl::command(), "ctl"))
         .subcommand(visible(Clean::command(), "clean"))
+        .subcommand(visible(Collect::command(), "collect"))
         .subcommand(visible(Serve::command(), "serve"))
         .subcommand(Command::new("doctor").about(doctor))
         .subcommand(

@@ -269,6 +269,7 @@ fn plan_of(
     let arguments = ["run".into(), pipeline.file.as_os_str().as_bytes().to_vec()];
     let keeping = Keeping::New {
         place: Some(std::path::absolute(&pipeline.folder).map_err(PipelineError::Here)?),
+        shard: None,
         order: runs::next_order(),
         arguments: arguments.into(),
         spools: false,
@@ -315,6 +316,8 @@ fn no_values() -> Values {
         room: None,
         longest_first: None,
         needs_total: false,
+        shard: None,
+        work: String::new(),
     }
 }
 

@@ -85,7 +85,11 @@ fn refuse_same_file(args: &Args, filing: Option<&FilingPlan>) -> Result<(), Usag
     Ok(())
 }
 
-fn out(
+/// The files that tasks make.
+///
+/// # Errors
+/// `typed` is no template, or COMMAND names files where none are made.
+pub(super) fn out(
     typed: Option<&OsStr>,
     job: &Job,
     running: &Runners,

@@ -23,7 +23,7 @@ const BUT: [&str; 2] = ["shell", "start-timeout"];
 const NOT_SET: [(&[&str], &str); 4] = [
     (&["out", "results", "files", "tty", "open-tty"], "it belongs to one COMMAND"),
     (
-        &["order", "from", "journal", "resume", "resume-failed", "retry-failed"],
+        &["order", "from", "journal", "resume", "resume-failed", "retry-failed", "shard", "shards"],
         "it belongs to one run",
     ),
     (&["limit"], "it names a program"),

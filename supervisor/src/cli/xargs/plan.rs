@@ -132,6 +132,8 @@ fn assemble(
             room: None,
             longest_first: None,
             needs_total: false,
+            shard: None,
+            work: String::new(),
         },
         outputs: Outputs {
             keep_order: false,

@@ -103,6 +103,8 @@ pub(crate) struct Ledger {
     cursor: usize,
     /// The number of values of the input that were taken in.
     accepted: u64,
+    /// How many of these numbers belong to no tasks of this run.
+    others: u64,
     emitted: EmittedTasks,
     asked: asked::OpenQuestions,
 }
@@ -119,6 +121,7 @@ impl Ledger {
             suspects_in_slots: 0,
             cursor: 0,
             accepted: 0,
+            others: 0,
             emitted: EmittedTasks::new(),
             asked: asked::OpenQuestions::default(),
         }
@@ -199,6 +202,15 @@ impl Ledger {
     pub(crate) fn pass_over(&mut self) -> u64 {
         self.accepted += 1;
         self.accepted
+    }
+
+    /// The next values, this number of them, are no tasks of this run. Returns the first and the
+    /// last of their numbers, if there are any.
+    pub(crate) fn leave_to_others(&mut self, values: u64) -> Option<(u64, u64)> {
+        let first = self.accepted + 1;
+        self.accepted += values;
+        self.others += values;
+        (values > 0).then_some((first, self.accepted))
     }
 
     /// Skips all numbers below this one. Returns the first and the last skipped, if any.
@@ -356,7 +368,17 @@ impl Ledger {
 
     /// The number of tasks that were taken in.
     pub(crate) fn taken_in(&self) -> u64 {
+        self.accepted - self.others + self.emitted.taken_in()
+    }
+
+    /// The number of tasks, and of values that are none of this run.
+    pub(crate) fn last_number(&self) -> u64 {
         self.accepted + self.emitted.taken_in()
+    }
+
+    /// Whether tasks have emitted others.
+    pub(crate) fn has_emitted(&self) -> bool {
+        self.emitted.taken_in() > 0
     }
 
     /// Whether every task that was taken in has its outcome.

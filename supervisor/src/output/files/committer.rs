@@ -17,7 +17,9 @@ use msup_protocol::crash;
 
 use super::error::{FileError, Unsynced};
 use crate::journal::Made;
+use crate::journal::claims::{Claims, Placed};
 use crate::os::files::{self, folder_of};
+use crate::os::leftovers::remove;
 use crate::os::threads::{self, ThreadError};
 
 /// A file on its way, known by the task slot of the attempt that wrote it.
@@ -33,8 +35,8 @@ pub(crate) struct Pair {
 pub(crate) enum CommitReport {
     /// The temporary file is complete, and a power cut does not change that.
     Secured(u16, Result<Made, FileError>),
-    /// It is in its place.
-    Placed(u16, Result<(), FileError>),
+    /// It is in its place, or the same file of another start of the shard is.
+    Placed(u16, Result<Placed, FileError>),
     /// What was journaled may not survive a power cut.
     JournalLost(Unsynced),
 }
@@ -57,18 +59,20 @@ pub(crate) struct Committer {
 impl Committer {
     /// Starts the thread, which writes to the eventfd with every report. If it is `durable`,
     /// results are synced to disk before they are reported, and the journal, if there is one,
-    /// before any file is placed.
+    /// before any file is placed. With `claims`, other starts of the shard may place the same
+    /// files.
     ///
     /// # Errors
     /// No thread can be started.
     pub(crate) fn start(
         durable: bool,
         journal: Option<File>,
+        claims: Option<Claims>,
         doorbell: OwnedFd,
     ) -> Result<Committer, ThreadError> {
         let (orders, received) = channel();
         let (reporter, reports) = channel();
-        let hands = Hands { durable, journal, reporter, doorbell };
+        let hands = Hands { durable, journal, claims, reporter, doorbell };
         let thread = Some(threads::start("committer", move || run(&received, &hands))?);
         Ok(Committer { orders: Some(orders), reports, thread })
     }
@@ -115,6 +119,7 @@ impl Committer {
 struct Hands {
     durable: bool,
     journal: Option<File>,
+    claims: Option<Claims>,
     reporter: Sender<CommitReport>,
     doorbell: OwnedFd,
 }
@@ -168,10 +173,13 @@ impl Hands {
         // CRASH: intent_before_rename. An intent whose temporary file exists: the task runs again.
         crash::point("intent_before_rename");
         let placed = pairs.iter().map(|Pair { temporary, target, .. }| {
-            let not_renamed = |why| FileError::NotRenamed { target: target.clone(), why };
-            fs::rename(temporary, target).map_err(not_renamed)
+            let placed = match &self.claims {
+                None => fs::rename(temporary, target).map(|()| Placed::Here),
+                Some(claims) => claims.place(temporary, target),
+            };
+            placed.map_err(|why| FileError::NotRenamed { target: target.clone(), why })
         });
-        let placed: Vec<Result<(), FileError>> = placed.collect();
+        let placed: Vec<Result<Placed, FileError>> = placed.collect();
         // CRASH: rename_before_end. An intent without its temporary file: the task has been
         // committed.
         crash::point("rename_before_end");
@@ -188,7 +196,8 @@ impl Hands {
                 folder: (*folder).to_owned(),
                 why: why.clone(),
             });
-            self.report(CommitReport::Placed(pair.slot, placed.and(lost.map_or(Ok(()), Err))));
+            let placed = placed.and_then(|placed| lost.map_or(Ok(placed), Err));
+            self.report(CommitReport::Placed(pair.slot, placed));
         }
     }
 
@@ -214,14 +223,6 @@ fn secure(temporary: &Path, durable: bool) -> Result<Made, FileError> {
     Ok(Made::of(&meta))
 }
 
-/// Removes a temporary file, whatever it is: it is not needed any more.
-pub(crate) fn remove(temporary: &Path) {
-    let removed = fs::remove_file(temporary);
-    if removed.is_err_and(|why| why.kind() == io::ErrorKind::IsADirectory) {
-        let _ = fs::remove_dir_all(temporary);
-    }
-}
-
 /// Makes renames in this folder survive a power cut.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -234,7 +235,7 @@ mod tests {
     fn committer(journal: Option<File>) -> Committer {
         use rustix::event::{EventfdFlags, eventfd};
         let doorbell = eventfd(0, EventfdFlags::NONBLOCK).expect("an eventfd");
-        Committer::start(true, journal, doorbell).expect("a thread")
+        Committer::start(true, journal, None, doorbell).expect("a thread")
     }
 
     fn pair(folder: &Path, slot: u16) -> Pair {
@@ -253,7 +254,7 @@ mod tests {
         assert!(matches!(committer.wait(), Some(CommitReport::Secured(3, Ok(_)))));
         assert_eq!(fs::read(&pair.target).expect("readable"), b"old", "not yet");
         committer.place(pair.clone());
-        assert!(matches!(committer.wait(), Some(CommitReport::Placed(3, Ok(())))));
+        assert!(matches!(committer.wait(), Some(CommitReport::Placed(3, Ok(Placed::Here)))));
         assert_eq!(fs::read(&pair.target).expect("readable"), b"new");
         assert!(!pair.temporary.exists());
     }

@@ -10,7 +10,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::os::files;
 use crate::os::files::folder_of;
-use crate::output::files::committer::{remove, sync_folder};
+use crate::os::leftovers;
+use crate::output::files::committer::sync_folder;
 use crate::output::files::error::FileError;
 use crate::template::{OutFile, temporaries_of};
 
@@ -20,8 +21,9 @@ type Identity = (u64, u64);
 /// All target folders of a generation.
 pub(crate) struct Places {
     run: String,
-    /// There were generations before this one.
-    continues: bool,
+    /// What the names of temporary files begin with that dead runs have left: earlier generations
+    /// of this one, and earlier starts of a shard.
+    dead: Vec<String>,
     durable: bool,
     /// Folders that were looked at, with the private folder in which tasks write where any user may
     /// write to the folder itself.
@@ -33,9 +35,11 @@ pub(crate) struct Places {
 pub(crate) type Key = [u64; 2];
 
 impl Places {
-    pub(crate) fn new(run: String, continues: bool, durable: bool) -> Places {
+    /// `dead`: runs of which nothing is alive, and which may have left temporary files.
+    pub(crate) fn new(run: String, dead: Vec<String>, durable: bool) -> Places {
         let (known, hashers) = Default::default();
-        Places { run, continues, durable, known, hashers }
+        let dead = dead.iter().map(|run| temporaries_of(run)).collect();
+        Places { run, dead, durable, known, hashers }
     }
 
     /// Tasks that make the same file, by whatever path, get the same key, as long as links do not
@@ -49,10 +53,9 @@ impl Places {
         [0, 1].map(|one: usize| self.hashers[one].hash_one(&name))
     }
 
-    /// Removes what earlier generations have left where this file belongs, unless that was done
-    /// before.
+    /// Removes what dead runs have left where this file belongs, unless that was done before.
     pub(crate) fn sweep(&mut self, file: &OutFile) {
-        if self.continues {
+        if !self.dead.is_empty() {
             let path = file.path();
             // A missing folder needs no sweeping; problems with it are reported when a task is to
             // write there.
@@ -104,30 +107,15 @@ impl Places {
         file.temporary(&self.run, &files::unguessable(), seq, attempt, within)
     }
 
-    /// Looks at a folder for the first time in this generation: what is there of the run belongs to
-    /// dead generations.
+    /// Looks at a folder. The first time what dead runs have left there is removed.
     fn look(&mut self, folder: &Path) -> io::Result<Identity> {
         let meta = fs::metadata(folder)?;
         let identity = (meta.dev(), meta.ino());
         if !self.known.contains_key(&identity) {
-            if self.continues {
-                self.sweep_folder(folder)?;
-            }
+            leftovers::sweep(folder, &self.dead)?;
             self.known.insert(identity, None);
         }
         Ok(identity)
-    }
-
-    fn sweep_folder(&self, folder: &Path) -> io::Result<()> {
-        let prefix = temporaries_of(&self.run);
-        let own = rustix::process::geteuid().as_raw();
-        for entry in fs::read_dir(folder)?.flatten() {
-            let is_named = entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
-            if is_named && entry.metadata().is_ok_and(|meta| meta.uid() == own) {
-                remove(&entry.path());
-            }
-        }
-        Ok(())
     }
 
     /// Another user could replace what tasks write there.

@@ -3,29 +3,34 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use msup_protocol::in_flight::InFlight;
 use rustix::fs::OFlags;
 
+use super::starts::{OtherStarts, this_generation};
 use super::{RunLog, Stood};
 use crate::cli::{Continued, Keeping, Retried};
-use crate::engine::{Input, Turn};
+use crate::engine::Input;
 use crate::journal::entries::{KnownTasks, ended, tried};
 use crate::journal::{
     Bytes, Durability, Folder, Journal, JournalError, Keeper, Kept, Known, Name, Opening, Past,
-    Record, Run, SCHEMA, State, runs,
+    Record, ShardFolder, State, runs,
 };
 use crate::os::files;
 use crate::output::replay::Replay;
 use crate::report::joblog::{Joblog, Sends};
 use crate::run::error::RunError;
+use crate::shard::Shard;
 
 /// What the log needs to know of its run.
 #[derive(Clone, Copy)]
 pub(in crate::run) struct OfRun<'a> {
     pub(in crate::run) id: &'a str,
+    /// Which share of the tasks it has, if not all.
+    pub(in crate::run) shard: Option<Shard>,
+    /// A digest of what it does with each value, if it is a shard.
+    pub(in crate::run) work: &'a str,
     /// The number of task slots.
     pub(in crate::run) slots: u32,
     /// Outputs are kept however large they are.
@@ -44,6 +49,8 @@ pub(in crate::run) struct Opened {
     pub(in crate::run) last_emitted: Option<u64>,
     /// The file in which workers note what they take up.
     pub(in crate::run) in_flight: Option<PathBuf>,
+    /// What it shares with other starts of its shard, if it is one.
+    pub(in crate::run) others: Option<OtherStarts>,
 }
 
 impl RunLog {
@@ -60,7 +67,8 @@ impl RunLog {
     ) -> Result<Opened, RunError> {
         let log = RunLog::default();
         let (words, inputs) = (Vec::new(), Vec::new());
-        let mut opened = Opened { log, words, inputs, last_emitted: None, in_flight: None };
+        let (last_emitted, in_flight, others) = (None, None, None);
+        let mut opened = Opened { log, words, inputs, last_emitted, in_flight, others };
         let continues = matches!(keeping, Keeping::Continued { .. });
         if let Some((path, adds)) = joblog {
             // Checked before anything is made, but emptied last: a failed start changes nothing.
@@ -68,14 +76,21 @@ impl RunLog {
         }
         match keeping {
             Keeping::Nowhere => {}
-            Keeping::New { place, order, arguments, spools, durability } => {
+            Keeping::New { place, shard, order, arguments, spools, durability } => {
                 let named = place.is_some();
-                let folder =
-                    place.map_or_else(|| runs::new_folder(run.id), |place| Ok(Folder::at(place)));
                 let arguments = arguments.into_iter().map(Bytes).collect();
-                let begun = folder.and_then(|folder| {
-                    opened.begin(folder, order, run, (arguments, spools, durability), doorbell)
-                });
+                let what = (arguments, spools, durability);
+                let begun = match (place, shard) {
+                    (Some(shared), Some(shard)) => {
+                        let place = ShardFolder::of(&shared, shard);
+                        opened.begin_start(&place, order, run, what, &describe, doorbell)
+                    }
+                    (place, _) => {
+                        let usual = || runs::new_folder(run.id);
+                        let folder = place.map_or_else(usual, |place| Ok(Folder::at(place)));
+                        folder.and_then(|folder| opened.begin(folder, order, run, what, doorbell))
+                    }
+                };
                 match begun {
                     Ok(()) => {}
                     Err(why) if named => return Err(RunError::NamedJournal(why)),
@@ -103,7 +118,7 @@ impl RunLog {
 
 impl Opened {
     /// Begins the journal of a new run.
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         folder: Folder,
         order: u64,
@@ -118,7 +133,7 @@ impl Opened {
         let keeper = Keeper::new(file, 0, run.id, run.keeps_all);
         let (next, whole) = (1, 0);
         let opening = Opening { folder, locks, next, whole, outputs, spools, durability };
-        let this = this_generation(run.id, 1, arguments)?;
+        let this = this_generation(run, 1, arguments)?;
         let journal = Journal::open(opening, Vec::new(), this, doorbell)?;
         self.make_room(&kept, run);
         let log = &mut self.log;
@@ -147,7 +162,7 @@ impl Opened {
         let (next, whole) = (past.condition.next, past.condition.whole);
         let (spools, synced) = (false, outputs.file()?);
         let opening = Opening { folder, locks, next, whole, outputs: synced, spools, durability };
-        let this = this_generation(run.id, generation, past.run.arguments.clone())?;
+        let this = this_generation(run, generation, past.run.arguments.clone())?;
         let mut journal = Journal::open(opening, of_before, this, doorbell)?;
         // The journal says what the notes said.
         self.make_room(&place, run);
@@ -176,7 +191,7 @@ impl Opened {
             log.known = Some(KnownTasks::of(past, &describe));
             let inputs = added.into_iter().map(|(seq, value)| {
                 let earlier = log.earlier(seq, &value, || describe(&value, seq));
-                Input { value, seq: Some(seq), turn: Turn::NEXT, earlier }
+                Input { value, seq: Some(seq), earlier, ..Input::default() }
             });
             self.inputs = inputs.collect();
         }
@@ -267,20 +282,6 @@ impl Outputs {
     }
 }
 
-fn this_generation(run: &str, generation: u32, arguments: Vec<Bytes>) -> Result<Run, JournalError> {
-    let folder = std::env::current_dir().map_err(JournalError::WorkingFolder)?;
-    Ok(Run {
-        schema: SCHEMA,
-        run: run.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        generation,
-        arguments,
-        folder: Bytes(folder.into_os_string().into_vec()),
-        pid: std::process::id(),
-        within: runs::within(),
-    })
-}
-
 fn remarks(past: &Past, ended: usize, missing: u64) -> Vec<String> {
     let mut words = Vec::new();
     let damaged = past.condition.damaged;
@@ -359,7 +360,7 @@ impl Retries {
                 shown.push((seq, (before, value.clone())));
                 ended(known)
             };
-            inputs.push(Input { value, seq: Some(seq), turn: Turn::NEXT, earlier });
+            inputs.push(Input { value, seq: Some(seq), earlier, ..Input::default() });
         }
         inputs.sort_by_key(|input| input.seq);
         Retries { inputs, shown, moved, bound }

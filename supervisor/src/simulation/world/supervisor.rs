@@ -149,6 +149,9 @@ impl World {
             folder: Bytes(Vec::new()),
             pid: 1,
             within: None,
+            shard: None,
+            work: String::new(),
+            machine: None,
         };
         cut_off.iter().for_each(|record| self.supervisor.journal.note(record));
         self.supervisor.journal.note(&Record::Run(run));

@@ -109,7 +109,7 @@ fn json_of(past: Option<&Past>, folder: &Folder) -> String {
     };
     let [succeeded, failed, quarantined] = counts(past);
     let (state, finished) = (state_of(past, folder), succeeded + failed + quarantined);
-    let left = past.inputs.map(|total| total.saturating_sub(finished));
+    let left = past.tasks_of_list().map(|total| total.saturating_sub(finished));
     json_line(&serde_json::json!({
         "run": past.run.run,
         "journal": folder.path(),
@@ -119,7 +119,7 @@ fn json_of(past: Option<&Past>, folder: &Folder) -> String {
         "seconds": seconds_of(past, folder),
         "state": state,
         "command": past.run.arguments,
-        "total": past.inputs,
+        "total": past.tasks_of_list(),
         "succeeded": succeeded,
         "failed": failed,
         "quarantined": quarantined,

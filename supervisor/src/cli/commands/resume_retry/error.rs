@@ -7,6 +7,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResumeError {
     #[error(
+        "{}: one start of a shard: start the same command line again (--shard I/N --journal \
+        FOLDER), which goes on after all of them; msup collect FOLDER prints it",
+        .0.display()
+    )]
+    Shard(PathBuf),
+    #[error(
         "{}: this run is empty: it was interrupted before any task started (start it again)",
         .0.display()
     )]
