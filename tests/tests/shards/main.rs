@@ -185,6 +185,25 @@ fn the_early_warning_of_a_scheduler_drains_a_shard() {
     all_files(&sandbox, 3);
 }
 
+/// A scheduler that cancels a job sends SIGTERM to its tasks, too: they run again.
+#[test]
+fn tasks_that_are_killed_with_their_shard_have_not_failed() {
+    let sandbox = Sandbox::new();
+    list(&sandbox);
+    let waits = "echo $$ >>pids; [ -e go ] || exec sleep 100; echo made {} >{out}";
+    let mut msup = spawn_piped(&mut start(&sandbox, 3, &["-j2", "--retries", "1"], waits));
+    wait_until(|| counts(&sandbox, "pids").len() >= 2);
+    kill(msup.id() as i32, Signal::SIGTERM);
+    let pids = counts(&sandbox, "pids").into_keys();
+    pids.for_each(|pid| kill(pid.parse().expect("a number"), Signal::SIGTERM));
+    assert_eq!(msup.wait().expect("ours").signal(), Some(Signal::SIGTERM as i32));
+    assert!(!collect(&sandbox).1.contains("failed"), "{}", collect(&sandbox).1);
+    sandbox.file("go", b"");
+    let output = run(&mut start(&sandbox, 3, &["-j2", "--retries", "1"], waits));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    all_files(&sandbox, 3);
+}
+
 #[test]
 fn a_finished_shard_tries_its_failed_tasks_again() {
     let sandbox = Sandbox::new();

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use msup_protocol::codec::{self, OutcomeFrame, Stream};
+use msup_protocol::codec::{self, OutcomeFrame, Stream, Verdict};
 
 use super::counts::Failure;
-use super::outcome::{Cause, Ruling, has_succeeded, judge};
+use super::outcome::{Cause, Ruling, SIGTERM, has_succeeded, judge};
 use super::retry::{Fate, decide};
 use super::xargs;
 use crate::engine::time::Now;
@@ -45,6 +45,7 @@ impl Engine {
     /// Judges an outcome; what it has emitted may not be taken in.
     fn judge(&self, outcome: &OutcomeFrame, starved: bool, killed: Option<Killed>) -> Ruling {
         let plain = self.limits.policy.plain_signals;
+        let killed = killed.or_else(|| self.is_stopped_too(outcome).then_some(Killed::Stopped));
         let ruling = judge(outcome.verdict.clone(), starved, killed);
         let emits = outcome.emitted != Stream::nothing();
         match ruling {
@@ -60,6 +61,13 @@ impl Engine {
             }
             ruling => ruling,
         }
+    }
+
+    /// Whether a signal that stops the run has killed a command, too: schedulers send it to all
+    /// processes of a job. The task has not failed.
+    fn is_stopped_too(&self, outcome: &OutcomeFrame) -> bool {
+        let stops = |signal| signal == SIGTERM || self.stopped_by() == Some(signal);
+        self.is_stopped() && matches!(outcome.verdict, Verdict::Signaled(signal) if stops(signal))
     }
 
     /// The task waits without a worker. What the attempt has written does not count.

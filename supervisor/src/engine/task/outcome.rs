@@ -11,7 +11,7 @@ use crate::engine::Kind;
 use crate::engine::event::Killed;
 
 const SIGKILL: u8 = 9;
-const SIGTERM: u8 = 15;
+pub(super) const SIGTERM: u8 = 15;
 /// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: caused by the program itself.
 const CRASHES: [u8; 7] = [4, 5, 6, 7, 8, 11, 31];
 /// EAGAIN, ENOMEM, ENFILE, EMFILE: a resource of the machine is short for a while.

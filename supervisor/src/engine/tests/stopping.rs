@@ -59,6 +59,21 @@ fn a_closed_standard_output_stops_what_runs_in_vain() {
     }
 }
 
+/// Schedulers send a signal to all processes of a job.
+#[test]
+fn a_command_that_is_killed_by_what_stops_the_run_has_not_failed() {
+    for (stop, killer, fails) in [(15, 15, 0), (10, 15, 0), (10, 10, 0), (2, 15, 0), (15, 1, 1)] {
+        let mut driver = Driver::with_inputs(5);
+        driver.step(Event::Looked(view(2, 2)));
+        driver.step(Event::StopSignal(stop));
+        driver.outcome(0, Verdict::Signaled(killer));
+        assert_eq!(driver.engine.tally().failed, fails, "{stop} {killer}");
+    }
+    let mut driver = Driver::with_inputs(5);
+    driver.outcome(0, Verdict::Signaled(15));
+    assert_eq!(driver.engine.tally().failed, 1, "nothing stops the run");
+}
+
 #[test]
 fn without_space_for_the_journal_nothing_is_started() {
     let mut driver = Driver::with_inputs(4);
