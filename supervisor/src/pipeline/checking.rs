@@ -124,6 +124,9 @@ impl Checked<'_> {
                 named.push(reference.name);
             }
         }
+        if named.contains(&"inputs") && named.iter().any(|name| matches!(*name, "list" | "list0")) {
+            return Err(self.wrong(action.span(), Wrong::GatherOnly(GatherOnly::InputsOrList)));
+        }
         Ok(match self.is_gather() {
             true if named.contains(&"inputs") => Arguments::Inputs,
             true => Arguments::Lists,

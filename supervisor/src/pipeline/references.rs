@@ -15,6 +15,8 @@ pub(crate) enum GatherOnly {
     Only(&'static str),
     /// A gather has no single value.
     NoValue,
+    /// One command has the values themselves, or a list of them.
+    InputsOrList,
 }
 
 impl fmt::Display for GatherOnly {
@@ -23,6 +25,10 @@ impl fmt::Display for GatherOnly {
             GatherOnly::Only(name) => write!(f, "{{{name}}}: only a stage with `gather` has it"),
             GatherOnly::NoValue => f.write_str(
                 "a stage with `gather` has no single value: use {inputs}, {list} or {list0}",
+            ),
+            GatherOnly::InputsOrList => f.write_str(
+                "{inputs} beside {list} or {list0}: use {list} or {list0} alone, which a command \
+                 can read twice",
             ),
         }
     }

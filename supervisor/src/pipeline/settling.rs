@@ -67,7 +67,9 @@ impl Pipeline {
     /// A gather whose stage has finished.
     fn decide_gather(&mut self, id: TaskId, gathered: StageId, files: &mut dyn Files) {
         let min = self.graph.stages[id.stage].min;
-        let states = self.tasks[gathered].iter().map(|task| task.state);
+        // A task that was to emit items for it, and has not, stands for one item at least.
+        let stages = std::iter::once(gathered).chain(self.emitters_above(gathered));
+        let states = stages.flat_map(|stage| self.tasks[stage].iter().map(|task| task.state));
         let (mut bad, mut left, mut would_run) = (0, false, false);
         for state in states {
             bad += u64::from(state.is_bad());
@@ -99,6 +101,15 @@ impl Pipeline {
         }
         let has_run = self.tasks[gathered].iter().any(|task| task.state == TaskState::Succeeded);
         self.conclude(id, digester.key(), (would_run, has_run), files);
+    }
+
+    /// The stages whose tasks emit the items of this one, and the items of those.
+    fn emitters_above(&self, stage: StageId) -> impl Iterator<Item = StageId> {
+        let emitter = |stage: StageId| match self.graph.stages[stage].domain {
+            Domain::Emitted(emitter) => Some(emitter),
+            Domain::Single | Domain::Source(_) => None,
+        };
+        std::iter::successors(emitter(stage), move |stage| emitter(*stage))
     }
 
     /// The tasks whose outputs a gather of this stage reads.

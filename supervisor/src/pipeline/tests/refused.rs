@@ -54,12 +54,17 @@ fn what_is_wrong_is_named_with_its_place() {
 #[test]
 fn what_is_wrong_between_stages_is_named_with_its_place() {
     let two = "[[stage]]\nname = 'a'\nfrom = 'x'\nrun = 'b'\nout = '{}.o'\n\n[[stage]]\n";
-    let stages: [(&str, &str); 10] = [
+    let stages: [(&str, &str); 12] = [
         ("name = 'a'\nfrom = 'x'\nrun = 'b'", "two stages are named 'a'"),
         ("name = 'c'\nafter = ['a', 'a']\nrun = 'b'", "names 'a' twice"),
         ("name = 'c'\nfrom = 'x'\nrun = 'b {a}'", "'a' is not among the stages in `after`"),
         ("name = 'c'\ngather = 'a'\nrun = 'b {item}'", "{item}: there is one task"),
         ("name = 'c'\ngather = 'a'\nrun = 'b {}'", "no single value"),
+        ("name = 'c'\ngather = 'a'\nrun = 'b {inputs} {list}'", "use {list} or {list0} alone"),
+        (
+            "name = 'c'\ngather = 'a'\nrun = ['b', '{list0}', '{inputs}']",
+            "use {list} or {list0} alone",
+        ),
         ("name = 'c'\ngather = 'a'\nrun = 'b'\nmin = '101%'", "a percentage"),
         ("name = 'c'\nfrom = 'x'\nrun = 'b'\nout = '{}.o'\n", ""),
         (
