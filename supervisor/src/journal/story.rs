@@ -76,8 +76,8 @@ pub(super) struct Stories {
     pub(super) are_starts: bool,
 }
 
-/// A task that was in flight in so many starts of a shard when they died runs alone: one death may
-/// be that of its machine.
+/// In how many starts of a shard a task must have been in flight, when they died, before it runs
+/// alone: one death may be that of a machine.
 const SUSPECT_AFTER: u32 = 2;
 
 impl Story {

@@ -1,6 +1,6 @@
 //! A failure costs what depends on it, and nothing else.
 
-use super::runs::MEDIA;
+use super::runs::{MEDIA, SPLIT};
 use super::{Scope, World};
 
 #[test]
@@ -38,32 +38,15 @@ fn a_gather_may_do_with_less() {
 /// What would have been emitted is not known: it is missing.
 #[test]
 fn a_gather_misses_what_a_failed_task_has_not_emitted() {
-    const TEXT: &str = r#"
-[[stage]]
-name = "split"
-from = "in/*"
-run = "split {}"
-emits = "lines"
-[[stage]]
-name = "part"
-after = "split"
-run = "parse {} {out}"
-out = "out/{}.p"
-[[stage]]
-name = "merge"
-gather = "part"
-run = "merge {inputs} {out}"
-out = "out/all"
-"#;
     let mut world = World::with(&["in/a", "in/b"]);
     world.emits.insert("split: in/a".into(), vec!["1", "2"]);
     world.emits.insert("split: in/b".into(), vec!["3"]);
     world.fails = vec!["split: in/b"];
-    let ran = world.run(TEXT);
+    let ran = world.run(SPLIT);
     assert!(ran.contains(&"part: 1".to_owned()) && !ran.contains(&"merge".to_owned()), "{ran:?}");
     world.fails.clear();
-    assert!(world.run(TEXT).contains(&"merge".to_owned()), "a repair");
-    let with_less = TEXT.replace("gather = \"part\"", "gather = \"part\"\nmin = \"50%\"");
+    assert!(world.run(SPLIT).contains(&"merge".to_owned()), "a repair");
+    let with_less = SPLIT.replace("gather = \"part\"", "gather = \"part\"\nmin = \"50%\"");
     let mut world = World::with(&["in/a", "in/b"]);
     world.emits.insert("split: in/a".into(), vec!["1", "2"]);
     world.fails = vec!["split: in/b"];

@@ -23,8 +23,8 @@ pub(in crate::run) struct OtherStarts {
     pub(in crate::run) dead: Vec<String>,
 }
 
-/// Each start has so many numbers for tasks that others add: two that run at the same time must not
-/// give the same one. No start adds as many.
+/// How many numbers each start has for tasks that others add: two that run at once must not give
+/// the same one. No start adds as many.
 const NUMBERS_OF_START: u64 = 1 << 32;
 
 impl Opened {
