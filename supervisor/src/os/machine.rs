@@ -7,7 +7,7 @@ const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// Processes of different namespaces cannot see each other.
 const PIDS: &str = "/proc/self/ns/pid";
 
-/// Names the machine since its start, and the processes that can be seen. `None` where the kernel
+/// Identifies this boot of the machine, and the namespace of process ids. `None` where the kernel
 /// does not tell.
 pub(crate) fn identity() -> Option<String> {
     let boot = fs::read_to_string(BOOT).ok()?;

@@ -29,7 +29,7 @@ const NUMBERS_OF_START: u64 = 1 << 32;
 
 impl Opened {
     /// Begins the journal of one more start of a shard, and takes over what those before it have
-    /// done. If the last one has finished, tasks that have failed are tried again.
+    /// done. If one of them has finished, tasks that have failed are tried again.
     pub(super) fn begin_start(
         &mut self,
         place: &ShardFolder,
