@@ -254,30 +254,33 @@ fn temporary_files_of_dead_starts_are_removed() {
     let temporaries = || {
         let entries = fs::read_dir(sandbox.path().join("out")).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name.starts_with(".msup-")).count()
+        names.filter(|name| name.starts_with(".msup-")).collect::<Vec<_>>()
     };
-    let hangs = "echo {} >>begun; echo half >{out}; [ -e go ] || sleep 100; echo made {} >{out}";
+    // It says that it hangs when it does not look at `go` any more.
+    let hangs =
+        "echo half >{out}; [ -e go ] || { echo {} >>hung; sleep 100; }; echo made {} >{out}";
     let cut_off = |msup: &mut Command| {
-        let begun = counts(&sandbox, "begun").len();
+        let before = counts(&sandbox, "hung").len();
         let mut msup = spawn_piped(msup);
-        wait_until(|| counts(&sandbox, "begun").len() > begun && temporaries() > 0);
+        wait_until(|| counts(&sandbox, "hung").len() > before);
         kill(msup.id() as i32, Signal::SIGKILL);
         msup.wait().expect("ours");
     };
     cut_off(&mut start(&sandbox, 0, &["-j1"], hangs));
     sandbox.file("go", b"");
     assert!(run(&mut start(&sandbox, 0, &["-j1"], hangs)).status.success());
-    assert_eq!(temporaries(), 0);
+    assert_eq!(temporaries(), [""; 0]);
     fs::remove_file(sandbox.path().join("go")).expect("there");
     cut_off(&mut elsewhere(&sandbox, &start(&sandbox, 1, &["-j1"], hangs)));
     sandbox.file("go", b"");
     for nth in 1..4 {
         assert!(run(&mut start(&sandbox, nth, &["-j1"], hangs)).status.success());
     }
-    assert_eq!(temporaries(), 1, "what another machine has left stays");
+    let left = temporaries();
+    assert_eq!(left.len(), 1, "what another machine has left stays: {left:?}");
     let (status, text) = collect(&sandbox);
     assert_eq!(status, Some(0), "{text}");
-    assert_eq!(temporaries(), 0);
+    assert_eq!(temporaries(), [""; 0]);
 }
 
 #[test]
