@@ -23,7 +23,7 @@ impl Pipeline {
         }
         let would_run = states.contains(&Some(TaskState::WouldRun));
         let inputs = self.inputs_of(id, files);
-        let has_run = states.contains(&Some(TaskState::Succeeded));
+        let has_run = parents.iter().flat_map(|(_, task)| task).any(|task| self.has_run(*task));
         self.conclude(id, inputs, (would_run, has_run), files);
     }
 
@@ -77,6 +77,16 @@ impl Pipeline {
             return self.settle(id, TaskState::WouldRun);
         }
         self.make_ready(id);
+    }
+
+    /// Whether a task has succeeded in this run, or in an earlier one after it had failed: then its
+    /// readers may not have run since.
+    pub(super) fn has_run(&self, id: TaskId) -> bool {
+        match self.task(id).state {
+            TaskState::Succeeded => true,
+            TaskState::UpToDate => self.past_of(id).is_some_and(|past| past.recovered),
+            _ => false,
+        }
     }
 
     pub(super) fn note_reason(&mut self, id: TaskId, reason: RunReason) {
@@ -158,6 +168,7 @@ impl Pipeline {
         match self.history.of(self.name_of(id)) {
             None => RunReason::NeverRun,
             Some(TaskPast { failed: true, .. }) => RunReason::FailedBefore,
+            Some(past) if past.was_cut_off() => RunReason::CutOff,
             Some(past) if past.command != self.kinds[id.stage].command => RunReason::CommandChanged,
             Some(TaskPast { success: None, .. }) => RunReason::NeverRun,
             Some(past) if inputs == Some(past.inputs) => RunReason::CommandChanged,

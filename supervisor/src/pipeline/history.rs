@@ -24,6 +24,9 @@ pub(crate) struct TaskPast {
     /// It has failed since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) failed: bool,
+    /// Before its last success it had failed or was cut off: its readers did not run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) recovered: bool,
     /// It has not finished since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unfinished: Option<Box<Unfinished>>,

@@ -4,8 +4,9 @@
 //! `graph.rs` and `checking.rs` check it, `jobs.rs` makes commands of it. A [`Pipeline`] has a task
 //! for each stage and item: `deciding.rs` decides what becomes of a task when those that it waits
 //! for have finished, by `keys.rs` and `history.rs`; `settling.rs` what follows for its readers,
-//! `outputs.rs` that no two tasks make one file, `given.rs` what a task gets, `queue.rs` which task
-//! runs next, `temporaries.rs` which outputs are removed and which are made again.
+//! `outputs.rs` and `pattern.rs` that no two tasks make one file, `given.rs` what a task gets,
+//! `queue.rs` which task runs next, `temporaries.rs` which outputs are removed and which are made
+//! again.
 
 mod checking;
 mod contents;
@@ -21,6 +22,7 @@ mod keys;
 mod min;
 mod outlook;
 mod outputs;
+mod pattern;
 mod place;
 mod queue;
 mod references;
@@ -46,6 +48,7 @@ pub(crate) use jobs::{StageLimits, of as jobs_of};
 pub(crate) use keys::{Digester, Made, TaskKey};
 pub(crate) use outlook::StageCounts;
 pub(crate) use outputs::{SourceKind, SourceValues};
+pub(crate) use pattern::FilePattern;
 pub(crate) use state::{Pipeline, Scope, StageKind};
 pub(crate) use step::{StepFate, TaskStep};
 pub(crate) use task::{GatheredLists, Removal, TaskEnd, TaskId, TaskOrder};

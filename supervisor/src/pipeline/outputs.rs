@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::graph::StageId;
 use super::keys::Made;
+use super::pattern::FilePattern;
 use super::task::TaskId;
 
 /// The values of a source.
@@ -19,6 +20,8 @@ pub(crate) struct SourceValues {
     pub(crate) stage: StageId,
     pub(crate) values: Vec<Vec<u8>>,
     pub(crate) kind: SourceKind,
+    /// The glob that has found them.
+    pub(crate) pattern: Option<FilePattern>,
 }
 
 /// What the values of a source are.
@@ -37,7 +40,7 @@ pub(crate) enum SourceKind {
 pub(super) enum Clash {
     /// This task makes it.
     MadeBy(TaskId),
-    /// The glob of a source has found it.
+    /// The glob of a source has found it, or would find it in the next run.
     Found,
     /// A source lists it, and it was there before the task has ever run.
     Listed,
@@ -51,6 +54,7 @@ pub(super) struct OutputFiles {
     folder: Vec<u8>,
     makers: HashMap<u64, TaskId>,
     found: HashSet<u64>,
+    patterns: Vec<FilePattern>,
     listed: HashSet<u64>,
     may_be_values: bool,
     /// Paths that were asked for last.
@@ -67,6 +71,7 @@ impl OutputFiles {
     /// With these sources. `folder`: that of the pipeline file, an absolute path.
     pub(super) fn new(folder: Vec<u8>, sources: &[SourceValues]) -> OutputFiles {
         let mut paths = OutputFiles { folder, ..OutputFiles::default() };
+        paths.patterns = sources.iter().filter_map(|source| source.pattern.clone()).collect();
         for SourceValues { values, kind, .. } in sources {
             paths.may_be_values |= *kind != SourceKind::Found;
             let hashes: Vec<u64> = match kind {
@@ -87,11 +92,15 @@ impl OutputFiles {
         let hash = self.hash(path);
         let maker = *self.makers.entry(hash).or_insert(id);
         match maker == id {
-            _ if self.found.contains(&hash) => Some(Clash::Found),
+            _ if self.found.contains(&hash) || self.would_find(path) => Some(Clash::Found),
             _ if was_there && self.listed.contains(&hash) => Some(Clash::Listed),
             true => None,
             false => Some(Clash::MadeBy(maker)),
         }
+    }
+
+    fn would_find(&self, path: &[u8]) -> bool {
+        self.patterns.iter().any(|pattern| pattern.finds(&self.folder, path))
     }
 
     /// All tasks are known, and have been judged.
@@ -126,7 +135,10 @@ mod tests {
 
     fn paths(kind: SourceKind, values: &[&[u8]]) -> OutputFiles {
         let values = values.iter().map(|value| value.to_vec()).collect();
-        OutputFiles::new(b"/home/me".to_vec(), &[SourceValues { stage: 0, values, kind }])
+        OutputFiles::new(
+            b"/home/me".to_vec(),
+            &[SourceValues { stage: 0, values, kind, pattern: None }],
+        )
     }
 
     fn task(item: u32) -> TaskId {

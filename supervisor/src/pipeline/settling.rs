@@ -99,7 +99,8 @@ impl Pipeline {
             let made = if emits { files.look(path) } else { *made };
             digester.add(path).add_made(made).add(key.bytes());
         }
-        let has_run = self.tasks[gathered].iter().any(|task| task.state == TaskState::Succeeded);
+        let ids = 0..self.tasks[gathered].len() as ItemId;
+        let has_run = ids.into_iter().any(|item| self.has_run(TaskId { stage: gathered, item }));
         self.conclude(id, digester.key(), (would_run, has_run), files);
     }
 

@@ -24,8 +24,8 @@ pub(crate) struct Scope {
     pub(crate) force: Vec<StageId>,
     /// Only this stage, and those that it waits for.
     pub(crate) until: Option<StageId>,
-    /// Only items with this value from a source.
-    pub(crate) only: Option<Vec<u8>>,
+    /// Only items with one of these values from a source; with none all.
+    pub(crate) only: Vec<Vec<u8>>,
     pub(crate) keep_temporary: bool,
     /// Only tasks that have failed, and those behind them.
     pub(crate) only_failed: bool,
@@ -130,8 +130,7 @@ impl Pipeline {
         };
         let only = pipeline.asked.only.clone();
         for SourceValues { stage, values, .. } in sources {
-            let wanted =
-                values.into_iter().filter(|value| only.as_ref().is_none_or(|only| only == value));
+            let wanted = values.into_iter().filter(|value| only.is_empty() || only.contains(value));
             pipeline.items.add(Domain::Source(stage), 0, wanted);
         }
         pipeline.index_joined();
@@ -300,7 +299,7 @@ fn is_active(graph: &Graph, asked: &Scope) -> Vec<bool> {
             graph.with_ancestors(chosen)
         }
     };
-    if asked.only.is_some() {
+    if !asked.only.is_empty() {
         let gathers = graph.stages.iter().map(|stage| matches!(stage.feed, Feed::Gather(_)));
         let behind = graph.with_descendants(gathers.collect());
         is_active.iter_mut().zip(behind).for_each(|(is, behind)| *is &= !behind);

@@ -55,8 +55,8 @@ impl TaskStep {
         let success = history.of(name).filter(|past| past.key == key);
         let success = success.and_then(|past| past.success.clone());
         let content = content.map(Box::new);
-        let past =
-            TaskPast { key, command, inputs, content, success, failed: false, unfinished: None };
+        let past = TaskPast { key, command, inputs, content, success, ..TaskPast::default() };
+        let recovers = history.of(name).is_some_and(|past| past.failed || past.was_cut_off());
         history.insert(
             name,
             match fate {
@@ -65,7 +65,7 @@ impl TaskStep {
                     let again = made.filter(|made| Some(*made) != identity).map(Box::new);
                     let (values, seconds) = (values.into(), seconds as f32);
                     let success = Success { identity, again, hash: None, values, seconds };
-                    TaskPast { success: Some(success), ..past }
+                    TaskPast { success: Some(success), recovered: recovers, ..past }
                 }
                 StepFate::Failed => TaskPast { failed: true, ..past },
                 StepFate::Unfinished(unfinished) => {

@@ -61,7 +61,7 @@ impl Pipeline {
                 format!("two tasks make the same file: {path}: {other}, and {own}")
             }
             Clash::Found => {
-                format!("{own} would overwrite {path}, which the glob of a source has found")
+                format!("{own} would make {path}, which the glob of a source finds as an input")
             }
             Clash::Listed => {
                 format!(

@@ -79,16 +79,17 @@ impl World {
         let limits = vec![StageLimits::default(); graph.stages.len()];
         let (stages, kinds) = jobs::of(&file, &graph, &reading(), &limits).expect(text);
         let sources = file.stages.iter().enumerate().filter_map(|(id, table)| {
-            let mut kind = SourceKind::Given;
+            let (mut kind, mut pattern) = (SourceKind::Given, None);
             let values = match table.from.as_ref()?.get_ref() {
                 SourceTable::Values(values) => values.iter().map(|v| v.clone().into()).collect(),
                 SourceTable::Glob(glob) => {
                     kind = SourceKind::Found;
+                    pattern = Some(FilePattern::new(glob).expect(glob));
                     self.glob(glob)
                 }
                 other => panic!("{other:?}"),
             };
-            Some(SourceValues { stage: id, values, kind })
+            Some(SourceValues { stage: id, values, kind, pattern })
         });
         let (sources, history) = (sources.collect(), self.history.clone());
         let room = Length { chars: 10_000, total: 10_000, grows: 10_000, longest: 10_000 };

@@ -1,5 +1,6 @@
 //! Pipelines (`msup run`): real stages, processes, kills and files.
 
+mod again;
 mod configs;
 mod faults;
 mod kills;

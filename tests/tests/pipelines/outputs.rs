@@ -24,7 +24,7 @@ from = "in/*.txt"
 run = "tr a-z A-Z < {} > {out}"
 out = "in/{/}"
 "#,
-        "a: in/0.txt would overwrite in/0.txt, which the glob of a source has found",
+        "a: in/0.txt would make in/0.txt, which the glob of a source finds as an input",
     );
     is_refused(
         r#"
@@ -36,6 +36,33 @@ out = "{}"
 "#,
         "a: in/0.txt would overwrite in/0.txt, which a source lists and which was there before",
     );
+}
+
+#[test]
+fn what_the_next_run_would_take_for_an_input_is_refused_by_the_first() {
+    is_refused(
+        r#"
+[[stage]]
+name = "a"
+from = "in/*.txt"
+run = "tr a-z A-Z < {} > {out}"
+out = "{.}.upper.txt"
+"#,
+        "a: in/0.txt would make in/0.upper.txt, which the glob of a source finds as an input",
+    );
+}
+
+#[test]
+fn a_second_name_of_a_file_leaves_nothing_beside_it() {
+    let place = Place::with_inputs(
+        "[[stage]]\nname = 'a'\nfrom = 'in/*.txt'\nrun = 'ln {} {out}'\nout = 'out/{/}'\n",
+        2,
+    );
+    for _ in 0..2 {
+        place.ran(&["--force", "a"]);
+        let names: Vec<String> = super::files(&place.path("out")).into_keys().collect();
+        assert_eq!(names, ["0.txt", "1.txt"]);
+    }
 }
 
 #[test]

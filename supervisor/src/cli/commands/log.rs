@@ -125,7 +125,10 @@ pub(super) fn say_damaged(folder: &Folder, lines: u64) {
 /// There is none, or it cannot be used.
 pub(super) fn folder_of(run: Option<&Path>) -> Result<Folder, Refusal> {
     match run.filter(|run| run.as_os_str() != "last") {
-        None => Ok(runs::newest(runs::Wanted::Any)?.folder),
+        None => match pipeline::last_folder() {
+            Some(folder) => Ok(folder),
+            None => Ok(runs::newest(runs::Wanted::Any)?.folder),
+        },
         Some(run) => match pipeline::history_of(run) {
             Some(folder) => Ok(runs::named(&folder)?),
             None => Ok(runs::named(run)?),

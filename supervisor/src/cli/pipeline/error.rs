@@ -1,9 +1,22 @@
 //! Why a pipeline cannot run.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use crate::pipeline::BadPipeline;
+
+/// The value that was probably meant.
+struct Meant<'a>(Option<&'a [u8]>);
+
+impl fmt::Display for Meant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(value) => write!(f, " (one has {})", value.escape_ascii()),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Why a pipeline cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +39,9 @@ pub(crate) enum PipelineError {
     NoStage { flag: &'static str, name: String, known: String },
     #[error("--force {forced}: --until {until} does not need this stage, so it does not run")]
     NotNeeded { forced: String, until: String },
-    #[error("--only {}: no source has this value", .0.escape_ascii())]
-    NoItem(Vec<u8>),
-    #[error("{}: the history of this pipeline cannot be written: {why}", path.display())]
+    #[error("--only {}: no source has this value{}", item.escape_ascii(), Meant(near.as_deref()))]
+    NoItem { item: Vec<u8>, near: Option<Vec<u8>> },
+    #[error("{}: the history of this pipeline cannot be used: {why}", path.display())]
     History {
         path: PathBuf,
         #[source]

@@ -29,11 +29,11 @@ use crate::engine::AtCap;
 use crate::input::{Format, List, Lists, Source};
 use crate::journal::{Durability, runs};
 use crate::os::limits;
-use crate::pipeline::{Pipeline, Scope};
+use crate::pipeline::{Pipeline, Scope, SourceValues};
 use crate::template::{Job, LooksTemplate, OutFiles, Stages, Surroundings};
 pub(crate) use disk::Disk;
 pub(crate) use error::PipelineError;
-pub(in crate::cli) use last::file as last_file;
+pub(in crate::cli) use last::{file as last_file, folder as last_folder};
 use loaded::Loaded;
 pub(in crate::cli) use loaded::history_of;
 pub(crate) use past::write_history;
@@ -76,9 +76,9 @@ pub(in crate::cli) struct RunFlags {
     #[arg(long, value_name = "STAGE")]
     until: Option<String>,
 
-    /// Run only the tasks of this value of a source, and no stage that gathers
+    /// Run only the tasks of this value of a source, and no stage that gathers (repeatable)
     #[arg(long, value_name = "ITEM")]
-    only: Option<OsString>,
+    only: Vec<OsString>,
 
     /// Do not remove temporary outputs
     #[arg(long)]
@@ -195,12 +195,9 @@ fn go(mut flags: RunFlags, loaded: Loaded) -> Result<Command, Refusal> {
     let concurrency = concurrency::of(&flags.limits, &runners)?;
     let asked = asked(&mut flags, &loaded, concurrency.max_workers)?;
     let values = sources::read(&loaded, &reading.shell)?;
-    if let Some(only) = &asked.only
-        && !values.iter().any(|source| source.values.contains(only))
-    {
-        return Err(PipelineError::NoItem(only.clone()).into());
-    }
-    let past::Recalled { history, run, words } = past::read(loaded.folder(), !asked.is_dry)?;
+    refuse_unknown_items(&asked.only, &values)?;
+    let recalled = past::read(loaded.folder(), !asked.is_dry)?;
+    let past::Recalled { history, run, words, replaced } = recalled;
     let stages = Rc::new(stages);
     let is_dry = asked.is_dry;
     let mut pipeline = Pipeline::new((graph, Rc::clone(&stages), kinds), values, history, asked);
@@ -225,10 +222,26 @@ fn go(mut flags: RunFlags, loaded: Loaded) -> Result<Command, Refusal> {
         let (line, status) = outlook::nothing_to_do(&pipeline.counts());
         return Ok(Command::NothingLeft(line, status));
     }
+    if let Some(replaced) = replaced {
+        replaced.remove()?;
+    }
     let (folder, file) = (loaded.folder().to_owned(), loaded.named().to_owned());
     let pipeline = PipelinePlan { pipeline, stages, folder, file, words };
     let made = plan_of(&flags, pipeline, (concurrency, failures), (run, here))?;
     Ok(Command::Run(Box::new(made)))
+}
+
+/// # Errors
+/// One of the values of `--only` is none of a source.
+fn refuse_unknown_items(only: &[Vec<u8>], sources: &[SourceValues]) -> Result<(), PipelineError> {
+    let all = || sources.iter().flat_map(|source| &source.values);
+    let Some(item) = only.iter().find(|item| !all().any(|value| value == *item)) else {
+        return Ok(());
+    };
+    // People give the name of the file, or the path from where they are.
+    let name = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+    let near = all().find(|value| name(value) == name(item)).cloned();
+    Err(PipelineError::NoItem { item: item.clone(), near })
 }
 
 /// What was asked for beyond the file.
@@ -241,7 +254,7 @@ fn asked(flags: &mut RunFlags, loaded: &Loaded, workers: u16) -> Result<Scope, P
     Ok(Scope {
         force: force.collect::<Result<_, _>>()?,
         until: flags.until.as_ref().map(|name| loaded.stage("--until", name)).transpose()?,
-        only: flags.only.take().map(OsString::into_vec),
+        only: std::mem::take(&mut flags.only).into_iter().map(OsString::into_vec).collect(),
         keep_temporary: flags.keep_temporary,
         only_failed: flags.only_failed,
         is_dry: flags.dry_run,

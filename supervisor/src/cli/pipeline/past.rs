@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use msup_protocol::crash;
 use msup_protocol::in_flight::InFlight;
@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::error::PipelineError;
 use crate::cli::Refusal;
 use crate::journal::{
-    Bytes, End, Folder, Glance, Intent, JournalError, Kept, KeptFor, Past, Record, State, runs,
-    take_over,
+    Bytes, End, Folder, Glance, Intent, JournalError, Kept, KeptFor, Locks, Past, Record, State,
+    runs, take_over,
 };
 use crate::os::files;
 use crate::pipeline::{self, History, Made, StepFate, TaskKey, TaskStep, Unfinished};
@@ -33,6 +33,26 @@ pub(super) struct Recalled {
     pub(super) run: String,
     /// What was found of an interrupted run.
     pub(super) words: Vec<String>,
+    /// The journal of the last run. The history holds what it says.
+    pub(super) replaced: Option<Replaced>,
+}
+
+/// A journal that a new one replaces, and its locks. It is removed when a run begins: until then
+/// `msup log` and `msup report` can read it.
+pub(super) struct Replaced {
+    folder: Folder,
+    history: PathBuf,
+    _locks: Locks,
+}
+
+impl Replaced {
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn remove(self) -> Result<(), PipelineError> {
+        // CRASH: history_before_journal_removed. The history says which journal it holds.
+        crash::point("history_before_journal_removed");
+        self.folder.remove().map_err(|why| PipelineError::History { path: self.history, why })
+    }
 }
 
 /// The first line of the file.
@@ -59,7 +79,7 @@ pub(super) fn read(folder: &Path, writes: bool) -> Result<Recalled, Refusal> {
     let path = folder.join(HISTORY);
     let (mut head, mut history, damaged) =
         load(&path).map_err(|why| PipelineError::History { path: path.clone(), why })?;
-    let mut words = Vec::new();
+    let (mut words, mut replaced) = (Vec::new(), None);
     if damaged > 0 {
         words.push(format!(
             "{damaged} lines of {} are damaged: their tasks run again",
@@ -89,17 +109,12 @@ pub(super) fn read(folder: &Path, writes: bool) -> Result<Recalled, Refusal> {
                 write(&path, &head, &history).map_err(written)?;
             }
         }
-        if writes {
-            // CRASH: history_before_journal_removed. The history says which journal it holds.
-            crash::point("history_before_journal_removed");
-            folder.remove().map_err(written)?;
-        }
-        drop(locks);
+        replaced = locks.map(|locks| Replaced { folder, history: path, _locks: locks });
     }
     if head.run.is_empty() {
         head.run = runs::new_id(runs::now());
     }
-    Ok(Recalled { history, run: head.run, words })
+    Ok(Recalled { history, run: head.run, words, replaced })
 }
 
 /// Writes a history that a run has changed. `is_all`: it holds what the journal says.
@@ -213,11 +228,14 @@ impl Told {
 /// The history, and how many lines are damaged.
 fn load(path: &Path) -> io::Result<(Head, History, usize)> {
     let (mut head, mut history, mut damaged) = (Head::default(), History::default(), 0);
-    let file = match File::open(path) {
+    let file = match files::open_at_once(path) {
         Ok(file) => file,
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok((head, history, 0)),
         Err(why) => return Err(why),
     };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file (remove it: all tasks run again)"));
+    }
     for (number, line) in BufReader::with_capacity(1 << 20, file).split(b'\n').enumerate() {
         let line = line?;
         let content = checked(&line);

@@ -4,15 +4,14 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use globset::GlobBuilder;
 use walkdir::{DirEntry, WalkDir};
 
 use super::error::PipelineError;
 use super::loaded::Loaded;
-use crate::pipeline::{SourceKind, SourceTable, SourceValues};
+use crate::pipeline::{FilePattern, SourceKind, SourceTable, SourceValues};
 use crate::template::Shell;
 
 /// The values of each source, by its stage.
@@ -32,12 +31,12 @@ pub(super) fn read(loaded: &Loaded, shell: &Shell) -> Result<Vec<SourceValues>, 
         }
         let values = of(source.get_ref(), shell);
         let values = values.map_err(|why| loaded.wrong_at(source.span(), why))?;
-        let kind = match source.get_ref() {
-            SourceTable::Glob(_) => SourceKind::Found,
-            SourceTable::Values(_) => SourceKind::Given,
-            _ => SourceKind::Listed,
+        let (kind, pattern) = match source.get_ref() {
+            SourceTable::Glob(glob) => (SourceKind::Found, pattern_of(glob).ok()),
+            SourceTable::Values(_) => (SourceKind::Given, None),
+            _ => (SourceKind::Listed, None),
         };
-        all.push(SourceValues { stage: id, values, kind });
+        all.push(SourceValues { stage: id, values, kind, pattern });
     }
     Ok(all)
 }
@@ -52,7 +51,7 @@ fn of(source: &SourceTable, shell: &Shell) -> Result<Vec<Vec<u8>>, String> {
     Ok(match source {
         SourceTable::Values(values) => values.iter().map(|value| value.clone().into()).collect(),
         SourceTable::Glob(glob) => {
-            let found = matches(glob).map_err(wrong(glob))?;
+            let found = matches(&pattern_of(glob)?).map_err(wrong(glob))?;
             if found.is_empty() {
                 return Err(format!("no file has such a name: {glob}"));
             }
@@ -87,6 +86,10 @@ fn of(source: &SourceTable, shell: &Shell) -> Result<Vec<Vec<u8>>, String> {
     })
 }
 
+fn pattern_of(glob: &str) -> Result<FilePattern, String> {
+    FilePattern::new(glob).map_err(|why| format!("{glob}: {why}"))
+}
+
 fn separator(null: bool) -> u8 {
     if null { 0 } else { b'\n' }
 }
@@ -98,13 +101,9 @@ fn split(list: &[u8], separator: u8) -> Vec<Vec<u8>> {
 }
 
 /// The files with names like this, in the order of their bytes. Hidden ones are left out.
-fn matches(glob: &str) -> io::Result<Vec<Vec<u8>>> {
-    let plain = glob.strip_prefix("./").unwrap_or(glob);
-    let matcher = GlobBuilder::new(plain).literal_separator(true).backslash_escape(true).build();
-    let matcher =
-        matcher.map_err(|why| io::Error::other(why.kind().to_string()))?.compile_matcher();
-    let root = root_of(plain);
-    let start = if root.as_os_str().is_empty() { Path::new(".") } else { &root };
+fn matches(pattern: &FilePattern) -> io::Result<Vec<Vec<u8>>> {
+    let root = pattern.root();
+    let start = if root.as_os_str().is_empty() { Path::new(".") } else { root };
     let is_wanted =
         |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().as_bytes().starts_with(b".");
     let mut found = Vec::new();
@@ -117,12 +116,12 @@ fn matches(glob: &str) -> io::Result<Vec<Vec<u8>>> {
             // A link to nothing: the task that reads it fails, and that is not overlooked.
             Err(why) if why.io_error().is_some_and(is_missing) => {
                 let link = why.path().filter(|path| path.is_symlink());
-                found.extend(link.filter(|path| matcher.is_match(plain_of(path))).map(bytes_of));
+                found.extend(link.filter(|path| pattern.matches(plain_of(path))).map(bytes_of));
                 continue;
             }
             Err(why) => return Err(why.into()),
         };
-        if entry.file_type().is_file() && matcher.is_match(plain_of(entry.path())) {
+        if entry.file_type().is_file() && pattern.matches(plain_of(entry.path())) {
             found.push(bytes_of(entry.path()));
         }
     }
@@ -142,27 +141,12 @@ fn is_missing(why: &io::Error) -> bool {
     why.kind() == io::ErrorKind::NotFound
 }
 
-/// The folder below which all matches are: the parts before the first that is a pattern.
-fn root_of(glob: &str) -> PathBuf {
-    let is_pattern = |part: &Component<'_>| {
-        part.as_os_str().as_bytes().iter().any(|byte| b"*?[{\\".contains(byte))
-    };
-    let parts: Vec<Component<'_>> = Path::new(glob).components().collect();
-    let plain = parts.iter().take_while(|part| !is_pattern(part)).count();
-    // A glob without patterns is a name.
-    parts[..plain.min(parts.len().saturating_sub(1))].iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn files_are_found_below_the_plain_part() {
-        assert_eq!(root_of("in/a/*.mp3"), Path::new("in/a"));
-        assert_eq!(root_of("in/**/*.mp3"), Path::new("in"));
-        assert_eq!(root_of("*.mp3"), Path::new(""));
-        assert_eq!(root_of("/x/y.mp3"), Path::new("/x"));
+    fn a_glob_finds_files_and_links_but_nothing_hidden() {
         let place = tempfile::tempdir().expect("a folder");
         let top = place.path();
         for name in ["b.x", "a.x", "sub/c.x", "sub/d.y", ".h.x", ".msup/e.x", "sub/er/f.x"] {
@@ -173,7 +157,8 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", top.join("link.x")).expect("writable");
         let found = |glob: &str| {
             let glob = format!("{}/{glob}", top.display());
-            let found = matches(&glob).expect("readable").into_iter();
+            let pattern = FilePattern::new(&glob).expect("a glob");
+            let found = matches(&pattern).expect("readable").into_iter();
             let names = found.map(|path| {
                 String::from_utf8(path).expect("UTF-8")[top.as_os_str().len() + 1..].to_owned()
             });

@@ -174,7 +174,11 @@ impl Hands {
         crash::point("intent_before_rename");
         let placed = pairs.iter().map(|Pair { temporary, target, .. }| {
             let placed = match &self.claims {
-                None => fs::rename(temporary, target).map(|()| Placed::Here),
+                None => fs::rename(temporary, target).map(|()| {
+                    // Two names of one file (`ln {} {out}`, run again) both stay.
+                    let _ = fs::remove_file(temporary);
+                    Placed::Here
+                }),
                 Some(claims) => claims.place(temporary, target),
             };
             placed.map_err(|why| FileError::NotRenamed { target: target.clone(), why })

@@ -217,7 +217,7 @@ fn a_part_of_a_pipeline_runs() {
         change(&mut asked);
         asked
     };
-    let ran = world.run_with(MEDIA, asked(|asked| asked.only = Some(b"in/a.mp3".to_vec())), 2);
+    let ran = world.run_with(MEDIA, asked(|asked| asked.only = vec![b"in/a.mp3".to_vec()]), 2);
     assert_eq!(sorted(ran), ["pair: in/a.mp3", "text: in/a.mp3", "wav: in/a.mp3"]);
     let ran = world.run_with(MEDIA, asked(|asked| asked.until = Some(1)), 2);
     assert_eq!(sorted(ran), ["text: in/b.mp3", "wav: in/b.mp3"]);

@@ -144,8 +144,12 @@ impl World {
         let sources = graph.stages.iter().enumerate();
         let sources = sources.filter(|(_, stage)| stage.feed == Feed::Source);
         let kind = SourceKind::Found;
-        let sources =
-            sources.map(|(stage, _)| SourceValues { stage, values: inputs.clone(), kind });
+        let sources = sources.map(|(stage, _)| SourceValues {
+            stage,
+            values: inputs.clone(),
+            kind,
+            pattern: None,
+        });
         let sources = sources.collect();
         if self.bug == Some(Bug::ForgetsParent) {
             forget_parents(&mut graph);
