@@ -14,6 +14,9 @@ use crate::{kill, marked};
 /// it.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
+/// The same where sweeps are whole (`MSUP_NIGHTLY`): 200 kills take some minutes.
+const SWEEP_HANGS_AFTER: Duration = Duration::from_mins(20);
+
 /// Aborts the whole test process if a test hangs, after showing what its processes are doing.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
@@ -24,7 +27,9 @@ impl Watchdog {
     pub(crate) fn new(mark: String) -> Watchdog {
         let (alive, died) = channel::<()>();
         thread::spawn(move || {
-            if died.recv_timeout(HANGS_AFTER) == Err(RecvTimeoutError::Timeout) {
+            let is_sweep = std::env::var_os("MSUP_NIGHTLY").is_some();
+            let patience = if is_sweep { SWEEP_HANGS_AFTER } else { HANGS_AFTER };
+            if died.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
                 for pid in marked(&mark) {
                     let read = |file: &str| {
                         fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()

@@ -180,8 +180,9 @@ pub(super) struct Failing {
     #[arg(long, value_name = "N")]
     pub(super) crash_limit: Option<u32>,
 
-    /// Fail a task when its attempts or their workers were killed from outside N times (kill -9).
-    /// Kills for lack of memory have a limit of their own: 4, or N if that is lower [default: 10]
+    /// Fail a task when its attempts or their workers were killed from outside (SIGKILL, SIGTERM) N
+    /// times. Kills for lack of memory have a limit of their own: 4, or N if that is lower
+    /// [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) outside_limit: Option<u32>,
 

@@ -194,9 +194,15 @@ fn tasks_that_are_killed_with_their_shard_have_not_failed() {
     let waits = "echo $$ >>pids; [ -e go ] || exec sleep 100; echo made {} >{out}";
     let mut msup = spawn_piped(&mut start(&sandbox, 3, &["-j2", "--retries", "1"], waits));
     wait_until(|| counts(&sandbox, "pids").len() >= 2);
+    let cancel = || {
+        let pids = counts(&sandbox, "pids").into_keys();
+        pids.for_each(|pid| kill(pid.parse().expect("a number"), Signal::SIGTERM));
+    };
+    // It comes to the tasks first, which are then started again.
+    cancel();
+    wait_until(|| counts(&sandbox, "pids").len() >= 4);
     kill(msup.id() as i32, Signal::SIGTERM);
-    let pids = counts(&sandbox, "pids").into_keys();
-    pids.for_each(|pid| kill(pid.parse().expect("a number"), Signal::SIGTERM));
+    cancel();
     assert_eq!(msup.wait().expect("ours").signal(), Some(Signal::SIGTERM as i32));
     assert!(!collect(&sandbox).1.contains("failed"), "{}", collect(&sandbox).1);
     sandbox.file("go", b"");

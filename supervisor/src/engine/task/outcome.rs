@@ -230,7 +230,9 @@ pub(crate) fn judge(verdict: Verdict, starved: bool, killed: Option<Killed>) -> 
         Verdict::Done | Verdict::Exited(0) => Ruling::Succeeded,
         Verdict::Parked(after_ns) => Ruling::Parked(Duration::from_nanos(after_ns)),
         Verdict::Exited(status) => Ruling::Failed(Cause::Exit(status)),
-        Verdict::Signaled(SIGKILL) => Ruling::Outside(Cause::Signal(SIGKILL)),
+        // Schedulers and service managers send SIGTERM to all processes of a job, and it may arrive
+        // here last.
+        Verdict::Signaled(signal @ (SIGKILL | SIGTERM)) => Ruling::Outside(Cause::Signal(signal)),
         Verdict::Signaled(signal) if CRASHES.contains(&signal) => {
             Ruling::Crashed(Cause::Signal(signal))
         }
@@ -285,7 +287,10 @@ mod tests {
         assert_eq!(judge(Verdict::Exited(0), false, None), Ruling::Succeeded);
         assert_eq!(judge(Verdict::Exited(3), false, None), Ruling::Failed(Cause::Exit(3)));
         assert_eq!(judge(Verdict::Signaled(11), false, None), Ruling::Crashed(Cause::Signal(11)));
-        assert_eq!(judge(Verdict::Signaled(9), false, None), Ruling::Outside(Cause::Signal(9)));
+        for signal in [9, 15] {
+            let outside = Ruling::Outside(Cause::Signal(signal));
+            assert_eq!(judge(Verdict::Signaled(signal), false, None), outside);
+        }
         assert_eq!(judge(Verdict::Signaled(1), false, None), Ruling::Failed(Cause::Signal(1)));
         assert_eq!(judge(Verdict::Signaled(9), true, None), Ruling::Starved(Cause::OutOfMemory));
         assert_eq!(judge(Verdict::Exited(137), true, None), Ruling::Starved(Cause::OutOfMemory));
