@@ -246,11 +246,6 @@ impl Engine {
         self.shutdown.is_stopped()
     }
 
-    /// Whether running tasks are stopped rather than waited for.
-    pub(crate) fn is_killing(&self) -> bool {
-        self.shutdown.is_killing()
-    }
-
     /// Whether all tasks have finished.
     pub(crate) fn is_complete(&self) -> bool {
         let is_all = self.tally.cancelled == 0 && !self.is_unread();

@@ -68,7 +68,9 @@ impl Pipeline {
         let (key, reason) = self.decision(id, inputs, would_run, files);
         (self.task_mut(id).key, self.task_mut(id).inputs) = (key, inputs);
         let Some(reason) = reason else { return self.take_over(id, files) };
-        if self.asked.only_failed && !reason.is_of_failure() && !has_run {
+        let is_asked_for =
+            reason.is_of_failure() || has_run || self.asked.only_failed && self.is_waited_for(id);
+        if self.asked.only_failed && !is_asked_for {
             return self.settle(id, TaskState::Left);
         }
         self.note_reason(id, reason);
@@ -87,6 +89,17 @@ impl Pipeline {
             TaskState::UpToDate => self.past_of(id).is_some_and(|past| past.recovered),
             _ => false,
         }
+    }
+
+    /// Whether a task that reads what this one makes, or one behind it, has failed.
+    fn is_waited_for(&self, id: TaskId) -> bool {
+        self.graph.stages[id.stage].readers.iter().any(|reader| {
+            self.readers_in(*reader, id).into_iter().any(|task| {
+                let past = self.history.of(self.name_of(task));
+                past.is_some_and(|past| past.failed || past.was_cut_off())
+                    || self.is_waited_for(task)
+            })
+        })
     }
 
     pub(super) fn note_reason(&mut self, id: TaskId, reason: RunReason) {

@@ -58,6 +58,10 @@ pub(crate) trait Files {
     /// The regular file with this path, if there is one.
     fn look(&mut self, path: &[u8]) -> Option<Made>;
 
+    /// The folder to which this path leads, an absolute path: links are followed as far as it is
+    /// there.
+    fn real_folder(&mut self, path: &[u8]) -> Option<Vec<u8>>;
+
     /// The content of the regular file with this path, if there is one.
     fn hash(&mut self, path: &[u8]) -> Option<TaskKey>;
 }

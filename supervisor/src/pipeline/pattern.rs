@@ -36,7 +36,14 @@ impl FilePattern {
     /// Whether it would find a file with this path. `folder`: the present one.
     pub(super) fn finds(&self, folder: &[u8], path: &[u8]) -> bool {
         let path = Path::new(OsStr::from_bytes(path));
-        let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+        let mut plain = PathBuf::new();
+        for part in path.components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir if plain.file_name().is_some() => drop(plain.pop()),
+                part => plain.push(part),
+            }
+        }
         let within = Path::new(OsStr::from_bytes(folder));
         // Of a relative and an absolute path one has the form of the glob.
         let plain = match (self.root.is_absolute(), plain.is_absolute()) {
@@ -89,6 +96,7 @@ mod tests {
             ("/home/me/in/*", "in/a"),
             ("in/*", "/home/me/in/a"),
             (".hidden/*", ".hidden/a"),
+            ("in/*", "o/../in/a"),
         ] {
             assert!(finds(glob, path), "{glob} {path}");
         }

@@ -102,6 +102,11 @@ impl Pipeline {
         Duration::try_from_secs_f32(seconds).unwrap_or_default()
     }
 
+    /// Whether a task was found to be one that must not run.
+    pub(crate) fn is_refused(&self, id: TaskId) -> bool {
+        self.outputs.refused.contains_key(&id)
+    }
+
     /// Why a task cannot run, if it cannot.
     fn refusal(&self, id: TaskId) -> Option<String> {
         if let Some(why) = self.outputs.refused.get(&id) {

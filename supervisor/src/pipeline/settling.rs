@@ -193,6 +193,7 @@ impl Pipeline {
             return;
         }
         let domain = Domain::Emitted(id.stage);
+        values.iter().for_each(|value| self.outputs.note_emitted(value));
         let added = self.items.add(domain, id.item, values);
         for stage in self.graph.order.clone() {
             if self.graph.stages[stage].domain == domain {

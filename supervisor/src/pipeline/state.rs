@@ -22,8 +22,8 @@ use crate::template::Stages;
 pub(crate) struct Scope {
     /// These stages run whatever the history says, and those behind them.
     pub(crate) force: Vec<StageId>,
-    /// Only this stage, and those that it waits for.
-    pub(crate) until: Option<StageId>,
+    /// Only these stages, and those that they wait for; with none all.
+    pub(crate) until: Vec<StageId>,
     /// Only items with one of these values from a source; with none all.
     pub(crate) only: Vec<Vec<u8>>,
     pub(crate) keep_temporary: bool,
@@ -35,8 +35,9 @@ pub(crate) struct Scope {
     pub(crate) by_content: bool,
     /// How far stages with temporary outputs may be ahead of their readers.
     pub(crate) ahead: u32,
-    /// The folder of the pipeline file, an absolute path.
+    /// The folder of the pipeline file, an absolute path, and the name of the file in it.
     pub(crate) here: Vec<u8>,
+    pub(crate) file: Vec<u8>,
     /// Lists of what is gathered are below this folder.
     pub(crate) folder: Vec<u8>,
     /// How long command lines may become.
@@ -110,7 +111,7 @@ impl Pipeline {
             is_forced,
             ..StageProgress::default()
         });
-        let outputs = OutputFiles::new(asked.here.clone(), &sources);
+        let outputs = OutputFiles::new(asked.here.clone(), &asked.file, &sources);
         let mut pipeline = Pipeline {
             outputs,
             items: Items::new(),
@@ -265,11 +266,21 @@ impl Pipeline {
         self.progress.iter().map(|progress| progress.in_flight).sum()
     }
 
-    /// A stage that was to be forced and does not run.
-    pub(crate) fn forced_in_vain(&self) -> Option<&str> {
+    /// A stage that was named and does not run, and with which flag.
+    pub(crate) fn named_in_vain(&self) -> Option<(&'static str, &str)> {
+        let name = |stage: &StageId| self.graph.stages[*stage].name.as_str();
+        let is_inactive = |stage: &&StageId| !self.progress[**stage].is_active;
+        // With --only a source may have no values.
+        let is_empty = |stage: &&StageId| !self.asked.only.is_empty() && self.has_no_tasks(**stage);
         let mut forced = self.asked.force.iter();
-        let stage = forced.find(|stage| !self.progress[**stage].is_active)?;
-        Some(&self.graph.stages[*stage].name)
+        let forced = forced.find(|stage| is_inactive(stage) || is_empty(stage));
+        let until = self.asked.until.iter().find(|stage| is_inactive(stage) || is_empty(stage));
+        forced.map(|stage| ("--force", name(stage))).or(until.map(|stage| ("--until", name(stage))))
+    }
+
+    fn has_no_tasks(&self, stage: StageId) -> bool {
+        let is_known = !matches!(self.graph.stages[stage].domain, Domain::Emitted(_));
+        is_known && self.tasks[stage].is_empty()
     }
 
     /// What separates the values that a stage emits, if it does.
@@ -291,14 +302,11 @@ impl Pipeline {
 /// The stages that run.
 fn is_active(graph: &Graph, asked: &Scope) -> Vec<bool> {
     let count = graph.stages.len();
-    let mut is_active = match asked.until {
-        None => vec![true; count],
-        Some(until) => {
-            let mut chosen = vec![false; count];
-            chosen[until] = true;
-            graph.with_ancestors(chosen)
-        }
-    };
+    let mut is_active = vec![true; count];
+    if !asked.until.is_empty() {
+        let chosen = (0..count).map(|stage| asked.until.contains(&stage));
+        is_active = graph.with_ancestors(chosen.collect());
+    }
     if !asked.only.is_empty() {
         let gathers = graph.stages.iter().map(|stage| matches!(stage.feed, Feed::Gather(_)));
         let behind = graph.with_descendants(gathers.collect());

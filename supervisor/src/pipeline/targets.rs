@@ -3,7 +3,7 @@
 use super::Files;
 use super::graph::{Domain, Feed, Parent, StageId, Via};
 use super::items::ItemId;
-use super::outputs::Clash;
+use super::outputs::{Clash, WantedFile};
 use super::state::Pipeline;
 use super::task::TaskId;
 
@@ -15,6 +15,7 @@ impl Pipeline {
     /// What is wrong with a stage.
     pub(crate) fn check_items(&mut self, files: &mut dyn Files) -> Result<(), (StageId, String)> {
         self.refuse_lonely_items()?;
+        self.note_real_sources(files);
         for stage in 0..self.graph.stages.len() {
             let of = &self.graph.stages[stage];
             let items = match of.domain {
@@ -46,8 +47,39 @@ impl Pipeline {
         files: &mut dyn Files,
     ) -> Option<Clash> {
         let is_new = || self.history.of(self.name_of(id)).is_none();
-        let was_there = self.outputs.may_be_values() && is_new() && files.look(path).is_some();
-        self.outputs.claim(id, path, was_there)
+        let is_emitted = matches!(self.graph.stages[id.stage].domain, Domain::Emitted(_));
+        let may_be_value = self.outputs.may_be_values() || is_emitted;
+        let was_there = may_be_value && is_new() && files.look(path).is_some();
+        let real = self.real_path(path, files);
+        self.outputs.claim(id, &WantedFile { path, real: real.as_deref(), was_there })
+    }
+
+    /// This path with the real name of its folder, if that is known.
+    fn real_path(&mut self, path: &[u8], files: &mut dyn Files) -> Option<Vec<u8>> {
+        let at = path.iter().rposition(|byte| *byte == b'/');
+        let (folder, name) = path.split_at(at.map_or(0, |at| at + 1));
+        if !self.outputs.folders.contains_key(folder) {
+            let real = files.real_folder(if folder.is_empty() { b"." } else { folder });
+            let real = real.filter(|real| !self.outputs.is_as_written(folder, real));
+            self.outputs.folders.insert(folder.to_vec(), real);
+        }
+        let real = self.outputs.folders.get(folder)?.as_deref()?;
+        Some([real, b"/", name].concat())
+    }
+
+    /// What sources have found counts by the real names of its folders, too.
+    fn note_real_sources(&mut self, files: &mut dyn Files) {
+        for stage in 0..self.graph.stages.len() {
+            let domain = Domain::Source(stage);
+            for item in 0..self.items.len(domain) as ItemId {
+                let value = self.items.value(domain, item).to_vec();
+                if self.outputs.is_found(&value)
+                    && let Some(real) = self.real_path(&value, files)
+                {
+                    self.outputs.also_found(&real);
+                }
+            }
+        }
     }
 
     /// Why a task must not make its file, for people.
@@ -58,10 +90,16 @@ impl Pipeline {
         match clash {
             Clash::MadeBy(other) => {
                 let other = text(self.shown_name(other));
+                if other == own {
+                    return format!("two tasks make the same file: {path}: {own} comes twice");
+                }
                 format!("two tasks make the same file: {path}: {other}, and {own}")
             }
             Clash::Found => {
                 format!("{own} would make {path}, which the glob of a source finds as an input")
+            }
+            Clash::Own => {
+                format!("{own} would overwrite {path}, which the pipeline itself needs")
             }
             Clash::Listed => {
                 format!(

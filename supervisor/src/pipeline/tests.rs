@@ -37,6 +37,10 @@ impl Files for Disk<'_> {
     }
 
     /// Files have the same content as long as they have the same size.
+    fn real_folder(&mut self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
     fn hash(&mut self, path: &[u8]) -> Option<TaskKey> {
         self.look(path).map(|made| TaskKey::of(&[&made.size.to_le_bytes()]))
     }
@@ -89,7 +93,7 @@ impl World {
                 }
                 other => panic!("{other:?}"),
             };
-            Some(SourceValues { stage: id, values, kind, pattern })
+            Some(SourceValues { stage: id, values, kind, pattern, list: None })
         });
         let (sources, history) = (sources.collect(), self.history.clone());
         let room = Length { chars: 10_000, total: 10_000, grows: 10_000, longest: 10_000 };

@@ -179,13 +179,13 @@ impl Commits {
                 self.release(slot, Err(FileError::JournalLost), events);
             }
         }
-        if engine.is_killing() && log.is_full() {
+        if engine.is_stopped() && log.is_full() {
             self.abandon(engine, log, events);
         }
     }
 
-    /// What is in the journal's buffer cannot be written, and the run does not wait for that any
-    /// more: these files are not placed, and their tasks run again.
+    /// What is in the journal's buffer cannot be written, and a run that stops does not wait for
+    /// that: these files are not placed, and their tasks run again.
     fn abandon(&mut self, engine: &Engine, log: &mut RunLog, events: &mut Vec<Event>) {
         for slot in std::mem::take(&mut self.intended) {
             engine.task(slot).into_iter().for_each(|task| log.void(task));

@@ -38,6 +38,11 @@ pub(crate) enum RunError {
     /// In the folder that was given.
     #[error("--journal {0}")]
     NamedJournal(#[source] JournalError),
+    /// The same of a pipeline, whose journal has a fixed place.
+    #[error("the journal of this pipeline: {0}")]
+    PipelineJournal(#[source] JournalError),
+    #[error("a run of this pipeline is still going on: wait for it, or stop it (msup ctl drain)")]
+    PipelineRuns,
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
@@ -75,6 +80,17 @@ impl RunError {
     /// Names what a system error is about.
     pub(super) fn of<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> RunError {
         move |why| RunError::System { what, why: why.into() }
+    }
+
+    /// The same if the run is one of a pipeline (`is_one`): its user has given no --journal.
+    pub(super) fn of_pipeline(self, is_one: bool) -> RunError {
+        use JournalError::{Busy, JustTaken, Taken};
+        match self {
+            why if !is_one => why,
+            RunError::NamedJournal(Taken(_) | JustTaken(_) | Busy { .. }) => RunError::PipelineRuns,
+            RunError::NamedJournal(why) => RunError::PipelineJournal(why),
+            why => why,
+        }
     }
 }
 

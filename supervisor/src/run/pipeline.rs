@@ -153,7 +153,9 @@ impl Run {
             let Some(mut order) = fed.pipeline.take(wants_first, room) else { break };
             let seq = self.engine.accepted_values() + 1;
             let step = TaskStep::of(&order, runs::now_ns());
-            self.log.note_step(seq, &step);
+            if !fed.pipeline.is_refused(order.task) {
+                self.log.note_step(seq, &step);
+            }
             fed.tasks.insert(seq, (order.task, step));
             fed.stages.give(seq, order.task.stage, order.arguments.take());
             if let Err(why) = fed.write_lists(&order) {
@@ -180,7 +182,7 @@ impl Run {
         };
         let printed = std::mem::replace(&mut delivery.stdout, Piece::Bytes(Vec::new()));
         let printed = printed.whole()?;
-        let values = values_of(&printed, separator);
+        let values = values_of(&printed, separator)?;
         self.log.note_values(seq, &values);
         fed.values.insert(seq, values);
         Ok(())
@@ -212,7 +214,10 @@ impl Run {
             _ => (StepFate::Failed, TaskEnd::Failed),
         };
         fed.pipeline.ended(id, ended);
-        step.note(fate, fed.pipeline.history_mut());
+        // What must not run has not run: its file is still not its own.
+        if !fed.pipeline.is_refused(id) {
+            step.note(fate, fed.pipeline.history_mut());
+        }
         fed.pipeline.note_content(id, &mut Disk);
     }
 
@@ -237,11 +242,17 @@ impl Run {
 }
 
 /// The values in what a task has printed; empty ones are none, as in sources.
-fn values_of(printed: &[u8], separator: Separator) -> Vec<Vec<u8>> {
+///
+/// # Errors
+/// A line holds a NUL byte.
+fn values_of(printed: &[u8], separator: Separator) -> io::Result<Vec<Vec<u8>>> {
     let byte = match separator {
         Separator::Lines => b'\n',
         Separator::Null => 0,
     };
+    if byte != 0 && printed.contains(&0) {
+        return Err(io::Error::other("it holds a NUL byte (use emits = \"null\")"));
+    }
     let values = printed.split(|at| *at == byte).filter(|value| !value.is_empty());
-    values.map(<[u8]>::to_vec).collect()
+    Ok(values.map(<[u8]>::to_vec).collect())
 }

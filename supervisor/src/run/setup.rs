@@ -104,8 +104,7 @@ impl Run {
         let (leave, retries) = (failures.leave, failures.policy.tries > 1);
         let Ground { folder, epochs, epoch, wakeups, orphanage, groups } =
             Ground::lay(&concurrency, leave, runs_commands, outputs.tmpdir.as_deref())?;
-        // Earlier runs of a pipeline have left what their attempts had begun to write.
-        let is_again = pipeline.is_some();
+        let is_again = pipeline.is_some(); // What the attempts of earlier runs had begun is left.
         let of_tasks = (outputs.frames || is_again, reports.voice.shows_commands());
         let limits = limits(&concurrency, epochs.sizes(), &work, &values, of_tasks);
         let steered = Steered::of(&concurrency, is_again, &outputs, &values);
@@ -123,8 +122,9 @@ impl Run {
         let of_run = OfRun { id, shard, work: &values.work.clone(), slots, keeps_all, sends };
         let adds = continues || logs.resuming.is_some();
         let joblog = logs.joblog.as_deref().map(|path| (path, adds));
+        let opened = RunLog::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?);
         let Opened { mut log, words, inputs, last_emitted, in_flight, others } =
-            RunLog::open(logs.keeping, &of_run, joblog, describe, wakeups.doorbell()?)?;
+            opened.map_err(|why| why.of_pipeline(is_again))?;
         (recipe.in_flight, recipe.blocks) = (in_flight, values.block_file.take());
         recipe.inheritance.close();
         let Concurrency { procs, max_workers, .. } = concurrency;

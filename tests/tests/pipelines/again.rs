@@ -103,6 +103,68 @@ fn readers_that_a_retry_of_some_stages_has_left_run_in_the_next_retry() {
     assert_eq!(place.read("all"), "1\n2\n3\n");
 }
 
+/// A task that has failed may need its parent to run again first: the parent's input was mended.
+#[test]
+fn a_retry_runs_what_a_failed_task_waits_for() {
+    let place = Place::with_inputs(
+        "[[stage]]\nname = 'norm'\nfrom = 'in/*'\nrun = 'cp {} {out}'\nout = 'n/{/}'\n\
+         [[stage]]\nname = 'parse'\nafter = 'norm'\nrun = 'grep input {} > {out}'\nout = 'o/{/}'\n",
+        3,
+    );
+    place.write("in/1.txt", "bad\n");
+    assert_eq!(place.run(&[]).status.code(), Some(1));
+    place.write("in/1.txt", "input again\n");
+    place.write("in/2.txt", "input changed, and not failed\n");
+    let output = retry(&place);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(place.counts("succeeded"), counts(&[("norm", 1), ("parse", 1)]));
+    assert_eq!(place.read("o/1.txt"), "input again\n");
+}
+
+#[test]
+fn what_is_named_and_would_not_run_is_refused() {
+    let place = Place::new(TWO);
+    for (words, why) in [
+        (
+            &["run", "--only", "1", "--until", "all"][..],
+            "--until all: --only leaves this stage out",
+        ),
+        (&["run", "--only", "1", "--force", "all"], "--force all: --only leaves this stage out"),
+        (&["run", "--until", "first", "--force", "all"], "--force all: --until leaves this stage"),
+        (&["retry", "--failed", "--force", "all"], "--force: msup retry runs what has failed"),
+    ] {
+        let output = run(&mut place.sandbox.msup(words.iter().chain(&["p.toml"])));
+        assert_eq!(output.status.code(), Some(255), "{words:?}: {}", said(&output));
+        assert!(said(&output).contains(why), "{words:?}: {}", said(&output));
+    }
+    let two = place.ran(&["--until", "second", "--until", "first"]);
+    assert_eq!(two, counts(&[("first", 3), ("second", 3)]));
+}
+
+#[test]
+fn values_with_nul_bytes_are_refused() {
+    for (source, text) in
+        [("{command = 'printf \"1\\\\0002\"'}", ""), ("{lines = 'list'}", "1\x002\n")]
+    {
+        let place = Place::new(&format!(
+            "[[stage]]\nname = 'a'\nfrom = {source}\nrun = 'echo {{}} >> ran'\n"
+        ));
+        place.write("list", text);
+        let output = place.run(&[]);
+        assert_eq!(output.status.code(), Some(255), "{source}: {}", said(&output));
+        assert!(said(&output).contains("value 1 holds a NUL byte"), "{}", said(&output));
+        assert!(!place.has("ran"));
+    }
+    let place = Place::new(
+        "[[stage]]\nname = 'a'\nfrom = {values = ['1']}\nrun = 'printf \"1\\\\0002\"'\n\
+         emits = 'lines'\n[[stage]]\nname = 'b'\nafter = 'a'\nrun = 'echo {} >> ran'\n",
+    );
+    let output = place.run(&[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("NUL byte (use emits"), "{}", said(&output));
+    assert!(!place.has("ran"));
+}
+
 #[test]
 fn log_and_report_are_about_the_last_run_of_the_folder() {
     let place = Place::new(TWO);
@@ -151,7 +213,7 @@ fn a_history_that_is_no_file_is_named() {
     assert!(said(&output).contains(words), "{}", said(&output));
 }
 
-/// The second signal does not wait for space on the disk with the journal.
+/// A run that is stopped does not wait for space on the disk with its journal.
 #[test]
 fn a_pipeline_whose_journal_is_full_can_be_stopped() {
     let place = Place::new(
@@ -169,10 +231,7 @@ fn a_pipeline_whose_journal_is_full_can_be_stopped() {
     let told = overheard(&mut msup);
     wait_until(|| told.lock().expect("no panic").contains("no space left for the journal"));
     assert!(inside(&msup, &place.path(".msup/filler")).exists());
-    for _ in 0..2 {
-        msup_tests::kill(msup.id() as i32, Signal::SIGINT);
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    msup_tests::kill(msup.id() as i32, Signal::SIGINT);
     msup.wait().expect("ours");
     let told = told.lock().expect("no panic").clone();
     assert!(told.contains("the journal is not complete"), "{told}");

@@ -53,6 +53,60 @@ out = "{.}.upper.txt"
 }
 
 #[test]
+fn files_of_the_pipeline_itself_are_not_made() {
+    for out in ["p.toml", "list", ".msup/p/history", "./list"] {
+        let place = Place::new(&format!(
+            "[[stage]]\nname = 'a'\nfrom = {{lines = 'list'}}\nrun = 'echo {{}} > {{out}}'\n\
+             out = 'o/{{}}'\n[[stage]]\nname = 'g'\ngather = 'a'\n\
+             run = 'cat {{inputs}} > {{out}}'\nout = '{out}'\n"
+        ));
+        place.write("list", "1\n2\n");
+        let output = place.run(&[]);
+        assert_eq!(output.status.code(), Some(255), "{out}: {}", said(&output));
+        assert!(said(&output).contains("which the pipeline itself needs"), "{}", said(&output));
+        assert_eq!(place.read("list"), "1\n2\n");
+    }
+}
+
+#[test]
+fn a_link_to_a_folder_does_not_hide_that_two_files_are_one() {
+    let stage = |name: &str, of: &str, out: &str| {
+        format!("[[stage]]\nname = '{name}'\n{of}\nrun = 'echo {name} > {{out}}'\nout = '{out}'\n")
+    };
+    for (out, words) in [
+        ("lin/{/}", "which the glob of a source finds as an input"),
+        ("lin/{/}.n", "which the glob of a source finds as an input"),
+        ("lout/{/}", "two tasks make the same file"),
+    ] {
+        let two = stage("a", "from = 'in/*'", "o/{/}") + &stage("b", "after = 'a'", out);
+        let place = Place::with_inputs(&two, 2);
+        std::fs::create_dir(place.path("o")).expect("writable");
+        for (folder, link) in [("in", "lin"), ("o", "lout")] {
+            std::os::unix::fs::symlink(folder, place.path(link)).expect("writable");
+        }
+        let output = place.run(&[]);
+        assert_eq!(output.status.code(), Some(255), "{out}: {}", said(&output));
+        assert!(said(&output).contains(words), "{out}: {}", said(&output));
+        assert_eq!(place.read("in/0.txt"), "input 0\n");
+    }
+}
+
+#[test]
+fn a_file_that_a_task_has_emitted_is_not_overwritten() {
+    let place = Place::new(
+        "[[stage]]\nname = 'a'\nfrom = {values = ['1']}\nrun = 'echo part'\nemits = 'lines'\n\
+         [[stage]]\nname = 'b'\nafter = 'a'\nrun = 'cat {} {} > {out}'\nout = '{}'\n",
+    );
+    place.write("part", "content\n");
+    for _ in 0..2 {
+        let output = place.run(&[]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains("would overwrite part"), "{}", said(&output));
+        assert_eq!(place.read("part"), "content\n");
+    }
+}
+
+#[test]
 fn a_second_name_of_a_file_leaves_nothing_beside_it() {
     let place = Place::with_inputs(
         "[[stage]]\nname = 'a'\nfrom = 'in/*.txt'\nrun = 'ln {} {out}'\nout = 'out/{/}'\n",

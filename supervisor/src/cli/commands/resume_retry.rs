@@ -50,7 +50,8 @@ pub(in crate::cli) struct Resume {
     mut_arg("run", |arg| {
         arg.help(
             "The run: its id (see msup log), or its folder with a '/' (./FOLDER) [default: the \
-             newest run started in the current folder]",
+             newest run started in the current folder]. Or a pipeline FILE.toml, with the flags \
+             of msup run",
         )
     })
 )]
@@ -154,6 +155,9 @@ pub(in crate::cli) fn retry(retry: Retry) -> Result<Command, Refusal> {
 /// The run that was named, else the newest one; prints which one that is.
 fn find(anew: &Anew, wanted: Wanted) -> Result<(Folder, Past), Refusal> {
     if let Some(run) = &anew.run {
+        if pipeline::history_of(run).is_some() {
+            return Err(ResumeError::OfPipeline(run.clone()).into());
+        }
         let folder = runs::named(run)?;
         let past = read(&folder)?;
         return Ok((folder, past));

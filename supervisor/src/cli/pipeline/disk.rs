@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -18,6 +18,14 @@ impl Files for Disk {
     fn look(&mut self, path: &[u8]) -> Option<Made> {
         let meta = fs::metadata(Path::new(OsStr::from_bytes(path))).ok();
         meta.filter(fs::Metadata::is_file).map(|meta| Made::of(&meta))
+    }
+
+    fn real_folder(&mut self, path: &[u8]) -> Option<Vec<u8>> {
+        let path = std::path::absolute(Path::new(OsStr::from_bytes(path))).ok()?;
+        let there = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
+        let (above, real) = there?;
+        let rest = path.strip_prefix(above).ok()?;
+        Some(real.join(rest).into_os_string().into_vec())
     }
 
     fn hash(&mut self, path: &[u8]) -> Option<TaskKey> {

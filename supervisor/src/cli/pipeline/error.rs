@@ -37,8 +37,13 @@ pub(crate) enum PipelineError {
     Here(#[source] io::Error),
     #[error("{flag} {name}: there is no such stage (there are: {known})")]
     NoStage { flag: &'static str, name: String, known: String },
-    #[error("--force {forced}: --until {until} does not need this stage, so it does not run")]
-    NotNeeded { forced: String, until: String },
+    #[error("{flag} {stage}: {by} leaves this stage out, so it does not run")]
+    NotNeeded { flag: &'static str, stage: String, by: &'static str },
+    #[error(
+        "--force: msup retry runs what has failed; to run a stage whatever has become of it: msup \
+         run --force STAGE FILE.toml"
+    )]
+    ForcedRetry,
     #[error("--only {}: no source has this value{}", item.escape_ascii(), Meant(near.as_deref()))]
     NoItem { item: Vec<u8>, near: Option<Vec<u8>> },
     #[error("{}: the history of this pipeline cannot be used: {why}", path.display())]
@@ -48,10 +53,18 @@ pub(crate) enum PipelineError {
         why: io::Error,
     },
     #[error(
+        "{}: not an msup journal: remove it, and the tasks of the last run are run again",
+        .0.display()
+    )]
+    Journal(PathBuf),
+    #[error(
         "--quarantined: a pipeline runs failed and quarantined tasks again alike (msup retry \
          --failed)"
     )]
     Quarantined,
-    #[error("a run of this pipeline is still going on (process {0})")]
+    #[error(
+        "a run of this pipeline is still going on (process {0}): wait for it, or stop it (msup ctl \
+         drain)"
+    )]
     Running(u32),
 }

@@ -72,9 +72,9 @@ pub(in crate::cli) struct RunFlags {
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
 
-    /// Run only STAGE and the stages that it waits for
+    /// Run only STAGE and the stages that it waits for (repeatable)
     #[arg(long, value_name = "STAGE")]
-    until: Option<String>,
+    until: Vec<String>,
 
     /// Run only the tasks of this value of a source, and no stage that gathers (repeatable)
     #[arg(long, value_name = "ITEM")]
@@ -171,6 +171,9 @@ pub(in crate::cli) fn retry(words: &[OsString]) -> Result<Command, Refusal> {
     if words.iter().any(|word| word == "--quarantined") {
         return Err(PipelineError::Quarantined.into());
     }
+    if words.iter().any(|word| word == "--force" || word.as_bytes().starts_with(b"--force=")) {
+        return Err(PipelineError::ForcedRetry.into());
+    }
     let others = words.iter().filter(|word| *word != FAILED).cloned();
     let file = if names_file(words) { None } else { last::file() };
     let file = file.map(PathBuf::into_os_string);
@@ -201,9 +204,11 @@ fn go(mut flags: RunFlags, loaded: Loaded) -> Result<Command, Refusal> {
     let stages = Rc::new(stages);
     let is_dry = asked.is_dry;
     let mut pipeline = Pipeline::new((graph, Rc::clone(&stages), kinds), values, history, asked);
-    if let (Some(forced), Some(until)) = (pipeline.forced_in_vain(), &flags.until) {
-        let (forced, until) = (forced.to_owned(), until.clone());
-        return Err(PipelineError::NotNeeded { forced, until }.into());
+    if let Some((flag, stage)) = pipeline.named_in_vain() {
+        let stage = stage.to_owned();
+        let is_until = flag == "--force" && !flags.until.is_empty();
+        let by = if is_until { "--until" } else { "--only" };
+        return Err(PipelineError::NotNeeded { flag, stage, by }.into());
     }
     pipeline.check_items(&mut Disk).map_err(|why| loaded.wrong_stage(why))?;
     if is_dry {
@@ -250,10 +255,11 @@ fn refuse_unknown_items(only: &[Vec<u8>], sources: &[SourceValues]) -> Result<()
 /// There is no such stage.
 fn asked(flags: &mut RunFlags, loaded: &Loaded, workers: u16) -> Result<Scope, PipelineError> {
     let force = flags.force.iter().map(|name| loaded.stage("--force", name));
+    let until = flags.until.iter().map(|name| loaded.stage("--until", name));
     let (total, longest) = limits::arguments();
     Ok(Scope {
         force: force.collect::<Result<_, _>>()?,
-        until: flags.until.as_ref().map(|name| loaded.stage("--until", name)).transpose()?,
+        until: until.collect::<Result<_, _>>()?,
         only: std::mem::take(&mut flags.only).into_iter().map(OsString::into_vec).collect(),
         keep_temporary: flags.keep_temporary,
         only_failed: flags.only_failed,
@@ -261,6 +267,7 @@ fn asked(flags: &mut RunFlags, loaded: &Loaded, workers: u16) -> Result<Scope, P
         by_content: flags.check == CheckFlag::Hash,
         ahead: AHEAD_PER_WORKER.saturating_mul(workers.into()),
         here: std::env::current_dir().unwrap_or_default().into_os_string().into_vec(),
+        file: loaded.named().file_name().unwrap_or_default().as_bytes().to_vec(),
         folder: loaded.folder().as_os_str().as_bytes().to_vec(),
         room: Length { chars: usize::MAX, total, grows: 0, longest },
     })

@@ -87,7 +87,7 @@ pub(super) fn read(folder: &Path, writes: bool) -> Result<Recalled, Refusal> {
         ));
     }
     let folder = Folder::at(folder.to_owned());
-    let glance = if folder.journal().exists() { folder.glance()? } else { None };
+    let glance = if folder.journal().exists() { glance_at(&folder)? } else { None };
     if let Some(Glance { run, began }) = glance {
         let written = |why| PipelineError::History { path: path.clone(), why };
         let locks = match writes {
@@ -115,6 +115,15 @@ pub(super) fn read(folder: &Path, writes: bool) -> Result<Recalled, Refusal> {
         head.run = runs::new_id(runs::now());
     }
     Ok(Recalled { history, run: head.run, words, replaced })
+}
+
+/// # Errors
+/// It is no journal.
+fn glance_at(folder: &Folder) -> Result<Option<Glance>, Refusal> {
+    folder.glance().map_err(|why| match why {
+        JournalError::NoJournal(path) => PipelineError::Journal(path).into(),
+        why => why.into(),
+    })
 }
 
 /// Writes a history that a run has changed. `is_all`: it holds what the journal says.

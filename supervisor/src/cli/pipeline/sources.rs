@@ -36,7 +36,11 @@ pub(super) fn read(loaded: &Loaded, shell: &Shell) -> Result<Vec<SourceValues>, 
             SourceTable::Values(_) => (SourceKind::Given, None),
             _ => (SourceKind::Listed, None),
         };
-        all.push(SourceValues { stage: id, values, kind, pattern });
+        let list = match source.get_ref() {
+            SourceTable::Lines(path) | SourceTable::Null(path) => Some(path.clone().into_bytes()),
+            _ => None,
+        };
+        all.push(SourceValues { stage: id, values, kind, pattern, list });
     }
     Ok(all)
 }
@@ -49,7 +53,9 @@ fn of(source: &SourceTable, shell: &Shell) -> Result<Vec<Vec<u8>>, String> {
         move |why: io::Error| format!("{what}: {why}")
     };
     Ok(match source {
-        SourceTable::Values(values) => values.iter().map(|value| value.clone().into()).collect(),
+        SourceTable::Values(values) => {
+            without_nul(values.iter().map(|value| value.clone().into_bytes()).collect())?
+        }
         SourceTable::Glob(glob) => {
             let found = matches(&pattern_of(glob)?).map_err(wrong(glob))?;
             if found.is_empty() {
@@ -57,12 +63,12 @@ fn of(source: &SourceTable, shell: &Shell) -> Result<Vec<Vec<u8>>, String> {
             }
             found
         }
-        SourceTable::Lines(path) => split(&fs::read(path).map_err(wrong(path))?, b'\n'),
-        SourceTable::Null(path) => split(&fs::read(path).map_err(wrong(path))?, 0),
+        SourceTable::Lines(path) => split(&fs::read(path).map_err(wrong(path))?, b'\n')?,
+        SourceTable::Null(path) => split(&fs::read(path).map_err(wrong(path))?, 0)?,
         SourceTable::Stdin { null } => {
             let mut text = Vec::new();
             io::stdin().lock().read_to_end(&mut text).map_err(wrong("standard input"))?;
-            split(&text, separator(*null))
+            split(&text, separator(*null))?
         }
         SourceTable::Command { command, null } => {
             let argv = shell.command(command.as_bytes());
@@ -81,7 +87,7 @@ fn of(source: &SourceTable, shell: &Shell) -> Result<Vec<Vec<u8>>, String> {
                 };
                 return Err(format!("the command {how}: nothing was started"));
             }
-            split(&output.stdout, separator(*null))
+            split(&output.stdout, separator(*null))?
         }
     })
 }
@@ -95,9 +101,19 @@ fn separator(null: bool) -> u8 {
 }
 
 /// The values in a list; empty ones are none.
-fn split(list: &[u8], separator: u8) -> Vec<Vec<u8>> {
+///
+/// # Errors
+/// One holds a NUL byte.
+fn split(list: &[u8], separator: u8) -> Result<Vec<Vec<u8>>, String> {
     let values = list.split(|byte| *byte == separator).filter(|value| !value.is_empty());
-    values.map(<[u8]>::to_vec).collect()
+    without_nul(values.map(<[u8]>::to_vec).collect())
+}
+
+fn without_nul(values: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
+    match values.iter().position(|value| value.contains(&0)) {
+        Some(at) => Err(format!("value {} holds a NUL byte: use null for such a list", at + 1)),
+        None => Ok(values),
+    }
 }
 
 /// The files with names like this, in the order of their bytes. Hidden ones are left out.
@@ -174,8 +190,10 @@ mod tests {
 
     #[test]
     fn empty_values_are_none() {
-        assert_eq!(split(b"a\n\nb\n", b'\n'), [b"a", b"b"]);
-        assert_eq!(split(b"", b'\n'), [b""; 0]);
-        assert_eq!(split(b"a\nb\0", 0), [b"a\nb"]);
+        let some = |list: &[u8], separator| split(list, separator).expect("no NUL");
+        assert_eq!(some(b"a\n\nb\n", b'\n'), [b"a", b"b"]);
+        assert_eq!(some(b"", b'\n'), [b""; 0]);
+        assert_eq!(some(b"a\nb\0", 0), [b"a\nb"]);
+        assert!(split(b"a\nb\0c\n", b'\n').is_err());
     }
 }

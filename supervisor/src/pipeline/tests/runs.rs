@@ -219,7 +219,7 @@ fn a_part_of_a_pipeline_runs() {
     };
     let ran = world.run_with(MEDIA, asked(|asked| asked.only = vec![b"in/a.mp3".to_vec()]), 2);
     assert_eq!(sorted(ran), ["pair: in/a.mp3", "text: in/a.mp3", "wav: in/a.mp3"]);
-    let ran = world.run_with(MEDIA, asked(|asked| asked.until = Some(1)), 2);
+    let ran = world.run_with(MEDIA, asked(|asked| asked.until = vec![1]), 2);
     assert_eq!(sorted(ran), ["text: in/b.mp3", "wav: in/b.mp3"]);
     assert!(world.has("tmp/b.wav"), "its readers lie beyond");
     let ran = world.run_with(MEDIA, asked(|asked| asked.keep_temporary = true), 2);
@@ -271,7 +271,7 @@ fn the_number_of_ways_through_the_stages_does_not_count() {
         let mut world = World::with(&["in/a"]);
         assert_eq!(world.run(&text).len(), 181);
         assert_eq!(world.run(&text), [""; 0]);
-        let asked = Scope { until: Some(180), is_dry: true, ..Scope::default() };
+        let asked = Scope { until: vec![180], is_dry: true, ..Scope::default() };
         assert_eq!(world.run_with(&text, asked, 2), [""; 0]);
     }
 }

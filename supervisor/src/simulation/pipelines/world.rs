@@ -35,6 +35,10 @@ impl Files for Disk {
         self.0.get(path).map(|file| file.made)
     }
 
+    fn real_folder(&mut self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
     fn hash(&mut self, path: &[u8]) -> Option<TaskKey> {
         self.0.get(path).map(|file| TaskKey::of(&[&file.content.to_le_bytes()]))
     }
@@ -149,6 +153,7 @@ impl World {
             values: inputs.clone(),
             kind,
             pattern: None,
+            list: None,
         });
         let sources = sources.collect();
         if self.bug == Some(Bug::ForgetsParent) {
