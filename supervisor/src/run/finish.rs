@@ -148,7 +148,7 @@ impl Run {
         let pipeline = self.inputs.pipeline.as_ref();
         if let Some(Err(why)) = pipeline.map(|fed| fed.write_history(complete)) {
             // Else the next run reads the journal.
-            self.shown.say(&why.to_string());
+            self.shown.say(&format!("{why}; the next run reads the journal of this one instead"));
         }
         if self.has_done_nothing() {
             self.log.discard();

@@ -19,6 +19,7 @@ use crate::pipeline::{
     Files, GatheredLists, Pipeline, Removal, Separator, StepFate, TaskEnd, TaskId, TaskOrder,
     TaskStep,
 };
+use crate::report::escape;
 use crate::report::stages::StageFigures;
 use crate::template::Stages;
 
@@ -235,7 +236,11 @@ impl Run {
             if Disk.look(&path) == Some(made) {
                 // CRASH: ends_before_removal. The output stays; the next run removes it.
                 crash::point("ends_before_removal");
-                let _ = fs::remove_file(Path::new(std::ffi::OsStr::from_bytes(&path)));
+                let path = Path::new(std::ffi::OsStr::from_bytes(&path));
+                if let Err(why) = fs::remove_file(path) {
+                    let path = escape::message(path.as_os_str().as_bytes());
+                    self.shown.say(&format!("{path}: this temporary output stays: {why}"));
+                }
             }
         }
     }

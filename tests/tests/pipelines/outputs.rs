@@ -200,3 +200,20 @@ fn sources_that_repeat_values_or_differ_are_not_joined() {
     );
     is_refused(&join("['a']", "['a', 'z']"), "'z' of stage 'b' is not among the values of 'a'");
 }
+
+#[test]
+fn a_temporary_output_that_cannot_be_removed_is_named() {
+    let place = Place::new(
+        "[[stage]]\nname = 'a'\nfrom = {values = ['1']}\nrun = 'echo > {out}'\nout = 'held/{}'\n\
+         temporary = true\n[[stage]]\nname = 'b'\nafter = 'a'\n\
+         run = 'chattr +a held 2>/dev/null || echo > cannot'\n",
+    );
+    let output = place.run(&[]);
+    let free = std::process::Command::new("chattr").arg("-a").arg(place.path("held")).status();
+    assert!(output.status.success(), "{}", said(&output));
+    if place.has("cannot") || !free.is_ok_and(|status| status.success()) {
+        println!("not tested: files cannot be made append-only here");
+        return;
+    }
+    assert!(said(&output).contains("held/1: this temporary output stays: "), "{}", said(&output));
+}
