@@ -1,8 +1,10 @@
 //! Frames: the content of a task's cell or file. The only module that knows the serializer.
 
 mod command;
+mod node;
 
 pub use command::{Command, CommandInput, Extent, Folder, Place, SlotPlace};
+pub use node::{FinishedTask, MadeFile, NOTE, NodeNote, NodeOrder, ORDER, QueuedTask, TriedKind};
 use std::array;
 
 use serde::{Deserialize, Serialize};

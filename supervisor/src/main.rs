@@ -88,6 +88,11 @@ fn carry_out(command: Command) -> ExitCode {
             Ok(status) => return ExitCode::from(status),
             Err(why) => Err(why),
         },
+        #[cfg(feature = "nats")]
+        Command::Queue(queue) => match queue.run() {
+            Ok(status) => return ExitCode::from(status),
+            Err(why) => Err(why),
+        },
         Command::Doctor => print(&commands::doctor::report()),
         Command::Print(text) => print(&text),
         Command::Complain(text, status) => {

@@ -262,7 +262,9 @@ impl<C: Parser> Typed<C> {
             Typed::Help(_) => None,
         }
     }
+}
 
+impl<C> Typed<C> {
     /// What is to be done with these flags; help is printed.
     pub(super) fn then(
         self,

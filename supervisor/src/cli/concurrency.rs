@@ -124,6 +124,26 @@ pub(super) fn check(typed: &Limits, running: &Runners) -> Result<(), UsageError>
     Ok(())
 }
 
+/// Checks the values of flags that say how much may run at once, without the limits of this
+/// machine.
+///
+/// # Errors
+/// The first flag whose value is wrong.
+#[cfg(feature = "nats")]
+pub(super) fn check_limits(typed: &Limits) -> Result<(), UsageError> {
+    let is_number = |text: &str| parse_procs(text, 1).is_some();
+    let jobs = typed.jobs.as_deref().filter(|text| *text != "0" && !is_number(text));
+    if let Some(text) = jobs.filter(|text| !std::path::Path::new(text).exists()) {
+        return Err(BadValue::new("--jobs", text, JOBS).into());
+    }
+    if let Some(text) = typed.procs.as_deref().filter(|text| !is_number(text)) {
+        return Err(BadValue::new("--procs", text, PROCS).into());
+    }
+    size("--memory", typed.memory.as_deref())?;
+    size("--mem-per-task", typed.mem_per_task.as_deref())?;
+    Ok(())
+}
+
 fn idle_timeout(running: &Runners) -> Result<Duration, UsageError> {
     Duration::try_from_secs_f64(running.idle_timeout)
         .map_err(|_| UsageError::IdleTimeout(running.idle_timeout))

@@ -43,6 +43,18 @@ pub(super) fn of(typed: &Failing) -> Result<(Policy, Option<Duration>), BadValue
     Ok((policy, grace))
 }
 
+/// Checks the value of --grace.
+///
+/// # Errors
+/// It is no time.
+#[cfg(feature = "nats")]
+pub(super) fn check_grace(typed: Option<&str>) -> Result<(), BadValue> {
+    match typed.filter(|text| time(text).is_none()) {
+        None => Ok(()),
+        Some(text) => Err(BadValue::new("--grace", text, "a time such as 500ms, 10s or 2m")),
+    }
+}
+
 /// Makes of it what GNU parallel makes of failures: where no limit is given, a command that a
 /// signal has killed has failed and is not repeated, and a percentage of --halt is reckoned as
 /// there.

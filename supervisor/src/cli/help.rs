@@ -185,6 +185,8 @@ Subcommands (msup SUBCOMMAND --help shows the flags of one):
   ctl [RUN] VERB  Pause a run, let it go on or stop it, ask how it is doing
   clean [RUN]...  Remove the journals of finished runs
   collect FOLDER  Show what the shards of a list have done together (--shard)
+  submit, node    Put a list into a queue on a server; run its tasks on this machine
+  status, cancel  Show how a queue is doing; stop it (docs/guide/cluster.md)
   serve           Take tasks from another program (docs/guide/serve.md)
   doctor          Show what this machine offers: CPUs, control groups, limits
   parallel ...    Read a command line as GNU parallel does (msup help parallel)

@@ -31,6 +31,7 @@ mod pipeline;
 mod place_flags;
 mod plan;
 mod progress;
+mod queue;
 mod refusal;
 mod resuming;
 mod settings;
@@ -76,6 +77,8 @@ pub(crate) use logs::{Continued, Keeping, Retried};
 pub(crate) use metrics_place::MetricsPlace;
 pub(crate) use pipeline::{Disk, PipelineError, PipelinePlan, write_history};
 pub(crate) use plan::{Outputs, Plan, Reports, Voice};
+#[cfg(feature = "nats")]
+pub(crate) use queue::QueueCommand;
 pub(crate) use refusal::Refusal;
 pub(crate) use resuming::ResumingPlan;
 pub(crate) use showing::{Announced, OutputRoute};
@@ -101,6 +104,8 @@ pub(crate) enum Command {
     Top(Top),
     Clean(Clean),
     Collect(Collect),
+    #[cfg(feature = "nats")]
+    Queue(QueueCommand),
     Doctor,
     /// Print this: help, or the version.
     Print(String),
@@ -125,6 +130,8 @@ impl Command {
             | Command::Clean(_)
             | Command::Collect(_)
             | Command::Complain(..) => false,
+            #[cfg(feature = "nats")]
+            Command::Queue(_) => false,
         }
     }
 }
@@ -159,6 +166,9 @@ pub(crate) fn parse() -> Result<Command, Refusal> {
         Some("resume") => Typed::read("msup resume", rest())?.then(resume_retry::resume),
         Some("retry") if pipeline::is_retried(&words[1..]) => pipeline::retry(&words[1..]),
         Some("retry") => Typed::read("msup retry", rest())?.then(resume_retry::retry),
+        Some("serve") if words.get(1).is_some_and(|word| word == queue::FROM_QUEUE) => {
+            queue::runner(&words[2..])
+        }
         Some("serve") => {
             let typed = Typed::read("msup serve", rest())?;
             typed.then(|serve: Serve| Ok(Command::Run(Box::new(serve.plan()?))))
@@ -171,6 +181,7 @@ pub(crate) fn parse() -> Result<Command, Refusal> {
         Some("top") => Typed::read("msup top", rest())?.then(|top| Ok(Command::Top(top))),
         Some("ctl") => Typed::read("msup ctl", rest())?.then(|ctl| Ok(Command::Ctl(ctl))),
         Some("clean") => Typed::read("msup clean", rest())?.then(|clean| Ok(Command::Clean(clean))),
+        Some(_) if queue::is_meant(&words) => queue::read(words),
         Some("collect") => {
             Typed::read("msup collect", rest())?.then(|collect| Ok(Command::Collect(collect)))
         }

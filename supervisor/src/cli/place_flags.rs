@@ -78,6 +78,13 @@ impl PlaceFlags {
         made.map_err(UsageError::Folder)
     }
 
+    /// The names of the variables of --env.
+    #[cfg(feature = "nats")]
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        let names = self.env.iter().flat_map(|names| names.split(',')).map(str::trim);
+        names.filter(|name| !name.is_empty())
+    }
+
     /// A line about a variable of --env that is not there; the names are checked.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 
 mod described;
 mod outputs;
+mod queued;
+#[cfg(feature = "nats")]
+mod submitted;
 
 use std::ffi::OsString;
 use std::io::{Write, stderr};
@@ -37,6 +40,9 @@ use crate::template::{Feeding, Job, LooksTemplate, OutFiles, typed_words};
 
 pub(super) use described::Described;
 use described::digest;
+pub(super) use queued::{QueuedJob, of_queue};
+#[cfg(feature = "nats")]
+pub(super) use submitted::{digest_of, work_of};
 
 /// Everything a run needs to know.
 #[derive(Debug)]

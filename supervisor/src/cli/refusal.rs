@@ -4,6 +4,8 @@ use std::io;
 
 use super::commands::resume_retry::ResumeError;
 use super::pipeline::PipelineError;
+#[cfg(feature = "nats")]
+use super::queue::QueueError;
 use super::settings::SettingsError;
 use super::usage::{BadValue, UsageError};
 use crate::journal::JournalError;
@@ -36,6 +38,9 @@ pub(crate) enum Refusal {
     Resume(#[from] ResumeError),
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    #[cfg(feature = "nats")]
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     #[error(transparent)]
     Thread(#[from] ThreadError),
     /// What is wrong with the values.

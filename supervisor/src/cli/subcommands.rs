@@ -7,7 +7,7 @@ use super::topics;
 use super::usage::UsageError;
 
 /// All of them. Programs of these names can still be run: `msup -- doctor`.
-const SUBCOMMANDS: [&str; 15] = [
+const SUBCOMMANDS: [&str; 19] = [
     "run",
     "resume",
     "retry",
@@ -18,6 +18,10 @@ const SUBCOMMANDS: [&str; 15] = [
     "ctl",
     "clean",
     "collect",
+    "submit",
+    "node",
+    "status",
+    "cancel",
     "doctor",
     "serve",
     "help",

@@ -68,6 +68,15 @@ pub(crate) enum UsageError {
     JoblogOfShard,
     #[error(transparent)]
     Shard(#[from] ShardError),
+    /// This subcommand.
+    #[cfg(not(feature = "nats"))]
+    #[error(
+        "msup {0}: this msup was built without queues; to get them: cargo install --path \
+         supervisor --features nats"
+    )]
+    WithoutQueues(String),
+    #[error("msup serve --from-queue is for msup node alone")]
+    FromQueue,
     #[error(transparent)]
     Value(#[from] BadValue),
     /// `--progress` without a time, and this word.

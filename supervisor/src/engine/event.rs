@@ -135,7 +135,8 @@ pub(crate) enum Steering {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Input {
     pub(crate) value: Vec<u8>,
-    /// Its number, from 1, where some before it are skipped; else the next one.
+    /// Its number, from 1, where some before it are skipped, or where it is a task of a queue; else
+    /// the next one.
     pub(crate) seq: Option<u64>,
     /// How many values between it and the one before are no tasks of this run.
     pub(crate) others: u64,

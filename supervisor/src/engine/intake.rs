@@ -83,8 +83,14 @@ impl Engine {
     pub(super) fn on_inputs(&mut self, inputs: Vec<Input>, now: Now, effects: &mut Vec<Effect>) {
         for Input { value, seq, others, turn, earlier } in inputs {
             self.leave_to_others(others, effects);
-            let emitted = seq.filter(|seq| *seq >= EMITTED_FROM);
+            // The tasks of a queue have numbers of their own, in any order, some more than once.
+            let is_queued = self.limits.has_client;
+            let emitted = seq.filter(|seq| *seq >= EMITTED_FROM || is_queued);
             let skipped = match (emitted, seq) {
+                (Some(_), _) if is_queued => {
+                    self.ledger.pass_over();
+                    None
+                }
                 (Some(seq), _) => self.ledger.count_emitted(seq),
                 (None, seq) => seq.and_then(|seq| self.ledger.pass_over_to(seq)),
             };

@@ -212,6 +212,27 @@ impl Engine {
         self.control.is_ramping()
     }
 
+    /// The number of tasks that it can have at once now: of more, some would wait for a worker.
+    pub(crate) fn capacity(&self, view: &View) -> u32 {
+        let is_open = self.intake.is_open() && !self.is_stopped();
+        if !is_open || self.pressure.allows_nothing() {
+            return 0;
+        }
+        match self.control.target() {
+            Some((target, _)) => target,
+            None => {
+                let room = self.control.room().at_most as u32;
+                let run = view.in_flight + self.control.startable(view);
+                run.max(self.tokens()).min(self.limits.max_workers.into()).min(room)
+            }
+        }
+    }
+
+    /// The numbers of the tasks in slots.
+    pub(crate) fn numbers_in_slots(&self) -> impl Iterator<Item = u64> + '_ {
+        self.ledger.occupied().filter_map(|slot| Some(self.ledger.at(slot)?.seq))
+    }
+
     /// Whether tasks wait that have not been published.
     pub(crate) fn has_more(&self) -> bool {
         self.ledger.has_ready()

@@ -1,8 +1,9 @@
-//! Tasks from the client of `msup serve`: frames (docs/guide/serve.md).
+//! Tasks from the client of `msup serve`: frames (docs/guide/serve.md). If that is `msup node`,
+//! orders of it.
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use msup_protocol::codec::VALUE_AT_MOST;
+use msup_protocol::codec::{self, MAX_FRAME, NodeOrder, ORDER, VALUE_AT_MOST};
 
 use super::{GROUP, GROUP_BYTES, Group, Out};
 
@@ -25,6 +26,8 @@ enum Unreadable {
     Kind(u8),
     #[error("{0} bytes: a value has at most {VALUE_AT_MOST}")]
     TooLong(usize),
+    #[error("no order of a node: {0}")]
+    NoOrder(#[from] codec::CodecError),
 }
 
 /// Hands over all tasks. Returns whether that went well, and they are wanted.
@@ -53,6 +56,34 @@ pub(super) fn read(input: impl Read, out: &Out) -> bool {
     values.is_empty() || out.send(Group::Values(values))
 }
 
+/// Hands over all orders of a node, each as soon as it arrives. Returns whether that went well.
+pub(super) fn read_orders(input: impl Read, out: &Out) -> bool {
+    let mut input = BufReader::with_capacity(64 << 10, input);
+    let mut orders = Vec::new();
+    loop {
+        match next_order(&mut input) {
+            Ok(Some(order)) => orders.push(order),
+            Ok(None) => return orders.is_empty() || out.send(Group::Orders(orders)),
+            Err(why) => {
+                out.send(Group::Failed(format!("the node: {why}")));
+                return false;
+            }
+        }
+        let is_enough = orders.len() >= GROUP || !has_whole_frame(input.buffer());
+        if is_enough && !out.send(Group::Orders(std::mem::take(&mut orders))) {
+            return false;
+        }
+    }
+}
+
+/// The next order; `None` when the node has no more.
+fn next_order(input: &mut impl BufRead) -> Result<Option<NodeOrder>, Unreadable> {
+    match frame(input, ORDER, MAX_FRAME)? {
+        Some(content) => Ok(Some(codec::decode(&content)?)),
+        None => Ok(None),
+    }
+}
+
 /// Whether the next frame can be read without waiting for the client.
 fn has_whole_frame(buffer: &[u8]) -> bool {
     let frame = buffer.split_first_chunk::<LENGTH>();
@@ -61,6 +92,15 @@ fn has_whole_frame(buffer: &[u8]) -> bool {
 
 /// The value of the next task; `None` when the client has no more.
 fn next(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Unreadable> {
+    frame(input, TASK, VALUE_AT_MOST)
+}
+
+/// The content of the next frame, which is of this kind; `None` when there are no more.
+fn frame(
+    input: &mut impl BufRead,
+    wanted: u8,
+    at_most: usize,
+) -> Result<Option<Vec<u8>>, Unreadable> {
     if input.fill_buf()?.is_empty() {
         return Ok(None);
     }
@@ -71,13 +111,13 @@ fn next(input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Unreadable> {
     let mut kind = [0];
     input.read_exact(&mut kind).map_err(cut_off)?;
     match kind {
-        [TASK] if len > VALUE_AT_MOST => Err(Unreadable::TooLong(len)),
-        [TASK] => {
-            let mut value = vec![0; len];
-            input.read_exact(&mut value).map_err(cut_off)?;
-            Ok(Some(value))
+        [kind] if kind != wanted => Err(Unreadable::Kind(kind)),
+        _ if len > at_most => Err(Unreadable::TooLong(len)),
+        _ => {
+            let mut content = vec![0; len];
+            input.read_exact(&mut content).map_err(cut_off)?;
+            Ok(Some(content))
         }
-        [kind] => Err(Unreadable::Kind(kind)),
     }
 }
 

@@ -22,6 +22,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
+use msup_protocol::codec::NodeOrder;
+
 use crate::arguments;
 use crate::journal::Part;
 use crate::os::threads::{self, ThreadError};
@@ -53,6 +55,8 @@ pub(crate) enum Source {
     Words(Box<WordList>),
     /// From the client of `msup serve`, as frames on standard input.
     Client,
+    /// The same from `msup node`, whose queue has this number of tasks.
+    Node { total: u64 },
     /// These, with the numbers of their tasks, which ascend.
     Numbered(Vec<(u64, Vec<u8>)>),
     /// From a file in which an earlier generation has kept them, in these parts.
@@ -66,7 +70,7 @@ impl Source {
             Source::Lists(lists) => lists.are_read_once(),
             // A file of blocks is cut in the same places again.
             Source::Blocks(blocks) => blocks.is_stream(),
-            Source::Client | Source::Words(_) => true,
+            Source::Client | Source::Node { .. } | Source::Words(_) => true,
             Source::Numbered(_) | Source::Kept(..) => false,
         }
     }
@@ -76,7 +80,7 @@ impl Source {
         match self {
             Source::Lists(lists) => lists.are_all_there(),
             Source::Blocks(blocks) => !blocks.is_stream(),
-            Source::Client | Source::Words(_) => false,
+            Source::Client | Source::Node { .. } | Source::Words(_) => false,
             Source::Numbered(_) | Source::Kept(..) => true,
         }
     }
@@ -130,6 +134,8 @@ pub(crate) enum Group {
     Values(Vec<Vec<u8>>),
     /// Something about the list that is probably unintended: one line.
     Hint(String),
+    /// What a node wants.
+    Orders(Vec<NodeOrder>),
     /// This number of values was kept and is damaged, or has no tasks.
     Missing(u64),
     /// There are no more, as was found at this time.
@@ -166,6 +172,7 @@ pub(crate) fn start(
             }
             Source::Numbered(values) => hand_over_numbered(values, &out),
             Source::Client => client::read(io::stdin().lock(), &out),
+            Source::Node { .. } => client::read_orders(io::stdin().lock(), &out),
             Source::Kept(file, path, parts) => {
                 let name = path.display().to_string();
                 parts.into_iter().all(|part| read_part(&file, &name, part, &format, &out))

@@ -71,6 +71,12 @@ pub(super) fn usual_path() -> PathBuf {
     Place::usual().map(|place| place.path).unwrap_or_default()
 }
 
+/// The folder for results of queues that could not be delivered, if known.
+#[cfg(feature = "nats")]
+pub(crate) fn queue_folder() -> Option<PathBuf> {
+    Place::usual().map(|place| place.path.join("queue"))
+}
+
 /// The run with this id, or in this folder: a name with a `/` is a folder, any other name is an id.
 ///
 /// # Errors

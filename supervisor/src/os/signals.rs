@@ -1,6 +1,8 @@
 //! The signals that stop a run, suspend it or ask for its status, as descriptors for the event
 //! loop.
 
+#[cfg(feature = "nats")]
+use std::io::Write;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -33,6 +35,23 @@ pub(crate) fn note_stops() -> io::Result<Arc<AtomicUsize>> {
         signal_hook::flag::register_usize(signal, Arc::clone(&noted), signal as usize)?;
     }
     Ok(noted)
+}
+
+/// Says this on standard error when SIGINT arrives, which then kills this process.
+///
+/// # Errors
+/// The system refused.
+#[cfg(feature = "nats")]
+pub(crate) fn say_when_interrupted(text: String) -> io::Result<()> {
+    let (mut arrived, writer) = UnixStream::pair()?;
+    pipe::register(SIGINT, writer)?;
+    let say = move || {
+        if arrived.read(&mut [0]).is_ok() {
+            let _ = io::stderr().write_all(text.as_bytes());
+            die_of(SIGINT as u8);
+        }
+    };
+    std::thread::Builder::new().name("interrupt".into()).spawn(say).map(drop)
 }
 
 /// One pipe per signal, readable when it has arrived.

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use msup_protocol::codec::{self, NOTE, NodeNote};
+
 use super::capture::{Broken, Piece};
 
 /// The version of the protocol.
@@ -64,6 +66,17 @@ pub(crate) fn hello(json: &serde_json::Value) -> Vec<u8> {
     let mut frame = Vec::new();
     begin(&mut frame, HELLO, text.len());
     frame.extend(text.as_bytes());
+    frame
+}
+
+/// What a node is told.
+pub(crate) fn note(note: &NodeNote) -> Vec<u8> {
+    let (mut frame, mut content) = (Vec::new(), Vec::new());
+    // Paths and causes are far shorter than the longest frame.
+    if codec::encode(note, &mut content).is_ok() {
+        begin(&mut frame, NOTE, content.len());
+        frame.append(&mut content);
+    }
     frame
 }
 

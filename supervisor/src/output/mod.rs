@@ -95,6 +95,8 @@ pub(crate) struct Output {
 #[derive(Debug)]
 enum Message {
     Deliver(Box<Delivery>),
+    /// For the client of `msup serve`.
+    Frame(Vec<u8>),
     Say(String),
     /// Remove the bar, and confirm it.
     Hide(Sender<()>),
@@ -157,6 +159,11 @@ impl Output {
             self.send(Message::Deliver(Box::new(delivery)));
         }
         !is_empty
+    }
+
+    /// Tells the client of `msup serve` something besides the outcomes.
+    pub(crate) fn tell(&self, frame: Vec<u8>) {
+        self.send(Message::Frame(frame));
     }
 
     /// The tasks whose outputs have been shown since the last time.
@@ -305,6 +312,7 @@ impl Message {
     fn weight(&self) -> u64 {
         match self {
             Message::Deliver(delivery) => delivery.weight(),
+            Message::Frame(frame) => frame.len() as u64,
             Message::Say(text) => text.len() as u64,
             Message::Hide(_) | Message::Unhide | Message::Close => 0,
         }

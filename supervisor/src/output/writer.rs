@@ -81,13 +81,13 @@ impl Writer {
 
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         if let Some(hello) = self.style.hello.take() {
-            let written = self.stdout.write_all(&hello).map_err(Broken::Target);
-            self.note(0, "standard output", written);
+            self.write_frame(&hello);
         }
         while let Some(message) = self.receive(messages) {
             let weight = message.weight();
             match message {
                 Message::Deliver(delivery) => self.take(*delivery),
+                Message::Frame(frame) => self.write_frame(&frame),
                 Message::Say(text) => {
                     self.flush();
                     self.on_stderr(|stderr| {
@@ -126,6 +126,13 @@ impl Writer {
         match self.style.keep_order {
             true => self.hold(delivery),
             false => self.write(delivery),
+        }
+    }
+
+    fn write_frame(&mut self, frame: &[u8]) {
+        if self.state.failure.get().is_none() {
+            let written = self.stdout.write_all(frame).map_err(Broken::Target);
+            self.note(0, "standard output", written);
         }
     }
 

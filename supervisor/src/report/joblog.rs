@@ -194,6 +194,22 @@ impl Joblog {
         self.push(&line);
     }
 
+    /// Adds the line of a task that has finished on some machine: its number, when it began in
+    /// seconds since 1970 and how long it took, the bytes of its output, its exit status and its
+    /// signal.
+    #[cfg(feature = "nats")]
+    pub(crate) fn add_finished(
+        &mut self,
+        seq: u64,
+        (start, wall): (f64, f64),
+        received: u64,
+        (exit, signal): (i16, u8),
+        command: &[u8],
+    ) {
+        let line = Line { seq, start, wall, sent: 0, received, exit, signal, command };
+        self.push(&line.bytes());
+    }
+
     /// Adds the lines of tasks that finished before: a kill may have come between the journal and
     /// this file. The size of their outputs is unknown.
     ///

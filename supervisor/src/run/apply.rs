@@ -124,6 +124,7 @@ impl Run {
         outcome: Option<Box<OutcomeFrame>>,
         end: Option<&Entry>,
     ) -> Handed {
+        self.tell_finished(slot, outcome.as_deref(), end);
         let made = self.commits.as_mut().and_then(|commits| commits.take_made(slot));
         self.note_made(seq, made);
         self.forget_file(slot);
@@ -177,6 +178,7 @@ impl Run {
             room.release(value);
         }
         self.count(&entry);
+        self.tell_tried(&entry);
         self.tell_failure(&entry);
         self.note_failed(&entry);
         self.tell_counted(&entry);

@@ -47,10 +47,18 @@ pub(super) struct Commits {
     void: Vec<PathBuf>,
     /// How many files another start of the shard has placed first.
     made_elsewhere: u64,
+    /// A node decides whether files are placed: tasks finish before that.
+    by_order: bool,
 }
 
 impl Commits {
-    pub(super) fn new(template: OutFiles, places: Places, committer: Committer) -> Commits {
+    /// `by_order`: a node decides whether files are placed.
+    pub(super) fn new(
+        template: OutFiles,
+        places: Places,
+        committer: Committer,
+        by_order: bool,
+    ) -> Commits {
         Commits {
             template,
             committer,
@@ -62,7 +70,15 @@ impl Commits {
             intended: Vec::new(),
             void: Vec::new(),
             made_elsewhere: 0,
+            by_order,
         }
+    }
+
+    /// The file that the attempt in this slot has made, which has succeeded: it waits for an order
+    /// of the node.
+    pub(super) fn take_secured(&mut self, slot: u16) -> Option<(Pair, Made)> {
+        let made = self.made.remove(&slot)?;
+        self.begun.remove(&slot).map(|(pair, _)| (pair, made))
     }
 
     /// What is said of files that another start of the shard has made, if there are any.
@@ -152,6 +168,10 @@ impl Commits {
     pub(super) fn hold(&mut self, events: &mut Vec<Event>) {
         let (to_hold, others) = std::mem::take(events).into_iter().partition(|event| {
             let Event::Collected { slot, outcome, killed, .. } = event else { return false };
+            if self.by_order && outcome.emitted != Stream::nothing() {
+                // It has failed: tasks of a queue add no others.
+                return false;
+            }
             // A stopped attempt may have stopped half-way, whatever its exit status.
             matches!(killed, None | Some(Killed::Leftovers))
                 && has_succeeded(&outcome.verdict)
@@ -211,6 +231,9 @@ impl Commits {
                 crash::point("secured_before_intent");
                 let Some((pair, is_intended)) = self.begun.get_mut(&slot) else { return };
                 self.made.insert(slot, made);
+                if self.by_order {
+                    return self.release(slot, Ok(()), events);
+                }
                 if let (Some(task), Some(Event::Collected { outcome, .. })) =
                     (engine.task(slot), self.held.get(&slot))
                 {

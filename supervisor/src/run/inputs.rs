@@ -8,6 +8,7 @@ use msup_protocol::extent;
 
 use super::Run;
 use super::error::RunError;
+use super::node_link::NodeLink;
 use super::pipeline::PipelineRun;
 use super::reading_on::ReadingOn;
 use super::share::Share;
@@ -20,10 +21,7 @@ use crate::input::{self, DealEnd, Group, Room, Source};
 pub(super) struct Inputs {
     pub(super) reader: Receiver<Group>,
     pub(super) reading_on: ReadingOn,
-    /// Tasks that are known before any value is read.
-    known: Vec<Input>,
-    /// The largest number of an emitted task in earlier generations, if not all of them are known.
-    last_emitted: Option<u64>,
+    known: KnownTasks,
     /// The number of values missing before the next one that is read.
     missing: u64,
     pub(super) share: Share,
@@ -44,6 +42,15 @@ pub(super) struct Inputs {
     are_blocks: bool,
     /// Tasks come from a pipeline.
     pub(super) pipeline: Option<PipelineRun>,
+    /// They come from a queue: what its node is told, and wants.
+    pub(super) node: Option<NodeLink>,
+}
+
+/// What is known of tasks before any value is read.
+struct KnownTasks {
+    tasks: Vec<Input>,
+    /// The largest number of an emitted task in earlier generations, if not all of them are known.
+    last_emitted: Option<u64>,
 }
 
 impl Inputs {
@@ -57,13 +64,15 @@ impl Inputs {
         doorbell: OwnedFd,
     ) -> Result<Inputs, RunError> {
         let Values { source, format, room, longest_first, shard, .. } = values;
+        let node = matches!(source, Source::Node { .. });
+        let node = node.then(|| doorbell.try_clone().map_err(RunError::of("eventfd")));
+        let node = node.transpose()?.map(NodeLink::open).transpose()?;
         Ok(Inputs {
             several: format.several,
             are_blocks: matches!(source, Source::Blocks(_)),
             reading_on: ReadingOn::new(source.is_all_there()),
             reader: input::start(source, format, doorbell)?,
-            known,
-            last_emitted,
+            known: KnownTasks { tasks: known, last_emitted },
             missing: 0,
             share: Share::of(shard),
             longest_first,
@@ -73,6 +82,7 @@ impl Inputs {
             refused: None,
             is_refused: false,
             pipeline: None,
+            node,
         })
     }
 
@@ -108,7 +118,10 @@ impl Run {
         if self.inputs.pipeline.is_some() {
             return self.feed_pipeline(effects);
         }
-        let mut known = std::mem::take(&mut self.inputs.known);
+        if self.inputs.node.is_some() {
+            return self.take_orders(effects);
+        }
+        let mut known = std::mem::take(&mut self.inputs.known.tasks);
         if !known.is_empty() {
             if let Some(commits) = &mut self.commits {
                 known.iter_mut().for_each(|input| commits.claim(input, input.seq.unwrap_or(0)));
@@ -118,7 +131,7 @@ impl Run {
             }
             self.engine.step(Event::Inputs(known), self.clock.now(), effects);
         }
-        if let Some(last) = self.inputs.last_emitted.take() {
+        if let Some(last) = self.inputs.known.last_emitted.take() {
             self.engine.step(Event::Reserved(last), self.clock.now(), effects);
         }
         while self.engine.wants_input() {
@@ -139,6 +152,8 @@ impl Run {
                     continue;
                 }
                 Ok(Group::Failed(why)) => Event::InputFailed(why),
+                // Only a node gives orders.
+                Ok(Group::Orders(_)) => continue,
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     Event::InputFailed("the input reader is gone".into())

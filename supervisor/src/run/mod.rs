@@ -13,6 +13,7 @@ mod error;
 mod filing;
 mod finish;
 mod inputs;
+mod node_link;
 mod notify;
 mod pins;
 mod pipeline;
@@ -49,6 +50,7 @@ use clock::{Clock, LOOK_AT_LEAST};
 use commits::Commits;
 use error::RunError;
 use inputs::Inputs;
+use node_link::NodeLink;
 use reports::Reports;
 use run_log::RunLog;
 use segment_recovery::Segments;
@@ -104,7 +106,7 @@ struct Run {
 impl Run {
     fn turn_until_finished(&mut self) -> io::Result<()> {
         let (mut events, mut effects) = (Vec::new(), Vec::new());
-        while !self.finished || self.reads_on() {
+        while !self.finished || self.reads_on() || self.awaits_orders() {
             // Between two events the words in the segment and the engine's table must agree.
             if events.is_empty()
                 && let Err(violation) = self.audit()
@@ -124,6 +126,7 @@ impl Run {
             self.note_standstill();
             self.watch_attempts();
             let view = self.look();
+            self.tell_node(&view);
             self.engine.step(Event::Looked(view), self.clock.now(), &mut effects);
             self.perform(&mut effects, &mut events);
             self.tell();
@@ -142,11 +145,16 @@ impl Run {
                 && !self.inputs.has_more()
                 && !self.engine.starts_more()
                 && self.queue.violation.is_none();
-            if is_idle && (!self.finished || self.reads_on()) {
+            if is_idle && (!self.finished || self.reads_on() || self.awaits_orders()) {
                 self.sleep()?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the run is over except for files of which a node says what becomes of them.
+    fn awaits_orders(&self) -> bool {
+        self.inputs.node.as_ref().is_some_and(NodeLink::is_busy)
     }
 
     fn look(&mut self) -> View {
@@ -177,7 +185,9 @@ impl Run {
 
     /// Closes the window in which use is measured, if it is time.
     fn measure(&mut self, effects: &mut Vec<Effect>) {
-        let (has_more, is_ramping) = (self.engine.has_more(), self.engine.is_ramping());
+        let waits_elsewhere = self.inputs.node.as_ref().is_some_and(NodeLink::has_more);
+        let has_more = self.engine.has_more() || waits_elsewhere;
+        let is_ramping = self.engine.is_ramping();
         let segment = self.segments.current();
         if let Some(window) = self.usage.window(segment, &self.crew, has_more, is_ramping) {
             self.engine.step(Event::Measured(window), self.clock.now(), effects);

@@ -91,7 +91,7 @@ impl Run {
                 }
                 Err(TryRecvError::Empty) => return,
                 // Only values that were kept before can be damaged.
-                Ok(Group::Missing(_)) => continue,
+                Ok(Group::Missing(_) | Group::Orders(_)) => continue,
                 Ok(Group::Failed(why)) => {
                     self.inputs.reading_on.over = true;
                     self.shown.say(&why);

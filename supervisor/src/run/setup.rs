@@ -113,7 +113,7 @@ impl Run {
         let segment = Arc::clone(&epoch.segment);
         let (routes, live, is_direct) = routes(&mut outputs, retries)?;
         let (mut queue, mut recipe) = queue(work, &outputs, epoch, &run_id, (routes, &wakeups))?;
-        queue.totals = Totals { tasks: known_tasks(&logs.keeping), slots: concurrency.slots() };
+        queue.totals = totals(&logs.keeping, &values, concurrency.slots());
         // Before anything is started: what processes inherit shows that some of them are alive.
         let describe = |value: &[u8], seq| queue.describe(value, seq);
         let continues = matches!(logs.keeping, Keeping::Continued { .. });
@@ -266,12 +266,14 @@ fn filing_of(
     Ok(Some(Filing::new(table, place, plan.shows_names, plan.drops_errors)))
 }
 
-/// How many tasks there are, where an earlier generation knew.
-fn known_tasks(keeping: &Keeping) -> u64 {
-    match keeping {
-        Keeping::Continued { continued, .. } => continued.past.inputs.unwrap_or(0),
-        Keeping::New { .. } | Keeping::Nowhere => 0,
-    }
+/// How many tasks there are, where an earlier generation or the queue knows, and how many at once.
+fn totals(keeping: &Keeping, values: &Values, slots: u32) -> Totals {
+    let tasks = match (keeping, &values.source) {
+        (Keeping::Continued { continued, .. }, _) => continued.past.inputs.unwrap_or(0),
+        (_, Source::Node { total }) => *total,
+        (Keeping::New { .. } | Keeping::Nowhere, _) => 0,
+    };
+    Totals { tasks, slots }
 }
 
 /// The sizes of the segment, unless there is a limit on the sizes of files.
@@ -377,7 +379,7 @@ fn commits(
     (run_id, continues): (&str, bool),
     wakeups: &Wakeups,
 ) -> Result<Option<Commits>, RunError> {
-    let Outputs { files: Some(files), durable, .. } = outputs else { return Ok(None) };
+    let Outputs { files: Some(files), durable, frames, .. } = outputs else { return Ok(None) };
     let journal = log.journal_file().map_err(RunError::of("the journal"))?;
     let (claims, mut dead) = others.map(|others| (others.claims, others.dead)).unzip();
     let claims = claims.map(|folder| Claims::new(folder, durable)).transpose();
@@ -385,5 +387,6 @@ fn commits(
     let committer = Committer::start(durable, journal, claims, wakeups.doorbell()?)?;
     let dead = dead.take().into_iter().flatten().chain(continues.then(|| run_id.to_owned()));
     let places = Places::new(run_id.to_owned(), dead.collect(), durable);
-    Ok(Some(Commits::new(files, places, committer)))
+    // A client whose tasks make files is a node.
+    Ok(Some(Commits::new(files, places, committer, frames)))
 }

@@ -66,7 +66,7 @@ pub(crate) fn run(plan: Plan, quotes: u8) -> Result<(), Refusal> {
                 Ok(())
             }
             Group::Failed(why) => return Err(Refusal::Input(io::Error::other(why))),
-            Group::Missing(_) => Ok(()),
+            Group::Missing(_) | Group::Orders(_) => Ok(()),
         };
         if let Err(why) = printed_now {
             return printed(Err(why));

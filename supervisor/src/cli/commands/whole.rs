@@ -1,5 +1,7 @@
 //! The whole command line as one definition: msup with its subcommands.
 
+#[cfg(feature = "nats")]
+use clap::builder::Resettable;
 use clap::{Arg, Command, CommandFactory, ValueHint};
 
 use super::clean::Clean;
@@ -13,6 +15,8 @@ use super::top::Top;
 use super::trace::TraceCommand;
 use crate::cli::args::Args;
 use crate::cli::pipeline::RunFlags;
+#[cfg(feature = "nats")]
+use crate::cli::queue;
 use crate::cli::{subcommands, topics};
 
 /// msup, with every subcommand that it has.
@@ -20,7 +24,7 @@ pub(super) fn command() -> Command {
     let topics = || topics::TOPICS.iter().map(|topic| topic.name);
     let word = |name: &'static str| Arg::new(name).required(false);
     let doctor = subcommands::DOCTOR.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-    visible(Args::command(), "msup")
+    let whole = visible(Args::command(), "msup")
         .mut_arg("words", |words| words.value_hint(ValueHint::CommandWithArguments))
         .disable_help_flag(true)
         .disable_help_subcommand(true)
@@ -50,7 +54,22 @@ pub(super) fn command() -> Command {
             Command::new("completions")
                 .about("Print completions for a shell")
                 .arg(word("SHELL").value_parser(super::completions::SHELLS)),
-        )
+        );
+    with_queues(whole)
+}
+
+#[cfg(feature = "nats")]
+fn with_queues(whole: Command) -> Command {
+    queue::commands().into_iter().fold(whole, |whole, (name, command)| {
+        // Flags that exclude each other may be hidden here.
+        let command = command.mut_args(|arg| arg.conflicts_with(Resettable::Reset));
+        whole.subcommand(visible(command, name))
+    })
+}
+
+#[cfg(not(feature = "nats"))]
+fn with_queues(whole: Command) -> Command {
+    whole
 }
 
 /// A command without what its help does not show.

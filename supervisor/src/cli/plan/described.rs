@@ -8,6 +8,8 @@ use crate::cli::args::Args;
 use crate::cli::command::{self, CommandReading, CommandStyle, Work};
 use crate::cli::values;
 use crate::pipeline::Digester;
+#[cfg(feature = "nats")]
+use crate::template::Feeding;
 use crate::template::{Job, OutFiles, Totals};
 
 /// Arguments that differ, each with all parts that replacement strings stand for.
@@ -57,6 +59,23 @@ impl Described {
         let strings = args.strings.strings(&args.running, style, arguments, names)?;
         // Programs may be missing here.
         let elsewhere = true;
+        let read = CommandReading { strings: strings.clone(), style, feeding, elsewhere };
+        let job = command::read(&args.running, words, read, None)?.0.job;
+        let files = outputs::out(args.output.out.as_deref(), &job, &args.running, &strings)?;
+        Ok(Described { job, files })
+    }
+
+    /// Of the tasks of a queue, whose values have this number of arguments.
+    ///
+    /// # Errors
+    /// As for [`Described::of`].
+    #[cfg(feature = "nats")]
+    pub(in crate::cli) fn of_queue(mut args: Args, arguments: usize) -> Result<Described, Refusal> {
+        let (words, style) = (std::mem::take(&mut args.words), CommandStyle::Own);
+        let names = args.lists.kept_names();
+        let strings = args.strings.strings(&args.running, style, arguments, names)?;
+        // Programs may be missing here.
+        let (elsewhere, feeding) = (true, Feeding::Values);
         let read = CommandReading { strings: strings.clone(), style, feeding, elsewhere };
         let job = command::read(&args.running, words, read, None)?.0.job;
         let files = outputs::out(args.output.out.as_deref(), &job, &args.running, &strings)?;

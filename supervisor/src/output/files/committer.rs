@@ -45,6 +45,8 @@ pub(crate) enum CommitReport {
 enum Order {
     Secure(Pair),
     Place(Pair),
+    /// As it is here it is to be placed. Another node may do that first.
+    PlaceTogether(Pair, Made),
     Remove(PathBuf),
 }
 
@@ -83,6 +85,11 @@ impl Committer {
 
     pub(crate) fn place(&self, pair: Pair) {
         self.order(Order::Place(pair));
+    }
+
+    /// The same if another node may place the same file first.
+    pub(crate) fn place_together(&self, pair: Pair, made: Made) {
+        self.order(Order::PlaceTogether(pair, made));
     }
 
     /// Removes a temporary file that was to be placed and will not be, as the journal says by now.
@@ -136,7 +143,8 @@ fn run(orders: &Receiver<Order>, hands: &Hands) {
                         secure(&pair.temporary, hands.durable),
                     ));
                 }
-                Order::Place(pair) => to_place.push(pair),
+                Order::Place(pair) => to_place.push((pair, None)),
+                Order::PlaceTogether(pair, made) => to_place.push((pair, Some(made))),
                 Order::Remove(temporary) => to_remove.push(temporary),
             }
         }
@@ -159,27 +167,24 @@ impl Hands {
         self.journal.as_ref().filter(|_| self.durable).map_or(Ok(()), File::sync_data)
     }
 
-    fn lose(&self, pairs: &[Pair], why: io::Error) {
+    fn lose(&self, pairs: &[(Pair, Option<Made>)], why: io::Error) {
         self.report(CommitReport::JournalLost(why.into()));
-        for pair in pairs {
+        for (pair, _) in pairs {
             self.report(CommitReport::Placed(pair.slot, Err(FileError::JournalLost)));
         }
     }
 
-    fn place(&self, pairs: &[Pair]) {
+    fn place(&self, pairs: &[(Pair, Option<Made>)]) {
         if pairs.is_empty() {
             return;
         }
         // CRASH: intent_before_rename. An intent whose temporary file exists: the task runs again.
         crash::point("intent_before_rename");
-        let placed = pairs.iter().map(|Pair { temporary, target, .. }| {
-            let placed = match &self.claims {
-                None => fs::rename(temporary, target).map(|()| {
-                    // Two names of one file (`ln {} {out}`, run again) both stay.
-                    let _ = fs::remove_file(temporary);
-                    Placed::Here
-                }),
-                Some(claims) => claims.place(temporary, target),
+        let placed = pairs.iter().map(|(Pair { temporary, target, .. }, made)| {
+            let placed = match (&self.claims, made) {
+                (None, None) => rename(temporary, target),
+                (None, Some(made)) => rename_once(temporary, target, *made),
+                (Some(claims), _) => claims.place(temporary, target),
             };
             placed.map_err(|why| FileError::NotRenamed { target: target.clone(), why })
         });
@@ -187,13 +192,14 @@ impl Hands {
         // CRASH: rename_before_end. An intent without its temporary file: the task has been
         // committed.
         crash::point("rename_before_end");
-        let folders: BTreeSet<&Path> = pairs.iter().map(|pair| folder_of(&pair.target)).collect();
+        let folders: BTreeSet<&Path> =
+            pairs.iter().map(|(pair, _)| folder_of(&pair.target)).collect();
         let unsafe_ones: Vec<(&Path, Unsynced)> = folders
             .into_iter()
             .filter(|_| self.durable)
             .filter_map(|folder| Some((folder, sync_folder(folder).err()?.into())))
             .collect();
-        for (pair, placed) in pairs.iter().zip(placed) {
+        for ((pair, _), placed) in pairs.iter().zip(placed) {
             let folder = folder_of(&pair.target);
             let lost = unsafe_ones.iter().find(|(of, _)| *of == folder);
             let lost = lost.map(|(folder, why)| FileError::FolderUnsynced {
@@ -208,6 +214,25 @@ impl Hands {
     fn report(&self, report: CommitReport) {
         let _ = self.reporter.send(report);
         let _ = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
+    }
+}
+
+fn rename(temporary: &Path, target: &Path) -> io::Result<Placed> {
+    fs::rename(temporary, target)?;
+    // Two names of one file (`ln {} {out}`, run again) both stay.
+    let _ = fs::remove_file(temporary);
+    Ok(Placed::Here)
+}
+
+/// Renames a file, unless that was done before: then it is in its place.
+fn rename_once(temporary: &Path, target: &Path, made: Made) -> io::Result<Placed> {
+    match rename(temporary, target) {
+        Ok(placed) => Ok(placed),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(target) {
+            Ok(meta) if Made::of(&meta) == made => Ok(Placed::Elsewhere),
+            _ => Err(why),
+        },
+        Err(why) => Err(why),
     }
 }
 
