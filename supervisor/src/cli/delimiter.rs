@@ -43,7 +43,8 @@ pub(super) fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
             b'v' => 0x0b,
             b'\\' => b'\\',
             b'x' => {
-                let (digits, behind) = rest.split_at_checked(2)?;
+                let digits = rest.iter().take(2).take_while(|byte| byte.is_ascii_hexdigit());
+                let (digits, behind) = rest.split_at(digits.count());
                 rest = behind;
                 number(digits, 16)?
             }
@@ -78,12 +79,13 @@ mod tests {
             (r"\0", b"\0"),
             (r"\054x", b",x"),
             (r"\x2c", b","),
+            (r"\x9", b"\t"),
             (r"\\", b"\\"),
             ("\u{e4}", "\u{e4}".as_bytes()),
         ] {
             assert_eq!(of(typed).as_deref(), Some(bytes), "{typed}");
         }
-        for typed in ["", r"\", r"\x2", r"\xgg", r"\q", r"\777"] {
+        for typed in ["", r"\", r"\x", r"\xgg", r"\q", r"\777"] {
             assert_eq!(of(typed), None, "{typed}");
         }
     }

@@ -167,7 +167,9 @@ impl Words {
     /// Adds words, each with the byte that ends it.
     fn fill(&mut self, value: &mut Vec<u8>) -> Result<(), WordError> {
         let mut length = self.of.room.command.base();
-        if !length.fits(self.of.room.at_most) {
+        // Where a word replaces a string, there is no command without it.
+        let is_whole = self.of.separated != Separated::AtNewlines;
+        if is_whole && !length.fits(self.of.room.at_most) {
             return Err(WordError::NoRoom);
         }
         let (mut words, mut lines) = (0, 0);
@@ -221,7 +223,11 @@ impl Words {
         let alone = room.command.base().and(Length::of(word - 1));
         let is_line = self.of.separated == Separated::AtNewlines;
         Err(match words {
-            _ if is_line && word <= room.at_most.chars => Some(WordError::LongCommand),
+            _ if is_line && word <= room.at_most.chars => {
+                // In xargs, each word that is made is looked at before all of them are.
+                let is_long = length.longest + 1 >= room.at_most.chars;
+                Some(if is_long { WordError::LongCommand } else { WordError::LongList })
+            }
             0 => Some(WordError::LongWord),
             _ if !alone.fits(room.at_most) => Some(WordError::LongWord),
             _ if room.must_fit && self.is_limited() => Some(WordError::LongList),

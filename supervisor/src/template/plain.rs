@@ -59,9 +59,10 @@ impl Plain {
         Rendered::without_replacements(argv)
     }
 
-    /// What it takes without arguments.
+    /// What it takes without arguments, and without the strings that they replace.
     pub(super) fn length(&self) -> Length {
-        let words = self.words.iter().map(|word| Length::of(word.len()));
+        let fixed = |(at, word): (usize, &Vec<u8>)| word.len() - self.replaced_in(at, word);
+        let words = self.words.iter().enumerate().map(|word| Length::of(fixed(word)));
         words.fold(Length::default(), Length::and)
     }
 
@@ -69,16 +70,25 @@ impl Plain {
     pub(super) fn length_of(&self, argument: &[u8]) -> Length {
         let Some(string) = &self.replaced else { return Length::of(argument.len()) };
         let mut added = Length::default();
-        for word in self.words.iter().skip(1) {
-            let here = |part: &&[u8]| !string.is_empty() && part == string;
-            let places = word.windows(string.len().max(1)).filter(here).count();
-            // Those that overlap are not replaced: this is an upper bound.
-            let grown = (places * argument.len()).saturating_sub(places * string.len());
+        for (at, word) in self.words.iter().enumerate() {
+            let taken = self.replaced_in(at, word);
+            let grown = taken / string.len().max(1) * argument.len();
             added.chars += grown;
             added.total += grown;
-            added.longest = added.longest.max(word.len() + grown);
+            added.longest = added.longest.max(word.len() - taken + grown);
         }
         added
+    }
+
+    /// The number of bytes in this word that an argument replaces.
+    fn replaced_in(&self, at: usize, word: &[u8]) -> usize {
+        match &self.replaced {
+            // The program is never replaced.
+            Some(string) if at > 0 && !string.is_empty() => {
+                word.len() - replace(word, string, b"").len()
+            }
+            _ => 0,
+        }
     }
 
     /// A line that shows the command as xargs shows it.
@@ -239,7 +249,10 @@ mod tests {
             let added = arguments::split_ended(value).map(|argument| plain.length_of(argument));
             added.fold(plain.length(), Length::and).chars
         };
-        for (replaced, value) in [(None, &b"x\0yy\0"[..]), (Some(b"%".to_vec()), b"value\0")] {
+        let percent = || Some(b"%".to_vec());
+        for (replaced, value) in
+            [(None, &b"x\0yy\0"[..]), (percent(), b"value\0"), (percent(), b"\0")]
+        {
             let words = [&b"a"[..], b"<%%>", b"c"].map(<[u8]>::to_vec).to_vec();
             let plain = Plain { words, replaced, slot_variable: Vec::new() };
             let argv = plain.render(value).argv;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Write, stderr};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use super::limits::LineLimits;
 use super::options::{Grouping, Options};
@@ -37,10 +38,12 @@ pub(super) fn make(options: Options) -> Result<Plan, XargsError> {
         // Where standard error cannot be written nobody reads it.
         let _ = stderr().write_all(line.told(chars).as_bytes());
     }
+    let reads_stdin = options.file.as_deref().is_none_or(|path| path == Path::new("-"));
     let list = match &options.file {
-        None if streams::stdin_was_closed() => {
+        _ if reads_stdin && streams::stdin_was_closed() => {
             return Err(Refusal::from(UsageError::Stdin(streams::closed())).into());
         }
+        _ if reads_stdin => List::Stdin,
         None => List::Stdin,
         Some(path) => match File::open(path) {
             Ok(file) => List::File(file, path.clone()),
@@ -77,7 +80,7 @@ pub(super) fn make(options: Options) -> Result<Plan, XargsError> {
     // A question shows its command.
     let shows_commands = options.shows_commands && !options.asks;
     let voice = Voice::Xargs { program, shows_commands };
-    let own_stdin = options.file.is_some();
+    let own_stdin = !reads_stdin;
     let source = Source::Words(Box::new(list));
     let limits = (options.procs, options.asks);
     assemble(source, template, limits, (voice, own_stdin)).map_err(Into::into)
