@@ -16,6 +16,7 @@ mod arguments;
 mod cli;
 mod measure;
 mod pipeline;
+mod regexp;
 mod run;
 mod tasks;
 pub(crate) mod template;

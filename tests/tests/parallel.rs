@@ -10,7 +10,7 @@ use msup_tests::{Sandbox, program, run, run_with_input};
 type Case = (&'static [&'static str], &'static str);
 
 /// Command lines of its manual, its tutorial and of scripts. Both programs do the same.
-const SAME: [Case; 89] = [
+const SAME: [Case; 119] = [
     (&["echo", ":::", "a b", "c", "it's", "$HOME", "*", ""], ""),
     (&["echo"], "a b\nc  d\n"),
     (&["echo {} | tr a-z A-Z"], "a b\nc\n"),
@@ -100,6 +100,36 @@ const SAME: [Case; 89] = [
     (&["echo", "--plain", ":::", "a"], ""),
     (&["echo", "x{-3}y{-4}z{-5}", ":::", "a", ":::", "b"], ""),
     (&["echo", "x{-2}y{-3}z", ":::", "a"], ""),
+    (&["-E", "", "echo"], "a\n\nb\n"),
+    (&["--eof=", "echo"], "a\n\nb\n"),
+    (&["-I@", "echo", "{1}", ":::", "a"], ""),
+    (&["-I@", "echo", "@", "{}", "{1}", "{.}", "{1.}", "{#}", ":::", "a.b"], ""),
+    (&["-I@", "--colsep", ",", "echo", "{1}", ":::", "a,b"], ""),
+    (&["-I@", "--colsep", ",", "echo", "@", "{2}", ":::", "a,b"], ""),
+    (&["-I@", "-N2", "echo", "{2}"], "a\nb\nc\n"),
+    (&["-I{x}", "echo", "{1x}", "{01x}", "{0x}", "{1}", ":::", "a"], ""),
+    (&["echo", "{0}", ":::", "a", "b", ":::", "c"], ""),
+    (&["echo", "{01}", "{02.}", "{-01}", ":::", "a", "b", ":::", "c.d"], ""),
+    (&["echo", "x{00}x{-0}x", ":::", "a"], ""),
+    (&["--timeout", "0", "sleep 0.1; echo", ":::", "a"], ""),
+    (&["--arg-sep", "--", "echo", "--", "a", "b"], ""),
+    (&["--quote", "printf", "%s,", "{}", ":::", "a  b"], ""),
+    (&["--trim", "r", "echo x{}x"], " a\u{b}\u{c} \n"),
+    (&["--trim", "lr", "echo x{}x"], "\u{b}\u{c}a\u{b}\u{c}\n"),
+    (&["--colsep", "(,)|(;)", "echo {1}+{2}+{3}+{4}"], "a,b;c\n"),
+    (&["--colsep", "(?:,)", "echo {1}+{2}"], "a,b\n"),
+    (&["--colsep", "[a&&b]", "echo {1}+{2}+{3}"], "1a2&3\n"),
+    (&["--colsep", "[+--]", "echo {1}/{2}/{3}"], "1+2-3\n"),
+    (&["--colsep", r"\<", "echo {1}+{2}"], "a b<c d\n"),
+    (&["--colsep", r"\s", "echo {1}+{2}"], "a\u{a0}b c\n"),
+    (&["--colsep", r"\d", "echo {1}+{2}"], "a\u{663}b3c\n"),
+    (&["--colsep", r"\h", "echo {1}+{2}"], "a\tb\n"),
+    (&["--colsep", r"\v", "echo {1}+{2}"], "a\u{b}b\n"),
+    (&["--colsep", "(?i)x", "echo {1}+{2}"], "aXb\n"),
+    (&["--colsep", "\u{e4}+", "echo {1}+{2}"], "a\u{e4}\u{e4}b\n"),
+    (&["--rpl", r"{x} s/[a&&b]/_/g", "echo {x}", ":::", "a&b|"], ""),
+    (&["--rpl", r"{x} s/\</_/g", "echo {x}", ":::", "a<b"], ""),
+    (&["--plus", "echo {//[&&x]/_}", ":::", "a&x"], ""),
 ];
 
 /// Scripts in which `$p` is one of the two programs. Both do the same.
@@ -188,6 +218,30 @@ fn scripts_do_the_same() {
         }
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// What msup does not do as GNU parallel does is refused in a line that says what to do.
+#[test]
+fn what_would_differ_is_refused() {
+    let sandbox = sandbox();
+    let own = link(&sandbox);
+    for (words, says) in [
+        (&["--colsep", "|", "echo"][..], "--colsep: |: it matches an empty text"),
+        (&["--colsep", "^", "echo"], "--colsep: ^: it matches an empty text"),
+        (&["--colsep", r"\R", "echo"], r"--colsep: \R: msup has no \R in regular expressions"),
+        (&["--colsep", r"\b{wb}", "echo"], r"msup has no \b{ in regular expressions"),
+        (&["--colsep", "a++", "echo"], "msup has no possessive repetition"),
+        (&["--rpl", "{x} s/(?=a)//", "echo {x}"], "msup has no (?= in regular expressions"),
+        (&["--pipe", "--regexp", "--recend", "(?=a)", "cat"], "msup has no (?= in"),
+        (&["--pipe", "-r", "cat"], "it would remove blank lines"),
+        (&["--results", "out", "-u", "echo", ":::", "a"], "-u and --tty let commands write past"),
+        (&["--header", ":", "echo {x}", ":::", "x", "1", ":::", "x", "2"], "two columns have"),
+    ] {
+        let Output { status, stdout, stderr } = ran(&sandbox, &own, words, "a\n");
+        let said = String::from_utf8_lossy(&stderr);
+        assert!(said.contains(says) && said.trim_end().lines().count() == 1, "{words:?}: {said}");
+        assert!(!status.success() && stdout.is_empty(), "{words:?}");
+    }
 }
 
 /// What GNU parallel does not have asks for what msup does otherwise.

@@ -11,7 +11,7 @@ use msup_tests::{
 use nix::sys::signal::Signal;
 
 /// Command lines, and which input they get.
-const SAME: [(&[&str], &str); 42] = [
+const SAME: [(&[&str], &str); 50] = [
     (&["--pipe", "wc"], "big"),
     (&["--pipe", "wc", "-l"], "lines"),
     (&["--pipe", "wc"], "empty"),
@@ -57,6 +57,14 @@ const SAME: [(&[&str], &str); 42] = [
     (&["--pipe-part", "-a", "big", "--block", "2M", "--fifo", "sort -n {} | tail -1"], "empty"),
     (&["--pipe", "--tee", "wc {}", ":::", "-l", "-c"], "big"),
     (&["--pipe-part", "-a", "big", "--tee", "grep -c {}", ":::", "1", "7"], "empty"),
+    (&["--pipe", "--recend", "", "-N1", "cat; echo"], "digits"),
+    (&["--pipe", "--recend", "", "-N3", "cat; echo"], "digits"),
+    (&["--pipe", "--recend", "--", "-N1", "cat; echo"], "dashes"),
+    (&["--pipe", "--regexp", "--recstart", "[0-9]", "-N1", "cat; echo"], "digits"),
+    (&["--pipe", "--regexp", "--recstart", "[0-9]", "cat; echo"], "digits"),
+    (&["--pipe", "--regexp", "--recend", "[0-9]+", "cat; echo"], "digits"),
+    (&["--pipe", "--regexp", "--recend", "[a&&b]", "-N1", "cat; echo"], "digits"),
+    (&["--pipe", "--regexp", "--recend", r"\<", "-N1", "cat; echo"], "digits"),
 ];
 
 fn sandbox() -> Sandbox {
@@ -69,6 +77,7 @@ fn sandbox() -> Sandbox {
     sandbox.file("colons", b"a::b b::c\n::d");
     sandbox.file("nuls", b"a\0b\n\0c");
     sandbox.file("digits", b"a1b22c333d");
+    sandbox.file("dashes", b"a--b-c--d");
     sandbox
 }
 

@@ -185,7 +185,8 @@ impl Args {
             }
             if args.reading.gnu {
                 // Its -q quotes, and it says nothing of itself.
-                args.reading.quotes = std::mem::replace(&mut args.reporting.quiet, true);
+                let is_quiet = std::mem::replace(&mut args.reporting.quiet, true);
+                args.reading.quotes = is_quiet || args.reading.asked.quote;
             }
         }
         match typed {

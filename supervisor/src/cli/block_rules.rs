@@ -45,6 +45,8 @@ fn check(args: &Args) -> Result<(), UsageError> {
         ("--worker", args.running.worker.is_some()),
         ("--worker-stdio", args.worker_stdio),
         ("--order", args.order.is_some()),
+        // There it removes blank lines from the input.
+        ("-r", args.reading.gnu && !args.blocks.is_whole() && args.input.no_run_if_empty > 0),
     ];
     let flags = match args.blocks.is_whole() {
         true => args.blocks.of_cuts(),
@@ -63,6 +65,7 @@ fn instead_of(flag: &str) -> &'static str {
     match flag {
         "-0" => "records that end with NUL bytes: --recend '\\0'",
         "-d" => "what a record ends with: --recend STRING",
+        "-r" => "it would remove blank lines: let sed '/^[[:space:]]*$/d' do that",
         "-E" => "let another program end the input, such as sed '/^EOF$/Q'",
         "--crlf" => "commands get each byte: remove the CR there, or before, with tr -d '\\r'",
         "--csv" | "--colsep" | "--trim" => "commands get each byte, and split lines themselves",

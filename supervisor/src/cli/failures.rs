@@ -36,7 +36,7 @@ pub(super) fn of(typed: &Failing) -> Result<(Policy, Option<Duration>), BadValue
             .outside_limit
             .map_or(Ok(given.outside_limit), |n| at_least_one("--outside-limit", n))?,
         plain_signals: given.plain_signals,
-        timeout: typed.timeout.as_deref().map(timeout).transpose()?,
+        timeout: typed.timeout.as_deref().filter(is_limit).map(timeout).transpose()?,
         halt: typed.halt.as_deref().map(halt).transpose()?.flatten(),
         is_xargs: false,
     };
@@ -109,6 +109,11 @@ fn backoff(text: &str) -> Result<[Duration; 2], BadValue> {
         (range[0] <= range[1]).then_some(range)
     };
     range().ok_or_else(|| BadValue::new("--backoff", text, "two times such as 200ms..30s"))
+}
+
+/// As in GNU parallel, 0 is no limit.
+fn is_limit(text: &&str) -> bool {
+    text.parse() != Ok(0.0)
 }
 
 fn timeout(text: &str) -> Result<Timeout, BadValue> {

@@ -34,6 +34,10 @@ pub(super) struct GnuAsked {
     #[arg(long, aliases = ["bibtex"], hide = true)]
     citation: bool,
 
+    /// The same as -q.
+    #[arg(long, hide = true)]
+    pub(super) quote: bool,
+
     /// Commands are printed in quotes, once for each time that it is given.
     #[arg(
         long,
@@ -70,6 +74,7 @@ impl GnuAsked {
             ("--number-of-threads", self.number_of_threads),
             ("--minversion", self.minversion.is_some()),
             ("--citation", self.citation),
+            ("--quote", self.quote),
             ("--shellquote", self.shellquote > 0),
             ("--use-cpus-instead-of-cores", self.use_cpus_instead_of_cores > 0),
         ];

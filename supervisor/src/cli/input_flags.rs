@@ -107,6 +107,8 @@ impl InputFlags {
         let separator = self.separator()?;
         let crlf = self.crlf && separator == b"\n";
         let end = self.eof.as_ref().map(|end| end.as_bytes().to_vec());
+        // An empty one ends nothing.
+        let end = end.filter(|end| !end.is_empty());
         Ok(Format { several, commands, crlf, hints, end, ..Format::separated_by(separator) })
     }
 }

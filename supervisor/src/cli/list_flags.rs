@@ -29,11 +29,11 @@ pub(super) struct ListFlags {
     shuf: bool,
 
     /// What stands before values behind COMMAND [default: :::]
-    #[arg(long, alias = "argsep", value_name = "STRING")]
+    #[arg(long, alias = "argsep", value_name = "STRING", allow_hyphen_values = true)]
     arg_sep: Option<OsString>,
 
     /// What stands before names of files behind COMMAND [default: ::::]
-    #[arg(long, alias = "argfilesep", value_name = "STRING")]
+    #[arg(long, alias = "argfilesep", value_name = "STRING", allow_hyphen_values = true)]
     arg_file_sep: Option<OsString>,
 
     /// The names of the columns, kept with a run: its list may not be there when it is resumed.
@@ -181,6 +181,14 @@ impl ListFlags {
         }
         if !self.column_name.is_empty() {
             return Ok(self.kept_names());
+        }
+        let is_twice =
+            |(at, name): &(usize, &Vec<u8>)| !name.is_empty() && names[..*at].contains(name);
+        if let (Header::FirstValue, Some((_, name))) =
+            (header, names.iter().enumerate().find(is_twice))
+        {
+            let name = String::from_utf8_lossy(name).into_owned();
+            return Err(UsageError::ColumnTwice(name));
         }
         Ok(names.into_iter().zip(1..).collect())
     }

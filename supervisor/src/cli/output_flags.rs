@@ -84,12 +84,10 @@ impl OutputFlags {
         self.route(false) != OutputRoute::Whole
     }
 
-    /// In GNU parallel, files stay empty if commands write past them.
-    ///
     /// # Errors
-    /// In msup's own reading outputs cannot be filed that msup does not see.
+    /// Outputs cannot be filed that msup does not see.
     pub(super) fn refuse_to_file_nothing(&self, gnu: bool) -> Result<(), UsageError> {
-        match self.route(gnu) == OutputRoute::Direct && self.filing.is_asked() && !gnu {
+        match self.route(gnu) == OutputRoute::Direct && self.filing.is_asked() {
             true => Err(UsageError::NothingToFile),
             false => Ok(()),
         }

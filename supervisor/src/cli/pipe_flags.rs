@@ -58,12 +58,12 @@ pub(super) struct PipeFlags {
     block_timeout: Option<String>,
 
     /// What a record of --pipe begins with, with \n, \t, \xHH and the like
-    #[arg(long, value_name = "STRING")]
+    #[arg(long, value_name = "STRING", allow_hyphen_values = true)]
     recstart: Option<OsString>,
 
     /// What a record of --pipe ends with; an empty string: blocks are cut anywhere [default: \n, or
     /// nothing with --recstart]
-    #[arg(long, value_name = "STRING")]
+    #[arg(long, value_name = "STRING", allow_hyphen_values = true)]
     recend: Option<OsString>,
 
     /// --recstart and --recend are regular expressions
@@ -300,7 +300,8 @@ impl PipeFlags {
         let (end, start) = (typed(&self.recend, usual), typed(&self.recstart, ""));
         if self.regexp {
             let text = |typed: &OsStr| typed.to_string_lossy().into_owned();
-            return Boundary::matching(&text(&end), &text(&start)).map_err(UsageError::Regexp);
+            let boundary = Boundary::matching(&text(&end), &text(&start), self.pipe_part);
+            return boundary.map_err(UsageError::Regexp);
         }
         let string = |flag, typed: &OsStr| {
             let wanted = "characters, with \\n, \\t, \\0, \\xHH (hexadecimal) and the like";

@@ -11,9 +11,9 @@ use super::logged::LoggedError;
 use super::settings::SettingsError;
 use super::shard::ShardError;
 use super::subcommands;
-use crate::input::BadRegexp;
 use crate::os::limits::Most;
 use crate::os::programs::ProgramError;
+use crate::regexp::BadRegexp;
 use crate::template::{BadRule, Foreign, OfAttempt, OutTemplateError, ResultsError};
 
 /// A word of this length is no misspelled one.
@@ -331,6 +331,8 @@ pub(crate) enum UsageError {
     /// The first values of lists cannot be read.
     #[error("{0}")]
     Header(String),
+    #[error("--header: two columns have the name {0}: give each a name of its own")]
+    ColumnTwice(String),
     #[error("--colsep: {0}")]
     Colsep(#[source] BadRegexp),
     /// Several lists where values must come from one.

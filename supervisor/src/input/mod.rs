@@ -33,7 +33,7 @@ pub(crate) use lists::{List, Lists};
 use records::Records;
 pub(crate) use room::{CommandRoom, Measure};
 use shaping::Shaped;
-pub(crate) use shaping::{BadRegexp, Columns, Shape};
+pub(crate) use shaping::{Columns, Shape};
 use words::Words;
 pub(crate) use words::{Separated, WordList};
 

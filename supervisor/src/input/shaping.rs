@@ -10,6 +10,7 @@ use super::lists::Lists;
 use super::{Format, Out, csv};
 use crate::arguments;
 use crate::os::random;
+use crate::regexp::{self, BadRegexp};
 
 /// How values become arguments.
 #[derive(Debug)]
@@ -74,39 +75,38 @@ pub(crate) enum Columns {
     Csv(u8),
 }
 
-/// A regular expression that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("{typed}: not a regular expression: {why}")]
-pub(crate) struct BadRegexp {
-    typed: String,
-    why: String,
-}
-
-impl BadRegexp {
-    pub(super) fn new(typed: &str, why: &regex::Error) -> BadRegexp {
-        // The last line says it; those before show the place.
-        let why = why.to_string().lines().last().unwrap_or_default().to_owned();
-        let why = why.trim_start_matches("error: ").to_owned();
-        BadRegexp { typed: typed.to_owned(), why }
-    }
-}
-
 impl Columns {
     /// Columns are separated by what this regular expression matches.
     ///
     /// # Errors
     /// [`BadRegexp`].
     pub(crate) fn separated_by(typed: &str) -> Result<Columns, BadRegexp> {
-        Regex::new(typed).map(Columns::Regexp).map_err(|why| BadRegexp::new(typed, &why))
+        regexp::of_separator(typed.as_bytes()).map(Columns::Regexp)
     }
 
     /// The columns of a value.
     pub(crate) fn split(&self, value: &[u8]) -> Vec<Vec<u8>> {
         match self {
-            Columns::Regexp(regexp) => regexp.split(value).map(<[u8]>::to_vec).collect(),
+            Columns::Regexp(regexp) => split(regexp, value),
             Columns::Csv(separator) => csv::split(value, *separator),
         }
     }
+}
+
+/// As Perl splits: what a group has matched is a column, too.
+fn split(regexp: &Regex, value: &[u8]) -> Vec<Vec<u8>> {
+    let (mut columns, mut from) = (Vec::new(), 0);
+    for found in regexp.captures_iter(value) {
+        let (begin, end) = found.get(0).map_or((from, from), |all| (all.start(), all.end()));
+        columns.push(value[from..begin].to_vec());
+        let group = |group: Option<regex::bytes::Match<'_>>| {
+            group.map_or(Vec::new(), |group| group.as_bytes().to_vec())
+        };
+        columns.extend(found.iter().skip(1).map(group));
+        from = end;
+    }
+    columns.push(value[from..].to_vec());
+    columns
 }
 
 /// The values of lists, in their shape.
@@ -180,11 +180,14 @@ fn shuffled(values: &mut Combined) -> Result<Vec<Arguments>, String> {
 }
 
 fn trim(argument: &mut Vec<u8>, [from_beginning, from_end]: [bool; 2]) {
+    // Those of Perl's \s.
+    let is_text = |byte: &u8| !matches!(byte, b'\t'..=b'\r' | b' ');
     if from_end {
-        argument.truncate(argument.trim_ascii_end().len());
+        let end = argument.iter().rposition(is_text).map_or(0, |last| last + 1);
+        argument.truncate(end);
     }
     if from_beginning {
-        let blanks = argument.len() - argument.trim_ascii_start().len();
+        let blanks = argument.iter().position(is_text).unwrap_or(argument.len());
         argument.drain(..blanks);
     }
 }
@@ -229,6 +232,7 @@ mod tests {
         assert_eq!(split(r"\t", "a b\tc"), "a b|c");
         assert_eq!(split(r"\s+", "a  b c"), "a|b|c");
         assert_eq!(split(",", ""), "");
+        assert_eq!(split("(,)|(;)", ",a;b"), "|,||a||;|b");
         let batch = BatchSize { values: 2, ..BatchSize::SINGLE };
         let batch = Shape { columns: columns(":"), batch, trims: [true, true], ..Shape::default() };
         assert_eq!(shaped(&["a : b", " c: "], batch), ["a|b|c|"]);
@@ -265,6 +269,8 @@ mod tests {
         assert_eq!(trimmed([true, false]), "a b\n");
         assert_eq!(trimmed([false, true]), " \ta b");
         assert_eq!(trimmed([true, true]), "a b");
+        let all = Shape { trims: [true, true], ..Shape::default() };
+        assert_eq!(shaped(&["\u{b}\u{c}a\u{c}\u{b}"], all), ["a"]);
     }
 
     #[test]

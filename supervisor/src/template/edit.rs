@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use regex::bytes::{Captures, Regex, RegexBuilder};
+use regex::bytes::{Captures, Regex};
+
+use crate::regexp::{self, BadRegexp, RegexpModes};
 
 /// Changes that are made one after the other.
 #[derive(Debug, Clone)]
@@ -130,24 +132,19 @@ fn part(text: &[u8], from: i64, len: Option<i64>) -> &[u8] {
 
 impl Substitution {
     /// # Errors
-    /// What is wrong with the regular expression, in a line.
+    /// The regular expression cannot be used.
     pub(super) fn new(
         regexp: &str,
         flags: &Flags,
         with: Vec<Insert>,
-    ) -> Result<Substitution, String> {
-        let built = RegexBuilder::new(regexp)
-            .unicode(false)
-            .case_insensitive(flags.ignores_case)
-            .dot_matches_new_line(flags.dot_is_any)
-            .multi_line(flags.lines)
-            .ignore_whitespace(flags.spaced)
-            .build();
-        let regexp = built.map_err(|why| {
-            // The last line says it; those before show the place.
-            let why = why.to_string().lines().last().unwrap_or_default().to_owned();
-            format!("{regexp}: {}", why.trim_start_matches("error: "))
-        })?;
+    ) -> Result<Substitution, BadRegexp> {
+        let modes = RegexpModes {
+            ignores_case: flags.ignores_case,
+            dot_is_any: flags.dot_is_any,
+            lines: flags.lines,
+            spaced: flags.spaced,
+        };
+        let regexp = regexp::of_perl(regexp.as_bytes(), modes)?;
         Ok(Substitution { regexp, with, all: flags.all })
     }
 

@@ -5,6 +5,7 @@
 //! first that matches is made.
 
 use super::edit::{Change, Flags, Insert, LetterCase, Substitution};
+use crate::regexp::BadRegexp;
 
 /// Code that is none of these, or a regular expression that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,8 +16,8 @@ pub(crate) enum BadExpression {
          \"${{x%.gz}}\"'"
     )]
     NotKnown(String),
-    #[error("not a regular expression: {0}")]
-    Regexp(String),
+    #[error("{}", .0.of_part())]
+    Regexp(BadRegexp),
 }
 
 /// Functions that change letters.

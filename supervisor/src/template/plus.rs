@@ -2,6 +2,7 @@
 
 use super::edit::{Change, Edit, Flags, Insert, LetterCase, Substitution};
 use super::expression::BadExpression;
+use crate::regexp::BadRegexp;
 
 /// The edit that this text between braces asks for; `None` if it asks for none.
 ///
@@ -13,7 +14,7 @@ pub(super) fn edit(inner: &[u8]) -> Option<Result<Edit, BadExpression>> {
     Some(step.map(|step| Edit::new(inner.to_vec(), vec![step])).map_err(BadExpression::Regexp))
 }
 
-fn step(text: &str) -> Option<Result<Change, String>> {
+fn step(text: &str) -> Option<Result<Change, BadRegexp>> {
     let (first, rest) = text.split_at_checked(1)?;
     match first {
         ":" => part(rest).map(Ok),
@@ -57,18 +58,18 @@ fn part(rest: &str) -> Option<Change> {
     })
 }
 
-fn substitute(regexp: &str, with: Vec<Insert>, all: bool) -> Result<Change, String> {
+fn substitute(regexp: &str, with: Vec<Insert>, all: bool) -> Result<Change, BadRegexp> {
     let flags = Flags { all, ..Flags::default() };
     Substitution::new(regexp, &flags, with).map(Change::Substitute)
 }
 
-fn remove(regexp: &str, leaves: &[Insert]) -> Result<Change, String> {
+fn remove(regexp: &str, leaves: &[Insert]) -> Result<Change, BadRegexp> {
     substitute(regexp, leaves.to_vec(), false)
 }
 
 /// `regexp/text`; behind another slash everywhere, behind `#` at the beginning, behind `%` at the
 /// end.
-fn replace(rest: &str) -> Option<Result<Change, String>> {
+fn replace(rest: &str) -> Option<Result<Change, BadRegexp>> {
     let (kind, rest) = match rest.as_bytes().first()? {
         kind @ (b'/' | b'#' | b'%') => (Some(*kind), &rest[1..]),
         _ => (None, rest),
@@ -83,7 +84,7 @@ fn replace(rest: &str) -> Option<Result<Change, String>> {
 }
 
 /// `regexp` at the beginning; behind another one of these signs, everywhere.
-fn letters(rest: &str, sign: char, case: LetterCase) -> Option<Result<Change, String>> {
+fn letters(rest: &str, sign: char, case: LetterCase) -> Option<Result<Change, BadRegexp>> {
     let with = vec![Insert::Group(1, case)];
     match rest.strip_prefix(sign).filter(|regexp| !regexp.is_empty()) {
         Some(regexp) => Some(substitute(&format!("({regexp})"), with, true)),

@@ -176,6 +176,22 @@ pub(super) fn which(inner: &[u8]) -> Option<(Which, &[u8])> {
     }
 }
 
+/// The same as GNU parallel reads numbers: zeros may stand before one, `0` stands for all
+/// arguments, and other spellings of zero for none.
+pub(super) fn which_of_gnu(inner: &[u8]) -> Option<(Which, &[u8])> {
+    let sign = usize::from(inner.first() == Some(&b'-'));
+    let digits = inner[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, form) = inner.split_at(sign + digits);
+    if digits == 0 || number[sign] != b'0' {
+        return which(inner);
+    }
+    let number = match number {
+        b"0" => return Some((Which::All, form)),
+        number => str::from_utf8(number).ok()?.parse().ok()?,
+    };
+    Some((Which::Nth(if number == 0 { i32::MAX } else { number }), form))
+}
+
 impl Replacement {
     /// Whether it is not known before an attempt begins.
     pub(super) fn is_of_attempt(&self) -> bool {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::edit::Edit;
 use super::expression::{self, BadExpression};
 use super::replacement::{Form, Number, Replacement, Selection, Which};
+use crate::regexp::{self, RegexpModes};
 
 /// A replacement string of `--rpl`.
 #[derive(Debug, Clone)]
@@ -62,14 +63,14 @@ impl Rule {
             return Err(BadRule::NoTag(typed.to_owned()));
         }
         let bad = |why| BadRule::Code { rule: typed.to_owned(), why };
-        let regexp = |begins: &str, tag: &str| {
-            let whole = format!("^{begins}{}", pattern(tag));
-            let built = RegexBuilder::new(&whole).unicode(false).build();
-            built.map_err(|_| bad(BadExpression::Regexp(tag.to_owned())))
+        let matching = |begins: &str, tag: &str| {
+            let around = |tag: &str| format!("^{begins}{tag}");
+            let built = regexp::composed(pattern(tag).as_bytes(), RegexpModes::default(), around);
+            built.map_err(|why| bad(BadExpression::Regexp(why)))
         };
-        let numbered = tag.strip_prefix('{').map(|rest| regexp(r"\{(-?[0-9]+)\s*", rest));
+        let numbered = tag.strip_prefix('{').map(|rest| matching(r"\{(-?[0-9]+)\s*", rest));
         let rule = Rule {
-            plain: regexp("", tag)?,
+            plain: matching("", tag)?,
             numbered: numbered.transpose()?,
             tag: tag.to_owned(),
             meaning: meaning(code),

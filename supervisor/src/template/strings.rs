@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::expression::BadExpression;
 use super::plus;
 use super::replacement::{
-    BRACES, FORMS, Form, Number, OTHERS, Other, Replacement, Selection, Which, which,
+    BRACES, FORMS, Form, Number, OTHERS, Other, Replacement, Selection, Which, which, which_of_gnu,
 };
 use super::rule::Rule;
 
@@ -167,13 +167,19 @@ impl Strings {
         let whole = Some((&*self.whole, BRACES)).filter(|(whole, _)| *whole != BRACES);
         let renamed = self.renamed.iter().map(|(spelling, usual)| (spelling.as_slice(), *usual));
         renamed.chain(whole).find_map(|(spelling, usual)| {
-            let (which, rest) = which(inner)?;
-            rest.strip_prefix(spelling.strip_prefix(b"{")?).filter(|_| which != Which::All)?;
+            let (which, rest) = self.which(inner)?;
+            rest.strip_prefix(spelling.strip_prefix(b"{")?)
+                .filter(|_| which != Which::All || self.gnu)?;
             let form =
                 FORMS.iter().find(|(form, _)| *form == &usual[1..usual.len() - 1])?.1.clone();
             let number = inner.len() - rest.len();
             Some((Replacement::Value(Selection { which, form }), number + spelling.len()))
         })
+    }
+
+    /// A number at the beginning of this, and what follows it.
+    fn which<'a>(&self, inner: &'a [u8]) -> Option<(Which, &'a [u8])> {
+        if self.gnu { which_of_gnu(inner) } else { which(inner) }
     }
 
     fn in_braces(&self, text: &[u8], at: usize) -> Option<(Replacement, usize)> {
@@ -211,7 +217,7 @@ impl Strings {
             && number.iter().all(u8::is_ascii_digit)
         {
             // It is that of an argument, but if there is one, the string means the same for all.
-            let which = which(number).map_or(Which::All, |(which, _)| which);
+            let which = self.which(number).map_or(Which::All, |(which, _)| which);
             let is_there = match which {
                 Which::Nth(number) => {
                     self.numbered.is_some_and(|all| number.unsigned_abs() as usize <= all)
@@ -228,7 +234,11 @@ impl Strings {
                 _ => {}
             }
         }
-        let (which, spelling) = which(inner)?;
+        let (which, spelling) = self.which(inner)?;
+        // Where the whole value has another spelling, so has one argument, in GNU parallel.
+        if self.gnu && self.whole != BRACES && spelling.is_empty() {
+            return None;
+        }
         let (_, form) = FORMS.iter().find(|(known, _)| *known == spelling)?;
         let is_there = ALWAYS.contains(&spelling) || self.plus || !self.gnu;
         let means_it = is_there && self.means_it(which, spelling, text[..at].last());
@@ -241,7 +251,7 @@ impl Strings {
         let here = &text[at..];
         let inner = here.strip_prefix(b"{").filter(|_| self.plus)?;
         let end = inner.iter().position(|byte| *byte == b'}')?;
-        let (which, rest) = which(&inner[..end])?;
+        let (which, rest) = self.which(&inner[..end])?;
         // A parameter of a shell.
         if !self.gnu && text[..at].last() == Some(&b'$') {
             return None;

@@ -6,11 +6,12 @@ use super::{code, files};
 
 /// The folders and files at the top, each with all that it may use. What a line names stands on a
 /// line above it.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("arguments", &[]),
     ("engine", &[]),
+    ("regexp", &[]),
     ("shard", &[]),
-    ("template", &["arguments"]),
+    ("template", &["arguments", "regexp"]),
     ("os", &[]),
     ("last_resort", &["os"]),
     ("sysmon", &["os"]),
@@ -18,7 +19,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("measure", &["engine", "os"]),
     ("workers", &["engine", "os"]),
     ("pipeline", &["arguments", "journal", "template"]),
-    ("input", &["arguments", "journal", "os"]),
+    ("input", &["arguments", "journal", "os", "regexp"]),
     ("report", &["arguments", "engine", "journal", "os", "shard"]),
     ("output", &["journal", "os", "report", "template"]),
     ("tasks", &["engine", "journal", "os", "output", "template"]),
@@ -31,6 +32,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "journal",
             "os",
             "pipeline",
+            "regexp",
             "report",
             "shard",
             "template",

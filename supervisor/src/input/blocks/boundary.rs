@@ -1,9 +1,9 @@
 //! What stands between two records, and before each block: strings or regular expressions.
 
 use memchr::memmem;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
-use crate::input::BadRegexp;
+use crate::regexp::{self, BadRegexp, RegexpModes};
 
 /// What stands between two records.
 #[derive(Clone, Debug)]
@@ -32,24 +32,14 @@ impl BlockHeader {
     /// # Errors
     /// It is none.
     pub(crate) fn matching(typed: &str) -> Result<BlockHeader, BadRegexp> {
-        built(typed, false).map(BlockHeader::Matching)
+        regexp::of_perl(typed.as_bytes(), RegexpModes::default()).map(BlockHeader::Matching)
     }
 }
 
-/// A regular expression, where `.` matches every byte, and `^` and `$` match at each line, as in
-/// `--recend` of GNU parallel.
-///
-/// # Errors
-/// It is none.
-fn regexp(typed: &str) -> Result<Regex, BadRegexp> {
-    built(typed, true)
-}
-
-fn built(typed: &str, of_records: bool) -> Result<Regex, BadRegexp> {
-    let mut builder = RegexBuilder::new(typed);
-    let built =
-        builder.dot_matches_new_line(of_records).multi_line(of_records).unicode(false).build();
-    built.map_err(|why| BadRegexp::new(typed, &why))
+/// How those of records are read, as in GNU parallel: where a file is cut into parts, `.` matches
+/// every byte; elsewhere `^` and `$` match at each line.
+fn modes(of_parts: bool) -> RegexpModes {
+    RegexpModes { dot_is_any: of_parts, lines: !of_parts, ..RegexpModes::default() }
 }
 
 impl Boundary {
@@ -61,27 +51,31 @@ impl Boundary {
         }
     }
 
-    /// The same with regular expressions.
+    /// The same with regular expressions. `of_parts`: a file is cut into parts.
     ///
     /// # Errors
     /// One of them is none.
-    pub(crate) fn matching(end: &str, start: &str) -> Result<Boundary, BadRegexp> {
-        // Errors are about what was typed.
-        regexp(end).and(regexp(start))?;
+    pub(crate) fn matching(end: &str, start: &str, of_parts: bool) -> Result<Boundary, BadRegexp> {
+        let modes = modes(of_parts);
+        let (ends, starts) = (end.as_bytes(), start.as_bytes());
+        let end = regexp::translated(ends, modes)?;
+        let start = regexp::translated(starts, modes)?;
         if end.is_empty() && start.is_empty() {
             return Ok(Boundary::Anywhere);
         }
+        let both = format!("((?:{end}))(?:{start})");
         Ok(Boundary::Matching {
-            both: regexp(&format!("((?:{end}))(?:{start})"))?,
-            start: regexp(&format!(r"\A(?:{start})"))?,
-            end: regexp(&format!(r"(?:{end})\z"))?,
+            both: regexp::built(ends, &both, modes)?,
+            start: regexp::built(starts, &format!(r"\A(?:{start})"), modes)?,
+            end: regexp::built(ends, &format!(r"(?:{end})\z"), modes)?,
         })
     }
 
     /// The first boundary from this place on: the place to cut at, and where the search goes on.
     pub(super) fn first(&self, bytes: &[u8], from: usize) -> Option<(usize, usize)> {
         match self {
-            Boundary::Anywhere => None,
+            // Each byte is a record.
+            Boundary::Anywhere => (from < bytes.len()).then_some((from + 1, from + 1)),
             Boundary::Strings { end, start } => {
                 let both = [&end[..], start].concat();
                 let at = from + memmem::find(bytes.get(from..)?, &both)?;
@@ -98,6 +92,15 @@ impl Boundary {
                 let behind = whole.end() + usize::from(whole.is_empty());
                 (behind <= bytes.len()).then_some((end.end(), behind))
             }
+        }
+    }
+
+    /// Whether the first of these bytes begin a record. As in GNU parallel, only regular
+    /// expressions tell that they do not.
+    pub(super) fn begins(&self, bytes: &[u8]) -> bool {
+        match self {
+            Boundary::Anywhere | Boundary::Strings { .. } => true,
+            Boundary::Matching { start, .. } => start.is_match(bytes),
         }
     }
 

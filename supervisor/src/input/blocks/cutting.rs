@@ -241,6 +241,9 @@ impl<B: Bytes> Cutter<B> {
                 continue;
             }
             seen += 1;
+            if seen == 1 && self.is_before_records()? {
+                return Ok(cut);
+            }
             match last_part {
                 Some(last) if seen == last => return Ok(cut),
                 Some(_) => {}
@@ -250,6 +253,15 @@ impl<B: Bytes> Cutter<B> {
                 None => {}
             }
         }
+    }
+
+    /// Whether the first block is what stands before the first record, where records are counted.
+    fn is_before_records(&self) -> io::Result<bool> {
+        if self.last_len > 0 || self.cutting.records.is_none() {
+            return Ok(false);
+        }
+        let begin = usize::try_from(self.at - self.window.0).map_err(io::Error::other)?;
+        Ok(!self.cutting.boundary.begins(&self.window.1[begin..]))
     }
 
     /// The first boundary from this place on.

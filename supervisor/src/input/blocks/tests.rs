@@ -104,7 +104,7 @@ fn blocks_are_as_large_as_they_may_be_and_end_with_a_record() {
     assert_eq!(starts, [">a\nb\n", ">c\n", ">d"]);
     let both = texts("a\n>b\nc\n>d", cutting(strings("\n", ">"), 5));
     assert_eq!(both, ["a\n", ">b\nc\n", ">d"]);
-    let matching = Boundary::matching("[0-9]+", "").expect("valid");
+    let matching = Boundary::matching("[0-9]+", "", false).expect("valid");
     assert_eq!(texts("a1b22c333d", cutting(matching, 5)), ["a1b22", "c333", "d"]);
 }
 
@@ -120,7 +120,7 @@ fn a_block_that_is_late_ends_behind_the_last_record() {
     assert_eq!(late("abcdefgh\ni\n", lines(), 100), ["abcdefgh\n", "i\n"]);
     assert_eq!(late("abcdefg", Boundary::Anywhere, 100), ["abc", "def", "g"]);
     assert_eq!(late("1\n2\n3\n", lines(), 2), ["1\n", "2\n", "3\n"], "they are full");
-    let matching = Boundary::matching("[0-9]", "").expect("valid");
+    let matching = Boundary::matching("[0-9]", "", false).expect("valid");
     assert_eq!(late("ab1c2d", matching, 100), ["ab1", "c2", "d"]);
     let waits = Some(std::time::Duration::ZERO);
     let pairs = Cutting { waits, parts: 2, ..cutting(lines(), 100) };
@@ -150,7 +150,7 @@ fn records_are_counted() {
     assert_eq!(texts(lines, counted(Some(2), 2, 1)), ["1\n2\n3\n4\n", "5\n6\n7"]);
     assert_eq!(texts(lines, counted(None, 2, 9)), ["1\n2\n3\n4\n", "5\n6\n7"]);
     assert_eq!(texts(lines, counted(None, 3, 2)), ["1\n2\n3\n", "4\n5\n6\n", "7"]);
-    let matching = Boundary::matching("\n+", "").expect("valid");
+    let matching = Boundary::matching("\n+", "", false).expect("valid");
     let counted = Cutting { records: Some(1), ..cutting(matching, 1) };
     assert_eq!(texts("a\n\n\nb\nc", counted), ["a\n\n\n", "b\n", "c"]);
 }
@@ -159,7 +159,7 @@ fn records_are_counted() {
 fn what_matches_nothing_separates_lines_or_bytes() {
     for piece in 1..6 {
         let cut = |end: &str, start: &str, text: &str| {
-            let matching = Boundary::matching(end, start).expect("valid");
+            let matching = Boundary::matching(end, start, false).expect("valid");
             let cutting = Cutting { records: Some(1), ..cutting(matching, 1) };
             let (blocks, _) = blocks(text.as_bytes(), piece, cutting);
             let text = |block: &Vec<u8>| String::from_utf8(block.clone()).expect("text");
@@ -210,7 +210,7 @@ fn the_line_before_the_header_is_in_no_block() {
 /// Each search looks at all that has no boundary: there are few of them.
 #[test]
 fn a_long_record_is_not_searched_again_and_again() {
-    let boundary = Boundary::matching("x", "").expect("valid");
+    let boundary = Boundary::matching("x", "", false).expect("valid");
     let cutting = Cutting { records: Some(1), ..cutting(boundary, 1) };
     let all = [&vec![b'a'; 4 << 20][..], b"xb"].concat();
     let mut cutter = Cutter::new(Pieces::of(&all, all.len()), 0, cutting);
@@ -236,7 +236,7 @@ fn separators_are_removed() {
     assert_eq!(removed(strings("::", ""), "a::b::"), "ab");
     assert_eq!(removed(strings("\n", ">"), ">a\n>b\n"), "ab");
     assert_eq!(removed(Boundary::Anywhere, "a"), "a");
-    let matching = || Boundary::matching("[;,]", "").expect("valid");
+    let matching = || Boundary::matching("[;,]", "", false).expect("valid");
     assert_eq!(removed(matching(), "a;b,"), "ab");
 }
 
