@@ -19,6 +19,12 @@ pub(crate) enum TemplateError {
          several words"
     )]
     Repeated,
+    /// With `-X`, a value stands beside an operator in a line for a shell.
+    #[error(
+        "-X repeats what stands around {{}}, and a value behind an operator would be run as code: \
+         put a blank between {{}} and '{}'", char::from(*.0)
+    )]
+    RepeatedOperator(u8),
     /// It is not certain how the shell reads a value at this place, or the value is run as code.
     #[error(transparent)]
     Refused(#[from] Refused),

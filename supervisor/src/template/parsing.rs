@@ -90,7 +90,7 @@ impl Template {
         match &mut self.kind {
             Kind::Script(script) if !script.has_only_words() => Err(TemplateError::Repeated),
             Kind::Pasted(pasted) => {
-                pasted.repeat();
+                pasted.repeat().map_err(TemplateError::RepeatedOperator)?;
                 Ok(self)
             }
             _ => Ok(self),

@@ -48,7 +48,10 @@ impl Pasted {
     }
 
     /// Repeats what stands around each replacement string, up to the next blanks.
-    pub(super) fn repeat(&mut self) {
+    ///
+    /// # Errors
+    /// An operator would be repeated, and a value behind it would be the name of a command.
+    pub(super) fn repeat(&mut self) -> Result<(), u8> {
         let mut groups = vec![(Word::new(), false)];
         for piece in &self.line {
             let TemplatePart::Text(text) = piece else {
@@ -69,7 +72,9 @@ impl Pasted {
         for (pieces, repeats) in &mut groups {
             *repeats = varies(pieces);
         }
+        let operator = if self.quotes { repeated_operator(&groups) } else { None };
         self.groups = groups;
+        operator.map_or(Ok(()), Err)
     }
 
     /// The program that runs it.
@@ -177,6 +182,31 @@ fn wrapped<'a>(part: &'a Selection, value: &[u8]) -> Cow<'a, Selection> {
         }
         _ => Cow::Borrowed(part),
     }
+}
+
+/// The first operator of a shell, outside of quotes, that is repeated.
+fn repeated_operator(groups: &[(Word, bool)]) -> Option<u8> {
+    let (mut quote, mut is_escaped) = (None, false);
+    for (pieces, repeats) in groups {
+        for piece in pieces {
+            let TemplatePart::Text(text) = piece else { continue };
+            for &byte in text {
+                if std::mem::take(&mut is_escaped) {
+                    continue;
+                }
+                match (quote, byte) {
+                    (None | Some(b'"'), b'\\') => is_escaped = true,
+                    (None, b'\'' | b'"') => quote = Some(byte),
+                    (Some(open), _) if open == byte => quote = None,
+                    (None, b';' | b'|' | b'&' | b'(' | b')' | b'`') if *repeats => {
+                        return Some(byte);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    None
 }
 
 /// Adds a piece to the last group.

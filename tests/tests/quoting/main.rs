@@ -11,6 +11,7 @@ mod expressions;
 mod loose;
 mod names;
 mod parallel;
+mod passed_on;
 mod refused;
 mod scripts;
 mod statements;

@@ -38,17 +38,12 @@ const COMPUTED: [&[u8]; 18] = [
     b"REPORTTIME",
 ];
 
-/// Variables that a shell expands when it uses them.
-const EXPANDED: [&[u8]; 2] = [b"PS4", b"BASH_ENV"];
-
 /// Follows the words of a builtin.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Builtin {
     takes: Takes,
     /// The word before, without quotes.
     previous: Vec<u8>,
-    /// The next word is its input.
-    skips: bool,
     /// Options have ended.
     operands: bool,
     /// Its words must be numbers from here on.
@@ -112,17 +107,9 @@ impl Builtin {
         self.takes != Takes::Nothing || self.computes
     }
 
-    /// The next word is given to its standard input.
-    pub(super) fn skip_next(&mut self) {
-        self.skips = true;
-    }
-
     /// Takes the next word without quotes, with values masked, and whether a value is in it.
     /// Returns why the value cannot stand there.
     pub(super) fn word(&mut self, word: &[u8], has_value: bool, dialect: Dialect) -> Option<Doubt> {
-        if std::mem::take(&mut self.skips) {
-            return None;
-        }
         let is_option = !self.operands && word.len() > 1 && matches!(word[0], b'-' | b'+');
         let previous = std::mem::replace(&mut self.previous, word.to_vec());
         let had_option = |letter: u8| previous.starts_with(b"-") && previous.contains(&letter);
@@ -224,11 +211,6 @@ pub(super) fn is_declaring(word: &[u8]) -> bool {
 /// Whether shells compute what is assigned to this variable.
 pub(super) fn is_computed(name: &[u8]) -> bool {
     COMPUTED.contains(&name)
-}
-
-/// Whether shells expand the value of this variable when they use it.
-pub(super) fn is_expanded(name: &[u8]) -> bool {
-    EXPANDED.contains(&name)
 }
 
 /// The name in `NAME=..` or `NAME+=..`.

@@ -1,8 +1,9 @@
 //! Lists of commands: words and `case`.
 
-use super::builtins::{Builtin, assigned, is_computed, is_declaring, is_expanded};
+use super::builtins::{Builtin, assigned, is_computed, is_declaring};
 use super::level::{Case, Ending, Level, Target, Word};
 use super::{Dialect, Doubt, Quoting, Scanner};
+use crate::template::second_evaluation::is_expanded;
 use crate::template::shell_words::{is_assignment, is_blank, is_name_byte};
 
 /// Words behind which a command begins.
@@ -30,8 +31,8 @@ const BEFORE_COMMANDS: [&[u8]; 21] = [
     b"nohup",
 ];
 
-/// Commands that run their arguments as code.
-const EVALUATING: [&[u8]; 3] = [b"eval", b"trap", b"alias"];
+/// Builtins that run their arguments as code, or expand them.
+const EVALUATING: [&[u8]; 6] = [b"eval", b"trap", b"alias", b"compgen", b"complete", b"emulate"];
 
 /// Some of them are builtins, which may have options before the command.
 const WITH_OPTIONS: [&[u8]; 7] =
@@ -58,6 +59,7 @@ impl Scanner<'_> {
                 }
                 b'\n' => {
                     self.end_word(level);
+                    self.end_command(level);
                     self.copy(1);
                     self.here_documents(&mut level.heres);
                     level.next_command();
@@ -76,6 +78,7 @@ impl Scanner<'_> {
             }
         }
         self.end_word(level);
+        self.end_command(level);
         if level.ending == Ending::Parenthesis || !level.cases.is_empty() || !level.heres.is_empty()
         {
             self.open_end();
@@ -156,15 +159,16 @@ impl Scanner<'_> {
         let typed = &self.source[start..self.at];
         let has_value = self.values > values;
         if let Some(target) = level.redirects.take() {
-            if target == Target::Duplicate && has_value && !self.anywhere {
-                self.refuse(self.last_value, Doubt::Duplicate);
-            }
+            self.end_target(level, target, has_value);
             return;
         }
         let word = unquoted(typed);
+        if level.begins {
+            level.evaluation.begins();
+        }
         if let Some(program) = level.evaluation.word(&word, has_value).filter(|_| !self.anywhere) {
             let program = program.to_vec();
-            self.refuse_evaluated(&program);
+            self.refuse_evaluated(self.last_value, &program);
         }
         let masked = unquoted(&self.strings.masked(typed));
         let is_print = self.dialect == Dialect::Zsh && level.command.first == b"print";
@@ -219,6 +223,16 @@ impl Scanner<'_> {
         level.previous = typed.to_vec();
     }
 
+    /// The target of a redirection.
+    fn end_target(&mut self, level: &mut Level, target: Target, has_value: bool) {
+        match target {
+            _ if !has_value => {}
+            Target::Duplicate if !self.anywhere => self.refuse(self.last_value, Doubt::Duplicate),
+            Target::Input => level.command.input = Some(self.last_value),
+            Target::Duplicate | Target::File => {}
+        }
+    }
+
     /// A word where a command may begin.
     fn first_word(&mut self, level: &mut Level, typed: &[u8], word: &[u8]) {
         let is_option =
@@ -249,6 +263,7 @@ impl Scanner<'_> {
             }
             b"[[" => level.condition = true,
             _ if EVALUATING.contains(&word) => level.evaluation.evaluates_all(word),
+            b"." | b"source" => level.evaluation.sources(word),
             _ if is_declaring(word) => {
                 level.declares = true;
                 level.numeric |= word == b"integer";
@@ -297,8 +312,8 @@ impl Scanner<'_> {
         assigns && (is_computed(name) || self.integers.iter().any(|known| known == name))
     }
 
-    pub(super) fn refuse_evaluated(&mut self, program: &[u8]) {
-        self.refuse(self.last_value, Doubt::Evaluated);
+    pub(super) fn refuse_evaluated(&mut self, place: usize, program: &[u8]) {
+        self.refuse(place, Doubt::Evaluated);
         self.refused = self.refused.take().map(|refused| refused.by(program));
     }
 

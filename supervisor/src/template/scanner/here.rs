@@ -11,13 +11,15 @@ pub(super) struct Here {
     quoted: bool,
     /// Tabs before its lines are removed.
     tabs: bool,
+    /// Its command goes on: more words may stand behind it.
+    pub(super) is_open: bool,
     /// A shell reads the body as commands.
-    program: Option<Vec<u8>>,
+    pub(super) program: Option<Vec<u8>>,
 }
 
 impl Scanner<'_> {
     /// Consumes the delimiter behind `<<`.
-    pub(super) fn here(&mut self, tabs: bool, program: Option<Vec<u8>>) -> Option<Here> {
+    pub(super) fn here(&mut self, tabs: bool) -> Option<Here> {
         let blanks = self.rest(0).iter().take_while(|byte| is_blank(**byte)).count();
         self.copy(blanks);
         let (mut delimiter, mut quoted) = (Vec::new(), false);
@@ -52,7 +54,7 @@ impl Scanner<'_> {
             self.be_in_doubt(Doubt::HereDelimiter);
             return None;
         }
-        Some(Here { delimiter, quoted, tabs, program })
+        Some(Here { delimiter, quoted, tabs, is_open: true, program: None })
     }
 
     /// Consumes the bodies that begin here.
@@ -62,7 +64,7 @@ impl Scanner<'_> {
             let values = self.values;
             self.here_body(&here, body);
             if let Some(program) = here.program.filter(|_| self.values > values && !self.anywhere) {
-                self.refuse_evaluated(&program);
+                self.refuse_evaluated(self.last_value, &program);
             }
             self.copy(line);
         }

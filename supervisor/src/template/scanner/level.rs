@@ -28,17 +28,21 @@ pub(super) struct Word {
     pub(super) values: usize,
 }
 
-/// The word that began a command, as typed, and how many stand behind it.
+/// The word that began a command, as typed, how many stand behind it, and its input.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Beginning {
     pub(super) first: Vec<u8>,
     pub(super) behind: usize,
+    /// Where a value is that the command reads (`<<<`).
+    pub(super) input: Option<usize>,
 }
 
 /// What the next word is to a redirection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     File,
+    /// Behind `<<<`: text for standard input.
+    Input,
     /// Behind `>&`: a descriptor, or a file whose name bash expands twice.
     Duplicate,
 }

@@ -41,7 +41,21 @@ impl Scanner<'_> {
             level.begins |= self.dialect == Dialect::Posix;
             return;
         }
+        self.end_command(level);
         level.next_command();
+    }
+
+    /// Refuses values that a shell reads from its standard input. All words of the command are
+    /// known: a redirection may stand before them.
+    pub(super) fn end_command(&mut self, level: &mut Level) {
+        let program = level.evaluation.reads().map(<[u8]>::to_vec);
+        for here in level.heres.iter_mut().filter(|here| here.is_open) {
+            (here.is_open, here.program) = (false, program.clone());
+        }
+        let input = level.command.input.take().filter(|_| !self.anywhere);
+        if let (Some(place), Some(program)) = (input, program) {
+            self.refuse_evaluated(place, &program);
+        }
     }
 
     pub(super) fn redirection(&mut self, level: &mut Level) {
@@ -66,15 +80,14 @@ impl Scanner<'_> {
             (Some(b'<'), [b'<', b'<', ..]) => {
                 self.end_word(level);
                 self.copy(3);
-                level.builtin.skip_next();
-                return level.evaluation.reads_next();
+                level.redirects = Some(Target::Input);
+                return;
             }
             (Some(b'<'), [b'<', rest @ ..]) => {
                 self.end_word(level);
                 let tabs = rest.first() == Some(&b'-');
                 self.copy(2 + usize::from(tabs));
-                let program = level.evaluation.reads().map(<[u8]>::to_vec);
-                return level.heres.extend(self.here(tabs, program));
+                return level.heres.extend(self.here(tabs));
             }
             (Some(b'>'), [b'&', ..]) => {
                 self.end_word(level);

@@ -110,6 +110,7 @@ impl Scanner<'_> {
     /// Consumes `)`. Whether it ends these commands.
     pub(super) fn close(&mut self, level: &mut Level) -> bool {
         self.end_word(level);
+        self.end_command(level);
         self.copy(1);
         if let Some(case) = level.cases.last_mut() {
             if matches!(case, Case::Pattern { .. }) {
