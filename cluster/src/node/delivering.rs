@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::held::Finished;
 use crate::error::ClusterError;
 use crate::records::{FileRecord, ResultRecord, Tries};
-use crate::server::{Server, Storing};
+use crate::server::{NO_MESSAGE, NO_STREAM, Server, Storing};
 
 /// What a message needs besides its content: its subject and its headers.
 const AROUND: usize = 4 << 10;
@@ -107,6 +107,20 @@ impl Server {
         let kept = self.last(&self.names.tries(seq)).await?;
         let tries = kept.and_then(|kept| serde_json::from_slice(&kept.data()).ok());
         Ok(Checked::Open(tries.unwrap_or_default()))
+    }
+
+    /// Whether no node has acknowledged a task.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub(super) async fn is_open(&self, seq: u64) -> Result<bool, ClusterError> {
+        let what = format!("STREAM.MSG.GET.{}", self.names.tasks());
+        let question = serde_json::json!({ "last_by_subj": self.names.task(seq) });
+        match self.api(&what, &question).await? {
+            Ok(_) => Ok(true),
+            Err(denial) if [NO_MESSAGE, NO_STREAM].contains(&denial.err_code) => Ok(false),
+            Err(denial) => Err(self.trouble(&what, denial.description)),
+        }
     }
 
     /// Notes how often a task was tried, for the node that gets it next.

@@ -61,6 +61,8 @@ pub(super) enum News {
     Kept(u64, io::Result<()>),
     /// The file of a result that counts is in its place, or why not.
     Settled(u64, Result<(), String>),
+    /// The file of a result that counts cannot be placed, by any node: why.
+    Unplaced(u64, String),
     /// How an idle node has found the job.
     Looked(Result<Look, ClusterError>),
     /// The folder on whose disk there is no space, if there is one.
@@ -186,6 +188,7 @@ impl<'a> Session<'a> {
             News::Stuck(seq) => self.keep(seq),
             News::Kept(seq, written) => self.on_kept(seq, written),
             News::Settled(seq, settled) => self.on_settled(seq, settled),
+            News::Unplaced(seq, why) => self.correct(seq, &why),
             News::Looked(look) => self.on_looked(look)?,
             News::Space(full) => self.connection.space.on_space(full, self.node.say),
             News::Failed(outcome, told, full) => self.on_failed(*outcome, told, full),

@@ -195,16 +195,34 @@ impl Session<'_> {
         });
     }
 
-    /// The runner has placed a file, or cannot: then the result is corrected.
+    /// The runner has placed a file, or cannot. It may be too late: another node that was given the
+    /// task has placed the file for this one, and acknowledged the task.
     pub(super) fn on_placed(&mut self, seq: u64, why: Option<String>) {
         let Some(why) = why else { return self.on_settled(seq, Ok(())) };
+        let (server, sender) = (self.server.clone(), self.sender.clone());
+        self.errands.spawn(async move {
+            let is_open = loop {
+                match server.is_open(seq).await {
+                    Ok(is_open) => break is_open,
+                    Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+                }
+            };
+            let _ = sender.send(match is_open {
+                true => News::Unplaced(seq, why),
+                false => News::Settled(seq, Ok(())),
+            });
+        });
+    }
+
+    /// A file is lost, or its place cannot be written: the result is corrected.
+    pub(super) fn correct(&mut self, seq: u64, why: &str) {
         let execution = self.server.unique();
         let Some(held) = self.held.get(seq) else { return };
         let Phase::Placing(finished, number) = held.phase.clone() else { return };
         let outputs = finished.outputs.clone();
         let record = ResultRecord {
             state: TaskState::Failed,
-            cause: Some(shortened(&why)),
+            cause: Some(shortened(why)),
             status: -1,
             file: None,
             execution,
