@@ -16,7 +16,7 @@ const AT_ONCE: usize = 16;
 /// After an answer that is neither a task nor the end of a request, none is sent for this time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A task arrives within this time: so many more are asked for as will start within it.
+/// A task arrives within this time: as many more are asked for as will start within it.
 const ON_THE_WAY: Duration = Duration::from_millis(50);
 
 /// How far back the rate of finished tasks is measured.

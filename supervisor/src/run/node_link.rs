@@ -164,8 +164,8 @@ impl Run {
         self.engine.step(Event::Inputs(vec![input]), self.clock.now(), effects);
     }
 
-    /// Stops the run as urgently as so many signals would, unless it stops so already: those that
-    /// stop the node often reach this process, too.
+    /// Stops the run as urgently as this number of signals would, unless it stops so already: those
+    /// that stop the node often reach this process, too.
     fn stop_to(&mut self, level: u8, effects: &mut Vec<Effect>) {
         let is = u8::from(self.engine.is_stopped()) + u8::from(self.engine.was_killed());
         for _ in is..level {
