@@ -1,9 +1,10 @@
 //! A NATS server of a test, and the commands that use it.
 
 use std::ffi::OsStr;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use msup_tests::{Sandbox, is_alive, kill, run, wait_until};
 use nix::sys::signal::Signal;
@@ -18,6 +19,15 @@ pub(crate) struct Desk {
     pub(crate) job: &'static str,
     pub(crate) sandbox: Sandbox,
 }
+
+/// Servers listen below the ports that connections get: one of these would take a port that was
+/// free a moment ago.
+const FIRST_PORT: u16 = 10_000;
+const PORTS: u32 = 20_000;
+
+/// Each test program has this number of ports of its own.
+const SERVERS: u32 = 64;
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// The server, where it is installed.
 fn program() -> Option<PathBuf> {
@@ -46,10 +56,10 @@ impl Desk {
             eprintln!("not tested: nats-server, or msup --features nats, is not there");
             return None;
         }
-        // Free until the server binds it, as far as that can be said.
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr();
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST_PORT + ((std::process::id() * SERVERS + nth) % PORTS) as u16;
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let (port, secret) = (port.expect("bound").port(), secret.to_owned());
+        let secret = secret.to_owned();
         let mut desk = Desk { server: None, flags, port, secret, job: "job", sandbox };
         desk.start();
         Some(desk)
@@ -57,12 +67,21 @@ impl Desk {
 
     /// Starts the server, and waits until it takes connections.
     pub(crate) fn start(&mut self) {
-        let mut server = self.sandbox.command(program().expect("looked for"));
-        let store = self.sandbox.path().join("nats");
-        server.args(["-js", "-a", "127.0.0.1", "-p", &self.port.to_string(), "-sd"]).arg(store);
-        server.args(&self.flags).stdout(Stdio::null()).stderr(Stdio::null());
-        self.server = Some(server.spawn().expect("it is there"));
-        wait_until(|| TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        loop {
+            let mut server = self.sandbox.command(program().expect("looked for"));
+            let store = self.sandbox.path().join("nats");
+            server.args(["-js", "-a", "127.0.0.1", "-p", &self.port.to_string(), "-sd"]).arg(store);
+            server.args(&self.flags).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut server = server.spawn().expect("it is there");
+            let mut exits = || server.try_wait().expect("ours").is_some();
+            wait_until(|| exits() || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+            if !exits() {
+                self.server = Some(server);
+                return;
+            }
+            // Another program has this port.
+            self.port += 1;
+        }
     }
 
     /// Kills the server: nothing is told to anyone.
