@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::ClusterError;
-use crate::names::CONSUMER;
+use crate::names::{CONSUMER, number_in};
 use crate::on_this_thread;
 use crate::records::{Meta, TaskState};
 use crate::server::{Login, NO_CONSUMER, NO_STREAM, Server, Storing};
@@ -40,6 +40,16 @@ impl Count {
     pub fn sum(&self) -> u64 {
         self.succeeded + self.failed + self.quarantined
     }
+}
+
+/// Whether a job is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doneness {
+    /// Tasks have no results.
+    Open,
+    /// All have, and some are not acknowledged: their files may not be in their places.
+    Unacknowledged,
+    Done,
 }
 
 /// How a job is doing.
@@ -161,7 +171,10 @@ impl Server {
     /// The server cannot be asked.
     pub(crate) async fn state(&self, meta: Meta) -> Result<JobState, ClusterError> {
         let is_cancelled = self.is_cancelled().await?;
-        let (waiting, running) = self.unfinished().await?;
+        // A server that was killed may have forgotten acknowledgements, also of a job that was
+        // done.
+        let was_done = self.last(&self.names.done()).await?.is_some();
+        let (waiting, running) = if was_done { (0, 0) } else { self.unfinished().await? };
         let finished = self.results().await?;
         Ok(JobState { meta, finished, waiting, running, is_cancelled })
     }
@@ -193,20 +206,21 @@ impl Server {
     /// The server cannot be asked.
     pub(crate) async fn results(&self) -> Result<u64, ClusterError> {
         let mut count = 0;
-        self.each_subject(&self.names.any_result(), |_| count += 1).await?;
+        let place = (self.names.results(), self.names.any_result());
+        self.each_subject(place, |_| count += 1).await?;
         Ok(count)
     }
 
-    /// Calls `each` with every subject of the stream of results that matches.
+    /// Calls `each` with every subject of this stream that matches.
     ///
     /// # Errors
     /// The server cannot be asked.
     pub(crate) async fn each_subject(
         &self,
-        filter: &str,
+        (stream, filter): (String, String),
         mut each: impl FnMut(&str),
     ) -> Result<(), ClusterError> {
-        let what = format!("STREAM.INFO.{}", self.names.results());
+        let what = format!("STREAM.INFO.{stream}");
         let mut seen = 0;
         loop {
             let question = json!({ "subjects_filter": filter, "offset": seen });
@@ -233,18 +247,45 @@ impl Server {
     /// # Errors
     /// The server cannot be asked.
     pub(crate) async fn is_done(&self, meta: &Meta) -> Result<bool, ClusterError> {
-        if self.last(&self.names.done()).await?.is_some() {
-            return Ok(true);
-        }
-        if self.unfinished().await? != (0, 0) || self.results().await? != meta.total {
-            return Ok(false);
-        }
-        self.close(meta).await?;
-        Ok(true)
+        Ok(self.doneness(meta).await? == Doneness::Done)
     }
 
-    /// All results are there: from now on they are kept for as long as was asked for.
-    async fn close(&self, meta: &Meta) -> Result<(), ClusterError> {
+    /// The same, and whether it is done but for acknowledgements.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub(crate) async fn doneness(&self, meta: &Meta) -> Result<Doneness, ClusterError> {
+        if self.last(&self.names.done()).await?.is_some() {
+            return Ok(Doneness::Done);
+        }
+        let (waiting, running) = self.unfinished().await?;
+        if waiting > 0 || self.results().await? != meta.total {
+            return Ok(Doneness::Open);
+        }
+        if running > 0 {
+            return Ok(Doneness::Unacknowledged);
+        }
+        self.close(meta).await?;
+        Ok(Doneness::Done)
+    }
+
+    /// The numbers of the tasks that the server still has.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub(crate) async fn tasks_left(&self) -> Result<Vec<u64>, ClusterError> {
+        let mut left = Vec::new();
+        let place = (self.names.tasks(), self.names.any_task());
+        self.each_subject(place, |subject| left.extend(number_in(subject))).await?;
+        Ok(left)
+    }
+
+    /// All results are there, and all files in their places: from now on they are kept for as long
+    /// as was asked for.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub(crate) async fn close(&self, meta: &Meta) -> Result<(), ClusterError> {
         let what = format!("STREAM.INFO.{}", self.names.results());
         let info: Value = self.demand(&what, &Value::Null).await?;
         let mut config = info["config"].clone();

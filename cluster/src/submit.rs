@@ -132,9 +132,8 @@ async fn describe(server: &Server, submission: &Submission) -> Result<Meta, Clus
 /// Adds the tasks that are neither there nor done. Returns how many these are.
 async fn add(server: &Server, values: &[Vec<u8>]) -> Result<u64, ClusterError> {
     let mut done = HashSet::new();
-    server
-        .each_subject(&server.names.any_result(), |subject| done.extend(number_in(subject)))
-        .await?;
+    let place = (server.names.results(), server.names.any_result());
+    server.each_subject(place, |subject| done.extend(number_in(subject))).await?;
     let (mut added, mut on_their_way) = (0, JoinSet::new());
     // Another submission of the same job has another name: what it has stored is no repetition.
     let submission = server.unique();

@@ -7,6 +7,7 @@
 mod connection;
 mod ending;
 mod hearing;
+mod looking;
 mod outcomes;
 
 use std::io;
@@ -34,6 +35,7 @@ use crate::server::Server;
 use connection::Connection;
 use ending::Ending;
 use hearing::{heed, listen, machine};
+use looking::Look;
 
 /// The lease of a task is renewed after this part of it: two renewals may be lost.
 const RENEWALS_PER_LEASE: u32 = 3;
@@ -70,14 +72,6 @@ pub(super) enum News {
     /// A task has failed here: whether there was no space.
     Failed(Box<Outcome>, Option<FinishedTask>, Option<PathBuf>),
     Tick,
-}
-
-/// How an idle node has found the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    GoesOn,
-    Done,
-    Cancelled,
 }
 
 /// The share of a node.

@@ -11,8 +11,7 @@ use super::super::delivering;
 use super::super::held::Phase;
 use super::super::kept;
 use super::super::space::full;
-use super::{Look, News, Session};
-use crate::error::ClusterError;
+use super::{News, Session};
 use crate::server::GIVE_UP;
 
 /// How often it is looked whether there is space on the disks.
@@ -177,38 +176,8 @@ impl Session<'_> {
             self.renew();
         }
         if self.held.is_empty() && self.ending.looks(Instant::now()) {
-            let (server, sender, meta) =
-                (self.server.clone(), self.sender.clone(), self.meta.clone());
-            self.errands.spawn(async move {
-                let look = async {
-                    if server.is_cancelled().await? {
-                        return Ok(Look::Cancelled);
-                    }
-                    // A job that was removed is over, too.
-                    match server.meta().await? {
-                        Some((_, now)) if now.id == meta.id => {}
-                        _ => return Ok(Look::Cancelled),
-                    }
-                    Ok(if server.is_done(&meta).await? { Look::Done } else { Look::GoesOn })
-                };
-                let _ = sender.send(News::Looked(look.await));
-            });
+            self.look();
         }
-    }
-
-    pub(super) fn on_looked(
-        &mut self,
-        look: Result<Look, ClusterError>,
-    ) -> Result<(), ClusterError> {
-        match look {
-            Ok(Look::GoesOn) => self.ending.looked(),
-            Ok(Look::Done) => self.ending.finish(),
-            Ok(Look::Cancelled) => self.on_cancelled(),
-            // That the server is not reached is told by the connection.
-            Err(ClusterError::Unreachable { .. }) => self.ending.looked(),
-            Err(why) => return Err(why),
-        }
-        Ok(())
     }
 
     /// A result that a node has left which is gone.

@@ -30,6 +30,8 @@ pub(super) struct Ending {
     /// When an idle node looks whether the job is done, and how long it waits then.
     looks_at: Option<Instant>,
     wait: Duration,
+    /// Since when only acknowledgements are missing, as far as this node knows.
+    unacknowledged: Option<Instant>,
 }
 
 impl Default for Ending {
@@ -41,6 +43,7 @@ impl Default for Ending {
             has_lost_runner: false,
             looks_at: Some(Instant::now()),
             wait: LOOKS_AFTER[0],
+            unacknowledged: None,
         }
     }
 }
@@ -66,6 +69,12 @@ impl Ending {
     /// A task has come: the job goes on.
     pub(super) fn note_task(&mut self) {
         self.wait = LOOKS_AFTER[0];
+        self.unacknowledged = None;
+    }
+
+    /// Only acknowledgements are missing: for how long.
+    pub(super) fn unacknowledged_for(&mut self) -> Duration {
+        self.unacknowledged.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// Whether it is time to look whether the job is done. If so, no other look is due until this
